@@ -3,7 +3,7 @@
  * Throw where the facts are known; the class writes the sentence. A code becomes a status in
  * `api/error-response.ts` (and the provider's own shape in `gateway/`) and a sentence in `cli/print.ts`, nowhere else.
  */
-import { type BudgetScope, max, type Nanodollars, showUsd, subtract, toUsd, ZERO_NANOS } from './money.ts'
+import { max, type Nanodollars, type PayingScope, showUsd, subtract, toUsd, ZERO_NANOS } from './money.ts'
 
 interface ErrorRow {
   readonly status: number
@@ -62,6 +62,24 @@ export const ERRORS = {
     hint: 'approve an increase on the dashboard or with "iron-cage budget add"',
   },
   budget_held: { status: 429, exit: 3, hint: 'try again when calls in flight have ended', retry: true },
+  budget_unreachable: {
+    status: 503,
+    exit: 7,
+    hint: 'check the network and the Control Panel; calls go on when it answers',
+    retry: true,
+  },
+  panel_unreachable: {
+    status: 503,
+    exit: 7,
+    hint: 'check the address of the Control Panel, and that it runs',
+    retry: true,
+  },
+  runtime_revoked: {
+    status: 403,
+    exit: 4,
+    hint: 'leave with "iron-cage leave --abandon", and join again with a new token',
+  },
+  runtime_fenced: { status: 409, exit: 6, hint: 'run one server per database; copies join as runtimes of their own' },
   price_unknown: { status: 403, exit: 9, hint: 'add the model under "prices" in the configuration' },
   price_list_refused: {
     status: 409,
@@ -187,7 +205,7 @@ export class BudgetExceededError extends CageError {
   override readonly name = 'BudgetExceededError'
   /** `budget`: the one that refused; `until`: end of its period, ISO 8601. */
   constructor(facts: {
-    budget: BudgetScope
+    budget: PayingScope
     agentId: string
     limit: Nanodollars
     spent: Nanodollars
@@ -195,9 +213,13 @@ export class BudgetExceededError extends CageError {
     until: string | null
   }) {
     const left = max(ZERO_NANOS, subtract(facts.limit, facts.spent))
-    const whose = { part: 'this part of its work has', agent: 'has', run: 'its run has', server: 'the server has' }[
-      facts.budget
-    ]
+    const whose = {
+      part: 'this part of its work has',
+      agent: 'has',
+      run: 'its run has',
+      server: 'the server has',
+      shared: 'the shared budget has',
+    }[facts.budget]
     const until = facts.until === null ? '' : ` until ${facts.until}`
     super(
       'budget_exceeded',
@@ -218,13 +240,14 @@ export class BudgetExceededError extends CageError {
 }
 
 /** How to raise the budget that refused. */
-function raisingHint(budget: BudgetScope, agentId: string): string {
+function raisingHint(budget: PayingScope, agentId: string): string {
   const command = (whose: string) => `"iron-cage budget add ${whose} <usd>"`
   return {
     part: 'give this part of the work a larger budget',
     agent: `approve an increase on the dashboard or with ${command(agentId)}`,
     run: `restart the agent, which begins a new run, or raise the limit of every run with ${command('--run')}`,
     server: `raise the limit of the whole server on the dashboard or with ${command('--server')}`,
+    shared: 'ask an admin of the Control Panel to raise it: "iron-cage budget add --org <usd>"',
   }[budget]
 }
 
@@ -233,11 +256,12 @@ const HELD_OF = {
   agent: 'its budget',
   run: "its run's budget",
   server: "the server's budget",
-} as const satisfies Record<BudgetScope, string>
+  shared: 'the shared budget',
+} as const satisfies Record<PayingScope, string>
 
 export class BudgetHeldError extends CageError {
   override readonly name = 'BudgetHeldError'
-  constructor(facts: { budget: BudgetScope; agentId: string; needed: Nanodollars; held: Nanodollars }) {
+  constructor(facts: { budget: PayingScope; agentId: string; needed: Nanodollars; held: Nanodollars }) {
     super(
       'budget_held',
       `${facts.agentId} needs up to ${showUsd(toUsd(facts.needed))} while running calls hold ${showUsd(toUsd(facts.held))} of ${HELD_OF[facts.budget]}`,

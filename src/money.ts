@@ -20,6 +20,9 @@ export type Usd = string & Unit<'usd'>
 /** Whose budget it is: an agent's, a run's, or the server's. */
 export type BudgetScope = 'part' | 'agent' | 'run' | 'server'
 
+/** Also one that is shared with other runtimes. */
+export type PayingScope = BudgetScope | 'shared'
+
 /** Budgets whose limit starts with the configured one: a run's and the server's. */
 export type ConfiguredScope = Extract<BudgetScope, 'run' | 'server'>
 

@@ -10,16 +10,28 @@ const ORDER: readonly (readonly string[])[] = [
   ['main', 'index'],
   ['cli'],
   ['deploy'],
-  ['runtime'],
+  ['runtime', 'panel'],
   ['api'],
-  ['gateway', 'agents', 'alerts', 'booth'],
+  ['gateway', 'agents', 'alerts', 'booth', 'uplink'],
   ['redaction', 'budget', 'breaker', 'vault', 'sandbox'],
   ['access', 'audit'],
   ['state'],
   ['db', 'config'],
   ['dialects'],
   ['log', 'process-table', 'package-folder', 'http-pools', 'waiting-list'],
-  ['events', 'errors', 'ids', 'id-types', 'tokens', 'money', 'units', 'pii-types', 'clock', 'aes-gcm'],
+  [
+    'events',
+    'errors',
+    'ids',
+    'id-types',
+    'tokens',
+    'money',
+    'units',
+    'pii-types',
+    'clock',
+    'aes-gcm',
+    'lease-messages',
+  ],
 ]
 
 /** Parts of the last group build on each other in this order only. */
@@ -27,6 +39,7 @@ const LEAVES: Readonly<Record<string, readonly string[]>> = {
   events: ['id-types', 'money', 'pii-types'],
   errors: ['money'],
   ids: ['id-types'],
+  'lease-messages': ['money'],
 }
 
 /** Free of Node: the browser runs them too. They may import each other. */

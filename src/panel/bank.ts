@@ -1,0 +1,358 @@
+/**
+ * The bank: who may spend how much of a budget that several runtimes share. Decides on rows in memory; a store
+ * (`bank-store.ts`) loads them locked, and writes what changed in one transaction before anybody is answered.
+ *
+ * The rules are:
+ * - settled + escrow ≤ limit at each grant, in every budget of the path. Escrow is what runtimes were lent and have not
+ *   accounted for.
+ * - Escrow is freed by a runtime's own statement or by a person, never by time: nobody knows what a silent runtime
+ *   spends.
+ * - A request that is repeated gets the same lease; statements are totals that only grow. So every message may be lost,
+ *   delayed, or repeated.
+ * - Each start of a runtime begins an epoch, and messages of an earlier one are refused.
+ * - A runtime that comes back with another ledger has lost what it knew: its leases are quarantined until a person says
+ *   what was spent.
+ * - A function throws before it changes anything, or not at all.
+ */
+import { CageError } from '../errors.ts'
+import type { LeaseAnswer, LeaseRequest, Opened, OpenMessage, SharedBalance, Statement } from '../lease-messages.ts'
+import { add, divide, max, min, type Nanodollars, nanodollars, subtract, ZERO_NANOS } from '../money.ts'
+
+export type SharedScope = 'organization' | 'team' | 'user'
+
+export interface BudgetRow {
+  id: string
+  organizationId: string
+  scope: SharedScope
+  name: string
+  limit: Nanodollars
+  settled: Nanodollars
+  escrow: Nanodollars
+  /** Until then money counts as scarce, in ms since 1970: somebody found too little. */
+  scarceUntil: number
+}
+
+export interface RuntimeRow {
+  id: string
+  organizationId: string
+  /** The budgets that pay for it, the organization's first. */
+  path: readonly string[]
+  /** Null before it first opened. */
+  journalId: string | null
+  epoch: number
+  isRevoked: boolean
+}
+
+export type LeaseState = 'active' | 'expired' | 'quarantined' | 'closed'
+
+export interface LeaseRow {
+  id: string
+  organizationId: string
+  runtimeId: string
+  path: readonly string[]
+  granted: Nanodollars
+  used: Nanodollars
+  returned: Nanodollars
+  held: Nanodollars
+  state: LeaseState
+  /** When it counts as expired unless its runtime reports, in ms since 1970 by the database's clock. */
+  expiresAt: number
+}
+
+/** One movement of money, never edited. */
+export interface Transfer {
+  organizationId: string
+  leaseId: string
+  /** `overrun`: spent beyond the lease; `presumed`, `released`: decided by a person. */
+  kind: 'granted' | 'charged' | 'returned' | 'overrun' | 'presumed' | 'released'
+  amount: Nanodollars
+  /** Who decided it; null for a runtime's own statement. */
+  by: string | null
+  reason: string | null
+}
+
+/** What a person did. */
+export interface AuditEntry {
+  organizationId: string
+  actor: string
+  action: string
+  target: string
+  details: Readonly<Record<string, string | number | null>>
+}
+
+/** The rows that a decision may read and change. */
+export class Books {
+  readonly runtimes = new Map<string, RuntimeRow>()
+  readonly budgets = new Map<string, BudgetRow>()
+  readonly leases = new Map<string, LeaseRow>()
+  readonly transfers: Transfer[] = []
+  readonly entries: AuditEntry[] = []
+  /** Rows to be written. */
+  readonly changed = new Set<RuntimeRow | BudgetRow | LeaseRow>()
+  /** Runtimes of each organization that spend. */
+  readonly spending = new Map<string, number>()
+  /** The database's time, in ms since 1970. */
+  now = 0
+
+  change<Row extends RuntimeRow | BudgetRow | LeaseRow>(row: Row, change: Partial<Row>): void {
+    Object.assign(row, change)
+    this.changed.add(row)
+  }
+
+  addLease(lease: LeaseRow): void {
+    this.leases.set(lease.id, lease)
+    this.changed.add(lease)
+  }
+
+  move(lease: LeaseRow, kind: Transfer['kind'], amount: Nanodollars, decision?: Decision): void {
+    if (amount === 0) return
+    const { by = null, reason = null } = decision ?? {}
+    this.transfers.push({ organizationId: lease.organizationId, leaseId: lease.id, kind, amount, by, reason })
+  }
+}
+
+/** What a person decided. */
+export interface Decision {
+  by: string
+  reason: string
+}
+
+/** Slack of the database's clock against a runtime's, in ms. */
+const EXPIRY_SLACK_MS = 5_000
+/** A budget with less than this part of its limit free is scarce. */
+const SCARCE_PART = 100
+/** So is one in which a request found too little, for this long: runtimes return what they do not use. */
+const SCARCE_MS = 3_000
+
+export const leaseId = (runtimeId: string, epoch: number, request: number): string =>
+  `lease-${runtimeId.replace(/^runtime-/, '')}-${epoch}-${request}`
+
+/** Begins an epoch. Throws CageError `runtime_revoked`. */
+export function openRuntime(
+  books: Books,
+  runtimeId: string,
+  { journalId }: OpenMessage,
+  ttlMs: number,
+): Opened & { quarantined: LeaseRow[] } {
+  const runtime = requireRuntime(books, runtimeId)
+  const open = [...books.leases.values()].filter((lease) => lease.runtimeId === runtimeId && isSpendable(lease))
+  const isSameJournal = runtime.journalId === null || runtime.journalId === journalId
+  books.change(runtime, { epoch: runtime.epoch + 1, journalId })
+  for (const lease of open)
+    books.change(lease, isSameJournal ? renewed(books, ttlMs) : { state: 'quarantined', held: ZERO_NANOS })
+  return {
+    epoch: runtime.epoch,
+    leases: isSameJournal ? open.map(({ id, granted }) => ({ id, granted })) : [],
+    quarantined: isSameJournal ? [] : open,
+    ttlMs,
+  }
+}
+
+/** Lends a slice, or says why not. Throws CageError `runtime_revoked` or `runtime_fenced`. */
+export function grantLease(books: Books, runtimeId: string, request: LeaseRequest, ttlMs: number): LeaseAnswer {
+  const runtime = requireEpoch(books, runtimeId, request.epoch)
+  const budgets = runtime.path.map((id) => books.budgets.get(id)!)
+  const id = leaseId(runtimeId, request.epoch, request.request)
+  const known = books.leases.get(id)
+  if (known) {
+    const answer = { balance: balanceOf(budgets), isScarce: isScarce(books, budgets) }
+    return { outcome: 'granted', id, granted: known.granted, ttlMs, ...answer }
+  }
+  const spending = books.spending.get(runtime.organizationId) ?? 1
+  const granted = isScarce(books, budgets) ? exactly(budgets, request.least) : sliceOf(budgets, request, spending)
+  if (granted < request.least) {
+    const isSpent = request.least > min(...budgets.map(unspentOf))
+    for (const budget of budgets) {
+      if (!isSpent && freeOf(budget) < request.least) books.change(budget, { scarceUntil: books.now + SCARCE_MS })
+    }
+    return { outcome: isSpent ? 'exhausted' : 'lent', balance: balanceOf(budgets), isScarce: true }
+  }
+  for (const budget of budgets) books.change(budget, { escrow: add(budget.escrow, granted) })
+  const { organizationId, path } = runtime
+  const nothing = { used: ZERO_NANOS, returned: ZERO_NANOS, held: ZERO_NANOS }
+  const lease: LeaseRow = { id, organizationId, runtimeId, path, granted, ...nothing, ...renewed(books, ttlMs) }
+  books.addLease(lease)
+  books.move(lease, 'granted', granted)
+  return { outcome: 'granted', id, granted, ttlMs, balance: balanceOf(budgets), isScarce: isScarce(books, budgets) }
+}
+
+/** Applies what a runtime says of its leases. Throws CageError `runtime_revoked` or `runtime_fenced`. */
+export function recordStatements(
+  books: Books,
+  runtimeId: string,
+  { epoch, statements }: { epoch: number; statements: readonly Statement[] },
+  ttlMs: number,
+): { balance: SharedBalance; isScarce: boolean; ttlMs: number } {
+  const runtime = requireEpoch(books, runtimeId, epoch)
+  for (const statement of statements) {
+    const lease = books.leases.get(statement.id)
+    if (lease?.runtimeId === runtimeId && lease.state !== 'quarantined') recordStatement(books, lease, statement, ttlMs)
+  }
+  const budgets = runtime.path.map((id) => books.budgets.get(id)!)
+  return { balance: balanceOf(budgets), isScarce: isScarce(books, budgets), ttlMs }
+}
+
+function recordStatement(books: Books, lease: LeaseRow, statement: Statement, ttlMs: number): void {
+  charge(books, lease, max(lease.used, statement.used), 'charged')
+  // A lease that a person closed gives nothing back, but what was spent of it counts.
+  if (lease.state === 'closed') return
+  const returned = min(max(lease.returned, statement.returned), add(lease.returned, escrowOf(lease)))
+  giveBack(books, lease, returned, 'returned')
+  const isClosed = statement.isFinal && escrowOf(lease) === 0
+  const next = isClosed ? { state: 'closed' as const, held: ZERO_NANOS } : { held: statement.held }
+  books.change(lease, { ...renewed(books, ttlMs), ...next })
+}
+
+/**
+ * Closes a lease whose runtime is gone: a person says what was spent of it; the rest is free again. The runtime must
+ * open again before it spends. Throws CageError `conflict` for a lease whose runtime still reports, or that reported
+ * more.
+ */
+export function resolveLease(books: Books, id: string, spent: Nanodollars, decision: Decision): void {
+  const lease = books.leases.get(id)!
+  if (lease.state !== 'expired' && lease.state !== 'quarantined') {
+    throw new CageError('conflict', `lease ${id} is ${lease.state}: only expired and quarantined leases are resolved`, {
+      facts: { lease_id: id, state: lease.state },
+      hint: 'a lease whose runtime is connected is returned when the runtime stops or leaves',
+    })
+  }
+  if (spent < lease.used) {
+    throw new CageError('conflict', `the runtime reported more than that spent of lease ${id}`, {
+      facts: { lease_id: id },
+      hint: 'name at least what "iron-cage runtimes list --json" shows as used_usd',
+    })
+  }
+  const runtime = books.runtimes.get(lease.runtimeId)!
+  books.change(runtime, { epoch: runtime.epoch + 1 })
+  charge(books, lease, spent, 'presumed', decision)
+  giveBack(books, lease, add(lease.returned, escrowOf(lease)), 'released', decision)
+  books.change(lease, { state: 'closed', held: ZERO_NANOS })
+}
+
+/** Ends a runtime's right to spend. What it was lent stays in escrow until it reports or a person resolves it. */
+export function revokeRuntime(books: Books, runtimeId: string): void {
+  const runtime = books.runtimes.get(runtimeId)!
+  books.change(runtime, { isRevoked: true, epoch: runtime.epoch + 1 })
+}
+
+/** What of it is still in escrow. */
+export const escrowOf = ({
+  state,
+  granted,
+  used,
+  returned,
+}: Pick<LeaseRow, 'state' | 'granted' | 'used' | 'returned'>) =>
+  state === 'closed' ? ZERO_NANOS : max(ZERO_NANOS, subtract(granted, add(used, returned)))
+
+/** Posts what was spent up to this total; beyond the lease it is an overrun, which is charged like anything spent. */
+function charge(books: Books, lease: LeaseRow, used: Nanodollars, kind: 'charged' | 'presumed', by?: Decision): void {
+  const spent = subtract(used, lease.used)
+  if (spent === 0) return
+  const fromEscrow = min(spent, escrowOf(lease))
+  for (const budget of budgetsOf(books, lease)) {
+    books.change(budget, { settled: add(budget.settled, spent), escrow: subtract(budget.escrow, fromEscrow) })
+  }
+  books.move(lease, kind, fromEscrow, by)
+  books.move(lease, 'overrun', subtract(spent, fromEscrow), by)
+  books.change(lease, { used })
+}
+
+function giveBack(books: Books, lease: LeaseRow, returned: Nanodollars, kind: 'returned' | 'released', by?: Decision) {
+  const amount = subtract(returned, lease.returned)
+  if (amount === 0) return
+  for (const budget of budgetsOf(books, lease)) books.change(budget, { escrow: subtract(budget.escrow, amount) })
+  books.move(lease, kind, amount, by)
+  books.change(lease, { returned })
+}
+
+const budgetsOf = (books: Books, { path }: LeaseRow): BudgetRow[] => path.map((id) => books.budgets.get(id)!)
+
+/**
+ * The size of a slice: what the runtime wants, at first a hundredth of the limit; at most half of its fair share of what
+ * is free, so that slices shrink by themselves.
+ */
+export function sliceOf(
+  budgets: readonly BudgetRow[],
+  { least, want }: Pick<LeaseRequest, 'least' | 'want'>,
+  spending: number,
+): Nanodollars {
+  const free = min(...budgets.map(freeOf))
+  if (free < least) return ZERO_NANOS
+  const wanted = max(want, divide(min(...budgets.map(({ limit }) => limit)), SCARCE_PART))
+  return min(free, max(least, min(wanted, divide(free, 2 * Math.max(1, spending)))))
+}
+
+/** Of scarce money a call gets its hold and no more. */
+const exactly = (budgets: readonly BudgetRow[], least: Nanodollars): Nanodollars =>
+  min(...budgets.map(freeOf)) < least ? ZERO_NANOS : least
+
+const freeOf = ({ limit, settled, escrow }: BudgetRow): Nanodollars => subtract(limit, add(settled, escrow))
+const unspentOf = ({ limit, settled }: BudgetRow): Nanodollars => subtract(limit, settled)
+const isScarce = ({ now }: Books, budgets: readonly BudgetRow[]): boolean =>
+  budgets.some((budget) => now < budget.scarceUntil || freeOf(budget) < budget.limit / SCARCE_PART)
+
+function balanceOf(budgets: readonly BudgetRow[]): SharedBalance {
+  const tightest = budgets.reduce((one, other) => (freeOf(other) < freeOf(one) ? other : one))
+  const { scope, name, limit, settled } = tightest
+  return { budget: `${scope} ${name}`, limit, settled, free: max(ZERO_NANOS, freeOf(tightest)) }
+}
+
+const isSpendable = ({ state }: LeaseRow): boolean => state === 'active' || state === 'expired'
+
+const renewed = ({ now }: Books, ttlMs: number): { state: 'active'; expiresAt: number } => ({
+  state: 'active',
+  expiresAt: now + ttlMs + EXPIRY_SLACK_MS,
+})
+
+function requireRuntime(books: Books, runtimeId: string): RuntimeRow {
+  const runtime = books.runtimes.get(runtimeId)
+  if (runtime && !runtime.isRevoked) return runtime
+  throw new CageError('runtime_revoked', 'this runtime was removed from its Control Panel')
+}
+
+function requireEpoch(books: Books, runtimeId: string, epoch: number): RuntimeRow {
+  const runtime = requireRuntime(books, runtimeId)
+  if (runtime.epoch === epoch) return runtime
+  throw new CageError('runtime_fenced', 'a later start of this runtime has opened its leases', {
+    facts: { epoch, current: runtime.epoch },
+  })
+}
+
+/** What the books must satisfy whatever happens; returns a sentence for each violation. `moved`: sums of transfers. */
+export function problemsOf(
+  budgets: readonly BudgetRow[],
+  leases: readonly LeaseRow[],
+  moved: (leaseId: string, kind: Transfer['kind']) => Nanodollars,
+): string[] {
+  const problems: string[] = []
+  const check = (isTrue: boolean, problem: string) => {
+    if (!isTrue) problems.push(problem)
+  }
+  for (const { id, scope, name, escrow } of budgets) {
+    const lent = add(...leases.filter(({ path }) => path.includes(id)).map(escrowOf))
+    check(escrow === lent, `${scope} ${name} has ${escrow} in escrow, its leases ${lent}`)
+  }
+  for (const { id, scope, name, settled } of budgets) {
+    const used = add(...leases.filter(({ path }) => path.includes(id)).map((lease) => lease.used))
+    check(settled === used, `${scope} ${name} has ${settled} settled, its leases used ${used}`)
+  }
+  for (const lease of leases) {
+    const sum = (...kinds: Transfer['kind'][]) => add(...kinds.map((kind) => moved(lease.id, kind)))
+    const { id, granted, used, returned, state } = lease
+    check(sum('granted') === granted, `lease ${id} was granted ${granted}, its transfers say ${sum('granted')}`)
+    const spent = sum('charged', 'presumed', 'overrun')
+    check(spent === used, `lease ${id} used ${used}, its transfers say ${spent}`)
+    const back = sum('returned', 'released')
+    check(back === returned, `lease ${id} returned ${returned}, its transfers say ${back}`)
+    const ended = add(used, returned)
+    check(state !== 'closed' || ended >= granted, `closed lease ${id} accounts for ${ended} of ${granted}`)
+  }
+  return problems
+}
+
+/** Throws RangeError for an amount that cannot be counted exactly. */
+export function exactNanos(amount: string | number | bigint): Nanodollars {
+  const value = Number(amount)
+  if (!Number.isSafeInteger(value)) throw new RangeError(`${amount} nanodollars cannot be counted exactly`)
+  return nanodollars(value)
+}

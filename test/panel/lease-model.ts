@@ -1,0 +1,436 @@
+/**
+ * Leases as a model: two runtimes, a bank, a provider, and a network that loses, delays, and repeats messages. Runtimes
+ * crash and lose their disks, leases expire at any moment, for no clock is trusted. What is decided is decided by the
+ * product's own functions; a rule can be removed, and something must go wrong then.
+ */
+import { givenBack, type JournalEntry, reconcile, roomOf, statementOf } from '../../src/budget/lease-journal.ts'
+import { CageError } from '../../src/errors.ts'
+import type { Statement } from '../../src/lease-messages.ts'
+import { nanodollars, ZERO_NANOS } from '../../src/money.ts'
+import {
+  Books,
+  type BudgetRow,
+  escrowOf,
+  grantLease,
+  type LeaseRow,
+  leaseId,
+  openRuntime,
+  type RuntimeRow,
+  recordStatements,
+  resolveLease,
+} from '../../src/panel/bank.ts'
+import type { Exploring } from './explore.ts'
+
+export interface Bounds {
+  limit: number
+  runtimes: number
+  messages: number
+  leases: number
+  crashes: number
+  losses: number
+  /** Leases may expire. */
+  expiry: boolean
+  /** What a request wants. */
+  slice: number
+}
+
+export const A_LOST_DISK: Bounds = {
+  limit: 2,
+  runtimes: 2,
+  messages: 1,
+  leases: 2,
+  crashes: 1,
+  losses: 1,
+  expiry: false,
+  slice: 1,
+}
+export const LATE_MESSAGES: Bounds = { ...A_LOST_DISK, limit: 1, messages: 2, losses: 0, expiry: true }
+/** Large enough for slices of two units. */
+const LARGE_SLICES: Bounds = { ...A_LOST_DISK, limit: 4, runtimes: 1, crashes: 0, losses: 0, slice: 2 }
+export const ONE_RUNTIME: Bounds = { ...LARGE_SLICES, limit: 1, slice: 1 }
+
+/** What keeps the limit, and where a counterexample is found without it. */
+export const RULES = {
+  'a grant is committed before it is answered': LATE_MESSAGES,
+  'a lease is stored before it is spent': LATE_MESSAGES,
+  'a hold is stored before its call is sent': LATE_MESSAGES,
+  'a return is stored before it is reported': LATE_MESSAGES,
+  'statements are totals, not differences': LARGE_SLICES,
+  'messages of an earlier epoch are refused': LATE_MESSAGES,
+  'a runtime with another ledger is believed nothing': A_LOST_DISK,
+  'time frees nothing': LATE_MESSAGES,
+  'what a killed runtime held counts': LATE_MESSAGES,
+} as const satisfies Record<string, Bounds>
+/** What keeps money from being stranded. */
+export const LIVENESS_RULE = 'a repeated request gets the same lease'
+export type Rule = keyof typeof RULES | typeof LIVENESS_RULE
+
+interface Entry extends JournalEntry {
+  held: number
+}
+
+interface Holder {
+  isUp: boolean
+  /** The epoch it believes to be in. */
+  epoch: number
+  journal: string
+  request: number
+  entries: Entry[]
+  /** Of leases that were received but not stored. */
+  unstored: Entry[]
+}
+
+type Message =
+  | { kind: 'request'; runtime: number; epoch: number; request: number }
+  | { kind: 'grant'; runtime: number; epoch: number; request: number; id: string; granted: number }
+  | { kind: 'report'; runtime: number; epoch: number; statement: Statement }
+
+/** What differs between rows of the bank. */
+type Lease = Pick<LeaseRow, 'id' | 'granted' | 'used' | 'returned' | 'state'> & { runtime: number }
+
+interface World {
+  budget: Pick<BudgetRow, 'settled' | 'escrow'>
+  /** The bank's. */
+  runtimes: Pick<RuntimeRow, 'journalId' | 'epoch'>[]
+  leases: Lease[]
+  holders: Holder[]
+  network: Message[]
+  /** What the provider was sent, by lease. */
+  sent: Record<string, number>
+  crashes: number
+  losses: number
+}
+
+const TTL_MS = 1
+const ONE = nanodollars(1)
+
+export function leaseModel(bounds: Bounds, removed?: Rule): Exploring<World> & { isGood(world: World): boolean } {
+  const has = (rule: Rule) => rule !== removed
+  return {
+    start: startOf(bounds),
+    next(read, emit) {
+      const world = read()
+      const { holders, network, leases } = world
+      for (const [index, holder] of holders.entries()) {
+        if (holder.isUp) holderSteps(read, emit, index, world, bounds, has)
+        else restart(read, emit, index, bounds, has)
+      }
+      for (const [index, message] of network.entries()) deliver(read, emit, index, message, bounds, has)
+      for (const [index, lease] of leases.entries()) bankSteps(read, emit, index, lease, bounds, has)
+    },
+    problem: (world) => problemIn(world, bounds),
+    isGood: (world) => isClosed(world, bounds),
+  }
+}
+
+type Read = () => World
+type Emit = (step: string, world: World) => void
+type Has = (rule: Rule) => boolean
+
+function startOf({ runtimes }: Bounds): World {
+  const each = <T>(make: (index: number) => T) => Array.from({ length: runtimes }, (_, index) => make(index))
+  return {
+    budget: { settled: ZERO_NANOS, escrow: ZERO_NANOS },
+    runtimes: each((index) => ({ journalId: `j${index}`, epoch: 1 })),
+    leases: [],
+    holders: each((index) => ({ isUp: true, epoch: 1, journal: `j${index}`, request: 0, entries: [], unstored: [] })),
+    network: [],
+    sent: {},
+    crashes: 0,
+    losses: 0,
+  }
+}
+
+/** What a runtime that runs may do. */
+function holderSteps(read: Read, emit: Emit, index: number, world: World, bounds: Bounds, has: Has): void {
+  const { entries, unstored, epoch, request } = world.holders[index]!
+  if (![...entries, ...unstored].some((entry) => roomFor(entry) > 0)) {
+    sending(read, emit, `request ${index}`, { kind: 'request', runtime: index, epoch, request }, bounds)
+  }
+  for (const list of ['entries', 'unstored'] as const) {
+    for (const [at, entry] of (list === 'entries' ? entries : unstored).entries()) {
+      const change = (step: string, act: (entry: Entry, world: World) => void) => {
+        const next = read()
+        act(next.holders[index]![list][at]!, next)
+        emit(`${step} ${index}`, next)
+      }
+      callSteps(change, entry, world.sent[entry.id] ?? 0, has)
+      reportSteps(read, emit, change, { entry, index, epoch, bounds, has })
+    }
+  }
+  // Which of them crashes makes no difference: they are alike.
+  if (index === 0 && world.crashes < bounds.crashes) {
+    const next = read()
+    next.crashes += 1
+    crash(next.holders[0]!, has)
+    emit('crash 0', next)
+  }
+}
+
+function crash(holder: Holder, has: Has): void {
+  holder.isUp = false
+  holder.unstored = []
+  if (!has('what a killed runtime held counts')) for (const entry of holder.entries) entry.held = 0
+}
+
+type Change = (step: string, act: (entry: Entry, world: World) => void) => void
+
+/** One unit is a call: held, sent, and charged, or released if it was not sent. */
+function callSteps(change: Change, entry: Entry, sent: number, has: Has): void {
+  const send = ({ id }: Entry, world: World) => {
+    world.sent[id] = sent + 1
+  }
+  const hasRoom = roomFor(entry) > 0
+  if (hasRoom)
+    change('hold', (own) => {
+      own.held += 1
+    })
+  if (hasRoom && sent < entry.granted && !has('a hold is stored before its call is sent'))
+    change('send without a row', send)
+  if (sent < entry.used + entry.held) change('send', send)
+  if (entry.held > 0 && sent > entry.used) {
+    change('charge', (own) => {
+      own.held -= 1
+      own.used = nanodollars(own.used + 1)
+    })
+  }
+  if (entry.held > 0 && sent < entry.used + entry.held)
+    change('release', (own) => {
+      own.held -= 1
+    })
+}
+
+interface Reporting {
+  entry: Entry
+  index: number
+  epoch: number
+  bounds: Bounds
+  has: Has
+}
+
+function reportSteps(read: Read, emit: Emit, change: Change, { entry, index, epoch, bounds, has }: Reporting): void {
+  const held = nanodollars(entry.held)
+  const report = (step: string, of: JournalEntry) =>
+    sending(
+      read,
+      emit,
+      `${step} ${index}`,
+      { kind: 'report', runtime: index, epoch, statement: statementOf(of, held) },
+      bounds,
+    )
+  report('report', entry)
+  if (roomFor(entry) <= 0) return
+  if (!has('a return is stored before it is reported')) return report('report a return', givenBack(entry, held))
+  change('return', (own) => void Object.assign(own, givenBack(own, held)))
+}
+
+/** A new start, perhaps on a new disk. The bank answers at once: messages of the earlier epoch are still under way. */
+function restart(read: Read, emit: Emit, index: number, bounds: Bounds, has: Has): void {
+  if (read().losses < bounds.losses) {
+    const world = read()
+    world.losses += 1
+    world.holders[index] = { ...world.holders[index]!, entries: [], journal: `${world.holders[index]!.journal}'` }
+    emit(`lose the disk ${index}`, world)
+  }
+  const world = read()
+  const holder = world.holders[index]!
+  const books = booksOf(world, bounds)
+  const isBelieved = !has('a runtime with another ledger is believed nothing')
+  const journalId = isBelieved ? world.runtimes[index]!.journalId! : holder.journal
+  const opened = openRuntime(books, runtimeId(index), { journalId }, TTL_MS)
+  const { returned, ended } = reconcile(holder.entries, opened)
+  holder.entries = [
+    ...holder.entries.filter(({ id }) => !ended.includes(id)),
+    ...returned.map((entry) => ({ ...entry, held: 0 })),
+  ]
+  Object.assign(holder, { isUp: true, epoch: opened.epoch, request: 0 })
+  close(world, books)
+  emit(`restart ${index}`, world)
+}
+
+/** A message is lost, arrives, or arrives and will arrive again. */
+function deliver(read: Read, emit: Emit, at: number, message: Message, bounds: Bounds, has: Has): void {
+  const lost = read()
+  lost.network.splice(at, 1)
+  emit(`lose the ${message.kind} of ${message.runtime}`, lost)
+  for (const again of [false, true]) {
+    const world = read()
+    if (!again) world.network.splice(at, 1)
+    if (receive(world, message, bounds, has))
+      emit(`deliver the ${message.kind} of ${message.runtime}${again ? ' once more' : ''}`, world)
+    if (message.kind !== 'request' || has('a grant is committed before it is answered')) continue
+    const uncommitted = read()
+    uncommitted.network.splice(at, 1)
+    const answered = structuredClone(uncommitted)
+    if (!receive(answered, message, bounds, has)) continue
+    uncommitted.network = answered.network
+    emit(`the bank crashes after answering ${message.runtime}`, uncommitted)
+  }
+}
+
+function receive(world: World, message: Message, bounds: Bounds, has: Has): boolean {
+  const holder = world.holders[message.runtime]!
+  // Without the rule every message counts as one of this epoch.
+  const epoch = has('messages of an earlier epoch are refused') ? message.epoch : world.runtimes[message.runtime]!.epoch
+  if (message.kind === 'grant') return receiveGrant(holder, message, has)
+  const books = booksOf(world, bounds)
+  try {
+    if (message.kind === 'report') {
+      const statement = has('statements are totals, not differences')
+        ? message.statement
+        : asDifference(books, message.statement)
+      recordStatements(books, runtimeId(message.runtime), { epoch, statements: [statement] }, TTL_MS)
+      close(world, books)
+      return true
+    }
+    let { request } = message
+    const knows = () => books.leases.has(leaseId(runtimeId(message.runtime), epoch, request))
+    if (!has(LIVENESS_RULE)) while (knows()) request += 10
+    if (books.leases.size >= bounds.leases && !knows()) return false
+    const answer = grantLease(
+      books,
+      runtimeId(message.runtime),
+      { epoch, request, least: ONE, want: nanodollars(bounds.slice) },
+      TTL_MS,
+    )
+    if (answer.outcome !== 'granted') return false
+    close(world, books)
+    const { id, granted } = answer
+    return send(
+      world,
+      { kind: 'grant', runtime: message.runtime, epoch: message.epoch, request: message.request, id, granted },
+      bounds,
+    )
+  } catch (error) {
+    if (error instanceof CageError && error.code === 'runtime_fenced') return false
+    throw error
+  }
+}
+
+function receiveGrant(holder: Holder, message: Message & { kind: 'grant' }, has: Has): boolean {
+  if (!holder.isUp) return false
+  if (has('messages of an earlier epoch are refused') && holder.epoch !== message.epoch) return false
+  const { id } = message
+  const known = [...holder.entries, ...holder.unstored].find((entry) => entry.id === id)
+  if (known) {
+    // A runtime that accepts any epoch takes an old grant for a new one.
+    if (has('messages of an earlier epoch are refused') || known.used > 0) return false
+    known.returned = ZERO_NANOS
+    return true
+  }
+  const entry = { id, granted: nanodollars(message.granted), used: ZERO_NANOS, returned: ZERO_NANOS, held: 0 }
+  const list = has('a lease is stored before it is spent') ? holder.entries : holder.unstored
+  list.push(entry)
+  holder.request += 1
+  return true
+}
+
+/** What the bank does by itself, or a person at it. */
+function bankSteps(read: Read, emit: Emit, at: number, lease: Lease, bounds: Bounds, has: Has): void {
+  if (bounds.expiry && lease.state === 'active') {
+    const world = read()
+    const expired = world.leases[at]!
+    if (has('time frees nothing')) expired.state = 'expired'
+    else {
+      world.budget.escrow = nanodollars(world.budget.escrow - escrowOf(expired))
+      expired.returned = nanodollars(expired.granted - expired.used)
+      expired.state = 'closed'
+    }
+    emit(`expire ${lease.id}`, world)
+  }
+  if (lease.state === 'quarantined') {
+    const world = read()
+    const books = booksOf(world, bounds)
+    const spent = nanodollars(Math.max(lease.used, world.sent[lease.id] ?? 0))
+    resolveLease(books, lease.id, spent, { by: 'ada', reason: "the provider's bill" })
+    close(world, books)
+    // Here the runtime has opened already, and need not do so again.
+    world.runtimes[lease.runtime]!.epoch -= 1
+    emit(`resolve ${lease.id}`, world)
+  }
+}
+
+const runtimeId = (index: number): string => `runtime-${index}`
+
+/** The rows as the bank has them. */
+function booksOf({ budget, runtimes, leases }: World, { limit }: Bounds): Books {
+  const books = new Books()
+  const organizationId = 'o'
+  const path = ['b']
+  books.budgets.set('b', {
+    id: 'b',
+    organizationId,
+    scope: 'organization',
+    name: 'o',
+    limit: nanodollars(limit),
+    scarceUntil: 0,
+    ...budget,
+  })
+  for (const [index, runtime] of runtimes.entries()) {
+    const id = runtimeId(index)
+    books.runtimes.set(id, { id, organizationId, path, isRevoked: false, ...runtime })
+  }
+  for (const { runtime, ...lease } of leases) {
+    const rest = { organizationId, path, held: ZERO_NANOS, expiresAt: 0 }
+    books.leases.set(lease.id, { ...lease, runtimeId: runtimeId(runtime), ...rest })
+  }
+  return books
+}
+
+function close(world: World, books: Books): void {
+  const { settled, escrow } = books.budgets.get('b')!
+  world.budget = { settled, escrow }
+  world.runtimes = [...books.runtimes.values()].map(({ journalId, epoch }) => ({ journalId, epoch }))
+  world.leases = [...books.leases.values()]
+    .map(({ id, granted, used, returned, state, runtimeId: owner }) => {
+      return { id, granted, used, returned, state, runtime: Number(owner.slice('runtime-'.length)) }
+    })
+    .sort((one, other) => (one.id < other.id ? -1 : 1))
+}
+
+function sending(read: Read, emit: Emit, step: string, message: Message, bounds: Bounds): void {
+  const world = read()
+  if (send(world, message, bounds)) emit(step, world)
+}
+
+/** False when nothing changes, or the network is full. */
+function send(world: World, message: Message, { messages }: Bounds): boolean {
+  const text = JSON.stringify(message)
+  if (world.network.length >= messages || world.network.some((other) => JSON.stringify(other) === text)) return false
+  world.network.push(message)
+  world.network.sort((one, other) => (JSON.stringify(one) < JSON.stringify(other) ? -1 : 1))
+  return true
+}
+
+const roomFor = (entry: Entry): number => roomOf(entry, nanodollars(entry.held))
+
+/** As if the runtime reported what was returned since its last report. */
+function asDifference(books: Books, statement: Statement): Statement {
+  const lease = books.leases.get(statement.id)
+  return lease ? { ...statement, returned: nanodollars(statement.returned + lease.returned) } : statement
+}
+
+function problemIn({ budget, leases, holders, sent }: World, { limit }: Bounds): string | undefined {
+  const truth = Object.values(sent).reduce((sum, amount) => sum + amount, 0)
+  if (truth > limit) return `the provider was sent ${truth} of ${limit}`
+  const lent = leases.reduce((sum, lease) => sum + escrowOf(lease), 0)
+  const used = leases.reduce((sum, lease) => sum + lease.used, 0)
+  if (budget.escrow !== lent) return `escrow ${budget.escrow}, leases ${lent}`
+  if (budget.settled !== used) return `settled ${budget.settled}, leases ${used}`
+  if (budget.settled + budget.escrow > limit)
+    return `settled and escrow are ${budget.settled + budget.escrow} of ${limit}`
+  for (const { id, returned } of holders.flatMap(({ entries }) => entries)) {
+    const lease = leases.find((other) => other.id === id)
+    if (lease && lease.returned > returned)
+      return `the bank has ${lease.returned} returned of ${id}, its runtime ${returned}`
+  }
+  const wrong = leases.find((lease) => lease.state === 'closed' && lease.used < (sent[lease.id] ?? 0))
+  return wrong && `closed lease ${wrong.id} says ${wrong.used}, the provider ${sent[wrong.id]}`
+}
+
+/** All money is either free or settled, and settled is what the provider says. */
+const isClosed = ({ budget, leases, sent }: World, { limit }: Bounds): boolean =>
+  leases.every(({ state }) => state === 'closed') &&
+  budget.escrow === 0 &&
+  budget.settled <= limit &&
+  budget.settled === Object.values(sent).reduce((sum, amount) => sum + amount, 0)
