@@ -1,0 +1,295 @@
+/**
+ * Loads the rows that a decision of the bank needs, locked, and writes what it changed. Decisions of one turn share a
+ * transaction: rows of a budget are changed by everybody, and each lock and commit costs more than the decisions.
+ */
+import { CageError } from '../../errors.ts'
+import type { Nanodollars } from '../../money.ts'
+import { type AuditEntry, Books, type BudgetRow, type LeaseRow, type RuntimeRow, type Transfer } from '../bank.ts'
+import type { PanelDatabase, Sql, Value } from './database.ts'
+
+/** What a decision reads; the budgets of these rows come with them. */
+export interface Needs {
+  runtimeId: string
+  /** (Default: none.) */
+  leaseIds?: readonly string[]
+  /** Also every lease of the runtime that is not closed. (Default: no.) */
+  allLeases?: boolean
+  /** A person asks, not the runtime. (Default: no.) */
+  isByPerson?: boolean
+}
+
+interface Job {
+  needs: Needs
+  decide: (books: Books) => unknown
+  resolve: (result: never) => void
+  reject: (error: unknown) => void
+}
+
+/** Larger batches would let their first members wait too long. */
+const MAX_BATCH = 200
+/** A runtime that reported within this time spends, in ms. */
+const SPENDING_MS = 60_000
+
+export class BankStore {
+  readonly #database: PanelDatabase
+  #waiting: Job[] = []
+  #isRunning = false
+
+  constructor(database: PanelDatabase) {
+    this.#database = database
+  }
+
+  /**
+   * Resolves with what `decide` returns, after its changes are committed; rejects with what it throws, or with CageError
+   * `database_unusable`. `decide` throws before it changes anything.
+   */
+  run<T>(needs: Needs, decide: (books: Books) => T): Promise<T> {
+    return new Promise<T>((resolve, reject) => {
+      this.#waiting.push({ needs, decide, resolve: resolve as (result: never) => void, reject })
+      if (!this.#isRunning) void this.#drain()
+    })
+  }
+
+  async #drain(): Promise<void> {
+    this.#isRunning = true
+    // What else arrives in this turn shares the transaction.
+    await new Promise(setImmediate)
+    while (this.#waiting.length > 0) await this.#runBatch(this.#waiting.splice(0, MAX_BATCH))
+    this.#isRunning = false
+  }
+
+  async #runBatch(jobs: readonly Job[]): Promise<void> {
+    let answers: (() => void)[]
+    try {
+      answers = await this.#database.transaction(async (sql) => {
+        const books = await this.#load(sql, jobs)
+        const decided = jobs.map((job) => decideOne(job, books))
+        await this.#write(sql, books, jobs)
+        return decided
+      })
+    } catch (cause) {
+      const error = new CageError('database_unusable', "the panel's database cannot be used", {
+        hint: 'check PostgreSQL; what was asked may be repeated',
+        cause,
+      })
+      for (const { reject } of jobs) reject(error)
+      return
+    }
+    for (const answer of answers) answer()
+  }
+
+  /** In the same order everywhere, so that panels never wait for each other in a ring: runtimes, then budgets, by id. */
+  async #load(sql: Sql, jobs: readonly Job[]): Promise<Books> {
+    const { isIn, forUpdate, now } = this.#database.dialect
+    const books = new Books()
+    const runtimes = await sql.rows<StoredRuntime>(
+      `SELECT * FROM runtimes WHERE ${isIn('id', '$1')} ORDER BY id ${forUpdate}`,
+      [list(jobs.map(({ needs }) => needs.runtimeId))],
+    )
+    for (const row of runtimes) books.runtimes.set(row.id, runtimeOf(row))
+    const leases = await sql.rows<StoredLease>(
+      `SELECT * FROM leases WHERE ${isIn('id', '$1')} OR (${isIn('runtime_id', '$2')} AND state <> 'closed')`,
+      [
+        list(jobs.flatMap(({ needs }) => needs.leaseIds ?? [])),
+        list(jobs.flatMap(({ needs }) => (needs.allLeases ? [needs.runtimeId] : []))),
+      ],
+    )
+    for (const row of leases) books.leases.set(row.id, leaseOf(row))
+    const paths = [...books.runtimes.values(), ...books.leases.values()].flatMap(({ path }) => path)
+    const budgets = await sql.rows<StoredBudget>(
+      `SELECT * FROM budgets WHERE ${isIn('id', '$1')} ORDER BY id ${forUpdate}`,
+      [list(paths)],
+    )
+    for (const row of budgets) books.budgets.set(row.id, budgetOf(row))
+    const spending = await sql.rows<{ organization_id: string; runtimes: number }>(
+      `SELECT organization_id, count(*) AS runtimes FROM runtimes
+       WHERE ${isIn('organization_id', '$1')} AND revoked_at IS NULL AND last_seen_at > ${now} - ${SPENDING_MS}
+       GROUP BY organization_id`,
+      [list([...books.runtimes.values()].map(({ organizationId }) => organizationId))],
+    )
+    for (const { organization_id, runtimes: count } of spending) books.spending.set(organization_id, count)
+    const [time] = await sql.rows<{ now: number }>(`SELECT ${now} AS now`)
+    books.now = time!.now
+    return books
+  }
+
+  async #write(sql: Sql, books: Books, jobs: readonly Job[]): Promise<void> {
+    const changed = [...books.changed]
+    const of = <Row>(rows: Map<string, Row>) => changed.filter((row) => rows.get((row as { id: string }).id) === row)
+    await upsert(sql, 'budgets', (of(books.budgets) as BudgetRow[]).map(storedBudget))
+    for (const { id, journalId, epoch, isRevoked } of of(books.runtimes) as RuntimeRow[]) {
+      const revoked = isRevoked ? books.now : null
+      await sql.rows(
+        'UPDATE runtimes SET journal_id = $2, epoch = $3, revoked_at = coalesce(revoked_at, $4) WHERE id = $1',
+        [id, journalId, epoch, revoked],
+      )
+    }
+    await upsert(sql, 'leases', (of(books.leases) as LeaseRow[]).map(storedLease))
+    await insert(
+      sql,
+      'transfers',
+      books.transfers.map((transfer) => storedTransfer(transfer, books.now)),
+    )
+    const { isIn } = this.#database.dialect
+    await insert(
+      sql,
+      'audit',
+      books.entries.map((entry) => storedEntry(entry, books.now)),
+    )
+    await sql.rows(`UPDATE runtimes SET last_seen_at = $2 WHERE ${isIn('id', '$1')}`, [
+      list(jobs.flatMap(({ needs }) => (needs.isByPerson ? [] : [needs.runtimeId]))),
+      books.now,
+    ])
+  }
+}
+
+/** Returns what answers the job once the transaction is committed. */
+function decideOne({ decide, resolve, reject }: Job, books: Books): () => void {
+  try {
+    const result = decide(books) as never
+    return () => resolve(result)
+  } catch (error) {
+    return () => reject(error)
+  }
+}
+
+export interface StoredBudget {
+  id: string
+  organization_id: string
+  scope: BudgetRow['scope']
+  name: string
+  limit_nanos: Nanodollars
+  settled_nanos: Nanodollars
+  escrow_nanos: Nanodollars
+  scarce_until: number
+}
+
+export interface StoredRuntime {
+  id: string
+  organization_id: string
+  name: string
+  path: string
+  token_hash: string
+  journal_id: string | null
+  epoch: number
+  version: string
+  joined_at: number
+  last_seen_at: number | null
+  revoked_at: number | null
+}
+
+export interface StoredLease {
+  id: string
+  organization_id: string
+  runtime_id: string
+  path: string
+  granted_nanos: Nanodollars
+  used_nanos: Nanodollars
+  returned_nanos: Nanodollars
+  held_nanos: Nanodollars
+  state: LeaseRow['state']
+  expires_at: number
+}
+
+export const budgetOf = (row: StoredBudget): BudgetRow => ({
+  id: row.id,
+  organizationId: row.organization_id,
+  scope: row.scope,
+  name: row.name,
+  limit: row.limit_nanos,
+  settled: row.settled_nanos,
+  escrow: row.escrow_nanos,
+  scarceUntil: row.scarce_until,
+})
+
+const storedBudget = (row: BudgetRow): Stored<StoredBudget> => ({
+  id: row.id,
+  organization_id: row.organizationId,
+  scope: row.scope,
+  name: row.name,
+  limit_nanos: row.limit,
+  settled_nanos: row.settled,
+  escrow_nanos: row.escrow,
+  scarce_until: row.scarceUntil,
+})
+
+const runtimeOf = (row: StoredRuntime): RuntimeRow => ({
+  id: row.id,
+  organizationId: row.organization_id,
+  path: JSON.parse(row.path) as string[],
+  journalId: row.journal_id,
+  epoch: row.epoch,
+  isRevoked: row.revoked_at !== null,
+})
+
+export const leaseOf = (row: StoredLease): LeaseRow => ({
+  id: row.id,
+  organizationId: row.organization_id,
+  runtimeId: row.runtime_id,
+  path: JSON.parse(row.path) as string[],
+  granted: row.granted_nanos,
+  used: row.used_nanos,
+  returned: row.returned_nanos,
+  held: row.held_nanos,
+  state: row.state,
+  expiresAt: row.expires_at,
+})
+
+const storedLease = (row: LeaseRow): Stored<StoredLease> => ({
+  id: row.id,
+  organization_id: row.organizationId,
+  runtime_id: row.runtimeId,
+  path: JSON.stringify(row.path),
+  granted_nanos: row.granted,
+  used_nanos: row.used,
+  returned_nanos: row.returned,
+  held_nanos: row.held,
+  state: row.state,
+  expires_at: row.expiresAt,
+})
+
+const storedTransfer = (row: Transfer, at: number) => ({
+  at,
+  organization_id: row.organizationId,
+  lease_id: row.leaseId,
+  kind: row.kind,
+  amount_nanos: row.amount,
+  decided_by: row.by,
+  reason: row.reason,
+})
+
+const storedEntry = ({ organizationId, actor, action, target, details }: AuditEntry, at: number) => ({
+  at,
+  organization_id: organizationId,
+  actor,
+  action,
+  target,
+  details: JSON.stringify(details),
+})
+
+type Stored<Row> = { [Name in keyof Row]: Row[Name] & Value }
+
+/** Inserts rows, or replaces those with the same id. */
+const upsert = (sql: Sql, table: string, rows: readonly Record<string, Value>[]): Promise<void> =>
+  insert(sql, table, rows, (columns) => {
+    const changes = columns.filter((name) => name !== 'id').map((name) => `${name} = excluded.${name}`)
+    return ` ON CONFLICT (id) DO UPDATE SET ${changes.join(', ')}`
+  })
+
+export async function insert(
+  sql: Sql,
+  table: string,
+  rows: readonly Record<string, Value>[],
+  onConflict: (columns: readonly string[]) => string = () => '',
+): Promise<void> {
+  if (rows.length === 0) return
+  const columns = Object.keys(rows[0]!)
+  const tuples = rows.map((_, row) => `(${columns.map((_, column) => `$${row * columns.length + column + 1}`).join()})`)
+  await sql.rows(
+    `INSERT INTO ${table} (${columns.join()}) VALUES ${tuples.join()}${onConflict(columns)}`,
+    rows.flatMap((row) => columns.map((name) => row[name]!)),
+  )
+}
+
+/** A JSON list without repetitions, for `isIn`. */
+const list = (texts: readonly string[]): string => JSON.stringify([...new Set(texts)])

@@ -1,0 +1,102 @@
+/** The tables of a panel, forward only: never edit a migration that has shipped. Panels that start at once take turns. */
+import { CageError } from '../../errors.ts'
+import type { Dialect, Sql } from './database.ts'
+
+/** Any number that no other program uses in this database: "iron". */
+const LOCK = 0x69726f6e
+
+export async function migrate(sql: Sql, dialect: Dialect): Promise<void> {
+  if (dialect.kind === 'postgres') await sql.rows(`SELECT pg_advisory_xact_lock(${LOCK})`)
+  await sql.rows('CREATE TABLE IF NOT EXISTS panel_meta (key TEXT PRIMARY KEY, value TEXT NOT NULL)')
+  const [row] = await sql.rows<{ value: string }>("SELECT value FROM panel_meta WHERE key = 'version'")
+  const version = Number(row?.value ?? 0)
+  if (version > MIGRATIONS.length) {
+    throw new CageError(
+      'database_unusable',
+      `a newer Iron Cage wrote this database (version ${version}, this one knows ${MIGRATIONS.length})`,
+      { hint: 'update Iron Cage' },
+    )
+  }
+  for (const statements of MIGRATIONS.slice(version)) {
+    for (const statement of statements(dialect)) await sql.rows(statement)
+  }
+  await sql.rows(
+    `INSERT INTO panel_meta (key, value) VALUES ('version', $1) ON CONFLICT (key) DO UPDATE SET value = excluded.value`,
+    [String(MIGRATIONS.length)],
+  )
+}
+
+const MIGRATIONS: readonly ((dialect: Dialect) => string[])[] = [
+  ({ serial }) => [
+    `CREATE TABLE organizations (id TEXT PRIMARY KEY, name TEXT NOT NULL UNIQUE, created_at BIGINT NOT NULL)`,
+    `CREATE TABLE budgets (
+      id TEXT PRIMARY KEY,
+      organization_id TEXT NOT NULL REFERENCES organizations,
+      scope TEXT NOT NULL CHECK (scope IN ('organization', 'team', 'user')),
+      name TEXT NOT NULL,
+      limit_nanos BIGINT NOT NULL CHECK (limit_nanos >= 0),
+      settled_nanos BIGINT NOT NULL DEFAULT 0 CHECK (settled_nanos >= 0),
+      escrow_nanos BIGINT NOT NULL DEFAULT 0 CHECK (escrow_nanos >= 0),
+      scarce_until BIGINT NOT NULL DEFAULT 0,
+      UNIQUE (organization_id, scope, name)
+    )`,
+    `CREATE TABLE runtimes (
+      id TEXT PRIMARY KEY,
+      organization_id TEXT NOT NULL REFERENCES organizations,
+      name TEXT NOT NULL,
+      path TEXT NOT NULL,
+      token_hash TEXT NOT NULL UNIQUE,
+      journal_id TEXT,
+      epoch BIGINT NOT NULL DEFAULT 0,
+      version TEXT NOT NULL,
+      joined_at BIGINT NOT NULL,
+      last_seen_at BIGINT,
+      revoked_at BIGINT
+    )`,
+    `CREATE TABLE leases (
+      id TEXT PRIMARY KEY,
+      organization_id TEXT NOT NULL REFERENCES organizations,
+      runtime_id TEXT NOT NULL REFERENCES runtimes,
+      path TEXT NOT NULL,
+      granted_nanos BIGINT NOT NULL CHECK (granted_nanos > 0),
+      used_nanos BIGINT NOT NULL CHECK (used_nanos >= 0),
+      returned_nanos BIGINT NOT NULL CHECK (returned_nanos >= 0),
+      held_nanos BIGINT NOT NULL CHECK (held_nanos >= 0),
+      state TEXT NOT NULL CHECK (state IN ('active', 'expired', 'quarantined', 'closed')),
+      expires_at BIGINT NOT NULL
+    )`,
+    `CREATE INDEX leases_open ON leases (runtime_id) WHERE state <> 'closed'`,
+    `CREATE TABLE transfers (
+      n ${serial},
+      at BIGINT NOT NULL,
+      organization_id TEXT NOT NULL REFERENCES organizations,
+      lease_id TEXT NOT NULL REFERENCES leases,
+      kind TEXT NOT NULL CHECK (kind IN ('granted', 'charged', 'returned', 'overrun', 'presumed', 'released')),
+      amount_nanos BIGINT NOT NULL CHECK (amount_nanos > 0),
+      decided_by TEXT,
+      reason TEXT
+    )`,
+    `CREATE INDEX transfers_lease ON transfers (lease_id)`,
+    `CREATE TABLE credentials (
+      hash TEXT PRIMARY KEY,
+      id TEXT NOT NULL UNIQUE,
+      organization_id TEXT NOT NULL REFERENCES organizations,
+      kind TEXT NOT NULL CHECK (kind IN ('token', 'code', 'session', 'invitation')),
+      role TEXT NOT NULL CHECK (role IN ('admin', 'viewer', 'runtime')),
+      name TEXT NOT NULL,
+      path TEXT,
+      created_at BIGINT NOT NULL,
+      expires_at BIGINT,
+      ended_at BIGINT
+    )`,
+    `CREATE TABLE audit (
+      n ${serial},
+      at BIGINT NOT NULL,
+      organization_id TEXT NOT NULL REFERENCES organizations,
+      actor TEXT NOT NULL,
+      action TEXT NOT NULL,
+      target TEXT NOT NULL,
+      details TEXT NOT NULL
+    )`,
+  ],
+]

@@ -1,0 +1,66 @@
+/** One SQLite file, for trying a panel out and for small teams on one machine. Only one process may serve it. */
+import { closeSync, mkdirSync, openSync } from 'node:fs'
+import { dirname } from 'node:path'
+import Sqlite from 'better-sqlite3'
+import type { Dialect, PanelDatabase, Sql, Value } from './database.ts'
+import { migrate } from './migrations.ts'
+
+const SQLITE: Dialect = {
+  kind: 'sqlite',
+  now: "CAST(unixepoch('subsec') * 1000 AS INTEGER)",
+  forUpdate: '',
+  serial: 'INTEGER PRIMARY KEY AUTOINCREMENT',
+  isIn: (column, parameter) => `${column} IN (SELECT value FROM json_each(${parameter}))`,
+}
+
+export async function openSqlite(path: string): Promise<PanelDatabase> {
+  mkdirSync(dirname(path), { recursive: true })
+  closeSync(openSync(path, 'a', 0o600))
+  const client = new Sqlite(path)
+  client.pragma('journal_mode = WAL')
+  client.pragma('synchronous = FULL')
+  client.pragma('foreign_keys = ON')
+  // Another panel on the same file would not see what this one decides.
+  client.pragma('locking_mode = EXCLUSIVE')
+  const statements = new Map<string, Sqlite.Statement>()
+  const run = <Row>(text: string, values: readonly Value[] = []): Row[] => {
+    const statement = statements.get(text) ?? client.prepare(text)
+    statements.set(text, statement)
+    const named = Object.fromEntries(values.map((value, index) => [index + 1, value]))
+    if (statement.reader) return statement.all(named) as Row[]
+    statement.run(named)
+    return []
+  }
+  const sql: Sql = { rows: async <Row>(text: string, values?: readonly Value[]) => run<Row>(text, values) }
+  let last: Promise<unknown> = Promise.resolve()
+  /** There is one connection: a statement beside a transaction would become part of it. */
+  const inTurn = <T>(work: () => Promise<T>): Promise<T> => {
+    const done = last.then(work)
+    last = done.catch(() => undefined)
+    return done
+  }
+  const transaction = <T>(work: (sql: Sql) => Promise<T>): Promise<T> =>
+    inTurn(async () => {
+      client.exec('BEGIN IMMEDIATE')
+      try {
+        const result = await work(sql)
+        client.exec('COMMIT')
+        return result
+      } catch (error) {
+        if (client.inTransaction) client.exec('ROLLBACK')
+        throw error
+      }
+    })
+  try {
+    await transaction((within) => migrate(within, SQLITE))
+  } catch (error) {
+    client.close()
+    throw error
+  }
+  return {
+    dialect: SQLITE,
+    rows: (text, values) => inTurn(() => sql.rows(text, values)),
+    transaction,
+    close: () => inTurn(async () => void client.close()),
+  }
+}

@@ -1,0 +1,244 @@
+import { afterAll, beforeAll, describe, expect, onTestFinished, test } from 'vitest'
+import type { Statement } from '../../src/lease-messages.ts'
+import { fromUsd, type Nanodollars, nanodollars, toUsd, usd, ZERO_NANOS } from '../../src/money.ts'
+import { grantLease, openRuntime, recordStatements } from '../../src/panel/bank.ts'
+import type { PanelDatabase } from '../../src/panel/db/database.ts'
+import { openPanelDatabase } from '../../src/panel/db/open.ts'
+import { Fleet } from '../../src/panel/fleet.ts'
+import { temporaryFile } from '../support/temporary-file.ts'
+import { type Cluster, startCluster } from './postgres.ts'
+
+let cluster: Cluster
+beforeAll(async () => {
+  cluster = await startCluster()
+})
+afterAll(() => cluster?.remove())
+
+const TTL_MS = 60_000
+const dollars = (amount: string): Nanodollars => fromUsd(usd(amount))
+
+const ADDRESSES = {
+  'an SQLite file': async () => temporaryFile('panel.db'),
+  PostgreSQL: () => cluster.newDatabase(),
+}
+
+describe.each(Object.entries(ADDRESSES))('a panel on %s', (_, addressOf) => {
+  async function open(
+    limit = '10',
+  ): Promise<{ database: PanelDatabase; fleet: Fleet; organizationId: string; address: string }> {
+    const address = await addressOf()
+    const database = await openPanelDatabase(address)
+    onTestFinished(() => database.close())
+    const fleet = new Fleet(database)
+    const organizationId = await fleet.openOrganization('acme')
+    await fleet.setLimit(organizationId, { scope: 'organization', name: null }, { limit: dollars(limit) }, 'ada')
+    return { database, fleet, organizationId, address }
+  }
+
+  /** A runtime as the panel knows it, with short names for its messages. */
+  async function join(fleet: Fleet, organizationId: string, team: string | null = null) {
+    const invitation = await fleet.invite(organizationId, { team, user: null }, 'laptop', 'ada')
+    const { runtimeId } = await fleet.join((await fleet.identify(invitation))!, 'laptop', '1.0.0')
+    return {
+      runtimeId,
+      open: (journalId = 'journal') =>
+        fleet.bank.run({ runtimeId, allLeases: true }, (books) => openRuntime(books, runtimeId, { journalId }, TTL_MS)),
+      request: (epoch: number, request: number, least: string, want = least) =>
+        fleet.bank.run({ runtimeId, leaseIds: [`lease-${runtimeId.slice(8)}-${epoch}-${request}`] }, (books) =>
+          grantLease(books, runtimeId, { epoch, request, least: dollars(least), want: dollars(want) }, TTL_MS),
+        ),
+      report: (epoch: number, statements: Statement[]) =>
+        fleet.bank.run({ runtimeId, leaseIds: statements.map(({ id }) => id) }, (books) =>
+          recordStatements(books, runtimeId, { epoch, statements }, TTL_MS),
+        ),
+    }
+  }
+
+  const statement = (id: string, used: string, returned = '0', isFinal = false): Statement => ({
+    id,
+    used: dollars(used),
+    returned: dollars(returned),
+    held: ZERO_NANOS,
+    isFinal,
+  })
+
+  const budgets = async (fleet: Fleet, organizationId: string) =>
+    (await fleet.read(organizationId)).budgets.map(({ name, settled_nanos, escrow_nanos }) => {
+      return { name, settled: toUsd(settled_nanos), lent: toUsd(escrow_nanos) }
+    })
+
+  test('a lease is lent, spent, returned and closed, and the books agree at each step', async () => {
+    const { fleet, organizationId } = await open()
+    const runtime = await join(fleet, organizationId)
+    const { epoch } = await runtime.open()
+    const granted = await runtime.request(epoch, 0, '0.5', '2')
+    if (granted.outcome !== 'granted') throw new Error(granted.outcome)
+    expect(toUsd(granted.granted)).toBe('2')
+    expect(await budgets(fleet, organizationId)).toEqual([{ name: 'acme', settled: '0', lent: '2' }])
+    await runtime.report(epoch, [statement(granted.id, '0.75')])
+    expect(await budgets(fleet, organizationId)).toEqual([{ name: 'acme', settled: '0.75', lent: '1.25' }])
+    await runtime.report(epoch, [statement(granted.id, '0.75', '1.25', true)])
+    expect(await budgets(fleet, organizationId)).toEqual([{ name: 'acme', settled: '0.75', lent: '0' }])
+    expect(await fleet.problems()).toEqual([])
+  })
+
+  test('a repeated request gets the same lease, and a repeated or late statement changes nothing', async () => {
+    const { fleet, organizationId } = await open()
+    const runtime = await join(fleet, organizationId)
+    const { epoch } = await runtime.open()
+    const [one, again] = [await runtime.request(epoch, 0, '1'), await runtime.request(epoch, 0, '1')]
+    if (one.outcome !== 'granted' || again.outcome !== 'granted') throw new Error('not granted')
+    expect(again.id).toBe(one.id)
+    await runtime.report(epoch, [statement(one.id, '0.4', '0.2')])
+    await runtime.report(epoch, [statement(one.id, '0.4', '0.2')])
+    await runtime.report(epoch, [statement(one.id, '0.1', '0.1')])
+    expect(await budgets(fleet, organizationId)).toEqual([{ name: 'acme', settled: '0.4', lent: '0.4' }])
+  })
+
+  test('two hundred requests at once from ten runtimes never lend more than there is', async () => {
+    const { fleet, organizationId } = await open('5')
+    const runtimes = await Promise.all(Array.from({ length: 10 }, () => join(fleet, organizationId)))
+    const opened = await Promise.all(runtimes.map(async (runtime) => ({ runtime, ...(await runtime.open()) })))
+    const answers = await Promise.all(
+      opened.flatMap(({ runtime, epoch }) => Array.from({ length: 20 }, (_, n) => runtime.request(epoch, n, '0.3'))),
+    )
+    const lent = answers.reduce((sum, answer) => sum + (answer.outcome === 'granted' ? answer.granted : 0), 0)
+    expect(lent).toBeLessThanOrEqual(dollars('5'))
+    expect(lent).toBeGreaterThan(dollars('4.6'))
+    expect(await budgets(fleet, organizationId)).toEqual([
+      { name: 'acme', settled: '0', lent: toUsd(nanodollars(lent)) },
+    ])
+    expect(await fleet.problems()).toEqual([])
+  })
+
+  test('every budget of the path must have the money', async () => {
+    const { fleet, organizationId } = await open('10')
+    await fleet.setLimit(organizationId, { scope: 'team', name: 'research' }, { limit: dollars('1') }, 'ada')
+    const runtime = await join(fleet, organizationId, 'research')
+    const { epoch } = await runtime.open()
+    expect((await runtime.request(epoch, 0, '1.5')).outcome).toBe('exhausted')
+    expect((await runtime.request(epoch, 1, '0.8')).outcome).toBe('granted')
+    expect((await runtime.request(epoch, 2, '0.8')).outcome).toBe('lent')
+    expect(await budgets(fleet, organizationId)).toEqual([
+      { name: 'acme', settled: '0', lent: '0.8' },
+      { name: 'research', settled: '0', lent: '0.8' },
+    ])
+  })
+
+  test('a runtime that comes back without its ledger is quarantined until a person says what it spent', async () => {
+    const { fleet, organizationId } = await open()
+    const runtime = await join(fleet, organizationId)
+    const first = await runtime.open('journal-1')
+    const granted = await runtime.request(first.epoch, 0, '2')
+    if (granted.outcome !== 'granted') throw new Error(granted.outcome)
+    const second = await runtime.open('journal-2')
+    expect(second.leases).toEqual([])
+    await expect(runtime.report(first.epoch, [])).rejects.toMatchObject({ code: 'runtime_fenced' })
+    await runtime.report(second.epoch, [statement(granted.id, '0', '2', true)])
+    expect(await budgets(fleet, organizationId)).toEqual([{ name: 'acme', settled: '0', lent: '2' }])
+    await fleet.resolve(organizationId, granted.id, dollars('1.25'), { by: 'ada', reason: 'the bill' })
+    expect(await budgets(fleet, organizationId)).toEqual([{ name: 'acme', settled: '1.25', lent: '0' }])
+    expect((await fleet.audit(organizationId, 1))[0]).toMatchObject({ action: 'lease.resolved', actor: 'ada' })
+    await expect(runtime.report(second.epoch, [])).rejects.toMatchObject({ code: 'runtime_fenced' })
+    expect(await fleet.problems()).toEqual([])
+  })
+
+  test('a lease of a runtime that reports cannot be resolved, nor one of another organization', async () => {
+    const { fleet, organizationId } = await open()
+    const runtime = await join(fleet, organizationId)
+    const { epoch } = await runtime.open()
+    const granted = await runtime.request(epoch, 0, '2')
+    if (granted.outcome !== 'granted') throw new Error(granted.outcome)
+    const decision = { by: 'eve', reason: 'mine' }
+    await expect(fleet.resolve(organizationId, granted.id, ZERO_NANOS, decision)).rejects.toMatchObject({
+      code: 'conflict',
+    })
+    const other = await fleet.openOrganization('other')
+    await expect(fleet.resolve(other, granted.id, ZERO_NANOS, decision)).rejects.toMatchObject({ code: 'not_found' })
+    await expect(fleet.revoke(other, runtime.runtimeId, 'eve')).rejects.toMatchObject({ code: 'not_found' })
+    const second = await join(fleet, organizationId)
+    const { epoch: theirs } = await second.open()
+    await second.report(theirs, [statement(granted.id, '0', '2', true)])
+    expect(await budgets(fleet, organizationId)).toEqual([{ name: 'acme', settled: '0', lent: '2' }])
+  })
+
+  test('a charge above the lease is posted in full', async () => {
+    const { fleet, organizationId } = await open()
+    const runtime = await join(fleet, organizationId)
+    const { epoch } = await runtime.open()
+    const granted = await runtime.request(epoch, 0, '1')
+    if (granted.outcome !== 'granted') throw new Error(granted.outcome)
+    await runtime.report(epoch, [statement(granted.id, '1.5', '0', true)])
+    expect(await budgets(fleet, organizationId)).toEqual([{ name: 'acme', settled: '1.5', lent: '0' }])
+    expect(await fleet.problems()).toEqual([])
+  })
+
+  test('a revoked runtime is refused at once, and what it was lent stays lent', async () => {
+    const { fleet, organizationId } = await open()
+    const runtime = await join(fleet, organizationId)
+    const { epoch } = await runtime.open()
+    await runtime.request(epoch, 0, '2')
+    await fleet.revoke(organizationId, runtime.runtimeId, 'ada')
+    await expect(runtime.request(epoch, 1, '1')).rejects.toMatchObject({ code: 'runtime_revoked' })
+    await expect(runtime.open()).rejects.toMatchObject({ code: 'runtime_revoked' })
+    expect(await budgets(fleet, organizationId)).toEqual([{ name: 'acme', settled: '0', lent: '2' }])
+  })
+
+  test('a budget that somebody changed by hand is found', async () => {
+    const { fleet, database, organizationId } = await open()
+    const runtime = await join(fleet, organizationId)
+    const { epoch } = await runtime.open()
+    await runtime.request(epoch, 0, '2')
+    await database.rows('UPDATE budgets SET escrow_nanos = escrow_nanos - 1')
+    expect(await fleet.problems()).toEqual(['organization acme has 1999999999 in escrow, its leases 2000000000'])
+  })
+
+  test('an invitation and a code work once, however many use them at once', async () => {
+    const { fleet, organizationId } = await open()
+    const invitation = (await fleet.identify(
+      await fleet.invite(organizationId, { team: null, user: null }, 'x', 'ada'),
+    ))!
+    const joins = await Promise.allSettled(Array.from({ length: 10 }, () => fleet.join(invitation, 'laptop', '1')))
+    expect(joins.filter(({ status }) => status === 'fulfilled')).toHaveLength(1)
+    const code = await fleet.newCode(organizationId, 'ada')
+    const exchanges = await Promise.allSettled(Array.from({ length: 10 }, () => fleet.exchange(code)))
+    expect(exchanges.filter(({ status }) => status === 'fulfilled')).toHaveLength(1)
+    await expect(fleet.invite(organizationId, { team: 'none', user: null }, 'x', 'ada')).rejects.toMatchObject({
+      code: 'not_found',
+    })
+  })
+})
+
+test('panels that start at once on one PostgreSQL migrate it once, and lend the same money once', async () => {
+  const address = await cluster.newDatabase()
+  const databases = await Promise.all(Array.from({ length: 3 }, () => openPanelDatabase(address)))
+  onTestFinished(async () => void (await Promise.all(databases.map((database) => database.close()))))
+  const fleets = databases.map((database) => new Fleet(database))
+  const [organizationId] = await Promise.all(fleets.map((fleet) => fleet.openOrganization('acme')))
+  const [first] = fleets
+  await first!.setLimit(organizationId!, { scope: 'organization', name: null }, { limit: dollars('3') }, 'ada')
+  const ids = await Promise.all(
+    Array.from({ length: 6 }, async () => {
+      const invitation = await first!.invite(organizationId!, { team: null, user: null }, 'x', 'ada')
+      return (await first!.join((await first!.identify(invitation))!, 'x', '1')).runtimeId
+    }),
+  )
+  const answers = await Promise.all(
+    ids.map(async (runtimeId, index) => {
+      const { bank } = fleets[index % 3]!
+      const { epoch } = await bank.run({ runtimeId, allLeases: true }, (books) =>
+        openRuntime(books, runtimeId, { journalId: 'j' }, TTL_MS),
+      )
+      const requests = Array.from({ length: 20 }, (_, request) => {
+        const amount = dollars('0.1')
+        return bank.run({ runtimeId }, (books) =>
+          grantLease(books, runtimeId, { epoch, request, least: amount, want: amount }, TTL_MS),
+        )
+      })
+      return Promise.all(requests)
+    }),
+  )
+  const granted = answers.flat().filter(({ outcome }) => outcome === 'granted')
+  expect(granted).toHaveLength(30)
+  expect(await first!.problems()).toEqual([])
+})
