@@ -13,8 +13,12 @@ const NON_REST_ENDPOINTS: Readonly<Record<string, string>> = {
     'WebSocket GET /ws?ticket=&after=, with a ticket from POST /api/auth/ws-ticket. Frames are JSON: {"type":"snapshot","server_time","seq","data"} first, or the missed events if `after` is recent enough; then {"type":"events","server_time","events":[…]} ordered by seq. Viewers send nothing.',
 }
 
-/** OpenAPI 3.1. */
-export function openApiDocument(routes: readonly Route[], version: string): Json & { openapi: string } {
+/** OpenAPI 3.1. `tags`: (Default: those of a runtime's server.) */
+export function openApiDocument(
+  routes: readonly Route<string>[],
+  version: string,
+  tags: Readonly<Record<string, string>> = { ...TAGS, ...NON_REST_ENDPOINTS },
+): Json & { openapi: string } {
   const schemas = new Schemas()
   const paths: Record<string, Json> = {}
   for (const route of routes) {
@@ -32,7 +36,7 @@ export function openApiDocument(routes: readonly Route[], version: string): Json
         'Money is a decimal string in US dollars, times are ISO 8601 UTC, durations have their unit in the name. x-role is the role that an operation requires: viewer, admin (includes viewer), agent, any (valid token), or open.',
     },
     servers: [{ url: '/' }],
-    tags: Object.entries({ ...TAGS, ...NON_REST_ENDPOINTS }).map(([name, description]) => ({ name, description })),
+    tags: Object.entries(tags).map(([name, description]) => ({ name, description })),
     paths,
     components: {
       securitySchemes: {
@@ -50,7 +54,7 @@ export function openApiDocument(routes: readonly Route[], version: string): Json
 
 const template = (path: string): string => path.replaceAll(/:(\w+)/g, '{$1}')
 
-function operation(route: Route, path: string, schemas: Schemas): Json {
+function operation(route: Route<string>, path: string, schemas: Schemas): Json {
   const { tag, method, summary, role, query, body } = route
   const parameters = [
     ...[...path.matchAll(/:(\w+)/g)].map(([, name]) => ({
@@ -82,7 +86,7 @@ function operation(route: Route, path: string, schemas: Schemas): Json {
   }
 }
 
-function replies({ reply, types = [], statuses }: Route, schemas: Schemas): Json {
+function replies({ reply, types = [], statuses }: Route<string>, schemas: Schemas): Json {
   const content = {
     ...(reply && { 'application/json': { schema: schemas.add(reply()) } }),
     ...Object.fromEntries(types.map((type) => [type, { schema: { type: 'string' } }])),
@@ -93,7 +97,7 @@ function replies({ reply, types = [], statuses }: Route, schemas: Schemas): Json
 }
 
 /** Errors of a route by status, except those that every route can answer. */
-function refusals(route: Route): Json {
+function refusals(route: Route<string>): Json {
   const byStatus: Record<number, ErrorCode[]> = {}
   for (const code of errorsOf(route)) {
     byStatus[ERRORS[code].status] ??= []
@@ -108,7 +112,7 @@ function refusals(route: Route): Json {
 }
 
 /** The errors of a route: of its role, its query and body, and its own. */
-export const errorsOf = ({ role, query, body, errors = [] }: Route): ErrorCode[] => [
+export const errorsOf = ({ role, query, body, errors = [] }: Route<string>): ErrorCode[] => [
   ...new Set<ErrorCode>([
     ...(query || body ? (['bad_request'] as const) : []),
     ...(body ? (['body_too_large'] as const) : []),

@@ -9,7 +9,7 @@ import * as z from 'zod'
 import type { Identity } from '../access/roles.ts'
 import type { ErrorCode } from '../errors.ts'
 import { readJson, readQuery } from './body.ts'
-import type { Env, Guard, RequiredRole } from './guard.ts'
+import type { Env, RequiredRole } from './guard.ts'
 
 /** Groups of routes, in the order of the documents. */
 export const TAGS = {
@@ -29,12 +29,20 @@ export const TAGS = {
   Server: 'The server itself.',
 } as const
 
-export type Tag = keyof typeof TAGS
+/** The same of a Control Panel. */
+export const PANEL_TAGS = {
+  Fleet: 'Budgets that several runtimes share, and the runtimes that have joined.',
+  Leases: 'For runtimes: the slices of shared budgets that they spend.',
+  Panel: 'The panel itself.',
+} as const
+
+export type Tag = keyof typeof TAGS | keyof typeof PANEL_TAGS
 
 type Method = 'GET' | 'POST' | 'PUT' | 'PATCH' | 'DELETE'
 
-export interface RouteDoc {
-  role: RequiredRole | 'open'
+/** `Roles`: those of the server that has the route. */
+export interface RouteDoc<Roles extends string = RequiredRole> {
+  role: Roles | 'open'
   /** Its name in the audit. (Default: the route, if it is an admin's and changes anything.) */
   action?: string
   /** One sentence. */
@@ -54,7 +62,7 @@ export interface RouteDoc {
   errors?: readonly ErrorCode[]
 }
 
-export interface Route extends RouteDoc {
+export interface Route<Roles extends string = RequiredRole> extends RouteDoc<Roles> {
   tag: Tag
   method: Method
   /** Parameters are written as `:id`. */
@@ -71,23 +79,23 @@ type ParamName<Path extends string> = Path extends `${string}:${infer Name}/${in
     : never
 
 /** What a handler gets: query and body as their schemas return them. */
-interface Asked<Name extends string, Role, Query extends z.ZodType, Body extends z.ZodType> {
+interface Asked<Caller, Name extends string, Role, Query extends z.ZodType, Body extends z.ZodType> {
   context: Context<Env>
   params: Readonly<Record<ParamName<Name>, string>>
   query: z.output<Query>
   body: z.output<Body>
-  identity: Role extends 'open' ? undefined : Identity
+  identity: Role extends 'open' ? undefined : Caller
 }
 
 // biome-ignore lint/suspicious/noConfusingVoidType: a handler without a reply need not say so
 type Replied<Reply> = Response | (Reply extends () => z.ZodType ? z.output<ReturnType<Reply>> : void)
 
-/** Returns the function that defines the routes of one group. */
+/** Returns the function that defines the routes of one group. `Caller`: what the guard makes of a request. */
 export const routesOf =
-  (tag: Tag) =>
+  <Caller = Identity, Roles extends string = RequiredRole>(tag: Tag) =>
   <
     const Name extends `${Method} /${string}`,
-    const Role extends RequiredRole | 'open',
+    const Role extends Roles | 'open',
     const Reply extends (() => z.ZodType) | null,
     Query extends z.ZodType = z.ZodUndefined,
     Body extends z.ZodType = z.ZodUndefined,
@@ -96,22 +104,22 @@ export const routesOf =
     {
       handle,
       ...doc
-    }: RouteDoc & {
+    }: RouteDoc<Roles> & {
       role: Role
       reply: Reply
       query?: Query
       body?: Body
       /** Returns the JSON of the reply, nothing for an empty one, or the whole response. */
-      handle: (asked: Asked<Name, Role, Query, Body>) => Replied<Reply> | Promise<Replied<Reply>>
+      handle: (asked: Asked<Caller, Name, Role, Query, Body>) => Replied<Reply> | Promise<Replied<Reply>>
     },
-  ): Route => {
+  ): Route<Roles> => {
     const [method, path] = name.split(' ') as [Method, string]
     const [status = 200] = doc.statuses ?? []
     const handler: Handler<Env> = async (context) => {
       const query = doc.query && readQuery(context, doc.query)
       const body = doc.body && isSent(context, doc.body) ? await readJson(context, doc.body, doc.maxBytes) : undefined
       const asked = { context, params: context.req.param(), query, body, identity: context.get('identity') }
-      const replied = await handle(asked as Asked<Name, Role, Query, Body>)
+      const replied = await handle(asked as unknown as Asked<Caller, Name, Role, Query, Body>)
       if (replied instanceof Response) return replied
       return replied === undefined ? context.body(null, 204) : context.json(replied as object, status)
     }
@@ -131,16 +139,20 @@ function isSent({ req }: Context, schema: z.ZodType): boolean {
 const ALIASES: Readonly<Record<string, string>> = { '/api/agents': '/agent', '/api/secrets': '/secrets' }
 
 /** All paths of a route, its own first. */
-export function pathsOf({ path }: Pick<Route, 'path'>): string[] {
+export function pathsOf({ path }: { path: string }): string[] {
   const own = Object.keys(ALIASES).find((prefix) => path === prefix || path.startsWith(`${prefix}/`))
   return own === undefined ? [path] : [path, ALIASES[own] + path.slice(own.length)]
 }
 
 /** Adds the routes, in the order in which they are matched, each behind the guard for its role. */
-export function serveRoutes(app: Hono<Env>, routes: readonly Route[], guarded: Guard): Hono<Env> {
+export function serveRoutes<Roles extends string>(
+  app: Hono<Env>,
+  routes: readonly Route<Roles>[],
+  guarded: (role: Roles, action?: string) => MiddlewareHandler<Env>,
+): Hono<Env> {
   for (const route of routes) {
     const { method, role, action, before, handler } = route
-    const guards = role === 'open' ? [] : [guarded(role, action)]
+    const guards = role === 'open' ? [] : [guarded(role as Roles, action)]
     app.on(method, pathsOf(route), ...guards, ...before, handler)
   }
   return app

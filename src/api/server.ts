@@ -3,7 +3,7 @@
  * `onRequest` and in `api` is the order that runs: the origin guard, the gateway, the dashboard's files, the API.
  */
 
-import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http'
+import type { IncomingMessage, Server, ServerResponse } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import type { Duplex } from 'node:stream'
 import { getRequestListener } from '@hono/node-server'
@@ -11,7 +11,6 @@ import { type Context, Hono } from 'hono'
 import { html } from 'hono/html'
 import * as z from 'zod'
 import { createOriginGuard, isLoopback, type OriginGuard } from '../access/localhost.ts'
-import type { Clock } from '../clock.ts'
 import { asCageError, CageError } from '../errors.ts'
 import { newRequestId } from '../ids.ts'
 import { agentControlRoutes } from './agent-control.ts'
@@ -21,11 +20,11 @@ import { auditRoutes } from './audit.ts'
 import { authRoutes } from './auth.ts'
 import { boothRoutes } from './booth.ts'
 import { trustRoutes } from './circuits.ts'
-import { answerClientErrors } from './client-error.ts'
 import { Connections, maxConnections } from './connections.ts'
 import { contentRoutes } from './contents.ts'
 import { errorBody, errorResponse } from './error-response.ts'
 import { type Env, guard } from './guard.ts'
+import { addressesOf, closeServer, listenOnAll } from './listen.ts'
 import { LiveView, refuseUpgrade } from './live.ts'
 import { metricsRoutes } from './metrics.ts'
 import { openApiDocument } from './openapi.ts'
@@ -59,14 +58,8 @@ export interface RunningServer {
   close(): Promise<void>
 }
 
-/** Longest an idle client connection is kept, in ms; longer than SDKs keep theirs, so that they close first. */
-const KEEP_ALIVE_MS = 75_000
 /** Clients send about twenty, and browsers no more. */
 const MAX_HEADERS = 200
-/** In bytes, all names and values together; leaves room for cookies of other sites on localhost. */
-const MAX_HEADER_BYTES = 32_768
-/** How long running calls may take to end when the server closes, in ms. */
-const CLOSE_MS = 2_000
 
 /** Throws CageError `port_taken` naming the address. */
 export async function startServer(rooms: ServerRooms): Promise<RunningServer> {
@@ -113,11 +106,12 @@ export async function startServer(rooms: ServerRooms): Promise<RunningServer> {
     }
   }
 
-  const servers = await listenOnAll(addressesOf(host), rooms.config.server.port, rooms.clock, (server) => {
+  const equip = (server: Server) => {
     connections.watch(server)
     server.on('request', onRequest)
     server.on('upgrade', onUpgrade)
-  })
+  }
+  const servers = await listenOnAll(addressesOf(host), rooms.config.server.port, rooms.clock, equip, isLiveView)
   const { port } = servers[0]!.address() as AddressInfo
   // "Every address" is not a host name.
   const isNamed = !isLoopback(host) && !['0.0.0.0', '::'].includes(host)
@@ -287,77 +281,9 @@ function handleCors(origin: string, request: IncomingMessage, response: ServerRe
   return true
 }
 
-/** Where to listen. This machine's agents and people can always use both loopback addresses. */
-function addressesOf(host: string): string[] {
-  if (host === '0.0.0.0') return [host, '::1']
-  if (host === '::') return [host, '0.0.0.0']
-  return [...new Set([...(host === 'localhost' ? [] : [host]), '127.0.0.1', '::1'])]
-}
-
-/** On the same port everywhere; each set up by `equip`. */
-async function listenOnAll(
-  [first, ...others]: readonly string[],
-  port: number,
-  clock: Clock,
-  equip: (server: Server) => void,
-): Promise<Server[]> {
-  const open = async (address: string, at: number): Promise<Server> => {
-    const server = createServer({
-      keepAliveTimeout: KEEP_ALIVE_MS,
-      noDelay: true,
-      maxHeaderSize: MAX_HEADER_BYTES,
-      shouldUpgradeCallback: isLiveView,
-    })
-    answerClientErrors(server)
-    equip(server)
-    await listen(server, address, at)
-    return server
-  }
-  const servers = [await open(first!, port)]
-  const taken = (servers[0]!.address() as AddressInfo).port
-  for (const address of others) {
-    try {
-      servers.push(await open(address, taken))
-    } catch (error) {
-      // On a machine without IPv6 no other program can take the port there either.
-      if (address === '::1' && error instanceof CageError && error.facts.fault !== 'EADDRINUSE') continue
-      await Promise.all(servers.map((server) => closeServer(server, clock)))
-      throw error
-    }
-  }
-  return servers
-}
-
 /**
  * Only the live view is upgraded to. Every other request that offers an upgrade is answered over HTTP, as RFC 9110
  * (7.8) says: Java's HttpClient and curl offer h2c with ordinary calls.
  */
 const isLiveView = ({ url, headers }: IncomingMessage): boolean =>
   /^websocket$/i.test(headers.upgrade ?? '') && url?.split('?', 1)[0] === '/ws'
-
-function listen(server: Server, host: string, port: number): Promise<void> {
-  return new Promise((resolve, reject) => {
-    server.once('error', (error: NodeJS.ErrnoException) => {
-      const address = `${host.includes(':') ? `[${host}]` : host}:${port}`
-      const why = error.code === 'EADDRINUSE' ? 'is taken by another program' : `cannot be used (${error.code})`
-      reject(
-        new CageError('port_taken', `${address} ${why}`, {
-          facts: { host, port, fault: error.code ?? null },
-          cause: error,
-        }),
-      )
-    })
-    server.listen({ host, port, ipv6Only: host.includes(':') }, resolve)
-  })
-}
-
-function closeServer(server: Server, clock: Clock): Promise<void> {
-  return new Promise((resolve) => {
-    const timer = clock.after(CLOSE_MS, () => server.closeAllConnections())
-    server.close(() => {
-      timer.cancel()
-      resolve()
-    })
-    server.closeIdleConnections()
-  })
-}
