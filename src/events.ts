@@ -49,6 +49,10 @@ export type Tier = 1 | 2 | 3
 export interface EventData {
   /** The server listens. */
   'server.started': { version: string; url: string; pid: number }
+  /** The Control Panel answers: shared budgets can be spent. */
+  'panel.connected': { url: string }
+  /** It does not, or not as expected: what was lent can still be spent for a while. `code`: of the error. */
+  'panel.lost': { url: string; code: string; reason: string }
   /** The server is shutting down in order. */
   'server.stopped': { reason: string }
   /**

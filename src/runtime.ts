@@ -39,6 +39,7 @@ import { reloadOf } from './redaction/reload.ts'
 import { Safety } from './redaction/safety.ts'
 import { StateManager } from './state/state-manager.ts'
 import { newToken } from './tokens.ts'
+import { openLeases } from './uplink/open-leases.ts'
 import { closeVault, openVault, type Secrets } from './vault/open-vault.ts'
 import type { Vault } from './vault/vault.ts'
 
@@ -174,7 +175,9 @@ async function openAll(
   const secrets = await openVault(config, { store, state, audit, clock, ...keyed })
   opened.onClose(() => closeVault(secrets))
   const access = openAccess({ store, clock, users, operatorToken, signingKey: secrets.vault.keyFor('sessions') })
-  const money = openMoney(config, { store, state, clock, list })
+  const leases = openLeases({ store, state, clock })
+  opened.onClose(() => leases?.close())
+  const money = openMoney(config, { store, state, clock, leases, list })
   opened.onClose(() => money.ledger.close())
   money.ledger.begin()
   const incidents = openIncidents(store, state, safety, secrets)

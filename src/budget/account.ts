@@ -2,7 +2,7 @@
 import type { Clock } from '../clock.ts'
 import type { Totals } from '../db/calls.ts'
 import type { AgentId, RunId } from '../ids.ts'
-import { add, type BudgetScope, type Nanodollars, subtract, ZERO_NANOS } from '../money.ts'
+import { add, type BudgetScope, type Nanodollars, type PayingScope, subtract, ZERO_NANOS } from '../money.ts'
 
 export interface Balance {
   limit: Nanodollars
@@ -10,8 +10,9 @@ export interface Balance {
   held: Nanodollars
 }
 
-export class Account implements Balance {
-  readonly scope: BudgetScope
+/** `Scope`: whose it is. */
+export class Account<Scope extends PayingScope = BudgetScope> implements Balance {
+  readonly scope: Scope
   /** The run that it belongs to, if it is a run's. */
   readonly runId: RunId | undefined
   limit: Nanodollars
@@ -26,7 +27,7 @@ export class Account implements Balance {
   readonly exhausted = new Set<AgentId>()
   readonly #waiting = new Set<() => void>()
 
-  constructor(scope: BudgetScope, limit: Nanodollars, { spent, spentBefore, held }: Totals, runId?: RunId) {
+  constructor(scope: Scope, limit: Nanodollars, { spent, spentBefore, held }: Totals, runId?: RunId) {
     this.scope = scope
     this.runId = runId
     this.limit = limit

@@ -26,12 +26,14 @@ import {
   min,
   type Nanodollars,
   toUsd,
+  UNLIMITED,
   type Usd,
   ZERO_NANOS,
 } from '../money.ts'
 import type { StateManager } from '../state/state-manager.ts'
 import { Account, type Balance } from './account.ts'
 import { budgetsOpenedEvent, exhaustedEvent, periodBeganEvent, raisedEvent, warnedEvent } from './budget-events.ts'
+import type { Leases } from './leases.ts'
 import { type Period, type PeriodRule, periodsOf } from './period.ts'
 
 /** Longer timers are split; the maximum of a timer is 24 days. */
@@ -57,6 +59,8 @@ export interface AccountsOptions {
   period?: PeriodRule | undefined
   /** How long calls wait for a raise, in ms; null refuses them. (Default: null.) */
   pauseMs?: number | null
+  /** Slices of a budget that is shared with other runtimes. (Default: none is.) */
+  leases?: Leases | undefined
 }
 
 export class Accounts {
@@ -83,10 +87,12 @@ export class Accounts {
   readonly #periodAt: ((now: number) => Period) | undefined
   #period: Period | undefined
   #periodTimer: Timer | undefined
+  readonly #leases: Leases | undefined
   readonly #unsubscribe: () => void
 
-  constructor({ store, state, clock, warnAt, perRun, server, period, pauseMs = null }: AccountsOptions) {
+  constructor({ store, state, clock, warnAt, perRun, server, period, pauseMs = null, leases }: AccountsOptions) {
     this.pauseMs = pauseMs
+    this.#leases = leases
     this.#state = state
     this.#clock = clock
     this.#warnShares = warnAt
@@ -198,7 +204,8 @@ export class Accounts {
   /** Returns the most that a new call of this spender can hold now. */
   available(spender: Spender): Nanodollars {
     this.now()
-    return max(ZERO_NANOS, min(...this.payersOf(spender).map(({ available }) => available)))
+    const shared = this.#leases?.available() ?? UNLIMITED
+    return max(ZERO_NANOS, min(shared, ...this.payersOf(spender).map(({ available }) => available)))
   }
 
   /** Sets a new limit; waiting calls retry at once. `by`: who changed it. */

@@ -23,12 +23,22 @@ import type { Store } from '../db/store.ts'
 import { BudgetExceededError, BudgetHeldError, CageError } from '../errors.ts'
 import type { NewEvent } from '../events.ts'
 import { type AgentId, type CallId, newCallId } from '../ids.ts'
-import { fromUsd, type Nanodollars, showUsd, subtract, toUsd, type Usd, ZERO_NANOS } from '../money.ts'
+import {
+  fromUsd,
+  type Nanodollars,
+  type PayingScope,
+  showUsd,
+  subtract,
+  toUsd,
+  type Usd,
+  ZERO_NANOS,
+} from '../money.ts'
 import { currentUnit } from '../state/figures-text.ts'
 import type { StateManager } from '../state/state-manager.ts'
 import { type Account, accountChange } from './account.ts'
 import { Accounts, type AccountsOptions, type Spender } from './accounts.ts'
 import { correctedEvent, type PaidBy, resolvedEvent } from './budget-events.ts'
+import type { Lease, Leases } from './leases.ts'
 
 /** How long holds are refused after a failed write without another attempt, in ms: each attempt blocks a while. */
 const UNUSABLE_MS = 250
@@ -85,7 +95,7 @@ export interface Resolution {
 /** Opens the configured ledger. */
 export function openLedger(
   budget: Config['budget'],
-  parts: Pick<AccountsOptions, 'store' | 'state' | 'clock'>,
+  parts: Pick<AccountsOptions, 'store' | 'state' | 'clock' | 'leases'>,
 ): Ledger {
   const { warn_at: warnAt, per_run_usd, server_usd, period, on_exhausted, pause_s } = budget
   const pauseMs = on_exhausted === 'pause' ? pause_s * 1000 : null
@@ -100,13 +110,14 @@ export class Ledger {
   readonly #state: StateManager
   readonly #clock: Clock
   readonly #calls: CallTable
-  /** The accounts of each open hold. */
-  readonly #open = new Map<CallId, readonly Account[]>()
+  readonly #leases: Leases | undefined
+  readonly #open = new Map<CallId, OpenHold>()
   #unusableUntil = 0
 
   constructor(options: AccountsOptions) {
-    const { store, state, clock } = options
+    const { store, state, clock, leases } = options
     this.accounts = new Accounts(options)
+    this.#leases = leases
     this.#store = store
     this.#state = state
     this.#clock = clock
@@ -127,7 +138,8 @@ export class Ledger {
   /**
    * Holds the maximum cost of a call, waiting up to two seconds for money held by running calls.
    * Throws BudgetExceededError when it does not fit even then, BudgetHeldError when the wait timed out,
-   * CageError `database_unusable` when the row cannot be written. Nothing is held when it throws.
+   * CageError `database_unusable` when the row cannot be written; with a shared budget also `budget_unreachable` and
+   * `runtime_revoked`. Nothing is held when it throws.
    */
   async hold(request: HoldRequest, signal?: AbortSignal): Promise<Hold> {
     const loading = this.accounts.load(request.agentId)
@@ -137,8 +149,13 @@ export class Ledger {
     for (;;) {
       // No await from here to `#take`: two calls must never see the same money.
       const full = this.#fullAccount(request, payers)
-      if (!full) return this.#written(this.#take(request, payers), payers)
+      const lease = full ? undefined : this.#leases?.leaseFor(request.maxCost)
+      if (!full && (lease || !this.#leases)) return this.#written(request, { payers, lease })
       const leftMs = deadline - this.#clock.monotonic()
+      if (!full) {
+        await this.#leases!.change(request, leftMs, signal)
+        continue
+      }
       if (leftMs <= 0 || signal?.aborted) {
         const { agentId, maxCost: needed } = request
         throw new BudgetHeldError({ budget: full.scope, agentId, needed, held: full.held })
@@ -201,12 +218,13 @@ export class Ledger {
     const state = given === null ? 'released' : 'charged'
     const cost = given === undefined ? call.held_nanos : (given ?? ZERO_NANOS)
     // A run's budget is created after the start that made the call unresolved.
-    for (const account of this.accounts.payersOf({ agentId, runId: null })) account.settle(call.held_nanos, cost)
-    this.#state.record(
-      resolvedEvent({ call, outcome: state, cost, by }),
-      () =>
-        void this.#calls.resolve({ agent_id: agentId, id: callId, state, cost_nanos: cost, ended_at: isoTime(now) }),
-    )
+    const payers = this.accounts.payersOf({ agentId, runId: null })
+    const lease = this.#leases?.find(call.lease_id)
+    for (const account of accountsOf({ payers, lease })) account.settle(call.held_nanos, cost)
+    this.#state.record(resolvedEvent({ call, outcome: state, cost, by }), () => {
+      this.#calls.resolve({ agent_id: agentId, id: callId, state, cost_nanos: cost, ended_at: isoTime(now) })
+      if (call.lease_id !== null) this.#store.leases.use(call.lease_id, cost)
+    })
   }
 
   close(): void {
@@ -231,18 +249,20 @@ export class Ledger {
   }
 
   /** Holds in all accounts. */
-  #take(request: HoldRequest, payers: readonly Account[]): Hold {
+  #take(request: HoldRequest, open: OpenHold): Hold {
     if (this.#clock.monotonic() < this.#unusableUntil) throw unusable()
-    for (const account of payers) account.hold(request.maxCost)
-    this.#open.set(request.callId, payers)
-    return { ...request, startedAt: isoTime(this.accounts.now()), paidBy: paidBy(payers) }
+    for (const account of accountsOf(open)) account.hold(request.maxCost)
+    this.#open.set(request.callId, open)
+    return { ...request, startedAt: isoTime(this.accounts.now()), paidBy: paidBy(open.payers) }
   }
 
-  /** Resolves with the hold once its row is committed. */
-  async #written(hold: Hold, payers: readonly Account[]): Promise<Hold> {
+  /** Holds at once; resolves with the hold when its row is committed. */
+  async #written(request: HoldRequest, open: OpenHold): Promise<Hold> {
+    const hold = this.#take(request, open)
     const { callId, agentId, runId, kind, target, model, maxCost, startedAt } = hold
     const unit = currentUnit(this.#state.read().agents[agentId])
-    const row = { id: callId, agent_id: agentId, run_id: runId, kind, target, model, unit }
+    const lease_id = open.lease?.id ?? null
+    const row = { id: callId, agent_id: agentId, run_id: runId, kind, target, model, unit, lease_id }
     try {
       await new Promise<void>((resolve, reject) =>
         this.#store.groupCommit(
@@ -253,7 +273,7 @@ export class Ledger {
       return hold
     } catch (error) {
       this.#open.delete(callId)
-      for (const account of payers) account.settle(maxCost, ZERO_NANOS)
+      for (const account of accountsOf(open)) account.settle(maxCost, ZERO_NANOS)
       if (!isStorageFault(error)) throw error
       this.#unusableUntil = this.#clock.monotonic() + UNUSABLE_MS
       throw unusable(error)
@@ -261,11 +281,11 @@ export class Ledger {
   }
 
   #settle(hold: Hold, state: CallEnd['state'], charge: Charge, event: NewEvent, alongside?: () => void): Promise<void> {
-    const payers = this.#open.get(hold.callId)
-    if (!payers) throw new Error(`the hold of ${hold.callId} has already ended`)
+    const open = this.#open.get(hold.callId)
+    if (!open) throw new Error(`the hold of ${hold.callId} has already ended`)
     const endedAt = isoTime(this.accounts.now())
     this.#open.delete(hold.callId)
-    for (const account of payers) account.settle(hold.maxCost, charge.cost)
+    for (const account of accountsOf(open)) account.settle(hold.maxCost, charge.cost)
     const row: CallEnd = {
       agent_id: hold.agentId,
       id: hold.callId,
@@ -280,6 +300,7 @@ export class Ledger {
     }
     return this.#state.recordBatched(event, () => {
       this.#calls.end(row)
+      if (open.lease) this.#store.leases.use(open.lease.id, charge.cost)
       alongside?.()
     })
   }
@@ -305,6 +326,16 @@ export class Ledger {
     return call
   }
 }
+
+/** The accounts that an open hold counts in. */
+interface OpenHold {
+  payers: readonly Account[]
+  /** With a shared budget. */
+  lease: Lease | undefined
+}
+
+const accountsOf = ({ payers, lease }: OpenHold): readonly Account<PayingScope>[] =>
+  lease ? [...payers, lease.account] : payers
 
 const paidBy = (payers: readonly Account[]): PaidBy => {
   const runId = payers.find(({ scope }) => scope === 'run')?.runId

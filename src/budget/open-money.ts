@@ -3,6 +3,7 @@ import type { Clock } from '../clock.ts'
 import type { Config } from '../config/schema.ts'
 import type { Store } from '../db/store.ts'
 import type { StateManager } from '../state/state-manager.ts'
+import type { Leases } from './leases.ts'
 import { type Ledger, openLedger } from './ledger.ts'
 import { openPriceList } from './pinned-list.ts'
 import type { PriceList } from './price-list.ts'
@@ -23,15 +24,25 @@ export interface Money {
   baseline: string | null
 }
 
+interface MoneyOptions {
+  store: Store
+  state: StateManager
+  clock: Clock
+  /** Slices of a budget that is shared with other runtimes. (Default: none is.) */
+  leases?: Leases | undefined
+  /** The public prices. (Default: those of the configuration.) */
+  list?: PriceList
+}
+
 /**
- * Opens it as configured. End with `ledger.close()`. `list`: the public prices. (Default: those of the configuration.)
+ * Opens it as configured. End with `ledger.close()`.
  * Throws CageError `price_list_refused`.
  */
 export function openMoney(
   config: Pick<Config, 'budget' | 'prices' | 'price_list' | 'providers'>,
-  { store, state, clock, list }: { store: Store; state: StateManager; clock: Clock; list?: PriceList },
+  { store, state, clock, leases, list }: MoneyOptions,
 ): Money {
-  const ledger = openLedger(config.budget, { store, state, clock })
+  const ledger = openLedger(config.budget, { store, state, clock, leases })
   return {
     ledger,
     raiseWait: new RaiseWait(ledger.accounts, clock, ledger.accounts.pauseMs),

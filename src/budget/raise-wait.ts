@@ -8,6 +8,8 @@ import { showDuration } from '../units.ts'
 import { accountChange } from './account.ts'
 import type { Accounts, Spender } from './accounts.ts'
 
+/** The limit of a part of an agent's work is its own code's, a shared one that of a Control Panel. */
+const NOT_AWAITED: ReadonlySet<unknown> = new Set(['part', 'shared'])
 /** Calls that wait at once: each holds its request in memory. */
 const MAX_WAITING = 1_000
 
@@ -34,7 +36,7 @@ export class RaiseWait {
       try {
         return await attempt()
       } catch (error) {
-        if (!(error instanceof BudgetExceededError) || error.facts.budget === 'part' || this.#waitMs === null)
+        if (!(error instanceof BudgetExceededError) || NOT_AWAITED.has(error.facts.budget) || this.#waitMs === null)
           throw error
         if (this.#waiting >= MAX_WAITING) throw error
         await this.#change(spender, signal, deadline, error)

@@ -30,6 +30,7 @@ import { COMPANIONS, SQLITE_FILES } from '../db/files.ts'
 import { readStore } from '../db/store.ts'
 import { CageError } from '../errors.ts'
 import { newToken } from '../tokens.ts'
+import { JOURNAL } from '../uplink/membership.ts'
 
 /** What a backup leaves out; printed, so that nobody finds out too late. */
 const NOT_IN_IT = ['the master key', 'the configuration file', 'the logs']
@@ -130,12 +131,23 @@ export async function restore(file: string, path: string): Promise<Restored> {
         chmodSync(of(draft), 0o600)
       }
       const auditRows = await verify(draft)
+      forgetJournal(draft)
       const kept = setAside(path)
       for (const of of [...companions, (name: string) => name]) renameSync(of(draft), of(path))
       return { file: path, audit_rows: auditRows, kept }
     })
   } finally {
     taken.release()
+  }
+}
+
+/** What was spent since the backup is not in it: a Control Panel must not take it for the ledger that it lent to. */
+function forgetJournal(path: string): void {
+  const copy = new Sqlite(path)
+  try {
+    copy.prepare('DELETE FROM meta WHERE key = ?').run(JOURNAL)
+  } finally {
+    copy.close()
   }
 }
 

@@ -78,8 +78,8 @@ export const callTable = (database: Database) => ({
 function callWrites({ orm }: Database) {
   // Every call runs these two: as SQL, since the query builder would take longer than SQLite.
   const insert = orm.$client.prepare(
-    `INSERT INTO calls (id, agent_id, run_id, kind, target, model, unit, state, held_nanos, started_at)
-     VALUES (:id, :agent_id, :run_id, :kind, :target, :model, :unit, 'held', :held_nanos, :started_at)`,
+    `INSERT INTO calls (id, agent_id, run_id, kind, target, model, unit, lease_id, state, held_nanos, started_at)
+     VALUES (:id, :agent_id, :run_id, :kind, :target, :model, :unit, :lease_id, 'held', :held_nanos, :started_at)`,
   )
   const end = orm.$client.prepare(
     `UPDATE calls SET state = :state, cost_nanos = :cost_nanos, estimated = :estimated, price = :price, usage = :usage,
@@ -91,7 +91,7 @@ function callWrites({ orm }: Database) {
     insertHeld: (
       row: Pick<
         CallRow,
-        'id' | 'agent_id' | 'run_id' | 'kind' | 'target' | 'model' | 'unit' | 'held_nanos' | 'started_at'
+        'id' | 'agent_id' | 'run_id' | 'kind' | 'target' | 'model' | 'unit' | 'lease_id' | 'held_nanos' | 'started_at'
       >,
     ): void => void insert.run(row),
 

@@ -19,6 +19,7 @@ import { callSearch } from './migrations/0010-call-search.ts'
 import { callContents } from './migrations/0011-call-contents.ts'
 import { reportLinks } from './migrations/0012-report-links.ts'
 import { callOrders } from './migrations/0013-call-orders.ts'
+import { leases } from './migrations/0014-leases.ts'
 import * as schema from './schema.ts'
 import { openSeal, type Seal } from './seal.ts'
 
@@ -40,7 +41,15 @@ export interface Database extends Seal {
 /** The `user_version` of a version 0.1.0 database, which a new one starts with. */
 const START_VERSION = 7
 /** Later migrations, forward only: never edit one that has shipped. */
-const MIGRATIONS: readonly string[] = [checkpointScripts, pastAgents, callSearch, callContents, reportLinks, callOrders]
+const MIGRATIONS: readonly string[] = [
+  checkpointScripts,
+  pastAgents,
+  callSearch,
+  callContents,
+  reportLinks,
+  callOrders,
+  leases,
+]
 const VERSION = START_VERSION + MIGRATIONS.length
 
 /** Several times the size that autocheckpoint allows. */

@@ -86,9 +86,20 @@ export const calls = sqliteTable(
     reason: text(),
     /** The unit of work in progress when it started, such as "lead 67"; null without reported progress. */
     unit: text(),
+    /** The lease that pays for it too; null without a Control Panel. */
+    lease_id: text(),
   },
   (table) => [primaryKey({ columns: [table.agent_id, table.id] })],
 )
+
+/** Slices of budgets that this ledger shares with others, until they are accounted for (`budget/leases.ts`). */
+export const leases = sqliteTable('leases', {
+  id: text().primaryKey(),
+  granted_nanos: integer().$type<Nanodollars>().notNull(),
+  /** By ended calls. */
+  used_nanos: integer().$type<Nanodollars>().notNull(),
+  returned_nanos: integer().$type<Nanodollars>().notNull(),
+})
 
 /** What calls said, if `calls.keep_content` is on: redacted, compressed, sealed by the vault. */
 export const callContents = sqliteTable('call_contents', {

@@ -13,6 +13,7 @@ import { contentTable } from './contents.ts'
 import { type Database, type DatabaseOptions, openDatabase, readDatabase } from './database.ts'
 import { eventTable } from './events.ts'
 import { incidentTable } from './incidents.ts'
+import { leaseTable } from './leases.ts'
 import { metaTable } from './meta.ts'
 import { outboxTable } from './outbox.ts'
 import { pastAgentTable } from './past-agents.ts'
@@ -56,6 +57,7 @@ const tablesOf = (database: Database) => ({
   contents: contentTable(database),
   events: eventTable(database),
   incidents: incidentTable(database),
+  leases: leaseTable(database),
   meta: metaTable(database),
   outbox: outboxTable(database),
   pastAgents: pastAgentTable(database),

@@ -198,7 +198,16 @@ test('a long ledger is summed in slices, to the same total', async () => {
         toCallId(`call-${String(number).padStart(5, '0')}`),
         toAgentId(`a-${number % 3}`),
       ] as const
-      const call = { id, agent_id, run_id: null, unit: null, target: 'openai', held_nanos: nanodollars(9), started_at }
+      const call = {
+        id,
+        agent_id,
+        run_id: null,
+        unit: null,
+        lease_id: null,
+        target: 'openai',
+        held_nanos: nanodollars(9),
+        started_at,
+      }
       const end = { estimated: false, price: null, usage: null, status: 200, code: null, ended_at: started_at }
       calls.insertHeld({ ...call, kind: 'llm', model: `model-${number % 2}` })
       calls.end({ ...end, agent_id, id, state: 'charged', cost_nanos: nanodollars(number) })

@@ -107,6 +107,7 @@ describe('calls', () => {
       target: 'openai',
       model: 'rare',
       unit: null,
+      lease_id: null,
       held_nanos: nanodollars(1),
       started_at: '2026-01-03',
     })

@@ -159,6 +159,7 @@ describe('the rows of the ledger', () => {
     agent_id: toAgentId('lg-1'),
     run_id: null,
     unit: null,
+    lease_id: null,
     kind: 'llm' as const,
     target: 'openai',
     model: 'gpt-4',

@@ -63,6 +63,8 @@ const PERIOD = fc.record({ starts_at: instant, ends_at: instant, spent_before_us
 /** Every kind of event with every payload it may have. */
 const PAYLOADS: Payloads = {
   'server.started': { version: text, url: text, pid: count },
+  'panel.connected': { url: text },
+  'panel.lost': { url: text, code: text, reason: text },
   'server.stopped': { reason: text },
   'config.loaded': {
     file: nullable(text),

@@ -4,9 +4,10 @@ import type { AgentStatus } from '../../../api/agents.ts'
 import type { Amounts, ConfiguredBudgets } from '../../../api/budgets.ts'
 import { parseTypedAmount } from '../../../config/amount.ts'
 import { showUsd, type Usd, ZERO_USD } from '../../../money.ts'
+import type { FleetView } from '../../../panel/fleet-view.ts'
 import { resolveAgentId } from '../../agent-id.ts'
 import type { ApiClient } from '../../client.ts'
-import { json } from '../../print.ts'
+import { json, printTable } from '../../print.ts'
 import type { Terminal } from '../../terminal.ts'
 
 export const USD_HELP = "US dollars: 25, 25.00 or '$25'"
@@ -35,6 +36,15 @@ export function showConfigured(budgets: ConfiguredBudgets, asJson: boolean | und
   if (server) terminal.out(line('server', server))
   if (run) terminal.out(`each run  ${showUsd(run.limit_usd)}`)
   if (!server && !run) terminal.err("there are no budgets besides the agents' own")
+}
+
+/** The budgets of a Control Panel. */
+export function showShared({ budgets }: FleetView, asJson: boolean | undefined, terminal: Terminal): void {
+  if (asJson) return terminal.out(json(budgets))
+  const rows = budgets.map(({ scope, name, limit_usd, settled_usd, lent_usd, free_usd }) => {
+    return [`${scope} ${name}`, ...[limit_usd, settled_usd, lent_usd, free_usd].map(showUsd)]
+  })
+  printTable(rows, terminal, ['BUDGET', 'LIMIT', 'SPENT', 'LENT', 'FREE'])
 }
 
 function line(owner: string, { limit_usd, spent_usd, held_usd, remaining_usd }: Amounts): string {

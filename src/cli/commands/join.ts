@@ -1,0 +1,52 @@
+import { hostname } from 'node:os'
+import { isLoopback } from '../../access/localhost.ts'
+import { CageError } from '../../errors.ts'
+import { journalIdOf, readMembership, writeMembership } from '../../uplink/membership.ts'
+import { joinPanel } from '../../uplink/panel-client.ts'
+import { type CliCommand, examples } from '../command.ts'
+import { commandWithDatabase, loadFlags } from '../flags.ts'
+import { withOfflineStore } from '../offline-store.ts'
+import { json } from '../print.ts'
+import { VERSION } from '../version.ts'
+
+export const joinCommand: CliCommand = (terminal) =>
+  commandWithDatabase('join')
+    .description('Share the budgets of a Control Panel with other machines (the server must be stopped)')
+    .argument('<url>', "The panel's address, such as https://panel.example.com")
+    .requiredOption('--token <token>', 'What "iron-cage runtimes invite" printed; it works once')
+    .option('--name <name>', 'Name of this runtime on the panel (default: the host name)')
+    .option('--json', 'Print JSON')
+    .addHelpText('after', examples(['join http://localhost:8090 --token ic_…', 'a panel on this machine']))
+    .action(async (typed, { token, name = hostname(), json: asJson, ...flags }) => {
+      const url = panelAddress(typed)
+      const { config } = loadFlags(flags, terminal)
+      const membership = await withOfflineStore(config, async ({ store }) => {
+        const present = readMembership(store)
+        if (present) {
+          throw new CageError('conflict', `this database has joined ${present.url} as "${present.name}"`, {
+            facts: { panel: present.url },
+            hint: 'leave it first with "iron-cage leave"',
+          })
+        }
+        const joined = await joinPanel({ url, token }, { name, version: VERSION })
+        journalIdOf(store)
+        writeMembership(store, joined)
+        return joined
+      })
+      const { runtimeId } = membership
+      if (asJson) return terminal.out(json({ url, runtime_id: runtimeId, name }))
+      terminal.out(`joined ${url} as "${name}" (${runtimeId})`)
+      terminal.err(`every call of agents on ${config.db.path} now needs money of the shared budget too`)
+    })
+
+/** Throws CageError `usage`: a token must not cross a network in clear. */
+function panelAddress(typed: string): string {
+  const url = /^https?:\/\//.test(typed) && URL.canParse(typed) ? new URL(typed) : undefined
+  if (!url) throw new CageError('usage', `expected an address such as https://panel.example.com, got "${typed}"`)
+  if (url.protocol === 'http:' && !isLoopback(url.hostname.replace(/^\[|\]$/g, ''))) {
+    throw new CageError('usage', `${url.host} is another machine, and http would send the token there in clear`, {
+      hint: 'put a TLS proxy in front of the panel, and join its https address',
+    })
+  }
+  return url.origin
+}

@@ -1,0 +1,50 @@
+import { systemClock } from '../../clock.ts'
+import { CageError } from '../../errors.ts'
+import { readMembership, writeMembership } from '../../uplink/membership.ts'
+import { openLeases } from '../../uplink/open-leases.ts'
+import { leavePanel } from '../../uplink/panel-client.ts'
+import { type CliCommand, examples } from '../command.ts'
+import { commandWithDatabase, loadFlags } from '../flags.ts'
+import { type OfflineStore, withOfflineStore } from '../offline-store.ts'
+import { json } from '../print.ts'
+
+export const leaveCommand: CliCommand = (terminal) =>
+  commandWithDatabase('leave')
+    .description('Return what the Control Panel lent, and leave it (the server must be stopped)')
+    .option('--abandon', 'Leave even if the panel cannot be told what was spent: a person resolves the leases there')
+    .option('--json', 'Print JSON')
+    .addHelpText('after', examples(['leave', '']))
+    .action(async ({ abandon = false, json: asJson, ...flags }) => {
+      const { config } = loadFlags(flags, terminal)
+      const left = await withOfflineStore(config, (offline) => leave(offline, abandon))
+      if (asJson) return terminal.out(json(left))
+      terminal.out(`left ${left.url}`)
+      if (left.abandoned > 0)
+        terminal.err(`${left.abandoned} leases are to be resolved there: "iron-cage runtimes list"`)
+    })
+
+async function leave({ store, state }: OfflineStore, abandon: boolean): Promise<{ url: string; abandoned: number }> {
+  const membership = readMembership(store)
+  if (!membership) {
+    throw new CageError('conflict', 'this database has joined no Control Panel', {
+      hint: 'see "iron-cage join --help"',
+    })
+  }
+  const { url, token } = membership
+  const leases = openLeases({ store, state, clock: systemClock })!
+  const abandoned = await leases.giveBackAll().finally(() => leases.close())
+  if (abandoned > 0 && !abandon) {
+    throw new CageError('conflict', `${abandoned} leases of ${url} cannot be accounted for yet`, {
+      facts: { panel: url, leases: abandoned },
+      hint: 'resolve the calls that a killed server left open ("iron-cage budget calls <id>"), check that the panel answers, or use --abandon',
+    })
+  }
+  await leavePanel({ url, token }).catch((error: unknown) => {
+    if (!abandon) throw error
+  })
+  store.transaction(() => {
+    store.leases.remove(store.leases.all().map(({ id }) => id))
+    writeMembership(store, undefined)
+  })
+  return { url, abandoned }
+}

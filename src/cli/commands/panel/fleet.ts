@@ -1,0 +1,21 @@
+/** For commands that use the database of a panel itself, beside its processes. */
+import { openPanelDatabase } from '../../../panel/db/open.ts'
+import { Fleet } from '../../../panel/fleet.ts'
+import { ORGANIZATION } from '../../../panel/server.ts'
+
+export const DATABASE_HELP = 'PostgreSQL (postgres://user@host/name; a password in PGPASSWORD), or an SQLite file'
+export const DEFAULT_DATABASE = 'iron_panel.db'
+
+/** Throws CageError `database_unusable`, as for an SQLite file that a panel serves. */
+export async function withFleet<T>(
+  address: string,
+  use: (fleet: Fleet, organizationId: string) => Promise<T>,
+): Promise<T> {
+  const database = await openPanelDatabase(address)
+  try {
+    const fleet = new Fleet(database)
+    return await use(fleet, await fleet.openOrganization(ORGANIZATION))
+  } finally {
+    await database.close()
+  }
+}

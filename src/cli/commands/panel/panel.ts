@@ -1,0 +1,104 @@
+import { Command } from '@commander-js/extra-typings'
+import { isLoopback } from '../../../access/localhost.ts'
+import { loadAssets } from '../../../api/assets.ts'
+import { systemClock } from '../../../clock.ts'
+import { wholeNumber } from '../../../config/env.ts'
+import { CageError } from '../../../errors.ts'
+import { packageFolder } from '../../../package-folder.ts'
+import { withoutPassword } from '../../../panel/db/open.ts'
+import { type RunningPanel, startPanel } from '../../../panel/server.ts'
+import { type CliCommand, examples } from '../../command.ts'
+import { listenForEnd } from '../../live.ts'
+import { tree } from '../../print.ts'
+import type { Terminal } from '../../terminal.ts'
+import { VERSION } from '../../version.ts'
+import { panelDoctorCommand } from './doctor.ts'
+import { DATABASE_HELP, DEFAULT_DATABASE } from './fleet.ts'
+import { panelTokenCommand } from './token.ts'
+
+interface PanelFlags {
+  database: string
+  host: string
+  port: string
+  allowRemote?: true
+  allowedHosts?: string
+  leaseTtl: string
+}
+
+export const panelCommand: CliCommand = (terminal) =>
+  new Command('panel')
+    .description('Run a Control Panel: budgets that several machines share and never overspend')
+    .option('--database <address>', DATABASE_HELP, DEFAULT_DATABASE)
+    .option('--host <address>', 'Address to listen on', '127.0.0.1')
+    .option('--port <port>', 'Port to listen on', '8090')
+    .option('--allow-remote', 'Allow --host to be an address that other machines can reach; put TLS in front of it')
+    .option('--allowed-hosts <names>', 'Host names that clients may use besides, separated by commas')
+    .option(
+      '--lease-ttl <seconds>',
+      'How long a runtime may spend what it was lent without hearing from the panel',
+      '900',
+    )
+    .addHelpText(
+      'after',
+      examples(
+        ['panel', 'for trying it out, on SQLite'],
+        ['panel --database postgres://panel@db.example.com/panel', 'any number of processes'],
+      ),
+    )
+    .action((flags) => panel(flags, terminal))
+    .addCommand(panelTokenCommand(terminal) as Command)
+    .addCommand(panelDoctorCommand(terminal) as Command)
+
+async function panel(flags: PanelFlags, terminal: Terminal): Promise<void> {
+  const { database, host, allowedHosts = '' } = flags
+  if (!isLoopback(host) && !flags.allowRemote) {
+    throw new CageError('usage', `other machines reach ${host}, which needs --allow-remote`)
+  }
+  const end = listenForEnd(terminal)
+  const print = (level: string, text: string) =>
+    terminal.err(`[${new Date().toTimeString().slice(0, 8)}] ${level.padEnd(5)} ${text}`)
+  const running = await startPanel({
+    database,
+    host,
+    port: numberOf(flags.port, '--port', 0, 65_535),
+    allowedHosts: allowedHosts.split(',').filter(Boolean),
+    ttlMs: numberOf(flags.leaseTtl, '--lease-ttl', MIN_TTL_S, MAX_TTL_S) * 1000,
+    version: VERSION,
+    clock: systemClock,
+    assets: loadAssets(`${packageFolder()}dist/web`),
+    onNotice: (text) => print('WARN', text),
+    onFault: (error, what) => print('ERROR', `${what}: ${(error as Error).message}`),
+  })
+  try {
+    for (const line of await startLines(running, database)) terminal.out(line)
+    await end.asked
+  } finally {
+    await running.close()
+    end.dispose()
+  }
+}
+
+const MIN_TTL_S = 2
+const MAX_TTL_S = 86_400
+
+function numberOf(text: string, flag: string, least: number, most: number): number {
+  const value = wholeNumber(text)
+  if (typeof value === 'number' && value >= least && value <= most) return value
+  throw new CageError('usage', `${flag}: expected a whole number from ${least} to ${most}, got "${text}"`)
+}
+
+/** The first start of an organization prints a token of an admin, which nobody has otherwise. */
+async function startLines({ url, fleet, organizationId }: RunningPanel, database: string): Promise<string[]> {
+  const by = 'the terminal of the panel'
+  const token = (await fleet.hasAdmin(organizationId))
+    ? null
+    : await fleet.createToken(organizationId, 'admin', 'first admin', by)
+  return tree(`Iron Cage ${VERSION} Control Panel`, [
+    ['Database', withoutPassword(database)],
+    ['Fleet', `${url}/fleet.html#code=${await fleet.newCode(organizationId, by)}`],
+    ['Admin token', token && `${token} (shown once)`],
+    ['Next', `export IRON_CAGE_URL=${url} IRON_CAGE_TOKEN=${token === null ? '<token>' : 'the token'}`],
+    ['', 'iron-cage budget set --org 5'],
+    ['', 'iron-cage runtimes invite'],
+  ])
+}

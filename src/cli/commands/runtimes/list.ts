@@ -1,0 +1,31 @@
+import { Command } from '@commander-js/extra-typings'
+import { showUsd } from '../../../money.ts'
+import type { FleetView, RuntimeView } from '../../../panel/fleet-view.ts'
+import { showDuration } from '../../../units.ts'
+import { type CliCommand, examples } from '../../command.ts'
+import { json, printTable } from '../../print.ts'
+import { connectToPanel } from './panel-client.ts'
+
+export const listRuntimesCommand: CliCommand = (terminal) =>
+  new Command('list')
+    .description('List the machines that joined, and what they were lent')
+    .option('--json', 'Print JSON')
+    .addHelpText('after', examples(['runtimes list --json', 'with every lease']))
+    .action(async ({ json: asJson }) => {
+      const { runtimes } = await connectToPanel(terminal).send<FleetView>('GET', '/api/fleet')
+      if (asJson) return terminal.out(json(runtimes))
+      printTable(runtimes.map(rowOf), terminal, ['RUNTIME', 'NAME', 'STATE', 'LAST SEEN', 'LENT', 'TO RESOLVE'])
+      if (runtimes.length === 0) terminal.err('no machine has joined yet; invite one with "iron-cage runtimes invite"')
+    })
+
+const rowOf = ({ id, name, state, lag_ms, lent_usd, leases }: RuntimeView): string[] => [
+  id,
+  name,
+  state,
+  lag_ms === null ? 'never' : `${showDuration(lag_ms)} ago`,
+  showUsd(lent_usd),
+  leases
+    .filter((lease) => lease.state === 'expired' || lease.state === 'quarantined')
+    .map((lease) => lease.id)
+    .join(' ') || '–',
+]

@@ -1,0 +1,11 @@
+import { CageError } from '../../../errors.ts'
+import { type ApiClient, connect } from '../../client.ts'
+import type { Terminal } from '../../terminal.ts'
+
+/** The client of the Control Panel that IRON_CAGE_URL names. Throws CageError `usage` without one. */
+export function connectToPanel(terminal: Terminal): ApiClient {
+  if (terminal.env.serverUrl !== undefined) return connect({}, terminal)
+  throw new CageError('usage', 'no Control Panel is named', {
+    hint: 'set IRON_CAGE_URL to its address and IRON_CAGE_TOKEN to a token of it',
+  })
+}

@@ -1,0 +1,13 @@
+import { type CliCommand, group } from '../../command.ts'
+import { inviteCommand } from './invite.ts'
+import { listRuntimesCommand } from './list.ts'
+import { resolveCommand } from './resolve.ts'
+import { revokeRuntimeCommand } from './revoke.ts'
+
+export const runtimesCommand: CliCommand = (terminal) =>
+  group(
+    'runtimes',
+    'Manage the machines of the Control Panel at IRON_CAGE_URL',
+    [listRuntimesCommand, inviteCommand, revokeRuntimeCommand, resolveCommand],
+    terminal,
+  )

@@ -1,0 +1,160 @@
+/** Serves a Control Panel: several of these processes may share one PostgreSQL. */
+import type { IncomingMessage, ServerResponse } from 'node:http'
+import type { AddressInfo } from 'node:net'
+import { getRequestListener } from '@hono/node-server'
+import { Hono } from 'hono'
+import { createOriginGuard, isLoopback } from '../access/localhost.ts'
+import { type Assets, SECURITY_HEADERS } from '../api/assets.ts'
+import { Connections, maxConnections } from '../api/connections.ts'
+import { errorBody, errorResponse } from '../api/error-response.ts'
+import type { Env, Guard } from '../api/guard.ts'
+import { addressesOf, closeServer, listenOnAll } from '../api/listen.ts'
+import { serveRoutes } from '../api/route.ts'
+import { type Clock, every } from '../clock.ts'
+import { asCageError, CageError } from '../errors.ts'
+import { newRequestId } from '../ids.ts'
+import { openPanelDatabase } from './db/open.ts'
+import { Fleet, type Member, type PanelRole } from './fleet.ts'
+import { bearerOf, panelRoutes } from './routes.ts'
+
+export interface PanelOptions {
+  /** "postgres://…", or the path of an SQLite file. */
+  database: string
+  host: string
+  port: number
+  /** Names besides the loopback ones that clients may use, such as "panel.example.com". */
+  allowedHosts: readonly string[]
+  /** How long runtimes may spend without hearing from the panel, in ms. */
+  ttlMs: number
+  version: string
+  clock: Clock
+  /** The files of the dashboard. */
+  assets: Assets
+  onNotice: (text: string) => void
+  onFault: (error: unknown, what: string) => void
+}
+
+export interface RunningPanel {
+  url: string
+  fleet: Fleet
+  organizationId: string
+  close(): Promise<void>
+}
+
+/** The only organization of a panel, until there are more. */
+export const ORGANIZATION = 'default'
+/** How often leases of silent runtimes are looked for. */
+const EXPIRY_INTERVAL_MS = 5_000
+
+/** Throws CageError `database_unusable` or `port_taken`. */
+export async function startPanel(options: PanelOptions): Promise<RunningPanel> {
+  const { clock, onNotice, onFault } = options
+  const database = await openPanelDatabase(options.database)
+  try {
+    const fleet = new Fleet(database)
+    const organizationId = await fleet.openOrganization(ORGANIZATION)
+    const server = await listen(options, fleet)
+    const stopExpiry = every(clock, EXPIRY_INTERVAL_MS, () => {
+      fleet.expire().then(
+        (ids) => {
+          for (const id of ids) onNotice(`lease ${id} has expired: its runtime is silent`)
+        },
+        (error) => onFault(error, 'looking for expired leases failed'),
+      )
+    })
+    const close = async () => {
+      stopExpiry()
+      await server.close()
+      await database.close()
+    }
+    return { url: server.url, fleet, organizationId, close }
+  } catch (error) {
+    await database.close()
+    throw error
+  }
+}
+
+async function listen(options: PanelOptions, fleet: Fleet): Promise<{ url: string; close(): Promise<void> }> {
+  const { host, clock, assets } = options
+  const onApi = getRequestListener(application(options, fleet).fetch, { overrideGlobalObjects: false })
+  const connections = new Connections(maxConnections(), clock)
+  let originGuard: ReturnType<typeof createOriginGuard>
+  const onRequest = (request: IncomingMessage, response: ServerResponse): void => {
+    if (connections.isRefused(request)) return
+    try {
+      originGuard.check(request)
+    } catch (thrown) {
+      const error = asCageError(thrown)
+      response.writeHead(error.row.status, {
+        ...SECURITY_HEADERS,
+        'content-type': 'application/json',
+        connection: 'close',
+      })
+      return void response.end(JSON.stringify(errorBody(error, newRequestId())))
+    }
+    if (assets(request, response)) return
+    void onApi(request, response)
+  }
+  const servers = await listenOnAll(
+    addressesOf(host),
+    options.port,
+    clock,
+    (server) => {
+      connections.watch(server)
+      server.on('request', onRequest)
+    },
+    () => false,
+  )
+  const { port } = servers[0]!.address() as AddressInfo
+  const isNamed = !isLoopback(host) && !['0.0.0.0', '::'].includes(host)
+  originGuard = createOriginGuard(port, [...options.allowedHosts, ...(isNamed ? [`${host}:${port}`] : [])], [])
+  return {
+    url: `http://${isNamed ? host : 'localhost'}:${port}`,
+    close: async () => {
+      await Promise.all(servers.map((server) => closeServer(server, clock)))
+    },
+  }
+}
+
+function application({ version, ttlMs, onNotice, onFault }: PanelOptions, fleet: Fleet): Hono<Env> {
+  const app: Hono<Env> = new Hono<Env>().use(async (context, next) => {
+    for (const [name, value] of Object.entries(SECURITY_HEADERS)) context.header(name, value)
+    context.header('cache-control', 'no-store')
+    await next()
+  })
+  return serveRoutes(app, panelRoutes({ fleet, version, ttlMs, onNotice }), guardOf(fleet))
+    .notFound(({ req }) => {
+      throw new CageError('not_found', `there is no ${req.method} ${req.path} on a Control Panel`, {
+        hint: 'GET /api/openapi.json lists every route',
+      })
+    })
+    .onError((error, context) => errorResponse(context, error, onFault, (text) => text))
+}
+
+/** An admin may do what a viewer may; nobody else has two roles. */
+const guardOf =
+  (fleet: Fleet) =>
+  (role: PanelRole): ReturnType<Guard> =>
+  async (context, next) => {
+    const token = bearerOf(context)
+    const member = token === undefined ? undefined : await identify(fleet, token)
+    if (!member) {
+      throw new CageError('unauthorized', 'this needs an Authorization header with a token of this panel', {
+        hint: 'set IRON_CAGE_TOKEN to a token from "iron-cage panel token"',
+      })
+    }
+    if (member.role !== role && !(member.role === 'admin' && role === 'viewer')) {
+      throw new CageError('forbidden', `this needs the role ${role}, and the token has the role ${member.role}`)
+    }
+    // The panel's own type of caller, as its routes declare.
+    context.set('identity', member as Member & never)
+    await next()
+  }
+
+async function identify(fleet: Fleet, token: string): Promise<Member | undefined> {
+  try {
+    return await fleet.identify(token)
+  } catch (cause) {
+    throw new CageError('database_unusable', "the panel's database cannot be used", { hint: 'check PostgreSQL', cause })
+  }
+}

@@ -1,0 +1,133 @@
+/** A Control Panel over HTTP. */
+import { type Clock, systemClock } from '../clock.ts'
+import { CageError, ERRORS, type ErrorCode } from '../errors.ts'
+import type { LeaseAnswer, LeaseBank, Opened, Reported, SharedBalance } from '../lease-messages.ts'
+import { fromUsd, toUsd, type Usd } from '../money.ts'
+import type { Membership } from './membership.ts'
+
+/** A message is repeated anyway. */
+const TIMEOUT_MS = 5_000
+
+interface Panel {
+  url: string
+  token: string
+  clock?: Clock
+}
+
+interface WireBalance {
+  budget: string
+  limit_usd: Usd
+  settled_usd: Usd
+  free_usd: Usd
+}
+
+/** Joins with an invitation. Throws CageError `unauthorized`, `panel_unreachable`, and what the panel answers. */
+export async function joinPanel(
+  panel: Panel,
+  { name, version }: { name: string; version: string },
+): Promise<Membership> {
+  const joined = await send<{ runtime_id: string; token: string }>(panel, 'POST', '/api/runtimes/join', {
+    name,
+    version,
+  })
+  return { url: panel.url, name, runtimeId: joined.runtime_id, token: joined.token }
+}
+
+/** Ends the membership. Throws like `joinPanel`. */
+export const leavePanel = (panel: Panel): Promise<void> => send(panel, 'DELETE', '/api/runtimes/self')
+
+/** The panel as the leases of a runtime use it. */
+export function panelBank(panel: Panel): LeaseBank {
+  const post = <Answer>(path: string, body: object) => send<Answer>(panel, 'POST', `/api/leases/${path}`, body)
+  return {
+    open: async ({ journalId }): Promise<Opened> => {
+      const { epoch, ttl_ms, leases } = await post<{
+        epoch: number
+        ttl_ms: number
+        leases: { id: string; granted_usd: Usd }[]
+      }>('open', { journal_id: journalId })
+      return {
+        epoch,
+        ttlMs: ttl_ms,
+        leases: leases.map(({ id, granted_usd }) => ({ id, granted: fromUsd(granted_usd) })),
+      }
+    },
+    request: async ({ epoch, request, least, want }): Promise<LeaseAnswer> => {
+      const amounts = { least_usd: toUsd(least), want_usd: toUsd(want) }
+      const answer = await post<WireAnswer>('request', { epoch, request, ...amounts })
+      const rest = { balance: balanceOf(answer.balance), isScarce: answer.is_scarce }
+      if (answer.outcome !== 'granted') return { outcome: answer.outcome, ...rest }
+      const { id, granted_usd, ttl_ms } = answer
+      return { outcome: 'granted', id, granted: fromUsd(granted_usd), ttlMs: ttl_ms, ...rest }
+    },
+    report: async ({ epoch, statements }): Promise<Reported> => {
+      const said = statements.map(({ id, used, returned, held, isFinal }) => {
+        return { id, used_usd: toUsd(used), returned_usd: toUsd(returned), held_usd: toUsd(held), final: isFinal }
+      })
+      const answer = await post<{ ttl_ms: number; is_scarce: boolean; balance: WireBalance }>('report', {
+        epoch,
+        statements: said,
+      })
+      return { ttlMs: answer.ttl_ms, isScarce: answer.is_scarce, balance: balanceOf(answer.balance) }
+    },
+  }
+}
+
+type WireAnswer = { is_scarce: boolean; balance: WireBalance } & (
+  | { outcome: 'granted'; id: string; granted_usd: Usd; ttl_ms: number }
+  | { outcome: 'exhausted' | 'lent' }
+)
+
+const balanceOf = ({ budget, limit_usd, settled_usd, free_usd }: WireBalance): SharedBalance => ({
+  budget,
+  limit: fromUsd(limit_usd),
+  settled: fromUsd(settled_usd),
+  free: fromUsd(free_usd),
+})
+
+async function send<Answer>(panel: Panel, method: string, path: string, body?: object): Promise<Answer> {
+  const { url, token, clock = systemClock } = panel
+  const timeout = new AbortController()
+  const timer = clock.after(TIMEOUT_MS, () => timeout.abort())
+  try {
+    const response = await fetch(url + path, {
+      method,
+      headers: { authorization: `Bearer ${token}`, ...(body && { 'content-type': 'application/json' }) },
+      body: body && JSON.stringify(body),
+      redirect: 'error',
+      signal: timeout.signal,
+    })
+    const text = await response.text()
+    if (response.ok) return (text === '' ? undefined : JSON.parse(text)) as Answer
+    throw refusal(url, response.status, text)
+  } catch (error) {
+    if (error instanceof CageError) throw error
+    const { message, cause } = error as Error & { cause?: { code?: string } }
+    const why = timeout.signal.aborted ? `no answer within ${TIMEOUT_MS / 1000} s` : (cause?.code ?? message)
+    throw unreachable(url, why, error)
+  } finally {
+    timer.cancel()
+  }
+}
+
+/** Who this runtime is, the panel must know: otherwise it was removed there. */
+function refusal(url: string, status: number, text: string): CageError {
+  const error = errorOf(text)
+  const code = error && Object.hasOwn(ERRORS, error.code) ? (error.code as ErrorCode) : undefined
+  if (!error || code === undefined || status >= 500) return unreachable(url, error?.message ?? `it answered ${status}`)
+  return new CageError(code, error.message, { hint: error.hint })
+}
+
+function errorOf(text: string): { code: string; message: string; hint?: string } | undefined {
+  try {
+    return (JSON.parse(text) as { error?: { code: string; message: string; hint?: string } }).error
+  } catch {
+    return undefined
+  }
+}
+
+const unreachable = (url: string, why: string, cause?: unknown): CageError =>
+  new CageError('panel_unreachable', `the Control Panel at ${url} cannot be reached: ${why}`, {
+    facts: { panel: url },
+    cause,
+  })

@@ -1,0 +1,236 @@
+import { copyFileSync } from 'node:fs'
+import { describe, expect, onTestFinished, test } from 'vitest'
+import { type Link, openLink } from '../../scripts/soak/fleet/link.ts'
+import { Ledger } from '../../src/budget/ledger.ts'
+import { systemClock } from '../../src/clock.ts'
+import { openStore } from '../../src/db/store.ts'
+import { newCallId } from '../../src/ids.ts'
+import { fromUsd, toUsd, usd, ZERO_NANOS } from '../../src/money.ts'
+import { ORGANIZATION, type RunningPanel, startPanel } from '../../src/panel/server.ts'
+import { StateManager } from '../../src/state/state-manager.ts'
+import { JOURNAL } from '../../src/uplink/membership.ts'
+import { freePort } from '../support/free-port.ts'
+import { temporaryFile } from '../support/temporary-file.ts'
+import { AGENT, joinMachine, type Machine, openMachine } from './machine.ts'
+
+const dollars = (amount: string) => fromUsd(usd(amount))
+const costs = (amount: string) => async () => dollars(amount)
+
+async function openPanel({
+  limit = '5',
+  ttlMs = 60_000,
+  file = temporaryFile('panel.db'),
+  port = 0,
+  allowedHosts = [] as string[],
+} = {}): Promise<RunningPanel> {
+  const panel = await startPanel({
+    database: file,
+    host: '127.0.0.1',
+    port,
+    allowedHosts,
+    ttlMs,
+    version: '1.0.0',
+    clock: systemClock,
+    assets: () => false,
+    onNotice: () => {},
+    onFault: () => {},
+  })
+  onTestFinished(() => panel.close())
+  await panel.fleet.setLimit(
+    panel.organizationId,
+    { scope: 'organization', name: null },
+    { limit: dollars(limit) },
+    'ada',
+  )
+  return panel
+}
+
+const invite = ({ fleet, organizationId }: RunningPanel) =>
+  fleet.invite(organizationId, { team: null, user: null }, 'x', 'ada')
+
+/** A machine that has joined, and its database. */
+async function joined(panel: RunningPanel, url = panel.url): Promise<{ machine: Machine; path: string }> {
+  const path = temporaryFile()
+  await joinMachine(path, url, await invite(panel))
+  return { machine: opened(path), path }
+}
+
+function opened(path: string): Machine {
+  const machine = openMachine(path)
+  onTestFinished(() => machine.close().catch(() => undefined))
+  return machine
+}
+
+const balance = async ({ fleet, organizationId }: RunningPanel) => {
+  const { budgets, leases } = await fleet.read(organizationId)
+  const { settled_nanos, escrow_nanos } = budgets[0]!
+  return { settled: toUsd(settled_nanos), lent: toUsd(escrow_nanos), open: leases.length }
+}
+
+describe('a runtime that has joined a panel', () => {
+  test('spends of the shared budget, and what was not spent is free again when it stops', async () => {
+    const panel = await openPanel()
+    const { machine } = await joined(panel)
+    await machine.call('0.5', costs('0.2'))
+    await machine.call('0.5', costs('0.3'))
+    await machine.close()
+    expect(await balance(panel)).toEqual({ settled: '0.5', lent: '0', open: 0 })
+    expect(await panel.fleet.problems()).toEqual([])
+  })
+
+  test('shares a dollar with another one to the last cent, and never more', async () => {
+    const panel = await openPanel({ limit: '1' })
+    const machines = await Promise.all([joined(panel), joined(panel)])
+    let sent = 0
+    const outcomes = await Promise.allSettled(
+      machines.flatMap(({ machine }) =>
+        Array.from({ length: 15 }, () =>
+          machine.call('0.1', async () => {
+            sent += 1
+            return dollars('0.1')
+          }),
+        ),
+      ),
+    )
+    const codes = outcomes.flatMap((outcome) => (outcome.status === 'rejected' ? [outcome.reason.code as string] : []))
+    expect(sent).toBe(10)
+    expect(codes).toHaveLength(20)
+    expect(codes.filter((code) => code !== 'budget_exceeded' && code !== 'budget_held')).toEqual([])
+    await Promise.all(machines.map(({ machine }) => machine.close()))
+    expect(await balance(panel)).toEqual({ settled: '1', lent: '0', open: 0 })
+    expect(await panel.fleet.problems()).toEqual([])
+  })
+
+  test('refuses a call that the shared budget cannot pay, with what to do', async () => {
+    const panel = await openPanel({ limit: '0.3' })
+    const { machine } = await joined(panel)
+    await expect(machine.call('0.5', costs('0.1'))).rejects.toMatchObject({
+      code: 'budget_exceeded',
+      message: 'a-1 needs up to $0.50 but the shared budget has $0.30 of $0.30 left',
+      hint: expect.stringContaining('iron-cage budget add --org'),
+      facts: { budget: 'shared' },
+    })
+    await machine.call('0.3', costs('0.3'))
+  })
+
+  test('spends its slice while the panel is gone, then refuses; the panel learns of it when it is back', async () => {
+    const file = temporaryFile('panel.db')
+    const port = await freePort()
+    const panel = await openPanel({ limit: '100', file, port })
+    const { machine } = await joined(panel)
+    // A slice of $1: a hundredth of the limit.
+    await machine.call('0.5', costs('0.1'))
+    await panel.close()
+    await machine.call('0.5', costs('0.2'))
+    await expect(machine.call('0.8', costs('0.1'))).rejects.toMatchObject({
+      code: 'budget_unreachable',
+      facts: { panel: panel.url },
+    })
+    expect(machine.events.map(({ type }) => type)).toEqual(['panel.connected', 'panel.lost'])
+    const again = await openPanel({ limit: '100', file, port })
+    await expect.poll(async () => (await balance(again)).settled).toBe('0.3')
+    await machine.call('0.8', costs('0.1'))
+  })
+
+  test('spends nothing more when it was not heard for longer than the panel allows', async () => {
+    const panel = await openPanel({ limit: '100', ttlMs: 300 })
+    const { machine } = await joined(panel)
+    await machine.call('0.5', costs('0.1'))
+    await panel.close()
+    await systemClock.sleep(350)
+    await expect(machine.call('0.1', costs('0.1'))).rejects.toMatchObject({ code: 'budget_unreachable' })
+  })
+
+  test('is refused at once when it was revoked', async () => {
+    const panel = await openPanel()
+    const { machine } = await joined(panel)
+    await machine.call('0.1', costs('0.1'))
+    const { runtimes } = await panel.fleet.read(panel.organizationId)
+    await panel.fleet.revoke(panel.organizationId, runtimes[0]!.id, 'ada')
+    await expect
+      .poll(() => machine.call('0.1', costs('0.01')).catch(({ code }) => code as string))
+      .toBe('runtime_revoked')
+  })
+
+  test('returns what it did not use to others when money is short', async () => {
+    const panel = await openPanel({ limit: '1' })
+    const [one, other] = await Promise.all([joined(panel), joined(panel)])
+    await one.machine.call('0.8', costs('0.1'))
+    await other.machine.call('0.8', costs('0.8'))
+    await Promise.all([one, other].map(({ machine }) => machine.close()))
+    expect(await balance(panel)).toEqual({ settled: '0.9', lent: '0', open: 0 })
+  })
+})
+
+/** A panel, and a link to it that can be cut. */
+async function openPanelBehindLink() {
+  const port = await freePort()
+  const link = await openLink([port])
+  onTestFinished(() => link.close())
+  return { panel: await openPanel({ port, allowedHosts: [new URL(link.url).host] }), link }
+}
+
+/** Nothing is returned or reported, as by a server that is killed. */
+async function kill(machine: Machine, link: Link): Promise<void> {
+  link.cut()
+  await machine.close()
+  link.mend()
+}
+
+describe('a runtime that was killed', () => {
+  test('keeps what its running call held until a person says what it cost, also without a server', async () => {
+    const { panel, link } = await openPanelBehindLink()
+    const { machine, path } = await joined(panel, link.url)
+    const request = { agentId: AGENT, runId: null, kind: 'llm', target: 'openai', model: 'gpt-4' } as const
+    const callId = newCallId()
+    await machine.ledger.hold({ ...request, callId, maxCost: dollars('0.5') })
+    await kill(machine, link)
+    await opened(path).close()
+    expect(await balance(panel)).toEqual({ settled: '0', lent: '0.5', open: 1 })
+    // Commands that work without a server have no leases.
+    const store = openStore({ path })
+    const state = new StateManager({ store, clock: systemClock, retentionDays: 7, onFault: () => {} })
+    const ledger = new Ledger({ store, state, clock: systemClock, warnAt: [1] })
+    ledger.resolve({ agentId: AGENT, callId, cost: dollars('0.4'), by: 'ada' })
+    for (const part of [ledger, state, store]) part.close()
+    await opened(path).close()
+    expect(await balance(panel)).toEqual({ settled: '0.4', lent: '0', open: 0 })
+    expect(await panel.fleet.problems()).toEqual([])
+  })
+
+  test('and comes back as a copy of yesterday is believed nothing, and its leases wait for a person', async () => {
+    const { panel, link } = await openPanelBehindLink()
+    const { machine, path } = await joined(panel, link.url)
+    await machine.call('0.1', costs('0.1'))
+    await machine.close()
+    const backup = `${path}.backup`
+    for (const end of ['', '.data-key']) copyFileSync(path + end, backup + end)
+    const spending = opened(path)
+    await spending.call('0.5', costs('0.5'))
+    await kill(spending, link)
+    const restored = openStore({ path: backup })
+    restored.meta.put(JOURNAL, '')
+    restored.close()
+    const again = opened(backup)
+    await again.call('0.1', costs('0.1'))
+    await again.close()
+    const { leases } = await panel.fleet.read(panel.organizationId)
+    expect(leases.map(({ state }) => state)).toEqual(['quarantined'])
+    await panel.fleet.resolve(panel.organizationId, leases[0]!.id, dollars('0.5'), { by: 'ada', reason: 'the bill' })
+    expect(await balance(panel)).toEqual({ settled: '0.7', lent: '0', open: 0 })
+    expect(await panel.fleet.problems()).toEqual([])
+  })
+})
+
+test('a runtime without a panel has no leases, and its calls belong to none', async () => {
+  const machine = opened(temporaryFile())
+  expect(machine.leases).toBeUndefined()
+  await machine.call('0.5', costs('0.5'))
+  expect(machine.store.orm.$client.prepare('SELECT lease_id FROM calls').pluck().all()).toEqual([null])
+  expect(machine.store.leases.heldOf('none')).toBe(ZERO_NANOS)
+})
+
+test('the panel has one organization, which its name finds again', async () => {
+  const panel = await openPanel()
+  expect(await panel.fleet.openOrganization(ORGANIZATION)).toBe(panel.organizationId)
+})

@@ -1,0 +1,96 @@
+/** The money of one runtime as its server opens it: a database, a ledger, and the leases of a Control Panel. */
+
+import type { Leases } from '../../src/budget/leases.ts'
+import { type Ledger, openLedger } from '../../src/budget/ledger.ts'
+import { type Clock, systemClock } from '../../src/clock.ts'
+import { openStore, type Store } from '../../src/db/store.ts'
+import type { NewEvent, RuntimeEvent } from '../../src/events.ts'
+import { newCallId, toAgentId } from '../../src/ids.ts'
+import { fromUsd, type Nanodollars, toUsd, usd } from '../../src/money.ts'
+import { StateManager } from '../../src/state/state-manager.ts'
+import { journalIdOf, type Membership, writeMembership } from '../../src/uplink/membership.ts'
+import { openLeases } from '../../src/uplink/open-leases.ts'
+import { joinPanel } from '../../src/uplink/panel-client.ts'
+
+export const AGENT = toAgentId('a-1')
+
+export interface Machine {
+  store: Store
+  ledger: Ledger
+  leases: Leases | undefined
+  events: RuntimeEvent[]
+  /** Holds, calls `send` with nothing held back, and charges what it returns. */
+  call(maxCost: string, send: () => Promise<Nanodollars>): Promise<void>
+  /** As a server that stops. */
+  close(): Promise<void>
+}
+
+/** Joins with an invitation, as the command does. */
+export async function joinMachine(path: string, url: string, token: string): Promise<Membership> {
+  const store = openStore({ path })
+  try {
+    const membership = await joinPanel({ url, token }, { name: 'machine', version: '1.0.0' })
+    journalIdOf(store)
+    writeMembership(store, membership)
+    return membership
+  } finally {
+    store.close()
+  }
+}
+
+/** The agent's own budget is wide: `limit`. (Default: a million.) */
+export function openMachine(
+  path: string,
+  { clock = systemClock, limit = '1000000' }: { clock?: Clock; limit?: string } = {},
+): Machine {
+  const store = openStore({ path })
+  const events: RuntimeEvent[] = []
+  const state = new StateManager({ store, clock, retentionDays: 7, onFault: () => {} })
+  state.subscribe((event) => void (event.type.startsWith('panel.') && events.push(event)))
+  const leases = openLeases({ store, state, clock })
+  const budget = { limit_usd: usd(limit), warn_at: [0.9], on_exhausted: 'refuse' } as unknown as Parameters<
+    typeof openLedger
+  >[0]
+  const ledger = openLedger(budget, { store, state, clock, leases })
+  ledger.recover()
+  if (!store.budgets.find(AGENT)) ledger.accounts.openAccount(AGENT, fromUsd(usd(limit)))
+  const end = () => {
+    ledger.close()
+    state.close()
+    store.close()
+  }
+  return {
+    store,
+    ledger,
+    leases,
+    events,
+    call: async (maxCost, send) => {
+      const request = { agentId: AGENT, runId: null, kind: 'llm', target: 'openai', model: 'gpt-4' } as const
+      const hold = await ledger.hold({ ...request, callId: newCallId(), maxCost: fromUsd(usd(maxCost)) })
+      const cost = await send()
+      await ledger.charge(hold, { cost }, chargedEvent(cost))
+    },
+    close: async () => {
+      await leases?.close()
+      end()
+    },
+  }
+}
+
+const chargedEvent = (cost: Nanodollars): NewEvent => ({
+  type: 'service.called',
+  level: 'INFO',
+  agent_id: AGENT,
+  message: 'paid',
+  data: {
+    call_id: newCallId(),
+    service: 'crm',
+    ok: true,
+    status: 200,
+    tier: 1,
+    blocked: false,
+    cost_usd: toUsd(cost),
+    saved_usd: usd('0'),
+    latency_ms: 1,
+  },
+})
