@@ -1,0 +1,407 @@
+/**
+ * A fleet under faults: panels on one PostgreSQL, machines with ledgers of their own, and a provider that counts. Panels
+ * and machines are killed and paused, the network is cut, PostgreSQL crashes, disks are lost. At every look what the
+ * provider was sent must be within what is settled and lent, and that within the limit; in the end all books close.
+ */
+import { type ChildProcess, spawn } from 'node:child_process'
+import { closeSync, mkdtempSync, openSync, readSync, rmSync, statSync, writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join, resolve } from 'node:path'
+import { setTimeout as wait } from 'node:timers/promises'
+import { build } from 'esbuild'
+import { databaseFiles } from '../../../src/db/files.ts'
+import { openStore } from '../../../src/db/store.ts'
+import { add, nanodollars, toUsd, type Usd, ZERO_NANOS } from '../../../src/money.ts'
+import { escrowOf } from '../../../src/panel/bank.ts'
+import { leaseOf } from '../../../src/panel/db/bank-store.ts'
+import { openPanelDatabase } from '../../../src/panel/db/open.ts'
+import { Fleet } from '../../../src/panel/fleet.ts'
+import { ORGANIZATION } from '../../../src/panel/server.ts'
+import { journalIdOf, type Membership, writeMembership } from '../../../src/uplink/membership.ts'
+import { joinMachine } from '../../../test/panel/machine.ts'
+import { type Cluster, startCluster } from '../../../test/panel/postgres.ts'
+import { freePort } from '../../../test/support/free-port.ts'
+import { type Link, openLink } from './link.ts'
+
+export interface FleetOptions {
+  seconds: number
+  machines: number
+  panels: number
+  callers: number
+  /** Between two faults, in ms. */
+  faultIntervalMs: number
+}
+
+export interface FleetResult {
+  /** Sentences; none if all went well. */
+  violations: string[]
+  faults: Record<string, number>
+  looks: number
+  calls: number
+  refused: Record<string, number>
+  provider_usd: Usd
+  settled_usd: Usd
+  limit_usd: Usd
+  resolved: number
+}
+
+/** A raise in the middle: the last dollars come again and again. */
+const STEP_NANOS = nanodollars(5_000_000_000)
+const TTL_S = 3
+const LOOK_INTERVAL_MS = 200
+/** How long each may take to start, stop, or answer again. */
+const PATIENCE_MS = 60_000
+const root = resolve(import.meta.dirname, '../../..')
+
+interface Machine {
+  name: string
+  database: string
+  link: Link
+  membership: Membership
+  process: ChildProcess | undefined
+  isBusy: boolean
+}
+
+interface Panel {
+  port: number
+  process: ChildProcess | undefined
+}
+
+export async function runFleet(options: FleetOptions): Promise<FleetResult> {
+  const folder = mkdtempSync(join(tmpdir(), 'iron-cage-fleet-'))
+  const cluster = await startCluster()
+  try {
+    return await new FleetRun(options, folder, cluster).run()
+  } finally {
+    await cluster.remove()
+    rmSync(folder, { recursive: true, force: true })
+  }
+}
+
+class FleetRun {
+  readonly #options: FleetOptions
+  readonly #folder: string
+  readonly #cluster: Cluster
+  readonly #provider: ProviderFile
+  readonly #program: string
+  readonly #panels: Panel[] = []
+  readonly #machines: Machine[] = []
+  readonly #result: FleetResult
+  #address = ''
+  #fleet!: Fleet
+  #organizationId = ''
+  #allowedHosts = ''
+  #isOver = false
+  #isCrashed = false
+
+  constructor(options: FleetOptions, folder: string, cluster: Cluster) {
+    this.#options = options
+    this.#folder = folder
+    this.#cluster = cluster
+    this.#program = join(folder, 'machine.mjs')
+    this.#provider = new ProviderFile(join(folder, 'provider'))
+    this.#result = {
+      violations: [],
+      faults: {},
+      looks: 0,
+      calls: 0,
+      refused: {},
+      provider_usd: toUsd(ZERO_NANOS),
+      settled_usd: toUsd(ZERO_NANOS),
+      limit_usd: toUsd(ZERO_NANOS),
+      resolved: 0,
+    }
+  }
+
+  async run(): Promise<FleetResult> {
+    await bundleMachine(this.#program)
+    this.#address = await this.#cluster.newDatabase()
+    const database = await openPanelDatabase(this.#address)
+    try {
+      this.#fleet = new Fleet(database)
+      this.#organizationId = await this.#fleet.openOrganization(ORGANIZATION)
+      await this.#raise()
+      await this.#startAll()
+      const until = Date.now() + this.#options.seconds * 1000
+      await Promise.all([this.#lookUntil(until), this.#faultsUntil(until)])
+      await this.#end()
+      return this.#result
+    } finally {
+      this.#isOver = true
+      for (const { process } of [...this.#panels, ...this.#machines]) process?.kill('SIGKILL')
+      for (const { link } of this.#machines) link.close()
+      await database.close()
+    }
+  }
+
+  async #startAll(): Promise<void> {
+    const { panels, machines } = this.#options
+    for (let n = 0; n < panels; n++) this.#panels.push({ port: await freePort(), process: undefined })
+    const ports = this.#panels.map(({ port }) => port)
+    const links = await Promise.all(Array.from({ length: machines }, () => openLink(ports)))
+    this.#allowedHosts = links.map(({ url }) => new URL(url).host).join()
+    await Promise.all(this.#panels.map((panel) => this.#startPanel(panel)))
+    for (const [n, link] of links.entries()) {
+      const database = join(this.#folder, `machine-${n}.db`)
+      const invitation = await this.#fleet.invite(this.#organizationId, { team: null, user: null }, `m${n}`, 'ada')
+      const membership = await joinMachine(database, link.url, invitation)
+      const machine = { name: `m${n}`, database, link, membership, process: undefined, isBusy: false }
+      this.#machines.push(machine)
+      this.#startMachine(machine)
+    }
+  }
+
+  async #startPanel(panel: Panel): Promise<void> {
+    const args = [
+      'panel',
+      '--database',
+      this.#address,
+      '--port',
+      String(panel.port),
+      '--lease-ttl',
+      String(TTL_S),
+      '--allowed-hosts',
+      this.#allowedHosts,
+    ]
+    const process_ = spawn(process.execPath, [join(root, 'dist/iron-cage.mjs'), ...args], { stdio: 'ignore' })
+    panel.process = process_
+    process_.once('exit', () => {
+      // One that found no database tries again, as a service manager would have it.
+      if (!this.#isOver && panel.process === process_) setTimeout(() => void this.#startPanel(panel), 300)
+    })
+    for (let waited = 0; waited < PATIENCE_MS && panel.process === process_; waited += 50) {
+      const isReady = await fetch(`http://127.0.0.1:${panel.port}/health/ready`).then(
+        ({ ok }) => ok,
+        () => false,
+      )
+      if (isReady) return
+      await wait(50)
+    }
+  }
+
+  #startMachine(machine: Machine): void {
+    const args = [this.#program, machine.database, this.#provider.path, machine.name, String(this.#options.callers)]
+    const child = spawn(process.execPath, args, { stdio: ['ignore', 'pipe', 'inherit'] })
+    machine.process = child
+    child.stdout!.on('data', (chunk: Buffer) => this.#count(chunk.toString()))
+    child.once('exit', (code, signal) => {
+      if (code !== 0 && signal !== 'SIGKILL')
+        this.#result.violations.push(`${machine.name} ended with ${code ?? signal}`)
+      machine.process = undefined
+    })
+  }
+
+  #count(line: string): void {
+    const { calls, refused } = JSON.parse(line) as { calls: number; refused: Record<string, number> }
+    this.#result.calls += calls
+    for (const [code, count] of Object.entries(refused))
+      this.#result.refused[code] = (this.#result.refused[code] ?? 0) + count
+  }
+
+  async #lookUntil(until: number): Promise<void> {
+    for (let full = 0; Date.now() < until; await wait(LOOK_INTERVAL_MS)) {
+      const left = await this.#look()
+      // Half a second of the last cents, then there is more.
+      full = left !== undefined && left < STEP_NANOS / 200 ? full + 1 : 0
+      if (full > 5) await this.#raise().catch(() => undefined)
+    }
+  }
+
+  /** Returns what is not settled; undefined while the database is down. */
+  async #look(): Promise<number | undefined> {
+    // First: what was sent by now is lent or settled later too.
+    const sent = this.#provider.total()
+    const budgets = await this.#fleet.read(this.#organizationId).then(
+      (read) => read.budgets,
+      () => undefined,
+    )
+    if (!budgets) return undefined
+    const { limit_nanos: limit, settled_nanos: settled, escrow_nanos: escrow } = budgets[0]!
+    this.#result.looks += 1
+    if (sent > settled + escrow)
+      this.#result.violations.push(`the provider was sent ${sent}, settled and lent are ${settled + escrow}`)
+    if (settled + escrow > limit) this.#result.violations.push(`settled and lent are ${settled + escrow} of ${limit}`)
+    return limit - settled
+  }
+
+  async #raise(): Promise<void> {
+    await this.#fleet.setLimit(this.#organizationId, { scope: 'organization', name: null }, { add: STEP_NANOS }, 'ada')
+  }
+
+  async #faultsUntil(until: number): Promise<void> {
+    while (Date.now() < until) {
+      await wait(this.#options.faultIntervalMs)
+      const [name, fault] = pick(this.#faults())
+      if (await fault()) this.#result.faults[name] = (this.#result.faults[name] ?? 0) + 1
+    }
+  }
+
+  /** Each by how often it comes. */
+  #faults(): readonly [number, string, () => Promise<boolean>][] {
+    const machine = this.#machines[Math.floor(Math.random() * this.#machines.length)]!
+    const panel = this.#panels[Math.floor(Math.random() * this.#panels.length)]!
+    return [
+      [45, 'machine killed', () => this.#killMachine(machine)],
+      [6, 'disk lost', () => this.#killMachine(machine, () => this.#loseDisk(machine))],
+      [28, 'panel killed', () => this.#killPanel(panel)],
+      [6, 'PostgreSQL crashed', () => this.#crashDatabase()],
+      [
+        7,
+        'machine paused',
+        () =>
+          this.#during(
+            machine,
+            () => machine.process?.kill('SIGSTOP'),
+            () => machine.process?.kill('SIGCONT'),
+          ),
+      ],
+      [
+        8,
+        'network cut',
+        () =>
+          this.#during(
+            machine,
+            () => machine.link.cut(),
+            () => machine.link.mend(),
+          ),
+      ],
+    ]
+  }
+
+  async #killMachine(machine: Machine, meanwhile?: () => void): Promise<boolean> {
+    const child = machine.process
+    if (!child || machine.isBusy) return false
+    const gone = new Promise((done) => child.once('exit', done))
+    child.kill('SIGKILL')
+    await gone
+    meanwhile?.()
+    this.#startMachine(machine)
+    return true
+  }
+
+  /** The machine comes back with its membership, but with another ledger. */
+  #loseDisk({ database, membership }: Machine): void {
+    for (const file of databaseFiles(database)) rmSync(file, { force: true })
+    const store = openStore({ path: database })
+    journalIdOf(store)
+    writeMembership(store, membership)
+    store.close()
+  }
+
+  async #killPanel(panel: Panel): Promise<boolean> {
+    return panel.process?.kill('SIGKILL') ?? false
+  }
+
+  async #crashDatabase(): Promise<boolean> {
+    if (this.#isCrashed) return false
+    this.#isCrashed = true
+    await this.#cluster.crash()
+    await wait(300)
+    await this.#cluster.start()
+    this.#isCrashed = false
+    return true
+  }
+
+  /** For longer than a lease lasts, half of the times. */
+  async #during(machine: Machine, begin: () => void, end: () => void): Promise<boolean> {
+    if (machine.isBusy || !machine.process) return false
+    machine.isBusy = true
+    begin()
+    setTimeout(
+      () => {
+        end()
+        machine.isBusy = false
+      },
+      TTL_S * 2_000 * Math.random(),
+    )
+    return true
+  }
+
+  /** Everybody reports, a person resolves what nobody can account for, and the books must close. */
+  async #end(): Promise<void> {
+    for (const { process: child, link } of this.#machines) {
+      link.mend()
+      child?.kill('SIGCONT')
+    }
+    await wait(1_500)
+    for (const { process: child } of this.#machines) child?.kill('SIGTERM')
+    for (let waited = 0; this.#machines.some(({ process: child }) => child) && waited < PATIENCE_MS; waited += 50)
+      await wait(50)
+    const silent = this.#machines.filter(({ process: child }) => child)
+    if (silent.length > 0) this.#result.violations.push(`${silent.map(({ name }) => name).join()} did not stop`)
+    await this.#resolveAll()
+    await this.#look()
+    const { budgets } = await this.#fleet.read(this.#organizationId)
+    const { limit_nanos: limit, settled_nanos: settled, escrow_nanos: escrow } = budgets[0]!
+    if (escrow !== 0) this.#result.violations.push(`${escrow} are still lent`)
+    this.#result.violations.push(...(await this.#fleet.problems()))
+    const sent = nanodollars(this.#provider.total())
+    Object.assign(this.#result, { provider_usd: toUsd(sent), settled_usd: toUsd(settled), limit_usd: toUsd(limit) })
+  }
+
+  async #resolveAll(): Promise<void> {
+    for (let waited = 0; waited < PATIENCE_MS; waited += 200) {
+      await this.#fleet.expire()
+      const { leases } = await this.#fleet.read(this.#organizationId)
+      if (leases.length === 0) return
+      for (const lease of leases.map(leaseOf).filter(({ state }) => state !== 'active')) {
+        // Nobody knows: all of it counts as spent.
+        const spent = add(lease.used, escrowOf(lease))
+        await this.#fleet.resolve(this.#organizationId, lease.id, spent, { by: 'ada', reason: 'its ledger is gone' })
+        this.#result.resolved += 1
+      }
+      await wait(200)
+    }
+  }
+}
+
+/** As one file, which starts several times as fast: each machine starts again and again. */
+async function bundleMachine(outfile: string): Promise<void> {
+  const native = join(root, 'node_modules/better-sqlite3/lib/index.js')
+  await build({
+    entryPoints: [join(import.meta.dirname, 'machine.ts')],
+    outfile,
+    bundle: true,
+    platform: 'node',
+    format: 'esm',
+    target: 'node22',
+    alias: { 'better-sqlite3': native },
+    external: [native],
+  })
+}
+
+/** What the provider was sent: one line each, written before anything else happens to the call. */
+class ProviderFile {
+  readonly path: string
+  #read = 0
+  #total = 0
+  #rest = ''
+
+  constructor(path: string) {
+    this.path = path
+    writeFileSync(path, '')
+  }
+
+  /** In nanodollars. */
+  total(): number {
+    const { size } = statSync(this.path)
+    const chunk = Buffer.alloc(size - this.#read)
+    const file = openSync(this.path, 'r')
+    readSync(file, chunk, 0, chunk.length, this.#read)
+    closeSync(file)
+    this.#read = size
+    const lines = (this.#rest + chunk.toString()).split('\n')
+    this.#rest = lines.pop()!
+    for (const line of lines) this.#total += Number(line.split(' ')[1])
+    return this.#total
+  }
+}
+
+function pick(faults: readonly [number, string, () => Promise<boolean>][]): [string, () => Promise<boolean>] {
+  let at = Math.random() * faults.reduce((sum, [weight]) => sum + weight, 0)
+  for (const [weight, name, fault] of faults) {
+    at -= weight
+    if (at < 0) return [name, fault]
+  }
+  throw new Error('unreachable')
+}

@@ -1,0 +1,48 @@
+/**
+ * One machine of the fleet: a runtime's own ledger and leases, with callers instead of agents and a file instead of the
+ * provider. Arguments: database, provider's file, name, callers. Ends on SIGTERM with a line of JSON.
+ */
+import { openSync, writeSync } from 'node:fs'
+import { setTimeout as wait } from 'node:timers/promises'
+import { CageError } from '../../../src/errors.ts'
+import { nanodollars } from '../../../src/money.ts'
+import { AGENT, openMachine } from '../../../test/panel/machine.ts'
+
+const [database, providerFile, name, callers] = process.argv.slice(2) as [string, string, string, string]
+const MAX_COST_NANOS = 10_000_000
+const provider = openSync(providerFile, 'a')
+// Before the ledger is opened, which takes a moment.
+let isStopping = false
+process.once('SIGTERM', () => {
+  isStopping = true
+})
+const machine = openMachine(database)
+const refused: Record<string, number> = {}
+let calls = 0
+
+async function caller(): Promise<void> {
+  while (!isStopping) {
+    try {
+      await machine.call('0.01', async () => {
+        const cost = nanodollars(1_000_000 + Math.floor(Math.random() * (MAX_COST_NANOS - 1_000_000)))
+        // From here on it costs, whatever becomes of this process.
+        writeSync(provider, `${name} ${cost}\n`)
+        await wait(Math.random() * 20)
+        return cost
+      })
+      calls += 1
+    } catch (error) {
+      if (!(error instanceof CageError)) throw error
+      refused[error.code] = (refused[error.code] ?? 0) + 1
+      await wait(50)
+    }
+  }
+}
+
+await Promise.all(Array.from({ length: Number(callers) }, caller))
+for (const { id } of await machine.store.calls.find({ agentId: AGENT, state: 'unresolved', limit: 1_000 })) {
+  machine.ledger.resolve({ agentId: AGENT, callId: id, cost: undefined, by: 'ada' })
+}
+await machine.close()
+console.log(JSON.stringify({ name, calls, refused }))
+process.exit(0)
