@@ -21,7 +21,15 @@ import { isBuiltin } from 'node:module'
 import { tmpdir } from 'node:os'
 import { join, relative, resolve } from 'node:path'
 import { parseArgs } from 'node:util'
-import { bundleDashboard, bundleProgram, bundleThreads, filesBelow, programFiles, root } from './bundle.mjs'
+import {
+  bundleDashboard,
+  bundleFleetPage,
+  bundleProgram,
+  bundleThreads,
+  filesBelow,
+  programFiles,
+  root,
+} from './bundle.mjs'
 import { nodeItself, notices, packagesOf } from './third-party.mjs'
 
 const { values } = parseArgs({ options: { out: { type: 'string' }, quiet: { type: 'boolean' } } })
@@ -34,6 +42,7 @@ try {
     bundleForExecutable(work),
     bundleThreads({ outdir: `${work}/dist`, outExtension: { '.js': '.cjs' }, format: 'cjs' }),
     bundleDashboard(`${work}/dist/web`),
+    bundleFleetPage(`${work}/dist/panel`),
   ])
   writeFileSync(`${work}/dist/THIRD_PARTY_NOTICES.txt`, notices([nodeItself(), ...packagesOf(results.flat())]))
   prepareBlob([

@@ -1,6 +1,6 @@
 // Builds dist/: the program as one file, the dashboard beside it. `--quiet` prints errors only.
 import { mkdirSync, renameSync, rmSync, statSync, writeFileSync } from 'node:fs'
-import { bundleDashboard, bundleProgram, bundleThreads, root } from './bundle.mjs'
+import { bundleDashboard, bundleFleetPage, bundleProgram, bundleThreads, root } from './bundle.mjs'
 import { notices, packagesOf } from './third-party.mjs'
 
 const quiet = process.argv.includes('--quiet')
@@ -40,6 +40,7 @@ const results = await Promise.all([
     sourcesContent: false,
   }),
   bundleDashboard(`${made}/web`),
+  bundleFleetPage(`${made}/panel`),
 ])
 const packages = packagesOf(results)
 writeFileSync(`${made}/THIRD_PARTY_NOTICES.txt`, notices(packages))

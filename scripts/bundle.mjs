@@ -28,10 +28,16 @@ export const bundleThreads = (options) =>
     ...options,
   })
 
-export async function bundleDashboard(folder) {
+/** The dashboard, from `web/main.tsx`. */
+export const bundleDashboard = (folder) => bundlePage('main.tsx', 'index.html', folder)
+
+/** The page of a Control Panel, from `web/fleet/main.tsx`. */
+export const bundleFleetPage = (folder) => bundlePage('fleet/main.tsx', 'fleet/index.html', folder)
+
+async function bundlePage(program, page, folder) {
   mkdirSync(folder, { recursive: true })
   const result = await build({
-    entryPoints: [`${root}web/main.tsx`],
+    entryPoints: [`${root}web/${program}`],
     outdir: folder,
     bundle: true,
     format: 'esm',
@@ -42,7 +48,7 @@ export async function bundleDashboard(folder) {
     logLevel: 'warning',
     metafile: true,
   })
-  cpSync(`${root}web/index.html`, `${folder}/index.html`)
+  cpSync(`${root}web/${page}`, `${folder}/index.html`)
   return result
 }
 

@@ -48,6 +48,7 @@ const SHARED_WITH_BROWSER = [
   'src/id-types.ts',
   'src/money.ts',
   'src/pii-types.ts',
+  'src/panel/fleet-view.ts',
   'src/state/snapshot.ts',
   'src/state/apply-event.ts',
   'src/units.ts',

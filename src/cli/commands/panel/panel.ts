@@ -65,7 +65,7 @@ async function panel(flags: PanelFlags, terminal: Terminal): Promise<void> {
     ttlMs: numberOf(flags.leaseTtl, '--lease-ttl', MIN_TTL_S, MAX_TTL_S) * 1000,
     version: VERSION,
     clock: systemClock,
-    assets: loadAssets(`${packageFolder()}dist/web`),
+    assets: loadAssets(`${packageFolder()}dist/panel`),
     onNotice: (text) => print('WARN', text),
     onFault: (error, what) => print('ERROR', `${what}: ${(error as Error).message}`),
   })
@@ -95,7 +95,7 @@ async function startLines({ url, fleet, organizationId }: RunningPanel, database
     : await fleet.createToken(organizationId, 'admin', 'first admin', by)
   return tree(`Iron Cage ${VERSION} Control Panel`, [
     ['Database', withoutPassword(database)],
-    ['Fleet', `${url}/fleet.html#code=${await fleet.newCode(organizationId, by)}`],
+    ['Fleet', `${url}/#code=${await fleet.newCode(organizationId, by)}`],
     ['Admin token', token && `${token} (shown once)`],
     ['Next', `export IRON_CAGE_URL=${url} IRON_CAGE_TOKEN=${token === null ? '<token>' : 'the token'}`],
     ['', 'iron-cage budget set --org 5'],
