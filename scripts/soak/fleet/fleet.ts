@@ -49,6 +49,8 @@ export interface FleetResult {
 const STEP_NANOS = nanodollars(5_000_000_000)
 const TTL_S = 3
 const LOOK_INTERVAL_MS = 200
+/** How often nearly nothing may be free before a person acts. */
+const LOOKS_AT_LAST_CENTS = 10
 /** How long each may take to start, stop, or answer again. */
 const PATIENCE_MS = 60_000
 const root = resolve(import.meta.dirname, '../../..')
@@ -192,8 +194,7 @@ class FleetRun {
   }
 
   #count(line: string): void {
-    const { calls, refused } = JSON.parse(line) as { calls: number; refused: Record<string, number> }
-    this.#result.calls += calls
+    const { refused } = JSON.parse(line) as { refused: Record<string, number> }
     for (const [code, count] of Object.entries(refused))
       this.#result.refused[code] = (this.#result.refused[code] ?? 0) + count
   }
@@ -201,13 +202,16 @@ class FleetRun {
   async #lookUntil(until: number): Promise<void> {
     for (let full = 0; Date.now() < until; await wait(LOOK_INTERVAL_MS)) {
       const left = await this.#look()
-      // Half a second of the last cents, then there is more.
-      full = left !== undefined && left < STEP_NANOS / 200 ? full + 1 : 0
-      if (full > 5) await this.#raise().catch(() => undefined)
+      // A while of the last cents, then there is more.
+      full = left !== undefined && left < STEP_NANOS / 100 ? full + 1 : 0
+      if (full < LOOKS_AT_LAST_CENTS) continue
+      full = 0
+      await this.#resolveOnce().catch(() => undefined)
+      await this.#raise().catch(() => undefined)
     }
   }
 
-  /** Returns what is not settled; undefined while the database is down. */
+  /** Returns what is free; undefined while the database is down. */
   async #look(): Promise<number | undefined> {
     // First: what was sent by now is lent or settled later too.
     const sent = this.#provider.total()
@@ -221,7 +225,7 @@ class FleetRun {
     if (sent > settled + escrow)
       this.#result.violations.push(`the provider was sent ${sent}, settled and lent are ${settled + escrow}`)
     if (settled + escrow > limit) this.#result.violations.push(`settled and lent are ${settled + escrow} of ${limit}`)
-    return limit - settled
+    return limit - settled - escrow
   }
 
   async #raise(): Promise<void> {
@@ -336,22 +340,32 @@ class FleetRun {
     if (escrow !== 0) this.#result.violations.push(`${escrow} are still lent`)
     this.#result.violations.push(...(await this.#fleet.problems()))
     const sent = nanodollars(this.#provider.total())
-    Object.assign(this.#result, { provider_usd: toUsd(sent), settled_usd: toUsd(settled), limit_usd: toUsd(limit) })
+    Object.assign(this.#result, {
+      calls: this.#provider.calls,
+      provider_usd: toUsd(sent),
+      settled_usd: toUsd(settled),
+      limit_usd: toUsd(limit),
+    })
   }
 
   async #resolveAll(): Promise<void> {
     for (let waited = 0; waited < PATIENCE_MS; waited += 200) {
-      await this.#fleet.expire()
-      const { leases } = await this.#fleet.read(this.#organizationId)
-      if (leases.length === 0) return
-      for (const lease of leases.map(leaseOf).filter(({ state }) => state !== 'active')) {
-        // Nobody knows: all of it counts as spent.
-        const spent = add(lease.used, escrowOf(lease))
-        await this.#fleet.resolve(this.#organizationId, lease.id, spent, { by: 'ada', reason: 'its ledger is gone' })
-        this.#result.resolved += 1
-      }
+      if ((await this.#resolveOnce()) === 0) return
       await wait(200)
     }
+  }
+
+  /** Returns how many leases were open. */
+  async #resolveOnce(): Promise<number> {
+    await this.#fleet.expire()
+    const { leases } = await this.#fleet.read(this.#organizationId)
+    for (const lease of leases.map(leaseOf).filter(({ state }) => state !== 'active')) {
+      // Nobody knows: all of it counts as spent.
+      const spent = add(lease.used, escrowOf(lease))
+      await this.#fleet.resolve(this.#organizationId, lease.id, spent, { by: 'ada', reason: 'its ledger is gone' })
+      this.#result.resolved += 1
+    }
+    return leases.length
   }
 }
 
@@ -375,6 +389,7 @@ class ProviderFile {
   readonly path: string
   #read = 0
   #total = 0
+  calls = 0
   #rest = ''
 
   constructor(path: string) {
@@ -393,6 +408,7 @@ class ProviderFile {
     const lines = (this.#rest + chunk.toString()).split('\n')
     this.#rest = lines.pop()!
     for (const line of lines) this.#total += Number(line.split(' ')[1])
+    this.calls += lines.length
     return this.#total
   }
 }
