@@ -35,8 +35,7 @@ interface MoneyOptions {
 }
 
 /**
- * Opens it as configured. End with `ledger.close()`.
- * Throws CageError `price_list_refused`.
+ * Opens it as configured. End with `ledger.close()`. Throws CageError `price_list_refused`.
  */
 export function openMoney(
   config: Pick<Config, 'budget' | 'prices' | 'price_list' | 'providers'>,

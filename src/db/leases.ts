@@ -35,13 +35,5 @@ export function leaseTable({ orm }: Database) {
         .from(calls)
         .where(sql`${calls.lease_id} = ${id} AND ${calls.state} IN ('held', 'unresolved')`)
         .get()?.held ?? ZERO_NANOS,
-
-    /** What ended calls cost of a lease, by their own rows. */
-    spentOf: (id: string): Nanodollars =>
-      orm
-        .select({ spent: sql<Nanodollars | null>`sum(${calls.cost_nanos})` })
-        .from(calls)
-        .where(eq(calls.lease_id, id))
-        .get()?.spent ?? ZERO_NANOS,
   }
 }

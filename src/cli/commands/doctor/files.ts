@@ -93,6 +93,25 @@ export const fileChecks: readonly Check[] = [
     },
   },
   {
+    name: 'Shared budget',
+    look: (subject) =>
+      withDatabase(subject, (client) => {
+        const leases = client.prepare('SELECT count(*) FROM leases').pluck().get() as number
+        const wrong = client
+          .prepare(
+            'SELECT id FROM leases WHERE used_nanos <> (SELECT coalesce(sum(cost_nanos), 0) FROM calls WHERE lease_id = leases.id)',
+          )
+          .pluck()
+          .all()
+        if (wrong.length === 0)
+          return ok(leases === 0 ? 'nothing is borrowed' : `${leases} leases agree with their calls`)
+        return fail(
+          `the calls of ${wrong.join(', ')} cost something else than the lease says`,
+          'keep a copy of the database, and compare with the provider before you resolve these leases',
+        )
+      }),
+  },
+  {
     name: 'Data key',
     look: (subject) =>
       withDatabase(subject, (client, path) => {

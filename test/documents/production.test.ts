@@ -1,0 +1,86 @@
+/** docs/production.md as somebody follows it: its own commands, on two machines, one of which is lost. */
+import { execFile, spawn } from 'node:child_process'
+import { mkdirSync, mkdtempSync, readFileSync, rmSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join, resolve } from 'node:path'
+import { promisify } from 'node:util'
+import { expect, onTestFinished, test } from 'vitest'
+import { databaseFiles } from '../../src/db/files.ts'
+import type { LeaseView, RuntimeView, SharedBudgetView } from '../../src/panel/fleet-view.ts'
+import { openMachine } from '../panel/machine.ts'
+import { freePort } from '../support/free-port.ts'
+import { dollars } from '../support/money.ts'
+
+const root = resolve(import.meta.dirname, '../..')
+const run = promisify(execFile)
+
+/** The commands below a mark of the page. */
+function commandsOf(mark: string): string[] {
+  const text = readFileSync(join(root, 'docs/production.md'), 'utf8')
+  const [, block] = new RegExp(`<!-- run: ${mark} -->\n\`\`\`sh\n([^\`]+)\`\`\``).exec(text)!
+  return block!.trim().split('\n')
+}
+
+test('two machines share $5; one is killed and loses its disk, the other goes on, and a person resolves what was lost', async () => {
+  const folder = mkdtempSync(join(tmpdir(), 'iron-cage-production-'))
+  onTestFinished(() => rmSync(folder, { recursive: true, force: true }))
+  const port = String(await freePort())
+  const env: Record<string, string> = { PATH: process.env.PATH!, HOME: folder, NO_COLOR: '1' }
+  const typed = async (command: string, cwd = folder) => {
+    const words = [...command.matchAll(/"([^"]*)"|(\S+)/g)].map(([, quoted, plain]) => quoted ?? plain!)
+    const args = words.slice(1).map((word) => word.replace('8090', port))
+    return (await run(process.execPath, [join(root, 'dist/iron-cage.mjs'), ...args], { cwd, env })).stdout.trim()
+  }
+
+  const [panelCommand] = commandsOf('panel')
+  const args = panelCommand!.replace('8090', port).split(' ').slice(1)
+  const panel = spawn(process.execPath, [join(root, 'dist/iron-cage.mjs'), ...args, '--lease-ttl', '2'], {
+    cwd: folder,
+    env,
+  })
+  onTestFinished(() => void panel.kill('SIGKILL'))
+  let printed = ''
+  panel.stdout.on('data', (chunk: Buffer) => {
+    printed += chunk.toString()
+  })
+  await expect.poll(() => printed).toContain('runtimes invite')
+
+  const [exported, setBudget, invite] = commandsOf('admin')
+  expect(exported).toBe('export IRON_CAGE_URL=http://localhost:8090 IRON_CAGE_TOKEN=ic_…')
+  Object.assign(env, { IRON_CAGE_URL: `http://localhost:${port}`, IRON_CAGE_TOKEN: /ic_\S+/.exec(printed)![0] })
+  await typed(setBudget!)
+  const [join_] = commandsOf('machine')
+  const databases = await Promise.all(
+    ['one', 'other'].map(async (name) => {
+      const own = join(folder, name)
+      mkdirSync(own)
+      await typed(join_!.replace('ic_…', await typed(invite!)), own)
+      return join(own, 'iron_state.db')
+    }),
+  )
+
+  const machine = join(root, 'scripts/soak/fleet/machine.ts')
+  const lost = spawn(process.execPath, [machine, databases[0]!, join(folder, 'provider'), 'lost', '1'])
+  onTestFinished(() => void lost.kill('SIGKILL'))
+  const runtimes = async () => JSON.parse(await typed('iron-cage runtimes list --json')) as RuntimeView[]
+  await expect.poll(async () => (await runtimes()).some(({ leases }) => leases.length > 0)).toBe(true)
+  // Its process is gone, and so is its disk.
+  lost.kill('SIGKILL')
+  for (const file of databaseFiles(databases[0]!)) rmSync(file, { force: true })
+  const other = openMachine(databases[1]!)
+  onTestFinished(() => other.close().catch(() => undefined))
+  await other.call('1', async () => dollars('1'))
+
+  const [list, resolveCommand] = commandsOf('resolve')
+  expect(list).toBe('iron-cage runtimes list')
+  const expired = async (): Promise<LeaseView[]> =>
+    (await runtimes()).flatMap(({ leases }) => leases.filter(({ state }) => state === 'expired'))
+  await expect.poll(async () => (await expired()).length).toBeGreaterThan(0)
+  for (const { id } of await expired()) await typed(resolveCommand!.replace('lease-…', id))
+  await other.call('1', async () => dollars('1'))
+  await other.close()
+  const [budget] = JSON.parse(await typed('iron-cage budget get --org --json')) as SharedBudgetView[]
+  expect(budget).toMatchObject({ limit_usd: '5', lent_usd: '0' })
+  expect(Number(budget!.settled_usd)).toBeGreaterThanOrEqual(2.42)
+  expect(Number(budget!.settled_usd) + Number(budget!.free_usd)).toBeCloseTo(5, 9)
+})
