@@ -31,7 +31,8 @@ export const statementOf = (entry: JournalEntry, held: Nanodollars): Statement =
 
 /**
  * What to do with the leases that the panel listed when an epoch began. A lease that never arrived is `returned`
- * untouched: this journal would know it otherwise. One that the panel no longer lists is `ended`: a person resolved it.
+ * untouched: this journal would know it otherwise. One that the panel no longer lists is `ended`: a person resolved it, and
+ * nothing more of it may be spent.
  */
 export function reconcile(
   known: readonly JournalEntry[],

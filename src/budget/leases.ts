@@ -33,6 +33,8 @@ const RATE_WEIGHT = 0.3
 /** How long the last reports may take when the runtime stops, in ms. */
 const CLOSE_MS = 2_000
 
+const ONE_NANO = nanodollars(1)
+
 export interface Lease {
   readonly id: string
   readonly account: Account<'shared'>
@@ -74,7 +76,7 @@ export class Leases {
   #rate = 0
   #spentSinceTick = ZERO_NANOS
   /** The maximum cost of the last call. */
-  #lastMax = nanodollars(1)
+  #lastMax = ONE_NANO
   #isClosing = false
 
   constructor(options: LeasesOptions) {
@@ -90,7 +92,9 @@ export class Leases {
 
   /** Returns a lease that can pay; undefined if none can now. Must not be awaited before its money is held. */
   leaseFor(maxCost: Nanodollars): Lease | undefined {
-    this.#lastMax = maxCost
+    // A call of a free model needs a lease as well: providers have charged for those.
+    const least = max(ONE_NANO, maxCost)
+    this.#lastMax = least
     if (!this.#maySpend()) return undefined
     let found: Lease | undefined
     let room = ZERO_NANOS
@@ -98,9 +102,9 @@ export class Leases {
       const { available } = lease.account
       room = add(room, max(ZERO_NANOS, available))
       // The smallest that fits, so that the rest of large ones stays large.
-      if (available >= maxCost && !(found && found.account.available <= available)) found = lease
+      if (available >= least && !(found && found.account.available <= available)) found = lease
     }
-    if (found && !this.#isScarce && subtract(room, maxCost) < this.#want / 2) void this.#ask(maxCost)
+    if (found && !this.#isScarce && subtract(room, maxCost) < this.#want / 2) void this.#ask(least)
     return found
   }
 
@@ -115,7 +119,7 @@ export class Leases {
       throw new BudgetExceededError({ budget: 'shared', agentId, limit, spent, needed: maxCost, until: null })
     }
     const changed = this.#nextChange(leftMs, signal)
-    if (this.#maySpend()) void this.#ask(maxCost)
+    if (this.#maySpend()) void this.#ask(max(ONE_NANO, maxCost))
     await changed
   }
 
@@ -250,10 +254,10 @@ export class Leases {
     const { returned, ended } = reconcile(this.#rows().map(entryOf), opened)
     store.transaction(() => {
       for (const entry of returned) store.leases.insert(rowOf(entry))
-      if (ended.length > 0) store.leases.remove(ended)
     })
-    for (const id of ended) this.#leases.delete(id)
     for (const entry of returned) this.#add(rowOf(entry))
+    // Calls that still run are reported when they end.
+    this.#giveBack(ended.map((id) => this.#leases.get(id)!))
     this.#request = 0
     this.#epoch = opened.epoch
     this.#deadline = after(from, opened.ttlMs)
@@ -348,7 +352,7 @@ export class Leases {
     if (this.#fault || !balance || !this.#maySpend()) {
       return new CageError(
         'budget_unreachable',
-        `${agentId} needs money of the shared budget, and the Control Panel at ${this.#options.url} does not answer`,
+        `${agentId} needs money of the shared budget, and ${this.#fault?.message ?? `the Control Panel at ${this.#options.url} has not answered yet`}`,
         {
           facts: { agent_id: agentId, panel: this.#options.url },
           retryAfterS: 1,

@@ -16,7 +16,7 @@
  */
 import { CageError } from '../errors.ts'
 import type { LeaseAnswer, LeaseRequest, Opened, OpenMessage, SharedBalance, Statement } from '../lease-messages.ts'
-import { add, divide, max, min, type Nanodollars, nanodollars, subtract, ZERO_NANOS } from '../money.ts'
+import { add, divide, MAX_NANOS, max, min, type Nanodollars, nanodollars, subtract, ZERO_NANOS } from '../money.ts'
 
 export type SharedScope = 'organization' | 'team' | 'user'
 
@@ -151,6 +151,7 @@ export function openRuntime(
 /** Lends a slice, or says why not. Throws CageError `runtime_revoked` or `runtime_fenced`. */
 export function grantLease(books: Books, runtimeId: string, request: LeaseRequest, ttlMs: number): LeaseAnswer {
   const runtime = requireEpoch(books, runtimeId, request.epoch)
+  requirePositive(request.least)
   const budgets = runtime.path.map((id) => books.budgets.get(id)!)
   const id = leaseId(runtimeId, request.epoch, request.request)
   const known = books.leases.get(id)
@@ -184,6 +185,7 @@ export function recordStatements(
   ttlMs: number,
 ): { balance: SharedBalance; isScarce: boolean; ttlMs: number } {
   const runtime = requireEpoch(books, runtimeId, epoch)
+  requireCountable(books, statements)
   for (const statement of statements) {
     const lease = books.leases.get(statement.id)
     if (lease?.runtimeId === runtimeId && lease.state !== 'quarantined') recordStatement(books, lease, statement, ttlMs)
@@ -316,6 +318,21 @@ function requireEpoch(books: Books, runtimeId: string, epoch: number): RuntimeRo
   throw new CageError('runtime_fenced', 'a later start of this runtime has opened its leases', {
     facts: { epoch, current: runtime.epoch },
   })
+}
+
+/** Throws CageError `invalid_amount`. */
+function requirePositive(least: Nanodollars): void {
+  if (least <= 0) throw new CageError('invalid_amount', 'a lease of nothing cannot be requested')
+}
+
+/** A runtime that claims millions must not make the sums of its organization uncountable. Throws CageError `invalid_amount`. */
+function requireCountable(books: Books, statements: readonly Statement[]): void {
+  const claimed = add(
+    ...statements.map(({ id, used }) => max(ZERO_NANOS, subtract(used, books.leases.get(id)?.used ?? used))),
+  )
+  for (const { settled } of books.budgets.values()) {
+    if (add(settled, claimed) > MAX_NANOS) throw new CageError('invalid_amount', 'more was claimed than can be counted')
+  }
 }
 
 /** What the books must satisfy whatever happens; returns a sentence for each violation. `moved`: sums of transfers. */

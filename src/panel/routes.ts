@@ -83,7 +83,7 @@ const healthRoutes = ({ fleet, version }: PanelRooms, all: () => readonly Route<
 const leaseRoute = routesOf<Member, PanelRole>('Leases')
 const nanos = amount
 const id = z.string().min(1).max(200)
-const LEASE_ERRORS = ['runtime_revoked', 'runtime_fenced', 'database_unusable'] as const
+const LEASE_ERRORS = ['runtime_revoked', 'runtime_fenced', 'invalid_amount', 'database_unusable'] as const
 
 const balanceView = named('SharedBalance', () =>
   z.object({

@@ -240,7 +240,9 @@ function restart(read: Read, emit: Emit, index: number, bounds: Bounds, has: Has
   const opened = openRuntime(books, runtimeId(index), { journalId }, TTL_MS)
   const { returned, ended } = reconcile(holder.entries, opened)
   holder.entries = [
-    ...holder.entries.filter(({ id }) => !ended.includes(id)),
+    ...holder.entries.map((entry) =>
+      ended.includes(entry.id) ? { ...givenBack(entry, nanodollars(entry.held)), held: entry.held } : entry,
+    ),
     ...returned.map((entry) => ({ ...entry, held: 0 })),
   ]
   Object.assign(holder, { isUp: true, epoch: opened.epoch, request: 0 })

@@ -11,7 +11,7 @@ import { json } from '../print.ts'
 export const leaveCommand: CliCommand = (terminal) =>
   commandWithDatabase('leave')
     .description('Return what the Control Panel lent, and leave it (the server must be stopped)')
-    .option('--abandon', 'Leave even if the panel cannot be told what was spent: a person resolves the leases there')
+    .option('--abandon', 'Leave even if what was spent cannot be reported: a person resolves the leases on the panel')
     .option('--json', 'Print JSON')
     .addHelpText('after', examples(['leave', '']))
     .action(async ({ abandon = false, json: asJson, ...flags }) => {

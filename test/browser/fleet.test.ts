@@ -1,0 +1,62 @@
+/** The page of a Control Panel: what is spent and lent, and a lease that a person resolves. */
+import { mkdirSync } from 'node:fs'
+import { join, resolve } from 'node:path'
+import { expect, onTestFinished, test } from 'vitest'
+import { loadAssets } from '../../src/api/assets.ts'
+import { systemClock } from '../../src/clock.ts'
+import { grantLease, openRuntime } from '../../src/panel/bank.ts'
+import { startPanel } from '../../src/panel/server.ts'
+import { openBrowser, openPage } from '../support/browser.ts'
+import { dollars } from '../support/money.ts'
+import { temporaryFile } from '../support/temporary-file.ts'
+
+const root = resolve(import.meta.dirname, '../..')
+
+test('the link opens the fleet, an admin resolves a quarantined lease, and a used link asks for a token', async () => {
+  const panel = await startPanel({
+    database: temporaryFile('panel.db'),
+    host: '127.0.0.1',
+    port: 0,
+    allowedHosts: [],
+    ttlMs: 60_000,
+    version: '1.0.0',
+    clock: systemClock,
+    assets: loadAssets(join(root, 'dist/panel')),
+    onNotice: () => {},
+    onFault: () => {},
+  })
+  onTestFinished(() => panel.close())
+  const { fleet, organizationId } = panel
+  await fleet.setLimit(organizationId, { scope: 'organization', name: null }, { limit: dollars('5') }, 'ada')
+  const invitation = await fleet.invite(organizationId, { team: null, user: null }, 'x', 'ada')
+  const { runtimeId } = await fleet.join((await fleet.identify(invitation))!, 'laptop', '1.0.0')
+  const open = (journalId: string) =>
+    fleet.bank.run({ runtimeId, allLeases: true }, (books) => openRuntime(books, runtimeId, { journalId }, 60_000))
+  const { epoch } = await open('lost')
+  await fleet.bank.run({ runtimeId }, (books) =>
+    grantLease(books, runtimeId, { epoch, request: 0, least: dollars('1'), want: dollars('1') }, 60_000),
+  )
+  await open('another')
+
+  const browser = await openBrowser()
+  onTestFinished(() => browser.close())
+  const link = `${panel.url}/#code=${await fleet.newCode(organizationId, 'ada')}`
+  const { page, faults } = await openPage(browser, link)
+  await page.getByText('organization default').waitFor()
+  await page.getByText('$0.00 spent of $1.00').waitFor()
+  mkdirSync(join(root, 'test-output'), { recursive: true })
+  await page.screenshot({ path: join(root, 'test-output/fleet.png') })
+  await page.getByRole('button', { name: /^Resolve/ }).click()
+  await page.getByLabel('Spent, in dollars').fill('0.42')
+  await page.getByLabel('Reason').fill('usage export of 12 May')
+  await page.getByRole('button', { name: 'Resolve', exact: true }).last().click()
+  await page.getByText('$0.42').waitFor()
+  await expect.poll(() => page.getByText('quarantined').count()).toBe(0)
+  expect((await fleet.audit(organizationId, 1))[0]).toMatchObject({ action: 'lease.resolved' })
+  expect(faults).toEqual([])
+
+  const { page: again } = await openPage(browser, link)
+  await again.getByLabel('Token').fill(await fleet.createToken(organizationId, 'viewer', 'bob', 'ada'))
+  await again.getByRole('button', { name: 'Sign in' }).click()
+  await again.getByText('$0.42').waitFor()
+})
