@@ -8,16 +8,8 @@ import { hasRun } from '../state/figures.ts'
 import { type ShownFigures, shownFigures } from '../state/figures-text.ts'
 import type { AgentView } from '../state/snapshot.ts'
 import type { StateManager } from '../state/state-manager.ts'
-import {
-  type Amounts,
-  amountsOf,
-  amountsShape,
-  BUDGET_CHANGE,
-  type Budgets,
-  budgetsOf,
-  changedLimit,
-  period,
-} from './budgets.ts'
+import { BUDGET_CHANGE } from './body.ts'
+import { type Amounts, amountsOf, amountsShape, type Budgets, budgetsOf, changedLimit, period } from './budgets.ts'
 import type { Rooms } from './rooms.ts'
 import { named, type Route, routesOf, type Shape, time } from './route.ts'
 import { agentState, agentView, figuresView } from './views.ts'

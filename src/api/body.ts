@@ -100,5 +100,10 @@ export const amount = z
   })
   .describe('US dollars such as "25.00" or 25')
 
+/** A new limit of a budget, or by how much it is raised. */
+export const BUDGET_CHANGE = z.union([z.strictObject({ limit_usd: amount }), z.strictObject({ add_usd: amount })], {
+  error: 'expected { "limit_usd": "75" } or { "add_usd": "25" }',
+})
+
 /** Truncated rather than refused: a report must not get lost because of a long name. */
 export const shortText = (max: number) => z.string().transform((text) => text.slice(0, max))

@@ -15,7 +15,7 @@ import {
   type Usd,
   ZERO_NANOS,
 } from '../money.ts'
-import { amount } from './body.ts'
+import { BUDGET_CHANGE } from './body.ts'
 import type { Rooms } from './rooms.ts'
 import { named, type Route, routesOf, type Shape, time, usd } from './route.ts'
 
@@ -84,10 +84,6 @@ const configuredBudgetsView = named('ConfiguredBudgets', () =>
     period: period(),
   } satisfies Shape<ConfiguredBudgets>),
 )
-
-export const BUDGET_CHANGE = z.union([z.strictObject({ limit_usd: amount }), z.strictObject({ add_usd: amount })], {
-  error: 'expected { "limit_usd": "75" } or { "add_usd": "25" }',
-})
 
 /** Throws CageError `invalid_amount` above the countable maximum. */
 export function changedLimit(present: Nanodollars, change: z.output<typeof BUDGET_CHANGE>): Nanodollars {

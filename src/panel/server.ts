@@ -2,7 +2,7 @@
 import type { IncomingMessage, ServerResponse } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import { getRequestListener } from '@hono/node-server'
-import { Hono } from 'hono'
+import { type Context, Hono } from 'hono'
 import { createOriginGuard, isLoopback } from '../access/localhost.ts'
 import { type Assets, SECURITY_HEADERS } from '../api/assets.ts'
 import { Connections, maxConnections } from '../api/connections.ts'
@@ -15,7 +15,7 @@ import { asCageError, CageError } from '../errors.ts'
 import { newRequestId } from '../ids.ts'
 import { openPanelDatabase } from './db/open.ts'
 import { Fleet, type Member, type PanelRole } from './fleet.ts'
-import { bearerOf, panelRoutes } from './routes.ts'
+import { panelRoutes } from './routes.ts'
 
 export interface PanelOptions {
   /** "postgres://…", or the path of an SQLite file. */
@@ -158,3 +158,7 @@ async function identify(fleet: Fleet, token: string): Promise<Member | undefined
     throw new CageError('database_unusable', "the panel's database cannot be used", { hint: 'check PostgreSQL', cause })
   }
 }
+
+/** The bearer token of a request. */
+const bearerOf = ({ req }: Context): string | undefined =>
+  /^bearer +(\S+)$/i.exec(req.header('authorization') ?? '')?.[1]

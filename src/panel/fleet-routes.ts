@@ -1,0 +1,150 @@
+/** For people: shared budgets, the runtimes of the fleet, and what they were lent. */
+import * as z from 'zod'
+import { amount, BUDGET_CHANGE, check } from '../api/body.ts'
+import { count, named, type Route, routesOf, type Shape, time, usd } from '../api/route.ts'
+import { isoTime } from '../clock.ts'
+import type { Fleet, LimitChange, Member, PanelRole } from './fleet.ts'
+import type { FleetView, LeaseView, RuntimeView, SharedBudgetView } from './fleet-view.ts'
+import type { PanelRooms } from './rooms.ts'
+import { viewOf } from './views.ts'
+
+const fleetRoute = routesOf<Member, PanelRole>('Fleet')
+
+const budgetView = named('SharedBudget', () =>
+  z.object({
+    scope: z.enum(['organization', 'team', 'user']),
+    name: z.string(),
+    limit_usd: usd(),
+    settled_usd: usd().describe('Spent, by the reports of runtimes.'),
+    lent_usd: usd().describe('Lent to runtimes and not accounted for yet.'),
+    free_usd: usd(),
+  } satisfies Shape<SharedBudgetView>),
+)
+
+const leaseView = named('Lease', () =>
+  z.object({
+    id: z.string(),
+    state: z.enum(['active', 'expired', 'quarantined', 'closed']),
+    granted_usd: usd(),
+    used_usd: usd(),
+    returned_usd: usd(),
+    held_usd: usd().describe('By running and unresolved calls.'),
+    lent_usd: usd().describe('Still to be accounted for.'),
+    expires_at: time(),
+  } satisfies Shape<LeaseView>),
+)
+
+const runtimeView = named('RuntimeOfFleet', () =>
+  z.object({
+    id: z.string(),
+    name: z.string(),
+    version: z.string(),
+    state: z.enum(['connected', 'silent', 'revoked']),
+    joined_at: time(),
+    last_seen_at: time().nullable(),
+    lag_ms: count().nullable().describe('Time since it was last seen.'),
+    lent_usd: usd(),
+    leases: z.array(leaseView()),
+  } satisfies Shape<RuntimeView>),
+)
+
+/** A name of a team or user, as people type it. */
+const memberName = z.string().regex(/^[\w.@-]{1,80}$/, 'expected up to 80 letters, digits, ".", "_", "@" and "-"')
+
+export function fleetRoutes({ fleet }: PanelRooms): Route<PanelRole>[] {
+  return [
+    fleetRoute('GET /api/fleet', {
+      role: 'viewer',
+      summary: 'Returns budgets, runtimes, and their leases that are not closed.',
+      reply: () =>
+        z.object({
+          organization: z.string(),
+          server_time: time(),
+          budgets: z.array(budgetView()),
+          runtimes: z.array(runtimeView()),
+        } satisfies Shape<FleetView>),
+      handle: ({ identity }) => viewOf(fleet, identity),
+    }),
+    ...(['organization', 'team', 'user'] as const).map((scope) => limitRoute(fleet, scope)),
+    fleetRoute('POST /api/fleet/invitations', {
+      role: 'admin',
+      summary: 'Creates a token with which one runtime joins, within a week. Budgets of its team and user pay as well.',
+      body: z.strictObject({
+        name: z.string().min(1).max(80).default('runtime'),
+        team: memberName.nullable().default(null),
+        user: memberName.nullable().default(null),
+      }),
+      reply: () => z.object({ token: z.string().describe('Its value, returned only here.') }),
+      statuses: [201],
+      errors: ['not_found'],
+      handle: async ({ body: { name, team, user }, identity }) => ({
+        token: await fleet.invite(identity.organizationId, { team, user }, name, identity.name),
+      }),
+    }),
+    fleetRoute('DELETE /api/fleet/runtimes/:id', {
+      role: 'admin',
+      summary: "Ends a runtime's right to spend. What it was lent stays lent until it is resolved.",
+      reply: null,
+      errors: ['not_found'],
+      handle: ({ params, identity }) => fleet.revoke(identity.organizationId, params.id, identity.name),
+    }),
+    fleetRoute('POST /api/fleet/leases/:id/resolve', {
+      role: 'admin',
+      summary: 'Closes an expired or quarantined lease: says what was spent of it; the rest is free again.',
+      body: z.strictObject({ spent_usd: amount, reason: z.string().min(1).max(500) }),
+      reply: null,
+      errors: ['not_found', 'conflict'],
+      handle: ({ params, body: { spent_usd: spent, reason }, identity }) =>
+        fleet.resolve(identity.organizationId, params.id, spent, { by: identity.name, reason }),
+    }),
+    fleetRoute('GET /api/fleet/audit', {
+      role: 'admin',
+      summary: 'Returns what people did, newest first.',
+      query: z.strictObject({ limit: z.coerce.number().int().min(1).max(1_000).default(100) }),
+      reply: () =>
+        z.object({
+          entries: z.array(z.looseObject({ at: time(), actor: z.string(), action: z.string(), target: z.string() })),
+        }),
+      handle: async ({ query, identity }) => ({
+        entries: (await fleet.audit(identity.organizationId, query.limit)).map(
+          ({ n, at, actor, action, target, details }) => {
+            return { n, at: isoTime(at), actor, action, target, details: JSON.parse(details) as unknown }
+          },
+        ),
+      }),
+    }),
+  ]
+}
+
+function limitRoute(fleet: Fleet, scope: SharedBudgetView['scope']): Route<PanelRole> {
+  const handle = async (
+    member: Member,
+    name: string | null,
+    change: z.output<typeof BUDGET_CHANGE>,
+  ): Promise<FleetView> => {
+    const checked = name === null ? null : check(memberName, name, 'the name')
+    const limit: LimitChange = 'limit_usd' in change ? { limit: change.limit_usd } : { add: change.add_usd }
+    await fleet.setLimit(member.organizationId, { scope, name: checked }, limit, member.name)
+    return viewOf(fleet, member)
+  }
+  const doc = {
+    role: 'admin',
+    body: BUDGET_CHANGE,
+    reply: () => z.looseObject({ budgets: z.array(budgetView()) }),
+    errors: ['invalid_amount'],
+  } as const
+  if (scope === 'organization') {
+    const summary = "Sets or raises the organization's limit."
+    return fleetRoute('PATCH /api/fleet/budgets/organization', {
+      ...doc,
+      summary,
+      handle: async ({ body, identity }) => ({ ...(await handle(identity, null, body)) }),
+    })
+  }
+  const summary = `Sets or raises the limit of a ${scope}; creates its budget.`
+  return fleetRoute(`PATCH /api/fleet/budgets/${scope}/:name`, {
+    ...doc,
+    summary,
+    handle: async ({ params, body, identity }) => ({ ...(await handle(identity, params.name, body)) }),
+  })
+}

@@ -1,0 +1,144 @@
+/** For runtimes: joining, and the leases of shared budgets. Money is a decimal string in US dollars, as everywhere. */
+import * as z from 'zod'
+import { amount } from '../api/body.ts'
+import { count, named, type Route, routesOf, usd } from '../api/route.ts'
+import type { LeaseAnswer, Opened, Reported, SharedBalance } from '../lease-messages.ts'
+import { toUsd } from '../money.ts'
+import { grantLease, leaseId, openRuntime, recordStatements } from './bank.ts'
+import type { Member, PanelRole } from './fleet.ts'
+import type { PanelRooms } from './rooms.ts'
+
+/** Statements in one report. */
+const MAX_STATEMENTS = 500
+
+const leaseRoute = routesOf<Member, PanelRole>('Leases')
+const id = z.string().min(1).max(200)
+const LEASE_ERRORS = ['runtime_revoked', 'runtime_fenced', 'invalid_amount', 'database_unusable'] as const
+
+const balanceView = named('SharedBalance', () =>
+  z.object({
+    budget: z.string().describe('The one with the least left.'),
+    limit_usd: usd(),
+    settled_usd: usd(),
+    free_usd: usd(),
+  }),
+)
+
+/** How a runtime joins and leaves. */
+export const membershipRoutes = ({ fleet, version }: PanelRooms): Route<PanelRole>[] => [
+  leaseRoute('POST /api/runtimes/join', {
+    role: 'invited',
+    summary: 'Makes a runtime of the bearer of an invitation, which works once.',
+    body: z.strictObject({ name: z.string().min(1).max(80), version: z.string().max(40) }),
+    reply: () => z.object({ runtime_id: z.string(), token: z.string(), panel_version: z.string() }),
+    statuses: [201],
+    handle: async ({ body, identity }) => {
+      const { runtimeId, token } = await fleet.join(identity, body.name, body.version)
+      return { runtime_id: runtimeId, token, panel_version: version }
+    },
+  }),
+  leaseRoute('DELETE /api/runtimes/self', {
+    role: 'runtime',
+    summary: 'Ends the membership of the runtime, which has returned its leases.',
+    reply: null,
+    handle: ({ identity }) => fleet.revoke(identity.organizationId, identity.id, identity.name),
+  }),
+]
+
+/** What a runtime spends. */
+export function leaseRoutes({ fleet: { bank }, ttlMs, onNotice }: PanelRooms): Route<PanelRole>[] {
+  return [
+    leaseRoute('POST /api/leases/open', {
+      role: 'runtime',
+      summary: 'Begins an epoch: the first message of each start of a runtime.',
+      body: z.strictObject({ journal_id: id }),
+      reply: () =>
+        z.object({
+          epoch: count(),
+          ttl_ms: count(),
+          leases: z.array(z.object({ id: z.string(), granted_usd: usd() })),
+        }),
+      errors: LEASE_ERRORS,
+      handle: async ({ body, identity }) => {
+        const needs = { runtimeId: identity.id, allLeases: true }
+        const opened = await bank.run(needs, (books) =>
+          openRuntime(books, identity.id, { journalId: body.journal_id }, ttlMs),
+        )
+        for (const lease of opened.quarantined) {
+          onNotice(`${identity.name} came back with another database: lease ${lease.id} is quarantined`)
+        }
+        return wireOpened(opened)
+      },
+    }),
+    leaseRoute('POST /api/leases/request', {
+      role: 'runtime',
+      summary: 'Requests a slice of the shared budgets. A repeated request gets the same one.',
+      body: z.strictObject({ epoch: count(), request: count(), least_usd: amount, want_usd: amount }),
+      reply: () =>
+        z.object({
+          outcome: z.enum(['granted', 'exhausted', 'lent']),
+          id: z.string().optional(),
+          granted_usd: usd().optional(),
+          ttl_ms: count().optional(),
+          is_scarce: z.boolean(),
+          balance: balanceView(),
+        }),
+      errors: LEASE_ERRORS,
+      handle: async ({ body: { epoch, request, least_usd: least, want_usd: want }, identity }) => {
+        const leaseIds = [leaseId(identity.id, epoch, request)]
+        const answer = await bank.run({ runtimeId: identity.id, leaseIds }, (books) =>
+          grantLease(books, identity.id, { epoch, request, least, want }, ttlMs),
+        )
+        return wireAnswer(answer)
+      },
+    }),
+    leaseRoute('POST /api/leases/report', {
+      role: 'runtime',
+      summary: 'Takes statements about leases, and extends the right to spend them.',
+      body: z.strictObject({
+        epoch: count(),
+        statements: z
+          .array(z.strictObject({ id, used_usd: amount, returned_usd: amount, held_usd: amount, final: z.boolean() }))
+          .max(MAX_STATEMENTS),
+      }),
+      reply: () => z.object({ ttl_ms: count(), is_scarce: z.boolean(), balance: balanceView() }),
+      errors: LEASE_ERRORS,
+      handle: async ({ body: { epoch, statements }, identity }) => {
+        const leaseIds = statements.map((statement) => statement.id)
+        const said = statements.map(({ id: lease, used_usd, returned_usd, held_usd, final }) => {
+          return { id: lease, used: used_usd, returned: returned_usd, held: held_usd, isFinal: final }
+        })
+        const reported = await bank.run({ runtimeId: identity.id, leaseIds }, (books) =>
+          recordStatements(books, identity.id, { epoch, statements: said }, ttlMs),
+        )
+        return wireReported(reported)
+      },
+    }),
+  ]
+}
+
+const wireBalance = ({ budget, limit, settled, free }: SharedBalance) => ({
+  budget,
+  limit_usd: toUsd(limit),
+  settled_usd: toUsd(settled),
+  free_usd: toUsd(free),
+})
+
+const wireOpened = ({ epoch, ttlMs, leases }: Opened) => ({
+  epoch,
+  ttl_ms: ttlMs,
+  leases: leases.map(({ id: lease, granted }) => ({ id: lease, granted_usd: toUsd(granted) })),
+})
+
+const wireAnswer = (answer: LeaseAnswer) => ({
+  outcome: answer.outcome,
+  ...(answer.outcome === 'granted' && { id: answer.id, granted_usd: toUsd(answer.granted), ttl_ms: answer.ttlMs }),
+  is_scarce: answer.isScarce,
+  balance: wireBalance(answer.balance),
+})
+
+const wireReported = ({ ttlMs, isScarce, balance }: Reported) => ({
+  ttl_ms: ttlMs,
+  is_scarce: isScarce,
+  balance: wireBalance(balance),
+})

@@ -1,0 +1,63 @@
+/** An organization's rows as people see them. */
+import { isoTime } from '../clock.ts'
+import { add, max, type Nanodollars, subtract, toUsd, ZERO_NANOS } from '../money.ts'
+import { escrowOf } from './bank.ts'
+import { leaseOf, type StoredBudget, type StoredLease, type StoredRuntime } from './db/bank-store.ts'
+import type { Fleet, Member } from './fleet.ts'
+import type { FleetView, LeaseView, RuntimeView, SharedBudgetView } from './fleet-view.ts'
+
+/** A runtime that was not heard from for this long is silent, in ms. */
+const SILENT_MS = 10_000
+
+export async function viewOf(fleet: Fleet, { organizationId }: Member): Promise<FleetView> {
+  const { organization, now, budgets, runtimes, leases } = await fleet.read(organizationId)
+  return {
+    organization,
+    server_time: isoTime(now),
+    budgets: budgets.map(budgetViewOf),
+    runtimes: runtimes.map((runtime) =>
+      runtimeViewOf(
+        runtime,
+        leases.filter(({ runtime_id }) => runtime_id === runtime.id),
+        now,
+      ),
+    ),
+  }
+}
+
+const budgetViewOf = ({ scope, name, limit_nanos, settled_nanos, escrow_nanos }: StoredBudget): SharedBudgetView => ({
+  scope,
+  name,
+  limit_usd: toUsd(limit_nanos),
+  settled_usd: toUsd(settled_nanos),
+  lent_usd: toUsd(escrow_nanos),
+  free_usd: toUsd(max(ZERO_NANOS, subtract(limit_nanos, add(settled_nanos, escrow_nanos)))),
+})
+
+function runtimeViewOf(row: StoredRuntime, leases: readonly StoredLease[], now: number): RuntimeView {
+  const lent: Nanodollars = add(...leases.map((lease) => escrowOf(leaseOf(lease))))
+  const lag = row.last_seen_at === null ? null : Math.max(0, now - row.last_seen_at)
+  const state = row.revoked_at !== null ? 'revoked' : lag !== null && lag <= SILENT_MS ? 'connected' : 'silent'
+  return {
+    id: row.id,
+    name: row.name,
+    version: row.version,
+    state,
+    joined_at: isoTime(row.joined_at),
+    last_seen_at: row.last_seen_at === null ? null : isoTime(row.last_seen_at),
+    lag_ms: lag,
+    lent_usd: toUsd(lent),
+    leases: leases.map(leaseViewOf),
+  }
+}
+
+const leaseViewOf = (row: StoredLease): LeaseView => ({
+  id: row.id,
+  state: row.state,
+  granted_usd: toUsd(row.granted_nanos),
+  used_usd: toUsd(row.used_nanos),
+  returned_usd: toUsd(row.returned_nanos),
+  held_usd: toUsd(row.held_nanos),
+  lent_usd: toUsd(escrowOf(leaseOf(row))),
+  expires_at: isoTime(row.expires_at),
+})
