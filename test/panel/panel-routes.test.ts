@@ -1,0 +1,104 @@
+/** Who may use which route of a Control Panel, tried with every role on every route. */
+import { expect, onTestFinished, test } from 'vitest'
+import { systemClock } from '../../src/clock.ts'
+import { openPanelDatabase } from '../../src/panel/db/open.ts'
+import { Fleet, type PanelRole } from '../../src/panel/fleet.ts'
+import { panelRoutes } from '../../src/panel/routes.ts'
+import { startPanel } from '../../src/panel/server.ts'
+import { dollars } from '../support/money.ts'
+import { temporaryFile } from '../support/temporary-file.ts'
+
+async function openPanel() {
+  const panel = await startPanel({
+    database: temporaryFile('panel.db'),
+    host: '127.0.0.1',
+    port: 0,
+    allowedHosts: [],
+    ttlMs: 60_000,
+    version: '1.0.0',
+    clock: systemClock,
+    assets: () => false,
+    onNotice: () => {},
+    onFault: () => {},
+  })
+  onTestFinished(() => panel.close())
+  const { fleet, organizationId } = panel
+  const invite = () => fleet.invite(organizationId, { team: null, user: null }, 'x', 'ada')
+  const { token: runtime } = await fleet.join((await fleet.identify(await invite()))!, 'laptop', '1')
+  const tokens: Record<PanelRole, string> = {
+    admin: await fleet.createToken(organizationId, 'admin', 'ada', 'ada'),
+    viewer: await fleet.createToken(organizationId, 'viewer', 'bob', 'ada'),
+    invited: await invite(),
+    runtime,
+  }
+  const send = (method: string, path: string, token?: string, body?: unknown) =>
+    fetch(`${panel.url}${path.replace(':id', 'none').replace(':name', 'none')}`, {
+      method,
+      headers: { ...(token && { authorization: `Bearer ${token}` }), 'content-type': 'application/json' },
+      body: method === 'GET' ? null : JSON.stringify(body ?? {}),
+    })
+  return { panel, tokens, send }
+}
+
+test('every route refuses everybody but its role, and an admin may do what a viewer may', async () => {
+  const { panel, tokens, send } = await openPanel()
+  const routes = panelRoutes({ fleet: panel.fleet, version: '1', ttlMs: 1, onNotice: () => {} })
+  const guarded = routes.filter(({ role }) => role !== 'open')
+  expect(guarded.length).toBeGreaterThan(10)
+  for (const { method, path, role } of guarded) {
+    expect((await send(method, path)).status, `${method} ${path} without a token`).toBe(401)
+    expect((await send(method, path, `ic_${'x'.repeat(43)}`)).status, `${method} ${path} with another token`).toBe(401)
+    for (const [wrong, token] of Object.entries(tokens)) {
+      if (wrong === role || (wrong === 'admin' && role === 'viewer')) continue
+      expect((await send(method, path, token)).status, `${method} ${path} as ${wrong}`).toBe(403)
+    }
+  }
+})
+
+test('health, version and what is wrong with a request are answered without a token', async () => {
+  const { panel, tokens, send } = await openPanel()
+  expect(await (await send('GET', '/health/live')).json()).toEqual({ status: 'ok' })
+  expect(await (await send('GET', '/health/ready')).json()).toEqual({ status: 'ok' })
+  expect((await send('GET', '/api/openapi.json', tokens.viewer)).status).toBe(200)
+  const bad = await send('PATCH', '/api/fleet/budgets/organization', tokens.admin, { limit_usd: 'much' })
+  expect(await bad.json()).toMatchObject({ error: { code: 'bad_request' } })
+  const foreign = await fetch(`${panel.url}/health/live`, { headers: { origin: 'https://evil.example' } })
+  expect(foreign.status).toBe(403)
+})
+
+test('a runtime cannot claim more than can be counted, or borrow nothing', async () => {
+  const { panel, tokens, send } = await openPanel()
+  const { fleet, organizationId } = panel
+  await fleet.setLimit(organizationId, { scope: 'organization', name: null }, { limit: dollars('5') }, 'ada')
+  const opened = await send('POST', '/api/leases/open', tokens.runtime, { journal_id: 'j' })
+  const { epoch } = (await opened.json()) as { epoch: number }
+  const request = (least: string, n: number) =>
+    send('POST', '/api/leases/request', tokens.runtime, { epoch, request: n, least_usd: least, want_usd: '1' })
+  expect((await request('0', 0)).status).toBe(400)
+  const lent = (await (await request('1', 1)).json()) as { id: string }
+  const claim = { id: lent.id, used_usd: '9000000', returned_usd: '0', held_usd: '0', final: false }
+  await send('POST', '/api/leases/report', tokens.runtime, { epoch, statements: [claim] })
+  const again = (await (await request('1', 2)).json()) as { id?: string; outcome: string }
+  expect(again.outcome).toBe('exhausted')
+  expect(await fleet.problems()).toEqual([])
+  expect((await fleet.read(organizationId)).budgets[0]!.settled_nanos).toBeLessThanOrEqual(Number.MAX_SAFE_INTEGER)
+})
+
+test('what one organization has, the token of another does not see or change', async () => {
+  const database = await openPanelDatabase(temporaryFile('panel.db'))
+  onTestFinished(() => database.close())
+  const fleet = new Fleet(database)
+  const [ours, theirs] = [await fleet.openOrganization('ours'), await fleet.openOrganization('theirs')]
+  await fleet.setLimit(ours, { scope: 'team', name: 'research' }, { limit: dollars('5') }, 'ada')
+  await expect(fleet.invite(theirs, { team: 'research', user: null }, 'x', 'eve')).rejects.toMatchObject({
+    code: 'not_found',
+  })
+  await fleet.setLimit(theirs, { scope: 'team', name: 'research' }, { limit: dollars('1') }, 'eve')
+  const limits = async (id: string) =>
+    (await fleet.read(id)).budgets.map(({ name, limit_nanos }) => [name, limit_nanos])
+  expect(await limits(ours)).toEqual([
+    ['ours', 0],
+    ['research', dollars('5')],
+  ])
+  expect(await fleet.audit(theirs, 10)).toHaveLength(1)
+})
