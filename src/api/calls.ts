@@ -11,7 +11,7 @@ import { amount } from './body.ts'
 import type { Rooms } from './rooms.ts'
 import { json, named, type Route, routesOf, type Shape, time, usd } from './route.ts'
 
-export const shownCall = ({ held_nanos, cost_nanos, ...row }: CallRow): ShownCall => ({
+export const shownCall = ({ held_nanos, cost_nanos, lease_id: _own, ...row }: CallRow): ShownCall => ({
   ...row,
   held_usd: toUsd(held_nanos),
   cost_usd: toUsd(cost_nanos),
