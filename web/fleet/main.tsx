@@ -10,6 +10,7 @@ import { Empty, Fault, faultText, Panel, Tag, type Tone } from '../parts/parts.t
 import { Table } from '../parts/table.tsx'
 import { restoreTheme } from '../theme.ts'
 import { isAdmin, openSession, send, signInWithToken, token } from './session.ts'
+import '../parts/page.css'
 import './fleet.css'
 
 const REFRESH_MS = 1_000
