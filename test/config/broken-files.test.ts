@@ -29,7 +29,7 @@ describe('a broken YAML file', () => {
     [
       'a misspelt key',
       'budget:\n  limit: 5\n  wran_at: [0.9]\n',
-      'a.yaml:2:3: budget.limit: unknown key; expected one of limit_usd, per_run_usd, server_usd, period, warn_at, on_exhausted, pause_s, on_warn, loops, clamp_max_tokens, baseline',
+      'a.yaml:2:3: budget.limit: unknown key; expected one of limit_usd, per_run_usd, server_usd, period, warn_at, on_exhausted, pause_s, on_warn, loops, tools, clamp_max_tokens, baseline',
       'a.yaml:3:3: budget.wran_at: unknown key; did you mean budget.warn_at?',
     ],
     [
@@ -274,7 +274,7 @@ describe('a broken TOML file', () => {
     [
       'a misspelt key',
       '# comment\n[budget]\nlimit = 5\nwran_at = [0.9]\n',
-      'a.toml:3:1: budget.limit: unknown key; expected one of limit_usd, per_run_usd, server_usd, period, warn_at, on_exhausted, pause_s, on_warn, loops, clamp_max_tokens, baseline',
+      'a.toml:3:1: budget.limit: unknown key; expected one of limit_usd, per_run_usd, server_usd, period, warn_at, on_exhausted, pause_s, on_warn, loops, tools, clamp_max_tokens, baseline',
       'a.toml:4:1: budget.wran_at: unknown key; did you mean budget.warn_at?',
     ],
     [
