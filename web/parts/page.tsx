@@ -5,16 +5,18 @@ import './page.css'
 export const Page = (props: {
   class: string
   title?: ComponentChildren
-  /** Where the link back leads. (Default: all agents.) */
-  back?: string
+  /** Where the link back leads; null for none. (Default: all agents.) */
+  back?: string | null
   actions?: ComponentChildren
   children: ComponentChildren
 }) => (
   <div class={`page ${props.class}`}>
     <header class="top">
-      <a class="btn ghost" href={props.back ?? '#/'}>
-        ← Dashboard
-      </a>
+      {props.back !== null && (
+        <a class="btn ghost" href={props.back ?? '#/'}>
+          ← Dashboard
+        </a>
+      )}
       {props.title && <h1>{props.title}</h1>}
       <span class="space" />
       {props.actions}
