@@ -1,1 +1,3 @@
 """Deploying a caged agent with a strategy: see :mod:`iron_cage.deployment.strategies`."""
+
+from __future__ import annotations

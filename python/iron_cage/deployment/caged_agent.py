@@ -7,7 +7,7 @@ when each call is a run of the script.
 from __future__ import annotations
 
 import asyncio
-import importlib.util
+import importlib
 import inspect
 import json
 import os
@@ -36,15 +36,11 @@ def _load() -> Callable[[Any], Any]:
     global _function
     with _lock:
         if _function is None:
-            script = os.environ["IRON_CAGE_DEPLOY_SCRIPT"]
-            sys.path.insert(0, os.path.dirname(script))
-            spec = importlib.util.spec_from_file_location("deployed_agent", script)
-            assert spec is not None and spec.loader is not None
-            module = importlib.util.module_from_spec(spec)
-            sys.modules[spec.name] = module
-            spec.loader.exec_module(module)
-            found = getattr(module, os.environ["IRON_CAGE_DEPLOY_CALLABLE"])
-            _function = found.invoke if hasattr(found, "invoke") else found
+            folder, file = os.path.split(os.environ["IRON_CAGE_DEPLOY_SCRIPT"])
+            sys.path.insert(0, folder)
+            found = getattr(importlib.import_module(os.path.splitext(file)[0]), os.environ["IRON_CAGE_DEPLOY_CALLABLE"])
+            function: Callable[[Any], Any] = found.invoke if hasattr(found, "invoke") else found
+            _function = function
         return _function
 
 
