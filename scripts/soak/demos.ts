@@ -31,7 +31,7 @@ const LEADS = 100
 const CHECKPOINTS = THE_SHOW.length
 const RUN_NANOS = 45_902_500_000
 /** The database with its keys, and the log; nothing that belongs to a server that runs, and nothing temporary. */
-const KEPT = /^(iron_demo\.db(\.(audit-head|audit-key|data-key|demo-key))?|iron_logs(\/iron-cage-[\d-]+\.log)?)$/
+const KEPT = /^(iron_demo\.db(\.(audit-head|audit-key|data-key|demo-key|lock))?|iron_logs(\/iron-cage-[\d-]+\.log)?)$/
 
 const [runs = 10, viewers = 100] = process.argv.slice(2).map(Number)
 const folder = mkdtempSync(join(tmpdir(), 'iron-cage-demos-'))
