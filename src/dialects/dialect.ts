@@ -10,7 +10,7 @@ import type { IncomingHttpHeaders } from 'node:http'
 import { CageError } from '../errors.ts'
 import type { Nanodollars } from '../money.ts'
 import { isObject, type Json, type JsonObject } from './json.ts'
-import type { Fields, Leaf, TextPlace } from './texts.ts'
+import type { Fields, FoundTokenIds, Leaf, TextPlace } from './texts.ts'
 
 /** What a request asks for that the length of its text does not show. */
 export interface Demands {
@@ -126,6 +126,10 @@ export interface Redactions {
   next(channel: string, text: string, leaf: Leaf, isRepeated?: boolean): string
   /** Redacts texts that clients read as one; undefined if nothing spans two parts. */
   joined(parts: readonly string[], place: TextPlace): string[] | undefined
+  /** Returns what stands for token ids, which cannot be read. */
+  tokenIds(ids: Json[], found: FoundTokenIds): Json[]
+  /** Returns the signature for a signed object that was changed: clients send it back, and with it the original. */
+  signature(original: JsonObject): string
 }
 
 export interface Sse {

@@ -18,6 +18,11 @@ interface OpenText<Template> {
   template: Template
 }
 
+interface FollowedText {
+  received: string
+  sent: string
+}
+
 export class StreamTexts<Template> {
   /** The text sent so far. */
   delivered = ''
@@ -27,6 +32,8 @@ export class StreamTexts<Template> {
   readonly #open = new Map<string, OpenText<Template>>()
   /** Top-level fields of the previous frame, which mostly repeat. */
   readonly #last = new Map<string, string>()
+  /** Texts that are signed when they are complete, as they came and as they were sent. */
+  readonly #followed = new Map<string, FollowedText>()
   #mode: 'pieces' | 'whole' | 'again' = 'whole'
   #item = ''
   #template: Template | undefined
@@ -40,6 +47,8 @@ export class StreamTexts<Template> {
     this.#walk = new TextWalk(fields, {
       text: (text, leaf) => this.#text(text, leaf),
       tokens: () => true,
+      tokenIds: (ids, found) => redact.tokenIds(ids, found),
+      signature: (original) => (this.#mode === 'pieces' ? undefined : redact.signature(original)),
     })
   }
 
@@ -70,6 +79,18 @@ export class StreamTexts<Template> {
     this.#redact.began(`${item}/${pathOf(steps)}`, text)
   }
 
+  /** Remembers an item's only text from now on. `before`: what came of it so far. (Default: nothing.) */
+  follow(item: string, before = ''): void {
+    if (!this.#followed.has(item)) this.#followed.set(item, { received: before, sent: '' })
+  }
+
+  /** Returns the original of a followed text that has ended; undefined if it was not changed. */
+  changed(item: string): string | undefined {
+    const text = this.#followed.get(item)
+    this.#followed.delete(item)
+    return text && text.received !== text.sent ? text.received : undefined
+  }
+
   /** Redacts texts that repeat earlier pieces. */
   again<T extends Json>(value: T, item: string): T {
     this.#mode = 'again'
@@ -85,6 +106,8 @@ export class StreamTexts<Template> {
       this.#open.delete(channel)
       const rest = this.#redact.end(channel)
       this.delivered += rest
+      const followed = this.#followed.get(open.item)
+      if (followed) followed.sent += rest
       if (rest) frames.push(this.#makeFrame(open.template, alone(open.steps, rest)))
     }
     return frames
@@ -110,6 +133,11 @@ export class StreamTexts<Template> {
     if (open) open.template = this.#template!
     else this.#open.set(channel, { item: this.#item, steps: [...this.#walk.steps], template: this.#template! })
     this.delivered += safe
+    const followed = this.#followed.get(this.#item)
+    if (followed) {
+      followed.received += text
+      followed.sent += safe
+    }
     this.#received++
     if (safe !== '') this.#emitted++
     return safe

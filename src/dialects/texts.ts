@@ -13,8 +13,10 @@ export interface Fields {
   opaque: Readonly<Record<string, Shape>>
   /** Fields that contain the input of tools. */
   tools: ReadonlySet<string>
-  /** Types of objects that stay unchanged if their signature has the right shape. (Default: none.) */
+  /** Types or names of objects that stay unchanged if their signature has the right shape. (Default: none.) */
   signed?: ReadonlySet<string>
+  /** Fields at the top with token ids that clients send back: their conversation so far. (Default: none.) */
+  returned?: ReadonlySet<string>
 }
 
 /**
@@ -37,6 +39,17 @@ export interface Leaf {
   label: string | undefined
 }
 
+/** Where token ids are. */
+export interface FoundTokenIds {
+  /** The name of their field. */
+  name: string
+  place: TextPlace
+  /** Number of steps to them. */
+  depth: number
+  /** Clients send them back. */
+  isReturned: boolean
+}
+
 /** Receives the texts. */
 export interface TextVisitor {
   /** Returns the replacement. */
@@ -45,6 +58,10 @@ export interface TextVisitor {
   joined?(parts: readonly string[], place: TextPlace): string[] | undefined
   /** Receives the texts of tokens, which repeat the text beside them; true hides them. (Default: not called.) */
   tokens?(joined: readonly string[], place: TextPlace): boolean
+  /** Receives token ids, which cannot be read; returns what stands for them. (Default: they stay.) */
+  tokenIds?(ids: Json[], found: FoundTokenIds): Json[]
+  /** Receives an object that its provider signed and that was changed; returns a signature for it, if it gets another. */
+  signature?(original: JsonObject): string | undefined
 }
 
 /** One step from a value into it: a field name, or a position in a list. */
@@ -87,10 +104,18 @@ export class TextWalk {
     if (Array.isArray(value)) return this.#list(value, name)
     if (isRawNumber(value)) return this.#number(value, JSON.stringify(value), name)
     const outer = this.#isSigned
-    this.#isSigned ||= this.#fields.signed !== undefined && isSigned(value, this.#fields.signed)
+    this.#isSigned ||= this.#fields.signed !== undefined && isSigned(value, name, this.#fields.signed)
     const safe = this.#object(value, name)
     this.#isSigned = outer
-    return safe
+    return safe === value ? value : this.#resigned(value, safe)
+  }
+
+  /** What tools are given is not signed, whatever its fields are called. */
+  #resigned(original: JsonObject, safe: JsonObject): JsonObject {
+    if (!this.#visitor.signature || this.#place === 'tool_arguments') return safe
+    const name = Object.keys(original).find((field) => isSignature(field) && isSealed(original[field]))
+    const signature = name && this.#visitor.signature(original)
+    return signature ? { ...safe, [name]: signature } : safe
   }
 
   #string(text: string, name: string): string {
@@ -114,6 +139,9 @@ export class TextWalk {
       const safe = this.#visit(spelled, 'text', name)
       return safe === spelled ? items : [...Buffer.from(safe)]
     }
+    const isReturned = this.steps.length === 1 && this.#fields.returned?.has(name) === true
+    if (this.#visitor.tokenIds && (isReturned || areTokenIds(items)))
+      return this.#visitor.tokenIds(items, { name, place: this.#place, depth: this.steps.length, isReturned })
     let copy: Json[] | undefined
     const parts = this.#joined(items)
     for (let at = 0; at < parts.length; at++) {
@@ -218,8 +246,14 @@ export const pathOf = (steps: readonly Step[]): string =>
 const indexOf = ({ index }: JsonObject, at: number): number =>
   typeof index === 'number' && Number.isInteger(index) ? index : at
 
-const isSigned = ({ type, signature, data }: JsonObject, types: ReadonlySet<string>): boolean =>
-  types.has(String(type)) && [signature, data].some((seal) => typeof seal === 'string' && SHAPES.sealed(seal))
+const isSigned = ({ type, signature, data }: JsonObject, name: string, signed: ReadonlySet<string>): boolean =>
+  (signed.has(String(type)) || signed.has(name)) && [signature, data].some(isSealed)
+
+/** Fields with which a provider signs the object that they are in. */
+export const isSignature = (name: string): boolean => SIGNATURES.has(name)
+const SIGNATURES: ReadonlySet<string> = new Set(['signature', 'thoughtSignature', 'thought_signature'])
+
+const isSealed = (seal: Json | undefined): boolean => typeof seal === 'string' && SHAPES.sealed(seal)
 
 /** Digits of the shortest data: a bank's routing number or a social security number. */
 const MIN_DIGITS = 9
@@ -242,6 +276,14 @@ function spelledBy(items: readonly Json[]): string | undefined {
   if (items.length < MIN_BYTES || !items.every(isByte)) return undefined
   return Buffer.from(items as number[]).toString('utf8')
 }
+
+/** Ids of as many tokens as the shortest data has. Vectors have fractions or signs; lists of bytes are read. */
+const areTokenIds = (items: readonly Json[]): boolean =>
+  items.length >= MIN_TOKEN_IDS && items.every(isTokenId) && !items.every(isByte)
+
+const MIN_TOKEN_IDS = 4
+
+const isTokenId = (item: Json): boolean => typeof item === 'number' && Number.isInteger(item) && item >= 0
 
 /** Returns the items of a list that is written as an object, as JavaScript writes typed arrays: `{"0":106,"1":97}`. */
 function listOf(value: JsonObject): Json[] {

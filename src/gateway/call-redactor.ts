@@ -5,7 +5,7 @@
 import { setImmediate as nextTurn } from 'node:timers/promises'
 import type { Dialect, Redactions } from '../dialects/dialect.ts'
 import { type Json, type JsonObject, namesIn } from '../dialects/json.ts'
-import { type Fields, type Kind, type Leaf, type TextPlace, TextWalk } from '../dialects/texts.ts'
+import { type Fields, type FoundTokenIds, type Kind, type Leaf, type TextPlace, TextWalk } from '../dialects/texts.ts'
 import { CageError, PiiBlockedError } from '../errors.ts'
 import type { PiiType } from '../events.ts'
 import type { AgentId, CallId, RunId } from '../ids.ts'
@@ -17,11 +17,13 @@ import type { Redactor } from '../redaction/redactor.ts'
 import type { StreamRedactor } from '../redaction/stream-redactor.ts'
 import { withWholeToken } from '../tokens.ts'
 import { type Cuts, EDGE_CHARACTERS, isLong } from './bodies/cut-texts.ts'
+import { areSealedNumbers, type SealedOriginals } from './sealed-originals.ts'
 import { Series } from './series.ts'
 
 export interface CallRedaction {
   redactor: Redactor
   incidents: Pick<Incidents, 'recordAll' | 'newInRequest'>
+  originals: SealedOriginals
   /** Findings that are kept whole. (Default: as many as have an incident.) */
   maxKept?: number
 }
@@ -112,7 +114,25 @@ export class CallRedactor implements Redactions {
         kind === 'blob' ? this.known(text, place) : this.whole(text, place, label),
       joined: (parts, place) => this.joined(parts, place),
       tokens: (texts, place) => texts.some((text) => this.again(text, place) !== text),
+      tokenIds: (ids, found) => this.tokenIds(ids, found),
+      ...(this.#subject === 'reply' && { signature: (original) => this.signature(original) }),
     })
+  }
+
+  /** Clients get those sealed that they send back, and no others; tools have integers of their own. In a request they are refused. */
+  tokenIds(ids: Json[], { name, place, depth, isReturned }: FoundTokenIds): Json[] {
+    if (!this.#isCovered(place)) return ids
+    if (this.#subject === 'reply' && place === 'tool_arguments') return ids
+    if (this.#subject === 'reply') return isReturned ? this.#parts.originals.sealNumbers(ids) : []
+    if (depth > MAX_TOKEN_IDS_DEPTH || areSealedNumbers(ids)) return ids
+    throw new CageError('redaction_failed', `"${name}" has token ids, which cannot be checked for personal data`, {
+      facts: { field: name },
+      hint: 'send the text itself, or take "requests" out of safety.scope',
+    })
+  }
+
+  signature(original: JsonObject): string {
+    return this.#parts.originals.seal(original)
   }
 
   /**
@@ -450,6 +470,8 @@ const MAX_SERIES = 65_536
 const CONTEXT_CHARACTERS = 1024
 /** Maximum length of such a finding. */
 const MAX_OPEN_CHARACTERS = EDGE_CHARACTERS - CONTEXT_CHARACTERS
+/** Steps to token ids in a request: deeper integers are values that a tool may have. */
+const MAX_TOKEN_IDS_DEPTH = 2
 /** Maximum length of a key. */
 const KEY_CHARACTERS = 512
 const MAX_SEEN = 1_000

@@ -244,7 +244,7 @@ const ID = /\/[^/]*\d[^/]*(?=\/|$)/g
 
 /** Returns the body of a request without our own tokens and, for a metered call, its facts. */
 async function readOutgoing(
-  { large, incidents }: Redaction,
+  { large, incidents, originals }: Redaction,
   bytes: Buffer,
   {
     caller: { agentId },
@@ -257,7 +257,7 @@ async function readOutgoing(
   // Cancelling or deleting a response needs no body.
   if (bytes.length === 0 && route === 'unmetered') return {}
   const format = route === 'unmetered' ? undefined : route
-  const read = await readRequest(large, bytes, { dialect, format, naming, agentId, signal })
+  const read = await readRequest(large, bytes, { dialect, format, naming, originals, agentId, signal })
   recordTokens(incidents, read.findings, agentId)
   return read
 }

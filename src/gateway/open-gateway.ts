@@ -21,6 +21,7 @@ import { LoopDetector } from './loop-detector.ts'
 import { readNetwork } from './network.ts'
 import { Keyring } from './provider-key.ts'
 import type { Road } from './road.ts'
+import { SealedOriginals } from './sealed-originals.ts'
 import { Sender } from './send.ts'
 import { ToolLimits } from './tool-limits.ts'
 import { UnchargedCalls } from './uncharged.ts'
@@ -77,6 +78,7 @@ export function openGateway(
   const redaction = {
     redactor: safety.replies,
     incidents,
+    originals: new SealedOriginals(store.deriveKey('sealed originals').toString('base64')),
     large: new LargeBodies(clock),
     memory: new BodyMemory(server.max_body_bytes),
   }

@@ -6,6 +6,7 @@ import type { LargeBodies } from './bodies/large-bodies.ts'
 import type { Contents } from './contents.ts'
 import type { LoopDetector } from './loop-detector.ts'
 import type { Meter } from './priced-call.ts'
+import type { SealedOriginals } from './sealed-originals.ts'
 import type { Sender } from './send.ts'
 import type { ToolLimits } from './tool-limits.ts'
 import type { UnchargedCalls } from './uncharged.ts'
@@ -27,6 +28,7 @@ export interface Road extends Meter {
 export interface Redaction {
   redactor: Redactor
   incidents: Incidents
+  originals: SealedOriginals
   /** Threads for large bodies. */
   large: LargeBodies
   /** Room for large bodies. */

@@ -62,6 +62,8 @@ function streamed(format: Format, frames: object[]): ReportedUsage | undefined {
     began: () => undefined,
     end: () => '',
     joined: () => undefined,
+    tokenIds: (ids) => ids,
+    signature: () => '',
   }
   const reader = format.readStream(asItIs, true)
   for (const frame of frames) reader.read({ event: null, data: JSON.stringify(frame) })

@@ -138,12 +138,13 @@ test('a session token is sent and signed too', async () => {
   await requireSigned(cage, agent, cage.provider.requests[0]!)
 })
 
-test('thoughts are redacted apart from the answer, and keep their signature', async () => {
+test('thoughts are redacted apart from the answer, and their signature holds the original', async () => {
   const { cage, agent } = await openBedrock()
   const thoughts = PIECES.map((text) => ({ reasoningContent: { text } }))
   const events = streamOf(...thoughts, { reasoningContent: { signature: SIGNATURE } })
   cage.provider.does(bedrock({ content: [], events }))
-  expect((await run(cage, agent, 'thinking')).result).toEqual({ text: 'Ask [EMAIL_REDACTED].', signature: SIGNATURE })
+  const signature = expect.stringMatching(/^IronCageSeal/)
+  expect((await run(cage, agent, 'thinking')).result).toEqual({ text: 'Ask [EMAIL_REDACTED].', signature })
 })
 
 test('calls of tools run at the client', async () => {

@@ -12,7 +12,7 @@ import { type CallRow, openTestRuntime, type RuntimeOptions, type TestRuntime } 
 import { atPort, CLIENTS, type ClientSpec, type Extra, type Outcome, RunningProgram } from './clients.ts'
 import { breaksOff, plays } from './provider.ts'
 import { Table } from './table.ts'
-import { REDACTED_THINKING, SIGNATURE, type Turn, USED } from './turn.ts'
+import { REDACTED_THINKING, SIGNATURE, signatureOf, type Turn, USED } from './turn.ts'
 
 /**
  * Every client that people use against the gateway, as they use it: the real packages, configured by environment variables
@@ -203,6 +203,8 @@ const HELLO: Turn = { text: ['Hello ', 'the', 're.'] }
 /** An address in three pieces, none of which reveals it. */
 const LEAK: Turn = { text: ['Ask jane.ca', 'nary@northwind', '-traders.com for help.'] }
 const REDACTED = 'Ask [EMAIL_REDACTED] for help.'
+/** What a model thought. */
+const TOWNS = 'Two towns, two calls.'
 const OSLO_AND_ROME: Turn = {
   calls: [
     { name: 'warmth', arguments: ['{"ci', 'ty": "Os', 'lo"}'] },
@@ -404,15 +406,36 @@ describe.each(CLIENTS)('$name', (spec) => {
     const stage = await Stage.open(spec)
     const thought =
       spec.dialect === 'google'
-        ? ['Two towns, two calls.', SIGNATURE, SIGNATURE]
-        : [{ thinking: 'Two towns, two calls.', signature: SIGNATURE }, { data: REDACTED_THINKING }]
+        ? [TOWNS, SIGNATURE, SIGNATURE]
+        : [{ thinking: TOWNS, signature: signatureOf(TOWNS) }, { data: REDACTED_THINKING }]
     const turn = { thinking: ['Two towns, ', 'two calls.'], ...OSLO_AND_ROME }
     expect(await stage.answers('thinking', turn, turn, WARM)).toEqual({ whole: thought, streamed: thought })
     const last = JSON.stringify(stage.asked.at(-1))
     // Google's provider has compared the signature, which its client spells anew.
-    const kept = [SIGNATURE, REDACTED_THINKING, '"cache_control":{"type":"ephemeral","ttl":"1h"}']
+    const kept = [signatureOf(TOWNS), REDACTED_THINKING, '"cache_control":{"type":"ephemeral","ttl":"1h"}']
     for (const text of spec.dialect === 'google' ? [] : kept) expect(last).toContain(text)
   })
+
+  if (spec.dialect === 'anthropic') {
+    conformsIf(
+      'thinking',
+      'thinking',
+      'sends redacted thinking back, and the provider gets its own words',
+      async () => {
+        const stage = await Stage.open(spec)
+        const turn = { thinking: ['Ask jane.ro', 'e@northwind-traders.com', ' or Bob.'], ...OSLO_AND_ROME }
+        const seen = await stage.answers('thinking', turn, turn, WARM)
+        const thought = { thinking: 'Ask [EMAIL_REDACTED] or Bob.', signature: expect.stringMatching(/^IronCageSeal/) }
+        expect(seen).toEqual({
+          whole: [thought, { data: REDACTED_THINKING }],
+          streamed: [thought, { data: REDACTED_THINKING }],
+        })
+        const thinking = 'Ask jane.roe@northwind-traders.com or Bob.'
+        const sent = JSON.stringify({ type: 'thinking', thinking, signature: signatureOf(thinking) })
+        expect(JSON.stringify(stage.asked.at(-1))).toContain(sent)
+      },
+    )
+  }
 
   conformsIf('embeddings', 'embeddings', 'gets embeddings', async () => {
     const stage = await Stage.open(spec)

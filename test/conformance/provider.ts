@@ -5,7 +5,7 @@
  */
 import { type Script, sends, streams } from '../support/provider.ts'
 import { askGoogle } from './google-provider.ts'
-import { REDACTED_THINKING, SIGNATURE, type ToolCall, type Turn, USED } from './turn.ts'
+import { REDACTED_THINKING, signatureOf, type ToolCall, type Turn, USED } from './turn.ts'
 
 export type DialectName = 'openai' | 'anthropic' | 'google'
 
@@ -21,6 +21,7 @@ export function plays(...turns: Turn[]): Script {
       return google.answer(response)
     }
     const play = PATHS[pathname]
+    if (hasChangedThinking(request.messages)) return sends(400, JSON_TYPE, CHANGED_THINKING)(response)
     if (!play)
       return sends(404, JSON_TYPE, { error: { message: `nothing at ${pathname}`, type: 'invalid_request_error' } })(
         response,
@@ -31,6 +32,23 @@ export function plays(...turns: Turn[]): Script {
     const said = play(turn, request)
     return typeof said === 'string' ? streams(framesOf(said))(response) : sends(200, HEADERS, said)(response)
   }
+}
+
+const CHANGED_THINKING = {
+  type: 'error',
+  error: {
+    type: 'invalid_request_error',
+    message:
+      'messages.1.content.0: `thinking` or `redacted_thinking` blocks in the latest assistant message cannot be modified. These blocks must remain as they were in the original response.',
+  },
+}
+
+/** Whether a thinking block is not as it was signed. */
+function hasChangedThinking(value: unknown): boolean {
+  if (Array.isArray(value)) return value.some(hasChangedThinking)
+  if (typeof value !== 'object' || value === null) return false
+  const { type, thinking, signature, content } = value as Record<string, unknown>
+  return type === 'thinking' ? signature !== signatureOf(String(thinking)) : hasChangedThinking(content)
 }
 
 /** Begins a streamed answer, and breaks the connection in the middle. */
@@ -50,6 +68,7 @@ export interface Request {
   stream_options?: { include_usage?: boolean }
   encoding_format?: string
   input?: unknown
+  messages?: unknown
 }
 
 const JSON_TYPE = { 'content-type': 'application/json' }
@@ -275,7 +294,7 @@ function message(turn: Turn, { model }: Request): object {
     content: [
       ...(turn.thinking
         ? [
-            { type: 'thinking', thinking: turn.thinking.join(''), signature: SIGNATURE },
+            { type: 'thinking', thinking: turn.thinking.join(''), signature: signatureOf(turn.thinking.join('')) },
             { type: 'redacted_thinking', data: REDACTED_THINKING },
           ]
         : []),
@@ -302,7 +321,7 @@ function messageStream(turn: Turn, { model }: Request): string {
       start: { type: 'thinking', thinking: '', signature: '' },
       deltas: [
         ...turn.thinking.map((thinking) => ({ type: 'thinking_delta', thinking })),
-        { type: 'signature_delta', signature: SIGNATURE },
+        { type: 'signature_delta', signature: signatureOf(turn.thinking.join('')) },
       ],
     })
     blocks.push({ start: { type: 'redacted_thinking', data: REDACTED_THINKING }, deltas: [] })

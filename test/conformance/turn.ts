@@ -1,4 +1,5 @@
 /** What a model says in one answer, whatever its provider. */
+import { hash } from 'node:crypto'
 
 export interface ToolCall {
   name: string
@@ -16,6 +17,9 @@ export interface Turn {
   /** In tokens. (Default: USED.) */
   used?: { input: number; output: number }
 }
+
+/** What a provider signs thinking with: a block that comes back with another text is refused. */
+export const signatureOf = (thinking: string): string => hash('sha512', thinking, 'base64')
 
 export const SIGNATURE =
   'EqoBCkgIARABGAIiQL2UoU0b1OHYi+yCHpBY7U6FQW8/FcoLewocJQPa2HnmLM+NECy50y44F/kD4SULFXi57buI9fAvyBwtyjlOiO0='

@@ -1,7 +1,9 @@
 /** Frames whose long texts were redacted on another thread. */
+import { randomBytes } from 'node:crypto'
 import { expect, test } from 'vitest'
 import { Cuts, cutTexts, newMark } from '../../src/gateway/bodies/cut-texts.ts'
 import { CallRedactor, type RedactedCall } from '../../src/gateway/call-redactor.ts'
+import { SealedOriginals } from '../../src/gateway/sealed-originals.ts'
 import type { Finding } from '../../src/redaction/match.ts'
 import { DEFAULT_POLICY, type Policy } from '../../src/redaction/policy.ts'
 import { Redactor } from '../../src/redaction/redactor.ts'
@@ -14,7 +16,8 @@ const CALL = { id: null, caller: { agentId: 'w-1', runId: null } } as unknown as
 
 function open(policy: Policy = DEFAULT_POLICY) {
   const incidents = { recordAll: () => undefined, newInRequest: (findings: readonly Finding[]) => [...findings] }
-  return new CallRedactor({ redactor: new Redactor(policy), incidents }, CALL)
+  const originals = new SealedOriginals(randomBytes(32).toString('base64'))
+  return new CallRedactor({ redactor: new Redactor(policy), incidents, originals }, CALL)
 }
 
 /** As another thread redacts and cuts it. */

@@ -377,6 +377,19 @@ const ROUTES: Route[] = [
   },
   {
     provider: 'ollama',
+    path: '/api/generate',
+    request: { model: 'plain', stream: false, prompt: 'Who?', options: { num_predict: 50 } },
+    reply: { model: 'plain', response: 'Hello.', thinking: 'Hm.', done: true, prompt_eval_count: 10, eval_count: 5 },
+    frames: [
+      { model: 'plain', response: '', thinking: 'Hm.', done: false },
+      { model: 'plain', response: 'Hel', done: false },
+      { model: 'plain', response: 'lo.', done: false },
+    ],
+    end: { model: 'plain', response: '', done: true, prompt_eval_count: 10, eval_count: 5 },
+    wire: LINES,
+  },
+  {
+    provider: 'ollama',
     path: '/api/embed',
     request: { model: 'plain', input: ['Who?'] },
     reply: { model: 'plain', embeddings: [[0.1, -0.2]], prompt_eval_count: 3 },
@@ -528,6 +541,29 @@ const seenIn = ({ headers, text }: Reply, areTyped = false): string[] => {
 }
 
 /** Runs cases until one passes a canary on; the canary is chosen and planted by the number of the case. */
+/** As a tokenizer numbers the pieces of a text. */
+const TOKEN = '94137'
+const TOKEN_IDS = [1_023, Number(TOKEN), 5_512, 318, 2]
+
+/** The value once for each object in it, with token ids in that. What a tool is given has integers of its own. */
+function withTokenIds<T extends Json>(value: T): T[] {
+  const whole = JSON.stringify(value)
+  const count = objectsIn(JSON.parse(whole) as Json).length
+  return [...Array(count).keys()].map((at) => {
+    const copy = JSON.parse(whole) as T
+    objectsIn(copy)[at]!.context = TOKEN_IDS
+    return copy
+  })
+}
+
+function objectsIn(value: Json): JsonObject[] {
+  if (Array.isArray(value)) return value.flatMap(objectsIn)
+  if (typeof value !== 'object' || value === null) return []
+  return [value, ...Object.entries(value).flatMap(([name, item]) => (GIVEN.has(name) ? [] : objectsIn(item!)))]
+}
+
+const GIVEN = new Set(['arguments', 'args', 'input'])
+
 async function leaks(run: (random: Random, canary: string, route: Route) => Promise<string[]>, canaries: string[]) {
   const found: string[] = []
   for (let number = FIRST_CASE; number < FIRST_CASE + CASES / 4 && found.length < 5; number++) {
@@ -581,6 +617,27 @@ describe('no canary passes', () => {
       const reply = await agent.send(provider, 'POST', streamPath ?? path, JSON.stringify(body))
       return seenIn(reply, path === '/responses' || isTyped(provider))
     }, canaries)
+    expect(found).toEqual([])
+  })
+
+  test('as token ids, which nobody can read here', async () => {
+    const { cage, agent } = await openCage()
+    const found: string[] = []
+    for (const { provider, path, streamPath, request, reply, frames, end, wire } of ROUTES) {
+      const send = (to: string, body: JsonObject) => agent.send(provider, 'POST', to, JSON.stringify(body))
+      for (const planted of withTokenIds(reply)) {
+        cage.provider.doesOnce(sends(200, { 'content-type': 'application/json' }, planted as object))
+        if ((await send(path, request)).text.includes(TOKEN)) found.push(`${path}: ${JSON.stringify(planted)}`)
+      }
+      for (const planted of frames ? withTokenIds(frames) : []) {
+        const text = wire
+          ? wire.write([...planted, end as JsonObject])
+          : `${asFrames(planted, () => 0)}${end as string}`
+        cage.provider.doesOnce(streams([text], 'ends', wire?.type))
+        const streamed = await send(streamPath ?? path, streamPath ? request : { ...request, stream: true })
+        if (seenIn(streamed).some((one) => one.includes(TOKEN))) found.push(`${path}: ${JSON.stringify(planted)}`)
+      }
+    }
     expect(found).toEqual([])
   })
 

@@ -12,6 +12,7 @@ import type { LlmCall } from '../../src/gateway/call.ts'
 import { CallRedactor } from '../../src/gateway/call-redactor.ts'
 import type { ClientConnection } from '../../src/gateway/client.ts'
 import { serverSentEvents } from '../../src/gateway/framing.ts'
+import { SealedOriginals } from '../../src/gateway/sealed-originals.ts'
 import { relayFrames } from '../../src/gateway/stream.ts'
 import { Incidents } from '../../src/redaction/incidents.ts'
 import { policyOf } from '../../src/redaction/policy.ts'
@@ -71,6 +72,7 @@ describe('a stream cut anywhere', () => {
   const parts = {
     redactor: new Redactor(policyOf(safety)),
     incidents: new Incidents(world.store, world.state),
+    originals: new SealedOriginals(world.store.deriveKey('a test').toString('base64')),
   }
   const call = { id: 'call-1', caller: { agentId: 'lg-7a3f9c2d', runId: 'run-1' } } as LlmCall
 

@@ -143,17 +143,16 @@ interface FrameTemplate {
   kind: Json | undefined
 }
 
-/** Deltas that are complete in one event. */
-const WHOLE_DELTAS = new Set(['signature_delta', 'citations_delta'])
-
 class MessageStream implements StreamReader {
   isFinished = false
+  readonly #redact: Redactions
   readonly #texts: StreamTexts<FrameTemplate>
   #started = ''
   #usage: JsonObject = {}
   #hasFinalUsage = false
 
   constructor(redact: Redactions) {
+    this.#redact = redact
     this.#texts = new StreamTexts(redact, fields, ({ name, event, kind }, rest) => {
       const { delta, ...others } = rest as JsonObject
       const typed = isObject(delta) && kind !== undefined ? { delta: { type: kind, ...delta } } : rest
@@ -217,6 +216,7 @@ class MessageStream implements StreamReader {
     for (const [field, text] of Object.entries(event.content_block)) {
       if (typeof text !== 'string' || text === '' || field === 'type') continue
       this.#texts.began(blockOf(event), ['delta', field], text)
+      if (field === 'thinking') this.#texts.follow(blockOf(event), text)
       if (field === 'text' || field === 'thinking') this.#started += text
     }
   }
@@ -225,14 +225,26 @@ class MessageStream implements StreamReader {
     const { delta, ...others } = event
     const kind = isObject(delta) ? delta.type : undefined
     const block = blockOf(event)
-    // Thinking is complete once it is signed.
-    if (WHOLE_DELTAS.has(String(kind))) {
-      return [...(kind === 'signature_delta' ? this.#texts.end(block) : []), this.#whole(frame, event, `${block}:`)]
+    if (isObject(delta) && kind === 'signature_delta') {
+      return [
+        ...this.#texts.end(block),
+        this.#whole(frame, { ...event, delta: this.#signed(delta, block) }, `${block}:`),
+      ]
     }
+    if (kind === 'citations_delta') return [this.#whole(frame, event, `${block}:`)]
+    if (kind === 'thinking_delta') this.#texts.follow(block)
     if (delta === undefined) return [asFrame(frame.event, this.#head(others))]
     const safeKind = kind === undefined ? undefined : this.#texts.whole(kind, `${block}:kind`)
     const safe = this.#texts.pieces({ delta }, block, { name: frame.event, event: others, kind: safeKind })
     return safe === undefined ? [] : [asFrame(frame.event, { ...this.#head(others), ...(safe as JsonObject) })]
+  }
+
+  /** Thinking is complete once it is signed. If it was changed, the signature brings the original back. */
+  #signed(delta: JsonObject, block: string): JsonObject {
+    const thinking = this.#texts.changed(block)
+    if (thinking === undefined || typeof delta.signature !== 'string') return delta
+    const original = { type: 'thinking', thinking, signature: delta.signature }
+    return { ...delta, signature: this.#redact.signature(original) }
   }
 
   /** Returns the fields of an event besides its text, redacted. */

@@ -135,10 +135,12 @@ interface EventTemplate {
 /** Reads a stream of events: blocks whose texts arrive in pieces, a stop, and the usage. */
 class ConverseStream implements StreamReader {
   isFinished = false
+  readonly #redact: Redactions
   readonly #texts: StreamTexts<EventTemplate>
   #usage: ReportedUsage | undefined
 
   constructor(redact: Redactions) {
+    this.#redact = redact
     this.#texts = new StreamTexts(redact, fields, ({ event, others }, rest) =>
       asFrame(event, { ...this.#texts.whole(others), ...(rest as JsonObject) }),
     )
@@ -182,16 +184,26 @@ class ConverseStream implements StreamReader {
   #pieces(frame: Sse, event: JsonObject): Sse[] {
     const { delta, contentBlockIndex, ...others } = event
     const block = frame.event === 'contentBlockDelta' ? blockOf(event) : `${frame.event}/${blockOf(event)}`
-    if (isWhole(delta)) return [...this.#texts.end(block), this.#whole(frame, event)]
+    if (isWhole(delta)) return [...this.#texts.end(block), this.#whole(frame, this.#signed(event, delta, block))]
+    if (isObject(delta) && isObject(delta.reasoningContent)) this.#texts.follow(block)
     const head = contentBlockIndex === undefined ? {} : { contentBlockIndex }
     const texts = delta === undefined ? others : { delta, ...others }
     const safe = this.#texts.pieces(texts, block, { event: frame.event, others: head })
     return safe === undefined ? [] : [asFrame(frame.event, { ...this.#texts.whole(head), ...(safe as JsonObject) })]
   }
+
+  /** If a thought was changed, its signature brings the original back. */
+  #signed(event: JsonObject, delta: JsonObject, block: string): JsonObject {
+    const { reasoningContent: thought } = delta
+    const text = this.#texts.changed(block)
+    if (text === undefined || !isObject(thought) || typeof thought.signature !== 'string') return event
+    const signature = this.#redact.signature({ text, signature: thought.signature })
+    return { ...event, delta: { reasoningContent: { ...thought, signature } } }
+  }
 }
 
 /** A signature ends a thought; citations and hidden thoughts are complete. */
-function isWhole(delta: Json | undefined): boolean {
+function isWhole(delta: Json | undefined): delta is JsonObject {
   if (!isObject(delta)) return false
   const { reasoningContent: thought } = delta
   return delta.citation !== undefined || (isObject(thought) && thought.text === undefined)

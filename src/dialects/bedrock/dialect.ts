@@ -14,7 +14,7 @@ export const bedrock: Dialect = {
   signs: 'aws',
   query: /(?!)/,
   fields,
-  signed: new Set(['thinking', 'redacted_thinking']),
+  signed: new Set(['thinking', 'redacted_thinking', 'reasoningText']),
   // Others choose guardrails, tiers and latencies, which have prices of their own.
   requestHeaders: /^amz-sdk-(invocation-id|request)$/,
   replyHeaders: /^x-amzn-(requestid|errortype|bedrock-[a-z-]+)$/,

@@ -24,4 +24,5 @@ export const fields: Fields = {
     images: 'media',
   },
   tools: ofOpenai.tools,
+  returned: new Set(['context']),
 }

@@ -6,6 +6,7 @@ import { modelOf } from '../../dialects/usage.ts'
 import type { Redactor } from '../../redaction/redactor.ts'
 import type { LlmCall } from '../call.ts'
 import type { CallRedactor, Found } from '../call-redactor.ts'
+import type { SealedOriginals } from '../sealed-originals.ts'
 import { LARGE_BYTES } from './bytes.ts'
 import { Cuts, newMark } from './cut-texts.ts'
 import type { LargeBodies, WorkFor } from './large-bodies.ts'
@@ -37,7 +38,11 @@ export interface Reply {
 export interface AnswerRedaction {
   large: LargeBodies
   redactor: Pick<Redactor, 'settings'>
+  originals: Pick<SealedOriginals, 'key'>
 }
+
+/** What a thread redacts with. */
+const policyOf = ({ redactor, originals }: AnswerRedaction) => ({ settings: redactor.settings, sealKey: originals.key })
 
 /**
  * Throws CageError `provider_reply_invalid`, `reply_too_large`. Continues after the client left: a reply that is paid for has the usage.
@@ -50,7 +55,7 @@ export async function readReply(
   const { name, dialect } = provider
   if (bytes.length >= LARGE_BYTES) {
     const named = { dialect: dialect.name as DialectName, format: format.name }
-    const args = { bytes, settings: redaction.redactor.settings, provider: name, format: named }
+    const args = { bytes, ...policyOf(redaction), provider: name, format: named }
     const size = bytes.length
     const { model, usage, characters, redacted } = await redaction.large.run('readReply', args, {
       agentId: caller.agentId,
@@ -85,7 +90,7 @@ export async function redactAnswer(
   work: WorkFor,
 ): Promise<string | Buffer> {
   if (bytes.length < LARGE_BYTES) return redactor.body(bytes.toString('utf8'), dialect.fields)
-  const args = { bytes, settings: redaction.redactor.settings, dialect: dialect.name as DialectName, provider: name }
+  const args = { bytes, ...policyOf(redaction), dialect: dialect.name as DialectName, provider: name }
   const { redacted } = await redaction.large.run('redactAnswer', args, work)
   return taken(redactor, redacted)
 }
@@ -104,8 +109,7 @@ export async function cleanFrame(
   { provider: { name, dialect }, caller: { agentId } }: LlmCall,
 ): Promise<CleanFrame> {
   const mark = newMark()
-  const { settings } = redaction.redactor
-  const args = { bytes, settings, dialect: dialect.name as DialectName, provider: name, mark }
+  const args = { bytes, ...policyOf(redaction), dialect: dialect.name as DialectName, provider: name, mark }
   const { data, cuts, found } = await redaction.large.run('redactFrame', args, { agentId, signal: NEVER })
   return { data, cuts: new Cuts(mark, cuts), found }
 }

@@ -13,6 +13,7 @@ import { Redactor, type RedactorSettings } from '../../redaction/redactor.ts'
 import { type CallFacts, type ModelNaming, readFacts } from '../call-facts.ts'
 import { CallRedactor, type Found, type RedactedCall, type RedactedSide } from '../call-redactor.ts'
 import { parseWithoutTokens, withoutTokens } from '../own-tokens.ts'
+import { mayHoldSealed, SealedOriginals } from '../sealed-originals.ts'
 import { encoded, free } from './bytes.ts'
 import { cutTexts } from './cut-texts.ts'
 import { replyInvalid, requireReply } from './reply-json.ts'
@@ -33,6 +34,8 @@ interface RedactionWork {
   bytes: Buffer
   dialect: DialectName
   settings: RedactorSettings
+  /** Of the sealed originals. */
+  sealKey: string
 }
 
 /** The redacted bytes and what was found, or the error that prevented it. */
@@ -46,16 +49,22 @@ export const LARGE_WORK = {
     return { bytes: safe ?? bytes, findings, facts }
   },
 
-  redactRequest({ bytes, dialect, settings }: RedactionWork): { bytes: Buffer; found: Found } {
-    const redactor = collector(settings, 'request')
+  redactRequest({ bytes, dialect, ...policy }: RedactionWork): { bytes: Buffer; found: Found } {
+    const redactor = collector(policy, 'request')
     const value = parseLargeBody(bytes)
     const safe = redactor.request(value, DIALECTS[dialect])
     return { bytes: safe === value ? bytes : rewritten(bytes, safe), found: redactor.found() }
   },
 
   /** Writes the request to send. `into` undefined: no limits are written. */
-  writeRequest({ bytes, model, into }: RequestWork & { into: { format: FormatName; limits: Limits } | undefined }) {
-    const body = withModel(parseLargeBody(bytes), model)
+  writeRequest({
+    bytes,
+    model,
+    into,
+    sealKey,
+  }: RequestWork & { into: { format: FormatName; limits: Limits } | undefined; sealKey: string }) {
+    const sent = withModel(parseLargeBody(bytes), model)
+    const body = mayHoldSealed(bytes) ? new SealedOriginals(sealKey).restore(sent) : sent
     const safe = into ? formatOf(into.format).prepare(body, into.limits) : body
     return { bytes, written: encoded(JSON.stringify(safe)) }
   },
@@ -68,9 +77,9 @@ export const LARGE_WORK = {
   /** Reads a reply to a metered call. Its usage is read even if redaction fails, since it is paid for. */
   readReply({
     bytes,
-    settings,
     provider,
     format,
+    ...policy
   }: Omit<RedactionWork, 'dialect'> & { provider: string; format: FormatName }) {
     const { text, value } = parsed(bytes, provider)
     if (value === undefined) throw replyInvalid(provider, 'is not JSON')
@@ -80,20 +89,20 @@ export const LARGE_WORK = {
       usage: formatOf(format).usageOf(reply),
       characters: text.length,
     }
-    return { ...facts, redacted: redacted(bytes, text, reply, { dialect: format.dialect, settings }) }
+    return { ...facts, redacted: redacted(bytes, text, reply, { dialect: format.dialect, ...policy }) }
   },
 
   /** Redacts any other response of a provider, JSON or not. */
-  redactAnswer({ bytes, settings, dialect, provider }: RedactionWork & { provider: string }): { redacted: Redacted } {
+  redactAnswer({ bytes, dialect, provider, ...policy }: RedactionWork & { provider: string }): { redacted: Redacted } {
     const { text, value } = parsed(bytes, provider)
-    return { redacted: redacted(bytes, text, value, { dialect, settings }) }
+    return { redacted: redacted(bytes, text, value, { dialect, ...policy }) }
   },
 
   /** Redacts the long texts in the data of a stream's frame, except for findings at their end, and cuts them. */
-  redactFrame({ bytes, settings, dialect, provider, mark }: RedactionWork & { provider: string; mark: string }) {
+  redactFrame({ bytes, dialect, provider, mark, ...policy }: RedactionWork & { provider: string; mark: string }) {
     const { text, value } = parsed(bytes, provider)
     free(bytes)
-    const redactor = collector(settings, 'reply')
+    const redactor = collector(policy, 'reply')
     // The reader refuses what is not JSON.
     if (value === undefined) return { data: text.slice(0, MAX_FRAME_REST), cuts: [], found: redactor.found() }
     const cut = cutTexts(redactor.longTexts(value, DIALECTS[dialect].fields), mark)
@@ -150,9 +159,9 @@ function redacted(
   bytes: Buffer,
   text: string,
   value: Json | undefined,
-  { dialect, settings }: Omit<RedactionWork, 'bytes'>,
+  { dialect, ...policy }: Omit<RedactionWork, 'bytes'>,
 ): Redacted {
-  const redactor = collector(settings, 'reply')
+  const redactor = collector(policy, 'reply')
   try {
     const { fields } = DIALECTS[dialect]
     const safe = value === undefined ? redactor.whole(text, 'reply') : redactor.reply(text, value, fields)
@@ -165,9 +174,14 @@ function redacted(
 }
 
 /** Collects findings for the thread that has the incidents. */
-function collector(settings: RedactorSettings, subject: RedactedSide): CallRedactor {
+function collector(
+  { settings, sealKey }: Pick<RedactionWork, 'settings' | 'sealKey'>,
+  subject: RedactedSide,
+): CallRedactor {
   const maxKept = subject === 'request' ? MAX_COMPARED : undefined
-  return new CallRedactor({ redactor: Redactor.of(settings), incidents: NO_INCIDENTS, maxKept }, NO_CALL, subject)
+  const originals = new SealedOriginals(sealKey)
+  const parts = { redactor: Redactor.of(settings), incidents: NO_INCIDENTS, originals, maxKept }
+  return new CallRedactor(parts, NO_CALL, subject)
 }
 
 /** Findings of a request that are compared with earlier ones; the others count as most of these do. */

@@ -9,9 +9,10 @@ import type { RedactorSettings } from '../../redaction/redactor.ts'
 import { type CallFacts, type ModelNaming, readFacts } from '../call-facts.ts'
 import type { CallRedactor } from '../call-redactor.ts'
 import { parseTextWithoutTokens } from '../own-tokens.ts'
+import { mayHoldSealed, type SealedOriginals } from '../sealed-originals.ts'
 import { free, LARGE_BYTES } from './bytes.ts'
 import type { LargeBodies, WorkFor } from './large-bodies.ts'
-import type { FormatName } from './large-work.ts'
+import type { FormatName, LargeWork } from './large-work.ts'
 
 type MaybePromise<T> = T | Promise<T>
 
@@ -44,18 +45,30 @@ export interface ReadRequest {
 export async function readRequest(
   large: LargeBodies,
   bytes: Buffer,
-  { dialect, format, naming, ...work }: WorkFor & { dialect: Dialect; format: Format | undefined; naming: ModelNaming },
+  {
+    dialect,
+    format,
+    naming,
+    originals,
+    ...work
+  }: WorkFor & {
+    dialect: Dialect
+    format: Format | undefined
+    naming: ModelNaming
+    originals: SealedOriginals
+  },
 ): Promise<ReadRequest> {
   if (bytes.length < LARGE_BYTES) {
     const text = bytes.toString('utf8')
     const { value, safe, findings } = parseTextWithoutTokens(bytes, text, parseBody)
-    const isSent = safe === undefined && isUnambiguous(bytes, text, value)
-    const body = new ParsedBody(value, isSent ? bytes : undefined)
+    const sealed = mayHoldSealed(text) ? originals : undefined
+    const isSent = safe === undefined && !sealed && isUnambiguous(bytes, text, value)
+    const body = new ParsedBody(value, { sealed, bytes: isSent ? bytes : undefined })
     return { body, facts: format && readFacts(format, value, naming), findings }
   }
   const named = format && { dialect: dialect.name as DialectName, format: format.name }
   const read = await large.run('readRequest', { bytes, model: undefined, format: named, naming }, work)
-  return { ...read, body: new LargeBody(large, dialect, work, read.bytes, undefined) }
+  return { ...read, body: new LargeBody({ large, dialect, work, originals }, read.bytes, undefined) }
 }
 
 /** The model that a fallback names is the one that answers. */
@@ -63,26 +76,33 @@ const AS_NAMED: ModelNaming = { named: undefined, models: {} }
 
 class ParsedBody implements RequestBody {
   readonly #value: JsonObject
+  /** Restores what a client got sealed, if there may be such. */
+  readonly #sealed: SealedOriginals | undefined
   /** The bytes it was read from, if they may be sent as they are. */
   readonly #bytes: Buffer | undefined
 
-  constructor(value: JsonObject, bytes?: Buffer) {
+  constructor(
+    value: JsonObject,
+    { sealed, bytes }: { sealed: SealedOriginals | undefined; bytes?: Buffer | undefined },
+  ) {
     this.#value = value
+    this.#sealed = sealed
     this.#bytes = bytes
   }
 
   withModel(format: Format, model: string): CallFacts & { body: RequestBody } {
     const value = { ...this.#value, model }
-    return { ...readFacts(format, value, AS_NAMED), body: new ParsedBody(value) }
+    return { ...readFacts(format, value, AS_NAMED), body: new ParsedBody(value, { sealed: this.#sealed }) }
   }
 
   redacted(redactor: CallRedactor, dialect: Dialect): RequestBody {
     const safe = redactor.request(this.#value, dialect)
-    return safe === this.#value ? this : new ParsedBody(safe)
+    return safe === this.#value ? this : new ParsedBody(safe, { sealed: this.#sealed })
   }
 
   write(format?: Format, limits?: Limits): string | Buffer {
-    const sent = format && limits ? format.prepare(this.#value, limits) : this.#value
+    const body = this.#sealed?.restore(this.#value) ?? this.#value
+    const sent = format && limits ? format.prepare(body, limits) : body
     const added = this.#bytes && addedFields(this.#value, sent)
     return added ? withFields(this.#bytes!, added) : JSON.stringify(sent)
   }
@@ -117,34 +137,35 @@ function withFields(bytes: Buffer, fields: readonly string[]): Buffer {
   return Buffer.concat([bytes.subarray(0, bytes.lastIndexOf('}')), Buffer.from(`${fields.join('')}}`)])
 }
 
+/** What is the same for a large request, whatever becomes of its bytes. */
+interface LargeRequest {
+  large: LargeBodies
+  dialect: Dialect
+  work: WorkFor
+  originals: SealedOriginals
+}
+
 /** The bytes move to a thread and back with each piece of work; only one side has them at a time. */
 class LargeBody implements RequestBody {
-  readonly #large: LargeBodies
-  readonly #dialect: Dialect
-  readonly #work: WorkFor
+  readonly #for: LargeRequest
   readonly #model: string | undefined
   #bytes: Buffer
 
-  constructor(large: LargeBodies, dialect: Dialect, work: WorkFor, bytes: Buffer, model: string | undefined) {
-    this.#large = large
-    this.#dialect = dialect
-    this.#work = work
+  constructor(request: LargeRequest, bytes: Buffer, model: string | undefined) {
+    this.#for = request
     this.#bytes = bytes
     this.#model = model
   }
 
   async withModel(format: Format, model: string): Promise<CallFacts & { body: RequestBody }> {
-    const { bytes, facts } = await this.#large.run(
-      'readRequest',
-      { ...this.#of(model), format: this.#name(format), naming: AS_NAMED },
-      this.#work,
-    )
-    return { ...facts!, body: new LargeBody(this.#large, this.#dialect, this.#work, bytes, model) }
+    const args = { ...this.#of(model), format: this.#name(format), naming: AS_NAMED }
+    const { bytes, facts } = await this.#run('readRequest', args)
+    return { ...facts!, body: new LargeBody(this.#for, bytes, model) }
   }
 
   async redacted(redactor: CallRedactor, { name }: Dialect, settings: RedactorSettings): Promise<RequestBody> {
-    const args = { bytes: this.#bytes, dialect: name as DialectName, settings }
-    const { bytes, found } = await this.#large.run('redactRequest', args, this.#work)
+    const args = { bytes: this.#bytes, dialect: name as DialectName, settings, sealKey: this.#for.originals.key }
+    const { bytes, found } = await this.#run('redactRequest', args)
     await redactor.take(found)
     this.#bytes = bytes
     return this
@@ -152,7 +173,11 @@ class LargeBody implements RequestBody {
 
   async write(format?: Format, limits?: Limits): Promise<Buffer> {
     const into = format && limits && { format: this.#name(format), limits }
-    const { bytes, written } = await this.#large.run('writeRequest', { ...this.#of(this.#model), into }, this.#work)
+    const { bytes, written } = await this.#run('writeRequest', {
+      ...this.#of(this.#model),
+      into,
+      sealKey: this.#for.originals.key,
+    })
     this.#bytes = bytes
     return written
   }
@@ -161,7 +186,7 @@ class LargeBody implements RequestBody {
     if (!format.textOf) return null
     return async () => {
       const args = { ...this.#of(this.#model), format: this.#name(format) }
-      const { bytes, text } = await this.#large.run('textOf', args, this.#work)
+      const { bytes, text } = await this.#run('textOf', args)
       this.#bytes = bytes
       return text
     }
@@ -175,11 +200,15 @@ class LargeBody implements RequestBody {
     free(this.#bytes)
   }
 
+  #run<Name extends keyof LargeWork>(name: Name, args: Parameters<LargeWork[Name]>[0]) {
+    return this.#for.large.run(name, args, this.#for.work)
+  }
+
   #of(model: string | undefined) {
     return { bytes: this.#bytes, model }
   }
 
   #name(format: Format): FormatName {
-    return { dialect: this.#dialect.name as DialectName, format: format.name }
+    return { dialect: this.#for.dialect.name as DialectName, format: format.name }
   }
 }

@@ -16,6 +16,7 @@ const endless = () => ({
   bytes: chat('a@b.co 4111 1111 1111 1111 '.repeat(400_000)),
   dialect: 'openai' as const,
   settings: { policy: { ...DEFAULT_POLICY, scope: ['requests' as const] }, known: [] },
+  sealKey: '',
 })
 
 test('a body changes hands: to the thread and, with what came of it, back', async () => {
