@@ -42,7 +42,7 @@ export interface SharedBalance {
 
 /** `isScarce`: money is short, so everything that no running call holds is to be returned at once. */
 export type LeaseAnswer = { balance: SharedBalance; isScarce: boolean } & (
-  | { outcome: 'granted'; id: string; granted: Nanodollars; ttlMs: number }
+  | { outcome: 'granted'; id: string; granted: Nanodollars }
   /** The money is spent. */
   | { outcome: 'exhausted' }
   /** Other runtimes have it. */

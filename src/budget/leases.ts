@@ -6,7 +6,9 @@
  * - A lease is stored before it is spent, and a return before it is reported. What is reported is read from the ledger,
  *   so that a killed runtime never said more than it finds after its start.
  * - Each start begins an epoch; until the panel has answered, nothing is spent.
- * - Without an answer for longer than the panel allows, nothing new is held. Running calls end and are charged.
+ * - Without an answer to a report for longer than the panel allows, nothing new is held: only a report of every lease
+ *   extends the right to spend, so that none counts as expired on the panel while it is spent here. Running calls end and
+ *   are charged.
  * - When money is scarce, everything that no call holds is returned at once.
  */
 import { uptime } from 'node:os'
@@ -182,7 +184,6 @@ export class Leases {
     const epoch = this.#epoch
     if (epoch === undefined) return Promise.resolve()
     this.#asking ??= this.#send(async () => {
-      const from = deadlineFrom(this.#clock)
       const want = max(least, this.#want)
       const answer = await this.#bank.request({ epoch, request: this.#request, least, want })
       // Granted to an epoch that has ended: the panel lists it to the next one.
@@ -190,7 +191,6 @@ export class Leases {
       this.#heard(answer)
       if (answer.outcome === 'granted') {
         this.#request += 1
-        this.#deadline = after(from, answer.ttlMs)
         this.#store(answer)
       } else if (answer.outcome === 'exhausted') this.#exhausted = { least, balance: answer.balance }
       else await this.#clock.sleep(RETRY_MS)
@@ -267,17 +267,24 @@ export class Leases {
     this.#isReportDue = false
     if (this.#isScarce || this.#isClosing) this.#giveBack([...this.#leases.values()])
     const from = deadlineFrom(this.#clock)
-    const statements = this.#rows()
-      .slice(0, MAX_STATEMENTS)
-      .map((row) => statementOf(entryOf(row), this.#heldOf(row)))
-    const reported = await this.#bank.report({ epoch, statements })
-    if (this.#epoch !== epoch) return
-    this.#heard(reported)
-    this.#deadline = after(from, reported.ttlMs)
-    const final = statements.filter(({ isFinal }) => isFinal).map(({ id }) => id)
-    if (final.length === 0) return
-    this.#options.store.leases.remove(final)
-    for (const id of final) this.#leases.delete(id)
+    const statements = this.#rows().map((row) => statementOf(entryOf(row), this.#heldOf(row)))
+    let begin = 0
+    do {
+      const part = statements.slice(begin, begin + MAX_STATEMENTS)
+      const reported = await this.#bank.report({ epoch, statements: part })
+      if (this.#epoch !== epoch) return
+      this.#heard(reported)
+      this.#forget(part.filter(({ isFinal }) => isFinal).map(({ id }) => id))
+      begin += MAX_STATEMENTS
+      if (begin >= statements.length) this.#deadline = after(from, reported.ttlMs)
+    } while (begin < statements.length)
+  }
+
+  /** They are accounted for on the panel. */
+  #forget(ids: readonly string[]): void {
+    if (ids.length === 0) return
+    this.#options.store.leases.remove(ids)
+    for (const id of ids) this.#leases.delete(id)
   }
 
   /** Stored before it is reported; then the account has less to spend. */
@@ -383,7 +390,7 @@ export class Leases {
   }
 }
 
-/** Of one report; the rest follows with the next. */
+/** Of one message. */
 const MAX_STATEMENTS = 500
 
 const entryOf = ({ id, granted_nanos, used_nanos, returned_nanos }: LeaseRow): JournalEntry => ({

@@ -157,7 +157,7 @@ export function grantLease(books: Books, runtimeId: string, request: LeaseReques
   const known = books.leases.get(id)
   if (known) {
     const answer = { balance: balanceOf(budgets), isScarce: isScarce(books, budgets) }
-    return { outcome: 'granted', id, granted: known.granted, ttlMs, ...answer }
+    return { outcome: 'granted', id, granted: known.granted, ...answer }
   }
   const spending = books.spending.get(runtime.organizationId) ?? 1
   const granted = isScarce(books, budgets) ? exactly(budgets, request.least) : sliceOf(budgets, request, spending)
@@ -174,7 +174,7 @@ export function grantLease(books: Books, runtimeId: string, request: LeaseReques
   const lease: LeaseRow = { id, organizationId, runtimeId, path, granted, ...nothing, ...renewed(books, ttlMs) }
   books.addLease(lease)
   books.move(lease, 'granted', granted)
-  return { outcome: 'granted', id, granted, ttlMs, balance: balanceOf(budgets), isScarce: isScarce(books, budgets) }
+  return { outcome: 'granted', id, granted, balance: balanceOf(budgets), isScarce: isScarce(books, budgets) }
 }
 
 /** Applies what a runtime says of its leases. Throws CageError `runtime_revoked` or `runtime_fenced`. */
@@ -185,10 +185,11 @@ export function recordStatements(
   ttlMs: number,
 ): { balance: SharedBalance; isScarce: boolean; ttlMs: number } {
   const runtime = requireEpoch(books, runtimeId, epoch)
-  requireCountable(books, statements)
-  for (const statement of statements) {
-    const lease = books.leases.get(statement.id)
-    if (lease?.runtimeId === runtimeId && lease.state !== 'quarantined') recordStatement(books, lease, statement, ttlMs)
+  const own = statements.filter(({ id }) => books.leases.get(id)?.runtimeId === runtimeId)
+  requireCountable(books, own)
+  for (const statement of own) {
+    const lease = books.leases.get(statement.id)!
+    if (lease.state !== 'quarantined') recordStatement(books, lease, statement, ttlMs)
   }
   const budgets = runtime.path.map((id) => books.budgets.get(id)!)
   return { balance: balanceOf(budgets), isScarce: isScarce(books, budgets), ttlMs }
@@ -231,7 +232,7 @@ export function resolveLease(books: Books, id: string, spent: Nanodollars, decis
   books.change(lease, { state: 'closed', held: ZERO_NANOS })
 }
 
-/** Ends a runtime's right to spend. What it was lent stays in escrow until it reports or a person resolves it. */
+/** Ends a runtime's right to spend. What it was lent stays in escrow until a person resolves it. */
 export function revokeRuntime(books: Books, runtimeId: string): void {
   const runtime = books.runtimes.get(runtimeId)!
   books.change(runtime, { isRevoked: true, epoch: runtime.epoch + 1 })
@@ -327,10 +328,9 @@ function requirePositive(least: Nanodollars): void {
 
 /** A runtime that claims millions must not make the sums of its organization uncountable. Throws CageError `invalid_amount`. */
 function requireCountable(books: Books, statements: readonly Statement[]): void {
-  const claimed = add(
-    ...statements.map(({ id, used }) => max(ZERO_NANOS, subtract(used, books.leases.get(id)?.used ?? used))),
-  )
-  for (const { settled } of books.budgets.values()) {
+  const said = statements.map(({ id, used }) => ({ lease: books.leases.get(id)!, used }))
+  const claimed = add(...said.map(({ lease, used }) => max(ZERO_NANOS, subtract(used, lease.used))))
+  for (const { settled } of said.flatMap(({ lease }) => budgetsOf(books, lease))) {
     if (add(settled, claimed) > MAX_NANOS) throw new CageError('invalid_amount', 'more was claimed than can be counted')
   }
 }

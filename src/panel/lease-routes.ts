@@ -79,7 +79,6 @@ export function leaseRoutes({ fleet: { bank }, ttlMs, onNotice }: PanelRooms): R
           outcome: z.enum(['granted', 'exhausted', 'lent']),
           id: z.string().optional(),
           granted_usd: usd().optional(),
-          ttl_ms: count().optional(),
           is_scarce: z.boolean(),
           balance: balanceView(),
         }),
@@ -132,7 +131,7 @@ const wireOpened = ({ epoch, ttlMs, leases }: Opened) => ({
 
 const wireAnswer = (answer: LeaseAnswer) => ({
   outcome: answer.outcome,
-  ...(answer.outcome === 'granted' && { id: answer.id, granted_usd: toUsd(answer.granted), ttl_ms: answer.ttlMs }),
+  ...(answer.outcome === 'granted' && { id: answer.id, granted_usd: toUsd(answer.granted) }),
   is_scarce: answer.isScarce,
   balance: wireBalance(answer.balance),
 })

@@ -57,8 +57,8 @@ export function panelBank(panel: Panel): LeaseBank {
       const answer = await post<WireAnswer>('request', { epoch, request, ...amounts })
       const rest = { balance: balanceOf(answer.balance), isScarce: answer.is_scarce }
       if (answer.outcome !== 'granted') return { outcome: answer.outcome, ...rest }
-      const { id, granted_usd, ttl_ms } = answer
-      return { outcome: 'granted', id, granted: fromUsd(granted_usd), ttlMs: ttl_ms, ...rest }
+      const { id, granted_usd } = answer
+      return { outcome: 'granted', id, granted: fromUsd(granted_usd), ...rest }
     },
     report: async ({ epoch, statements }): Promise<Reported> => {
       const said = statements.map(({ id, used, returned, held, isFinal }) => {
@@ -74,7 +74,7 @@ export function panelBank(panel: Panel): LeaseBank {
 }
 
 type WireAnswer = { is_scarce: boolean; balance: WireBalance } & (
-  | { outcome: 'granted'; id: string; granted_usd: Usd; ttl_ms: number }
+  | { outcome: 'granted'; id: string; granted_usd: Usd }
   | { outcome: 'exhausted' | 'lent' }
 )
 

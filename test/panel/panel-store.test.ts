@@ -173,6 +173,20 @@ describe.each(Object.entries(ADDRESSES))('a panel on %s', (_, addressOf) => {
     expect(await fleet.problems()).toEqual([])
   })
 
+  test('what one organization spent does not refuse the reports of another, though both share a transaction', async () => {
+    const { fleet, organizationId } = await open('9000000')
+    const theirs = await fleet.openOrganization('theirs')
+    await fleet.setLimit(theirs, { scope: 'organization', name: null }, { limit: dollars('9') }, 'eve')
+    const [one, other] = [await join(fleet, organizationId), await join(fleet, theirs)]
+    const [ours, their] = [await one.open(), await other.open()]
+    const large = await one.request(ours.epoch, 0, '8999999')
+    const small = await other.request(their.epoch, 0, '9')
+    if (large.outcome !== 'granted' || small.outcome !== 'granted') throw new Error('not granted')
+    await one.report(ours.epoch, [statement(large.id, '8999999')])
+    await Promise.all([one.report(ours.epoch, []), other.report(their.epoch, [statement(small.id, '9', '0', true)])])
+    expect(await budgets(fleet, theirs)).toEqual([{ name: 'theirs', settled: '9', lent: '0' }])
+  })
+
   test('a revoked runtime is refused at once, and what it was lent stays lent', async () => {
     const { fleet, organizationId } = await open()
     const runtime = await join(fleet, organizationId)
