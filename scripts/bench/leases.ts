@@ -32,7 +32,11 @@ await fleet.setLimit(organizationId, { scope: 'organization', name: null }, { li
 
 async function joined(name: string): Promise<Machine> {
   const path = join(folder, `${name}.db`)
-  await joinMachine(path, panel.url, await fleet.invite(organizationId, { team: null, user: null }, name, 'ada'))
+  await joinMachine(
+    path,
+    panel.url,
+    await fleet.credentials.invite(organizationId, { team: null, user: null }, name, 'ada'),
+  )
   return openMachine(path)
 }
 

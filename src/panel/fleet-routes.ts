@@ -3,7 +3,8 @@ import * as z from 'zod'
 import { amount, BUDGET_CHANGE, check } from '../api/body.ts'
 import { count, named, type Route, routesOf, type Shape, time, usd } from '../api/route.ts'
 import { isoTime } from '../clock.ts'
-import type { Fleet, LimitChange, Member, PanelRole } from './fleet.ts'
+import type { Member, PanelRole } from './credentials.ts'
+import type { Fleet, LimitChange } from './fleet.ts'
 import type { FleetView, LeaseView, RuntimeView, SharedBudgetView } from './fleet-view.ts'
 import type { PanelRooms } from './rooms.ts'
 import { viewOf } from './views.ts'
@@ -78,7 +79,7 @@ export function fleetRoutes({ fleet }: PanelRooms): Route<PanelRole>[] {
       statuses: [201],
       errors: ['not_found'],
       handle: async ({ body: { name, team, user }, identity }) => ({
-        token: await fleet.invite(identity.organizationId, { team, user }, name, identity.name),
+        token: await fleet.credentials.invite(identity.organizationId, { team, user }, name, identity.name),
       }),
     }),
     fleetRoute('DELETE /api/fleet/runtimes/:id', {

@@ -5,7 +5,7 @@ import { count, named, type Route, routesOf, usd } from '../api/route.ts'
 import type { LeaseAnswer, Opened, Reported, SharedBalance } from '../lease-messages.ts'
 import { toUsd } from '../money.ts'
 import { grantLease, leaseId, openRuntime, recordStatements } from './bank.ts'
-import type { Member, PanelRole } from './fleet.ts'
+import type { Member, PanelRole } from './credentials.ts'
 import type { PanelRooms } from './rooms.ts'
 
 /** Statements in one report. */
@@ -33,7 +33,7 @@ export const membershipRoutes = ({ fleet, version }: PanelRooms): Route<PanelRol
     reply: () => z.object({ runtime_id: z.string(), token: z.string(), panel_version: z.string() }),
     statuses: [201],
     handle: async ({ body, identity }) => {
-      const { runtimeId, token } = await fleet.join(identity, body.name, body.version)
+      const { runtimeId, token } = await fleet.credentials.join(identity, body.name, body.version)
       return { runtime_id: runtimeId, token, panel_version: version }
     },
   }),

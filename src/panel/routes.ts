@@ -1,8 +1,9 @@
 /** The routes of a Control Panel. A runtime's routes answer for that runtime alone; people see their own organization. */
 import * as z from 'zod'
 import { openApiDocument } from '../api/openapi.ts'
-import { count, PANEL_TAGS, type Route, routesOf } from '../api/route.ts'
-import type { Member, PanelRole } from './fleet.ts'
+import { PANEL_TAGS, type Route, routesOf } from '../api/route.ts'
+import { credentialRoutes } from './credential-routes.ts'
+import type { Member, PanelRole } from './credentials.ts'
 import { fleetRoutes } from './fleet-routes.ts'
 import { leaseRoutes, membershipRoutes } from './lease-routes.ts'
 import type { PanelRooms } from './rooms.ts'
@@ -10,6 +11,7 @@ import type { PanelRooms } from './rooms.ts'
 export function panelRoutes(rooms: PanelRooms): Route<PanelRole>[] {
   const routes: Route<PanelRole>[] = [
     ...healthRoutes(rooms, () => routes),
+    ...credentialRoutes(rooms),
     ...membershipRoutes(rooms),
     ...leaseRoutes(rooms),
     ...fleetRoutes(rooms),
@@ -50,14 +52,5 @@ const healthRoutes = ({ fleet, version }: PanelRooms, all: () => readonly Route<
     summary: 'Returns the OpenAPI document.',
     reply: () => z.looseObject({ openapi: z.string().describe('Version of the format.') }),
     handle: () => openApiDocument(all(), version, PANEL_TAGS),
-  }),
-  panelRoute('POST /api/auth/exchange', {
-    role: 'open',
-    summary: 'Exchanges the code of a link for a session.',
-    body: z.strictObject({ code: z.string().max(100) }),
-    reply: () =>
-      z.object({ token: z.string(), role: z.enum(['admin', 'viewer']), expires_in: count().describe('Seconds.') }),
-    errors: ['unauthorized'],
-    handle: ({ body }) => fleet.exchange(body.code),
   }),
 ]

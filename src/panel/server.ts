@@ -13,8 +13,9 @@ import { serveRoutes } from '../api/route.ts'
 import { type Clock, every } from '../clock.ts'
 import { asCageError, CageError } from '../errors.ts'
 import { newRequestId } from '../ids.ts'
+import type { Member, PanelRole } from './credentials.ts'
 import { openPanelDatabase } from './db/open.ts'
-import { Fleet, type Member, type PanelRole } from './fleet.ts'
+import { Fleet } from './fleet.ts'
 import { panelRoutes } from './routes.ts'
 
 export interface PanelOptions {
@@ -41,8 +42,11 @@ export interface RunningPanel {
   close(): Promise<void>
 }
 
-/** The only organization of a panel, until there are more. */
+/** The organization of a panel without another name. */
 export const ORGANIZATION = 'default'
+/** Organizations are then kept apart by the panel's statements alone. */
+const EXEMPT =
+  'the database role is a superuser or exempt from row-level security; use one that is not, and owns the database'
 /** How often leases of silent runtimes are looked for. */
 const EXPIRY_INTERVAL_MS = 5_000
 
@@ -53,6 +57,7 @@ export async function startPanel(options: PanelOptions): Promise<RunningPanel> {
   try {
     const fleet = new Fleet(database)
     const organizationId = await fleet.openOrganization(ORGANIZATION)
+    if (!(await fleet.hasSecondWall())) onNotice(EXEMPT)
     const server = await listen(options, fleet)
     const stopExpiry = every(clock, EXPIRY_INTERVAL_MS, () => {
       fleet.expire().then(
@@ -153,7 +158,7 @@ const guardOf =
 
 async function identify(fleet: Fleet, token: string): Promise<Member | undefined> {
   try {
-    return await fleet.identify(token)
+    return await fleet.credentials.identify(token)
   } catch (cause) {
     throw new CageError('database_unusable', "the panel's database cannot be used", { hint: 'check PostgreSQL', cause })
   }

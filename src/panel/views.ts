@@ -2,8 +2,9 @@
 import { isoTime } from '../clock.ts'
 import { add, max, type Nanodollars, subtract, toUsd, ZERO_NANOS } from '../money.ts'
 import { escrowOf } from './bank.ts'
+import type { Member } from './credentials.ts'
 import { leaseOf, type StoredBudget, type StoredLease, type StoredRuntime } from './db/bank-store.ts'
-import type { Fleet, Member } from './fleet.ts'
+import type { Fleet } from './fleet.ts'
 import type { FleetView, LeaseView, RuntimeView, SharedBudgetView } from './fleet-view.ts'
 
 /** A runtime that was not heard from for this long is silent, in ms. */

@@ -28,8 +28,8 @@ test('the link opens the fleet, an admin resolves a quarantined lease, and a use
   onTestFinished(() => panel.close())
   const { fleet, organizationId } = panel
   await fleet.setLimit(organizationId, { scope: 'organization', name: null }, { limit: dollars('5') }, 'ada')
-  const invitation = await fleet.invite(organizationId, { team: null, user: null }, 'x', 'ada')
-  const { runtimeId } = await fleet.join((await fleet.identify(invitation))!, 'laptop', '1.0.0')
+  const invitation = await fleet.credentials.invite(organizationId, { team: null, user: null }, 'x', 'ada')
+  const { runtimeId } = await fleet.credentials.join((await fleet.credentials.identify(invitation))!, 'laptop', '1.0.0')
   const open = (journalId: string) =>
     fleet.bank.run({ runtimeId, allLeases: true }, (books) => openRuntime(books, runtimeId, { journalId }, 60_000))
   const { epoch } = await open('lost')
@@ -40,7 +40,7 @@ test('the link opens the fleet, an admin resolves a quarantined lease, and a use
 
   const browser = await openBrowser()
   onTestFinished(() => browser.close())
-  const link = `${panel.url}/#code=${await fleet.newCode(organizationId, 'ada')}`
+  const link = `${panel.url}/#code=${await fleet.credentials.newCode(organizationId, 'ada')}`
   const { page, faults } = await openPage(browser, link)
   await page.getByText('organization default').waitFor()
   await page.getByText('$0.00 spent of $1.00').waitFor()
@@ -56,7 +56,7 @@ test('the link opens the fleet, an admin resolves a quarantined lease, and a use
   expect(faults).toEqual([])
 
   const { page: again } = await openPage(browser, link)
-  await again.getByLabel('Token').fill(await fleet.createToken(organizationId, 'viewer', 'bob', 'ada'))
+  await again.getByLabel('Token').fill(await fleet.credentials.createToken(organizationId, 'viewer', 'bob', 'ada'))
   await again.getByRole('button', { name: 'Sign in' }).click()
   await again.getByText('$0.42').waitFor()
 })

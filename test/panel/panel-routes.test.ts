@@ -1,8 +1,9 @@
 /** Who may use which route of a Control Panel, tried with every role on every route. */
 import { expect, onTestFinished, test } from 'vitest'
 import { systemClock } from '../../src/clock.ts'
+import type { PanelRole } from '../../src/panel/credentials.ts'
 import { openPanelDatabase } from '../../src/panel/db/open.ts'
-import { Fleet, type PanelRole } from '../../src/panel/fleet.ts'
+import { Fleet } from '../../src/panel/fleet.ts'
 import { panelRoutes } from '../../src/panel/routes.ts'
 import { startPanel } from '../../src/panel/server.ts'
 import { dollars } from '../support/money.ts'
@@ -23,11 +24,15 @@ async function openPanel() {
   })
   onTestFinished(() => panel.close())
   const { fleet, organizationId } = panel
-  const invite = () => fleet.invite(organizationId, { team: null, user: null }, 'x', 'ada')
-  const { token: runtime } = await fleet.join((await fleet.identify(await invite()))!, 'laptop', '1')
+  const invite = () => fleet.credentials.invite(organizationId, { team: null, user: null }, 'x', 'ada')
+  const { token: runtime } = await fleet.credentials.join(
+    (await fleet.credentials.identify(await invite()))!,
+    'laptop',
+    '1',
+  )
   const tokens: Record<PanelRole, string> = {
-    admin: await fleet.createToken(organizationId, 'admin', 'ada', 'ada'),
-    viewer: await fleet.createToken(organizationId, 'viewer', 'bob', 'ada'),
+    admin: await fleet.credentials.createToken(organizationId, 'admin', 'ada', 'ada'),
+    viewer: await fleet.credentials.createToken(organizationId, 'viewer', 'bob', 'ada'),
     invited: await invite(),
     runtime,
   }
@@ -90,7 +95,7 @@ test('what one organization has, the token of another does not see or change', a
   const fleet = new Fleet(database)
   const [ours, theirs] = [await fleet.openOrganization('ours'), await fleet.openOrganization('theirs')]
   await fleet.setLimit(ours, { scope: 'team', name: 'research' }, { limit: dollars('5') }, 'ada')
-  await expect(fleet.invite(theirs, { team: 'research', user: null }, 'x', 'eve')).rejects.toMatchObject({
+  await expect(fleet.credentials.invite(theirs, { team: 'research', user: null }, 'x', 'eve')).rejects.toMatchObject({
     code: 'not_found',
   })
   await fleet.setLimit(theirs, { scope: 'team', name: 'research' }, { limit: dollars('1') }, 'eve')

@@ -37,8 +37,12 @@ describe.each(Object.entries(ADDRESSES))('a panel on %s', (_, addressOf) => {
 
   /** A runtime as the panel knows it, with short names for its messages. */
   async function join(fleet: Fleet, organizationId: string, team: string | null = null) {
-    const invitation = await fleet.invite(organizationId, { team, user: null }, 'laptop', 'ada')
-    const { runtimeId } = await fleet.join((await fleet.identify(invitation))!, 'laptop', '1.0.0')
+    const invitation = await fleet.credentials.invite(organizationId, { team, user: null }, 'laptop', 'ada')
+    const { runtimeId } = await fleet.credentials.join(
+      (await fleet.credentials.identify(invitation))!,
+      'laptop',
+      '1.0.0',
+    )
     return {
       runtimeId,
       open: (journalId = 'journal') =>
@@ -203,21 +207,61 @@ describe.each(Object.entries(ADDRESSES))('a panel on %s', (_, addressOf) => {
     const runtime = await join(fleet, organizationId)
     const { epoch } = await runtime.open()
     await runtime.request(epoch, 0, '2')
-    await database.rows('UPDATE budgets SET escrow_nanos = escrow_nanos - 1')
+    await database.system.rows('UPDATE budgets SET escrow_nanos = escrow_nanos - 1')
     expect(await fleet.problems()).toEqual(['organization acme has 1999999999 in escrow, its leases 2000000000'])
+  })
+
+  test.each([
+    ["UPDATE audit SET actor = 'eve' WHERE seq = 2", 'row 2 was changed'],
+    ['DELETE FROM audit WHERE seq = 1', 'row 1 is missing'],
+    ['DELETE FROM audit WHERE seq = 3', 'it ends with row 2, not 3'],
+  ])('what somebody does to the audit is found: %s', async (statement, problem) => {
+    const { fleet, database, organizationId } = await open()
+    await fleet.openOrganization('other')
+    await join(fleet, organizationId)
+    expect(await fleet.problems()).toEqual([])
+    await database.system.rows(statement)
+    expect(await fleet.problems()).toEqual([`the audit of acme: ${problem}`])
+  })
+
+  test('entries that are written at once are one chain', async () => {
+    const { fleet, organizationId } = await open()
+    const limits = Array.from({ length: 20 }, (_, n) => dollars(String(n)))
+    await Promise.all(
+      limits.map((limit) => fleet.setLimit(organizationId, { scope: 'organization', name: null }, { limit }, 'ada')),
+    )
+    expect((await fleet.audit(organizationId, 1))[0]).toMatchObject({ seq: 21 })
+    expect(await fleet.problems()).toEqual([])
+  })
+
+  test('a token that was revoked works no more, and nobody revokes the token of another organization', async () => {
+    const { fleet, organizationId } = await open()
+    const other = await fleet.openOrganization('other')
+    const token = await fleet.credentials.createToken(organizationId, 'viewer', 'bob', 'ada')
+    const [listed] = await fleet.credentials.list(organizationId)
+    expect(listed).toMatchObject({ kind: 'token', role: 'viewer', name: 'bob' })
+    await expect(fleet.credentials.revoke(other, listed!.id, 'eve')).rejects.toMatchObject({ code: 'not_found' })
+    expect(await fleet.credentials.identify(token)).toMatchObject({ name: 'bob' })
+    await fleet.credentials.revoke(organizationId, listed!.id, 'ada')
+    expect(await fleet.credentials.identify(token)).toBeUndefined()
+    expect((await fleet.audit(organizationId, 1))[0]).toMatchObject({ action: 'token.revoked', actor: 'ada' })
   })
 
   test('an invitation and a code work once, however many use them at once', async () => {
     const { fleet, organizationId } = await open()
-    const invitation = (await fleet.identify(
-      await fleet.invite(organizationId, { team: null, user: null }, 'x', 'ada'),
+    const invitation = (await fleet.credentials.identify(
+      await fleet.credentials.invite(organizationId, { team: null, user: null }, 'x', 'ada'),
     ))!
-    const joins = await Promise.allSettled(Array.from({ length: 10 }, () => fleet.join(invitation, 'laptop', '1')))
+    const joins = await Promise.allSettled(
+      Array.from({ length: 10 }, () => fleet.credentials.join(invitation, 'laptop', '1')),
+    )
     expect(joins.filter(({ status }) => status === 'fulfilled')).toHaveLength(1)
-    const code = await fleet.newCode(organizationId, 'ada')
-    const exchanges = await Promise.allSettled(Array.from({ length: 10 }, () => fleet.exchange(code)))
+    const code = await fleet.credentials.newCode(organizationId, 'ada')
+    const exchanges = await Promise.allSettled(Array.from({ length: 10 }, () => fleet.credentials.exchange(code)))
     expect(exchanges.filter(({ status }) => status === 'fulfilled')).toHaveLength(1)
-    await expect(fleet.invite(organizationId, { team: 'none', user: null }, 'x', 'ada')).rejects.toMatchObject({
+    await expect(
+      fleet.credentials.invite(organizationId, { team: 'none', user: null }, 'x', 'ada'),
+    ).rejects.toMatchObject({
       code: 'not_found',
     })
   })
@@ -233,8 +277,8 @@ test('panels that start at once on one PostgreSQL migrate it once, and lend the 
   await first!.setLimit(organizationId!, { scope: 'organization', name: null }, { limit: dollars('3') }, 'ada')
   const ids = await Promise.all(
     Array.from({ length: 6 }, async () => {
-      const invitation = await first!.invite(organizationId!, { team: null, user: null }, 'x', 'ada')
-      return (await first!.join((await first!.identify(invitation))!, 'x', '1')).runtimeId
+      const invitation = await first!.credentials.invite(organizationId!, { team: null, user: null }, 'x', 'ada')
+      return (await first!.credentials.join((await first!.credentials.identify(invitation))!, 'x', '1')).runtimeId
     }),
   )
   const answers = await Promise.all(

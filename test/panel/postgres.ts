@@ -10,7 +10,7 @@ import pg from 'pg'
 import { freePort } from '../support/free-port.ts'
 
 export interface Cluster {
-  /** The address of a new, empty database. */
+  /** The address of a new, empty database, for its owner, who is no superuser: row-level security counts. */
   newDatabase(): Promise<string>
   /** Ends every process at once, as a power failure does. Resolves when they are gone. */
   crash(): Promise<void>
@@ -52,16 +52,20 @@ export async function startCluster(): Promise<Cluster> {
     await gone
   }
   await start()
-  const address = (name: string) => `postgres://postgres@127.0.0.1:${port}/${name}`
+  const address = (user: string, name: string) => `postgres://${user}@127.0.0.1:${port}/${name}`
+  const asSuperuser = async (statement: string) => {
+    const client = new pg.Client(address('postgres', 'postgres'))
+    await client.connect()
+    await client.query(statement)
+    await client.end()
+  }
+  await asSuperuser('CREATE ROLE panel LOGIN')
   let databases = 0
   return {
     newDatabase: async () => {
       const name = `test_${++databases}`
-      const client = new pg.Client(address('postgres'))
-      await client.connect()
-      await client.query(`CREATE DATABASE ${name}`)
-      await client.end()
-      return address(name)
+      await asSuperuser(`CREATE DATABASE ${name} OWNER panel`)
+      return address('panel', name)
     },
     crash: () => stop('SIGQUIT'),
     start,

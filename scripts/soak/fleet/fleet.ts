@@ -145,7 +145,12 @@ class FleetRun {
     await Promise.all(this.#panels.map((panel) => this.#startPanel(panel)))
     for (const [n, link] of links.entries()) {
       const database = join(this.#folder, `machine-${n}.db`)
-      const invitation = await this.#fleet.invite(this.#organizationId, { team: null, user: null }, `m${n}`, 'ada')
+      const invitation = await this.#fleet.credentials.invite(
+        this.#organizationId,
+        { team: null, user: null },
+        `m${n}`,
+        'ada',
+      )
       const membership = await joinMachine(database, link.url, invitation)
       const machine = { name: `m${n}`, database, link, membership, process: undefined, isBusy: false }
       this.#machines.push(machine)

@@ -4,8 +4,10 @@
  */
 import { CageError } from '../../errors.ts'
 import type { Nanodollars } from '../../money.ts'
-import { type AuditEntry, Books, type BudgetRow, type LeaseRow, type RuntimeRow, type Transfer } from '../bank.ts'
+import { Books, type BudgetRow, type LeaseRow, type RuntimeRow, type Transfer } from '../bank.ts'
+import { appendAudit } from './audit-store.ts'
 import type { PanelDatabase, Sql, Value } from './database.ts'
+import { insert } from './insert.ts'
 
 /** What a decision reads; the budgets of these rows come with them. */
 export interface Needs {
@@ -61,7 +63,7 @@ export class BankStore {
   async #runBatch(jobs: readonly Job[]): Promise<void> {
     let answers: (() => void)[]
     try {
-      answers = await this.#database.transaction(async (sql) => {
+      answers = await this.#database.money(async (sql) => {
         const books = await this.#load(sql, jobs)
         const decided = jobs.map((job) => decideOne(job, books))
         await this.#write(sql, books, jobs)
@@ -131,11 +133,7 @@ export class BankStore {
       books.transfers.map((transfer) => storedTransfer(transfer, books.now)),
     )
     const { isIn } = this.#database.dialect
-    await insert(
-      sql,
-      'audit',
-      books.entries.map((entry) => storedEntry(entry, books.now)),
-    )
+    await appendAudit(sql, this.#database.dialect, books.entries)
     await sql.rows(`UPDATE runtimes SET last_seen_at = $2 WHERE ${isIn('id', '$1')}`, [
       list(jobs.flatMap(({ needs }) => (needs.isByPerson ? [] : [needs.runtimeId]))),
       books.now,
@@ -258,15 +256,6 @@ const storedTransfer = (row: Transfer, at: number) => ({
   reason: row.reason,
 })
 
-const storedEntry = ({ organizationId, actor, action, target, details }: AuditEntry, at: number) => ({
-  at,
-  organization_id: organizationId,
-  actor,
-  action,
-  target,
-  details: JSON.stringify(details),
-})
-
 type Stored<Row> = { [Name in keyof Row]: Row[Name] & Value }
 
 /** Inserts rows, or replaces those with the same id. */
@@ -275,21 +264,6 @@ const upsert = (sql: Sql, table: string, rows: readonly Record<string, Value>[])
     const changes = columns.filter((name) => name !== 'id').map((name) => `${name} = excluded.${name}`)
     return ` ON CONFLICT (id) DO UPDATE SET ${changes.join(', ')}`
   })
-
-export async function insert(
-  sql: Sql,
-  table: string,
-  rows: readonly Record<string, Value>[],
-  onConflict: (columns: readonly string[]) => string = () => '',
-): Promise<void> {
-  if (rows.length === 0) return
-  const columns = Object.keys(rows[0]!)
-  const tuples = rows.map((_, row) => `(${columns.map((_, column) => `$${row * columns.length + column + 1}`).join()})`)
-  await sql.rows(
-    `INSERT INTO ${table} (${columns.join()}) VALUES ${tuples.join()}${onConflict(columns)}`,
-    rows.flatMap((row) => columns.map((name) => row[name]!)),
-  )
-}
 
 /** A JSON list without repetitions, for `isIn`. */
 const list = (texts: readonly string[]): string => JSON.stringify([...new Set(texts)])

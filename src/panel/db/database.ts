@@ -1,7 +1,10 @@
 /**
  * The database of a Control Panel: PostgreSQL, or one SQLite file for trying it out. Both run the same statements
- * (`tables.ts`, `bank-store.ts`); what differs between them is here and in the two drivers. Times are ms since 1970 by
- * the database's clock, amounts BIGINT nanodollars.
+ * (`migrations.ts`, `bank-store.ts` and their neighbors); what differs between them is here and in the two drivers. Times
+ * are ms since 1970 by the database's clock, amounts BIGINT nanodollars.
+ *
+ * Every statement names its organization, which is the first wall between tenants. Row-level security of PostgreSQL is the
+ * second one: within an organization, rows of the others neither appear nor can be written, whatever a statement says.
  */
 export type Value = string | number | null
 
@@ -10,10 +13,14 @@ export interface Sql {
   rows<Row>(text: string, values?: readonly Value[]): Promise<Row[]>
 }
 
-export interface PanelDatabase extends Sql {
+export interface PanelDatabase {
   readonly dialect: Dialect
-  /** Runs `work` in one transaction on the connection for money; all or nothing. Transactions take turns. */
-  transaction<T>(work: (sql: Sql) => Promise<T>): Promise<T>
+  /** Statements that no organization asks for, such as whose token this is. They see every row. */
+  readonly system: Sql
+  /** Runs `work` in one transaction that sees and writes the rows of one organization; all or nothing. */
+  within<T>(organizationId: string, work: (sql: Sql) => Promise<T>): Promise<T>
+  /** Runs `work` in one transaction on the connection for money, for all organizations. Transactions take turns. */
+  money<T>(work: (sql: Sql) => Promise<T>): Promise<T>
   close(): Promise<void>
 }
 
@@ -27,4 +34,6 @@ export interface Dialect {
   readonly serial: string
   /** Whether a column's value is in the JSON list of texts that a parameter holds. */
   isIn(column: string, parameter: string): string
+  /** Statements after which an organization sees and writes only its own rows of a table; `column` has its id. */
+  ownRows(table: string, column: string): string[]
 }

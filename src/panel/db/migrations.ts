@@ -99,4 +99,17 @@ const MIGRATIONS: readonly ((dialect: Dialect) => string[])[] = [
       details TEXT NOT NULL
     )`,
   ],
+  // What people did before this migration stays, without a place in the chain.
+  ({ ownRows }) => [
+    'ALTER TABLE organizations ADD COLUMN audit_seq BIGINT NOT NULL DEFAULT 0',
+    'ALTER TABLE organizations ADD COLUMN audit_hash TEXT',
+    'ALTER TABLE audit ADD COLUMN seq BIGINT',
+    'ALTER TABLE audit ADD COLUMN previous TEXT',
+    'ALTER TABLE audit ADD COLUMN hash TEXT',
+    'CREATE UNIQUE INDEX audit_seq ON audit (organization_id, seq)',
+    ...ownRows('organizations', 'id'),
+    ...['budgets', 'runtimes', 'leases', 'transfers', 'credentials', 'audit'].flatMap((table) =>
+      ownRows(table, 'organization_id'),
+    ),
+  ],
 ]

@@ -1,14 +1,17 @@
 /**
- * PostgreSQL: one connection for money, since several on a row that all of them change make each other wait, and a pool
- * for the rest. A broken connection is replaced at its next use.
+ * PostgreSQL: one connection for money, since several on a row that all of them change make each other wait, and pools for
+ * the rest. A broken connection is replaced at its next use. Row-level security compares each row's organization with a
+ * setting of the connection; without it nothing is seen.
  */
 import pg from 'pg'
 import { exactNanos } from '../bank.ts'
 import type { Dialect, PanelDatabase, Sql, Value } from './database.ts'
 import { migrate } from './migrations.ts'
 
-/** For everything but money. */
-const MAX_CONNECTIONS = 8
+/** For what organizations ask. */
+const MAX_CONNECTIONS = 6
+/** For single statements of the panel itself. */
+const MAX_SYSTEM_CONNECTIONS = 3
 const CONNECT_TIMEOUT_MS = 2_000
 /** A statement that takes longer has lost its server. */
 const QUERY_TIMEOUT_MS = 5_000
@@ -16,10 +19,21 @@ const QUERY_TIMEOUT_MS = 5_000
 const POSTGRES: Dialect = {
   kind: 'postgres',
   now: '(extract(epoch FROM clock_timestamp()) * 1000)::bigint',
-  forUpdate: 'FOR UPDATE',
+  // No key is ever changed: a row that others refer to can be locked while they do.
+  forUpdate: 'FOR NO KEY UPDATE',
   serial: 'BIGINT GENERATED ALWAYS AS IDENTITY PRIMARY KEY',
   isIn: (column, parameter) => `${column} IN (SELECT json_array_elements_text(${parameter}::json))`,
+  // Forced: the panel owns its tables, and owners are exempt otherwise.
+  ownRows: (table, column) => [
+    `ALTER TABLE ${table} ENABLE ROW LEVEL SECURITY, FORCE ROW LEVEL SECURITY`,
+    `CREATE POLICY own_rows ON ${table} USING (current_setting('${ORGANIZATION}', true) IN (${column}, '${EVERY}'))`,
+  ],
 }
+
+/** The setting of a connection that says whose rows it may see: the id of an organization, or EVERY one. */
+const ORGANIZATION = 'iron_cage.organization'
+const EVERY = '*'
+const SEE_EVERYTHING = `SET ${ORGANIZATION} = '${EVERY}'`
 
 const INT8 = 20
 
@@ -36,24 +50,51 @@ export async function openPostgres(connectionString: string): Promise<PanelDatab
     connectionTimeoutMillis: CONNECT_TIMEOUT_MS,
     query_timeout: QUERY_TIMEOUT_MS,
   }
-  const pool = new pg.Pool({ ...options, max: MAX_CONNECTIONS })
+  const tenants = new pg.Pool({ ...options, max: MAX_CONNECTIONS })
+  const system = new pg.Pool({ ...options, max: MAX_SYSTEM_CONNECTIONS, onConnect: (client) => seeEverything(client) })
   // Reported by the query that uses the connection.
-  pool.on('error', () => {})
+  for (const pool of [tenants, system]) pool.on('error', () => {})
   const money = new MoneyConnection(options)
+  const close = async () => {
+    await Promise.all([tenants.end(), system.end(), money.close()])
+  }
   try {
     await money.transaction((sql) => migrate(sql, POSTGRES))
   } catch (error) {
-    await Promise.all([pool.end(), money.close()])
+    await close()
     throw error
   }
   return {
     dialect: POSTGRES,
-    rows: async <Row>(text: string, values: readonly Value[] = []) =>
-      (await pool.query(text, values as Value[])).rows as Row[],
-    transaction: (work) => money.transaction(work),
-    close: async () => {
-      await Promise.all([pool.end(), money.close()])
-    },
+    system: sqlOf(system),
+    within: (organizationId, work) => within(tenants, organizationId, work),
+    money: (work) => money.transaction(work),
+    close,
+  }
+}
+
+async function seeEverything(client: pg.ClientBase): Promise<void> {
+  await client.query(SEE_EVERYTHING)
+}
+
+const sqlOf = (connection: Pick<pg.ClientBase, 'query'>): Sql => ({
+  rows: async <Row>(text: string, values: readonly Value[] = []) =>
+    (await connection.query(text, values as Value[])).rows as Row[],
+})
+
+async function within<T>(pool: pg.Pool, organizationId: string, work: (sql: Sql) => Promise<T>): Promise<T> {
+  const client = await pool.connect()
+  try {
+    await client.query('BEGIN')
+    await client.query('SELECT set_config($1, $2, true)', [ORGANIZATION, organizationId])
+    const result = await work(sqlOf(client))
+    await client.query('COMMIT')
+    client.release()
+    return result
+  } catch (error) {
+    // Whatever the server knows of the transaction ends with the connection.
+    client.release(true)
+    throw error
   }
 }
 
@@ -79,11 +120,9 @@ class MoneyConnection {
 
   async #run<T>(work: (sql: Sql) => Promise<T>): Promise<T> {
     const client = await this.#connected()
-    const rows = async <Row>(text: string, values: readonly Value[] = []) =>
-      (await client.query(text, values as Value[])).rows as Row[]
     try {
       await client.query('BEGIN')
-      const result = await work({ rows })
+      const result = await work(sqlOf(client))
       await client.query('COMMIT')
       return result
     } catch (error) {
@@ -100,6 +139,7 @@ class MoneyConnection {
     await client.connect()
     // A grant is on the disk before it is answered, whatever the server's default is.
     await client.query("SET synchronous_commit = 'on'")
+    await client.query(SEE_EVERYTHING)
     this.#client = client
     return client
   }

@@ -11,6 +11,7 @@ const SQLITE: Dialect = {
   forUpdate: '',
   serial: 'INTEGER PRIMARY KEY AUTOINCREMENT',
   isIn: (column, parameter) => `${column} IN (SELECT value FROM json_each(${parameter}))`,
+  ownRows: () => [],
 }
 
 export async function openSqlite(path: string): Promise<PanelDatabase> {
@@ -59,8 +60,9 @@ export async function openSqlite(path: string): Promise<PanelDatabase> {
   }
   return {
     dialect: SQLITE,
-    rows: (text, values) => inTurn(() => sql.rows(text, values)),
-    transaction,
+    system: { rows: (text, values) => inTurn(() => sql.rows(text, values)) },
+    within: (_organizationId, work) => transaction(work),
+    money: transaction,
     close: () => inTurn(async () => void client.close()),
   }
 }

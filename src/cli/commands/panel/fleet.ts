@@ -6,15 +6,16 @@ import { ORGANIZATION } from '../../../panel/server.ts'
 export const DATABASE_HELP = 'PostgreSQL (postgres://user@host/name; a password in PGPASSWORD), or an SQLite file'
 export const DEFAULT_DATABASE = 'iron_panel.db'
 
-/** Throws CageError `database_unusable`, as for an SQLite file that a panel serves. */
+/** `organization`: its name. (Default: the first one.) Throws CageError `database_unusable`, as for an SQLite file that a panel serves. */
 export async function withFleet<T>(
   address: string,
   use: (fleet: Fleet, organizationId: string) => Promise<T>,
+  organization = ORGANIZATION,
 ): Promise<T> {
   const database = await openPanelDatabase(address)
   try {
     const fleet = new Fleet(database)
-    return await use(fleet, await fleet.openOrganization(ORGANIZATION))
+    return await use(fleet, await fleet.openOrganization(organization))
   } finally {
     await database.close()
   }

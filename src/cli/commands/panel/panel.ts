@@ -90,12 +90,12 @@ function numberOf(text: string, flag: string, least: number, most: number): numb
 /** The first start of an organization prints a token of an admin, which nobody has otherwise. */
 async function startLines({ url, fleet, organizationId }: RunningPanel, database: string): Promise<string[]> {
   const by = 'the terminal of the panel'
-  const token = (await fleet.hasAdmin(organizationId))
+  const token = (await fleet.credentials.hasAdmin(organizationId))
     ? null
-    : await fleet.createToken(organizationId, 'admin', 'first admin', by)
+    : await fleet.credentials.createToken(organizationId, 'admin', 'first admin', by)
   return tree(`Iron Cage ${VERSION} Control Panel`, [
     ['Database', withoutPassword(database)],
-    ['Fleet', `${url}/#code=${await fleet.newCode(organizationId, by)}`],
+    ['Fleet', `${url}/#code=${await fleet.credentials.newCode(organizationId, by)}`],
     ['Admin token', token && `${token} (shown once)`],
     ['Next', `export IRON_CAGE_URL=${url} IRON_CAGE_TOKEN=${token === null ? '<token>' : 'the token'}`],
     ['', 'iron-cage budget set --org 5'],

@@ -1,4 +1,6 @@
 import { Command, Option } from '@commander-js/extra-typings'
+import { CageError } from '../../../errors.ts'
+import { ORGANIZATION } from '../../../panel/server.ts'
 import { type CliCommand, examples } from '../../command.ts'
 import { json } from '../../print.ts'
 import { DATABASE_HELP, DEFAULT_DATABASE, withFleet } from './fleet.ts'
@@ -11,11 +13,30 @@ export const panelTokenCommand: CliCommand = (terminal) =>
       new Option('--role <role>', 'What it may do').choices(['admin', 'viewer'] as const).default('viewer' as const),
     )
     .option('--name <name>', 'Whose it is', 'unnamed')
+    .option('--organization <name>', 'Of which organization; a new name creates it, with a budget of $0', ORGANIZATION)
     .option('--json', 'Print JSON')
-    .addHelpText('after', examples(['panel token --role viewer --name ada', 'shown once']))
-    .action(async ({ database, role, name, json: asJson }) => {
-      const token = await withFleet(database, (fleet, organizationId) =>
-        fleet.createToken(organizationId, role, name, 'the terminal of the panel'),
+    .addHelpText(
+      'after',
+      examples(
+        ['panel token --role viewer --name ada', 'shown once'],
+        ['panel token --role admin --organization acme', 'the first admin of another organization'],
+      ),
+    )
+    .action(async ({ database, role, name, organization, json: asJson }) => {
+      const token = await withFleet(
+        database,
+        (fleet, organizationId) =>
+          fleet.credentials.createToken(organizationId, role, name, 'the terminal of the panel'),
+        organizationName(organization),
       )
       terminal.out(asJson ? json({ token, role, name }) : token)
     })
+
+/** Throws CageError `usage`. */
+function organizationName(typed: string): string {
+  if (/^[\w.@-]{1,80}$/.test(typed)) return typed
+  throw new CageError(
+    'usage',
+    `--organization: expected up to 80 letters, digits, ".", "_", "@" and "-", got "${typed}"`,
+  )
+}

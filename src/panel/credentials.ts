@@ -1,0 +1,260 @@
+/**
+ * The credentials of an organization: tokens and sessions of people, codes of links, invitations of runtimes. Each request
+ * is checked against the database, so that what ends on one process of the panel has ended on all.
+ */
+import { randomBytes } from 'node:crypto'
+import { tokenHash } from '../access/run-tokens.ts'
+import { CageError } from '../errors.ts'
+import { newToken } from '../tokens.ts'
+import type { AuditEntry, SharedScope } from './bank.ts'
+import { appendAudit } from './db/audit-store.ts'
+import type { StoredRuntime } from './db/bank-store.ts'
+import type { PanelDatabase, Sql } from './db/database.ts'
+
+/** `invited`: may join as a runtime, and nothing else. */
+export type PanelRole = 'admin' | 'viewer' | 'runtime' | 'invited'
+
+/** The authenticated caller. */
+export interface Member {
+  role: PanelRole
+  organizationId: string
+  /** Of the credential, for the audit; the id of a runtime. */
+  name: string
+  id: string
+}
+
+export interface Team {
+  /** Null for none. */
+  team: string | null
+  user: string | null
+}
+
+/** A token, session or invitation that still works. */
+export interface StoredCredential {
+  id: string
+  kind: 'token' | 'session' | 'invitation'
+  role: 'admin' | 'viewer' | 'runtime'
+  name: string
+  created_at: number
+  expires_at: number | null
+}
+
+/** How long the link to the dashboard works, in ms. */
+const CODE_MS = 24 * 3_600_000
+/** How long a session on the dashboard lasts, in ms. */
+const SESSION_MS = 12 * 3_600_000
+/** Lifetime of an invitation without another, in ms. */
+const INVITATION_MS = 7 * 24 * 3_600_000
+
+export const newId = (kind: string): string => `${kind}-${randomBytes(6).toString('hex')}`
+
+export class Credentials {
+  readonly #database: PanelDatabase
+
+  constructor(database: PanelDatabase) {
+    this.#database = database
+  }
+
+  /** Identifies a caller by a token; undefined for one that does not work. */
+  async identify(token: string): Promise<Member | undefined> {
+    const hash = tokenHash(token)
+    const { now } = this.#database.dialect
+    const [credential] = await this.#database.system.rows<{
+      id: string
+      organization_id: string
+      kind: string
+      role: PanelRole
+      name: string
+    }>(
+      `SELECT id, organization_id, kind, role, name FROM credentials
+       WHERE hash = $1 AND kind <> 'code' AND ended_at IS NULL AND (expires_at IS NULL OR expires_at > ${now})`,
+      [hash],
+    )
+    if (credential) {
+      const { id, organization_id: organizationId, kind, role, name } = credential
+      return { id, organizationId, name, role: kind === 'invitation' ? 'invited' : role }
+    }
+    const [runtime] = await this.#database.system.rows<StoredRuntime>('SELECT * FROM runtimes WHERE token_hash = $1', [
+      hash,
+    ])
+    return runtime && { role: 'runtime', organizationId: runtime.organization_id, name: runtime.name, id: runtime.id }
+  }
+
+  /** True when the organization has a token of an admin. */
+  async hasAdmin(organizationId: string): Promise<boolean> {
+    const rows = await this.#database.within(organizationId, (sql) =>
+      sql.rows(
+        `SELECT 1 AS found FROM credentials WHERE organization_id = $1 AND kind = 'token' AND role = 'admin' AND ended_at IS NULL`,
+        [organizationId],
+      ),
+    )
+    return rows.length > 0
+  }
+
+  /** Creates a token of a person. Only this result holds its value. */
+  createToken(organizationId: string, role: 'admin' | 'viewer', name: string, by: string): Promise<string> {
+    return this.#createCredential({ organizationId, kind: 'token', role, name, by, path: null, lifeMs: null })
+  }
+
+  /** Creates the code of a link to the dashboard, which works once. */
+  newCode(organizationId: string, by: string): Promise<string> {
+    return this.#createCredential({
+      organizationId,
+      kind: 'code',
+      role: 'admin',
+      name: 'operator',
+      by,
+      path: null,
+      lifeMs: CODE_MS,
+    })
+  }
+
+  /** Exchanges a code for a session. Throws CageError `unauthorized`. */
+  async exchange(code: string): Promise<{ token: string; role: 'admin' | 'viewer'; expires_in: number }> {
+    const { now } = this.#database.dialect
+    const [row] = await this.#database.system.rows<{ organization_id: string; role: 'admin' | 'viewer'; name: string }>(
+      `UPDATE credentials SET ended_at = ${now}
+       WHERE hash = $1 AND kind = 'code' AND ended_at IS NULL AND expires_at > ${now} RETURNING organization_id, role, name`,
+      [tokenHash(code)],
+    )
+    if (!row) {
+      throw new CageError('unauthorized', 'this link has expired or was already used', {
+        hint: 'sign in with a token from "iron-cage panel token"',
+      })
+    }
+    const { organization_id: organizationId, role, name } = row
+    const session = { organizationId, kind: 'session', role, name, by: name, path: null, lifeMs: SESSION_MS } as const
+    return { token: await this.#createCredential(session), role, expires_in: SESSION_MS / 1000 }
+  }
+
+  /** Creates a token with which one runtime joins. Throws CageError `not_found` for a team or user without a budget. */
+  async invite(organizationId: string, { team, user }: Team, name: string, by: string): Promise<string> {
+    const path = [
+      ...(await this.#budgetIds(organizationId, 'organization', null)),
+      ...(team === null ? [] : await this.#budgetIds(organizationId, 'team', team)),
+      ...(user === null ? [] : await this.#budgetIds(organizationId, 'user', user)),
+    ]
+    const invitation = { organizationId, kind: 'invitation', role: 'runtime', name, by, lifeMs: INVITATION_MS } as const
+    return this.#createCredential({ ...invitation, path: JSON.stringify(path) })
+  }
+
+  /** Uses an invitation. Throws CageError `unauthorized` for one that was used. */
+  async join(
+    { id, organizationId }: Member,
+    name: string,
+    version: string,
+  ): Promise<{ runtimeId: string; token: string }> {
+    const runtimeId = newId('runtime')
+    const token = newToken('ic')
+    const { now } = this.#database.dialect
+    await this.#database.within(organizationId, async (sql) => {
+      const [used] = await sql.rows<{ path: string }>(
+        `UPDATE credentials SET ended_at = ${now} WHERE id = $1 AND ended_at IS NULL RETURNING path`,
+        [id],
+      )
+      if (!used) throw new CageError('unauthorized', 'this invitation was already used')
+      await sql.rows(
+        `INSERT INTO runtimes (id, organization_id, name, path, token_hash, version, joined_at) VALUES ($1, $2, $3, $4, $5, $6, ${now})`,
+        [runtimeId, organizationId, name, used.path, tokenHash(token), version],
+      )
+      await this.#record(sql, {
+        organizationId,
+        actor: name,
+        action: 'runtime.joined',
+        target: runtimeId,
+        details: { version },
+      })
+    })
+    return { runtimeId, token }
+  }
+
+  /** Those that still work, newest first. */
+  list(organizationId: string): Promise<StoredCredential[]> {
+    const { now } = this.#database.dialect
+    return this.#database.within(organizationId, (sql) =>
+      sql.rows<StoredCredential>(
+        `SELECT id, kind, role, name, created_at, expires_at FROM credentials
+         WHERE organization_id = $1 AND kind <> 'code' AND ended_at IS NULL AND (expires_at IS NULL OR expires_at > ${now})
+         ORDER BY created_at DESC, id`,
+        [organizationId],
+      ),
+    )
+  }
+
+  /** Ends a token, session or invitation, at once and everywhere. Throws CageError `not_found`. */
+  async revoke(organizationId: string, id: string, by: string): Promise<void> {
+    await this.#database.within(organizationId, async (sql) => {
+      const [ended] = await sql.rows<{ kind: string; name: string }>(
+        `UPDATE credentials SET ended_at = ${this.#database.dialect.now}
+         WHERE organization_id = $1 AND id = $2 AND ended_at IS NULL RETURNING kind, name`,
+        [organizationId, id],
+      )
+      if (!ended) {
+        throw new CageError('not_found', `there is no token, session or invitation "${id}"`, {
+          hint: 'GET /api/fleet/credentials lists them',
+        })
+      }
+      const { kind, name } = ended
+      await this.#record(sql, {
+        organizationId,
+        actor: by,
+        action: `${kind}.revoked`,
+        target: id,
+        details: { name },
+      })
+    })
+  }
+
+  async #createCredential(credential: NewCredential): Promise<string> {
+    const { organizationId, kind, role, name, by, path, lifeMs } = credential
+    const token = newToken(kind === 'code' ? 'code' : 'ic')
+    const id = newId(kind)
+    const { now } = this.#database.dialect
+    await this.#database.within(organizationId, async (sql) => {
+      await sql.rows(
+        `INSERT INTO credentials (hash, id, organization_id, kind, role, name, path, created_at, expires_at)
+         VALUES ($1, $2, $3, $4, $5, $6, $7, ${now}, ${lifeMs === null ? 'NULL' : `${now} + ${lifeMs}`})`,
+        [tokenHash(token), id, organizationId, kind, role, name, path],
+      )
+      await this.#record(sql, {
+        organizationId,
+        actor: by,
+        action: `${kind}.created`,
+        target: id,
+        details: { name, role },
+      })
+    })
+    return token
+  }
+
+  #record(sql: Sql, entry: AuditEntry): Promise<void> {
+    return appendAudit(sql, this.#database.dialect, [entry])
+  }
+
+  /** `name`: null for the organization's own. */
+  async #budgetIds(organizationId: string, scope: SharedScope, name: string | null): Promise<string[]> {
+    const rows = await this.#database.within(organizationId, (sql) =>
+      sql.rows<{ id: string; name: string }>('SELECT id, name FROM budgets WHERE organization_id = $1 AND scope = $2', [
+        organizationId,
+        scope,
+      ]),
+    )
+    const found = rows.find((row) => name === null || row.name === name)
+    if (found) return [found.id]
+    throw new CageError('not_found', `the ${scope} "${name}" has no budget`, {
+      hint: `create it with "iron-cage budget set --${scope === 'organization' ? 'org' : `${scope} ${name}`} <usd>"`,
+    })
+  }
+}
+
+interface NewCredential {
+  organizationId: string
+  kind: 'token' | 'code' | 'session' | 'invitation'
+  role: 'admin' | 'viewer' | 'runtime'
+  name: string
+  /** Who creates it. */
+  by: string
+  /** Of an invitation: the budgets that will pay, as JSON. */
+  path: string | null
+  lifeMs: number | null
+}

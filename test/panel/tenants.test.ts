@@ -1,0 +1,149 @@
+/** What keeps the organizations of one panel apart. */
+import { afterAll, beforeAll, expect, onTestFinished, test } from 'vitest'
+import { systemClock } from '../../src/clock.ts'
+import { grantLease, openRuntime } from '../../src/panel/bank.ts'
+import { openPanelDatabase } from '../../src/panel/db/open.ts'
+import { Fleet } from '../../src/panel/fleet.ts'
+import { panelRoutes } from '../../src/panel/routes.ts'
+import { startPanel } from '../../src/panel/server.ts'
+import { dollars } from '../support/money.ts'
+import { type Cluster, startCluster } from './postgres.ts'
+
+let cluster: Cluster
+beforeAll(async () => {
+  cluster = await startCluster()
+})
+afterAll(() => cluster?.remove())
+
+async function openTenants() {
+  const address = await cluster.newDatabase()
+  const database = { address, ...(await openPanelDatabase(address)) }
+  onTestFinished(() => database.close())
+  const fleet = new Fleet(database)
+  const [ours, theirs] = [await fleet.openOrganization('ours'), await fleet.openOrganization('theirs')]
+  for (const id of [ours, theirs]) {
+    await fleet.setLimit(id, { scope: 'organization', name: null }, { limit: dollars('5') }, 'ada')
+    await fleet.credentials.invite(id, { team: null, user: null }, 'x', 'ada')
+  }
+  return { database, fleet, ours, theirs }
+}
+
+test('PostgreSQL shows an organization its own rows only, and writes no others, whatever a statement says', async () => {
+  const { database, ours, theirs } = await openTenants()
+  const organizations = (table: string, column = 'organization_id') =>
+    database.within(ours, (sql) => sql.rows(`SELECT DISTINCT ${column} AS id FROM ${table}`))
+  expect(await organizations('organizations', 'id')).toEqual([{ id: ours }])
+  for (const table of ['budgets', 'credentials', 'audit']) expect(await organizations(table)).toEqual([{ id: ours }])
+  const raise = 'UPDATE budgets SET limit_nanos = 1 WHERE organization_id = $1 RETURNING id'
+  expect(await database.within(ours, (sql) => sql.rows(raise, [theirs]))).toEqual([])
+  const forge = "INSERT INTO budgets (id, organization_id, scope, name, limit_nanos) VALUES ('b', $1, 'team', 'x', 1)"
+  await expect(database.within(ours, (sql) => sql.rows(forge, [theirs]))).rejects.toThrow(/row-level security/)
+  expect(await database.within(theirs, (sql) => sql.rows(raise, [theirs]))).toHaveLength(1)
+})
+
+test('every table with an organization is behind row-level security, also for its owner', async () => {
+  const { database, fleet } = await openTenants()
+  expect(await fleet.hasSecondWall()).toBe(true)
+  const open = await database.system.rows(
+    `SELECT c.relname FROM pg_class c WHERE c.relkind IN ('r', 'p') AND c.relnamespace = 'public'::regnamespace
+     AND (c.relname = 'organizations' OR EXISTS
+       (SELECT 1 FROM pg_attribute a WHERE a.attrelid = c.oid AND a.attname = 'organization_id'))
+     AND NOT (c.relrowsecurity AND c.relforcerowsecurity)`,
+  )
+  expect(open).toEqual([])
+})
+
+/** A body that each route would accept, so that nothing but its tenant refuses it. */
+const BODIES: Readonly<Record<string, object>> = {
+  'POST /api/auth/exchange': { code: 'code_none' },
+  'POST /api/runtimes/join': { name: 'eve', version: '1' },
+  'POST /api/leases/open': { journal_id: 'j' },
+  'POST /api/leases/request': { epoch: 1, request: 0, least_usd: '0.1', want_usd: '0.1' },
+  'POST /api/leases/report': { epoch: 1, statements: [] },
+  'PATCH /api/fleet/budgets/organization': { limit_usd: '1' },
+  'PATCH /api/fleet/budgets/team/:name': { limit_usd: '1' },
+  'PATCH /api/fleet/budgets/user/:name': { limit_usd: '1' },
+  'POST /api/fleet/invitations': { team: 'victim-team' },
+  'POST /api/fleet/leases/:id/resolve': { spent_usd: '0', reason: 'mine' },
+}
+
+test('no route shows or changes anything of another organization, whatever role its caller has at home', async () => {
+  const { database, fleet, ours: victim, theirs } = await openTenants()
+  const options = { host: '127.0.0.1', port: 0, allowedHosts: [], ttlMs: 60_000, version: '1', clock: systemClock }
+  const panel = await startPanel({
+    ...options,
+    database: database.address,
+    assets: () => false,
+    onNotice: () => {},
+    onFault: (error) => {
+      throw error
+    },
+  })
+  onTestFinished(() => panel.close())
+  const { credentials, bank } = fleet
+  const invite = (id: string) => credentials.invite(id, { team: null, user: null }, 'x', 'ada')
+  const join = async (id: string, name: string) =>
+    credentials.join((await credentials.identify(await invite(id)))!, name, '1')
+
+  await fleet.setLimit(victim, { scope: 'team', name: 'victim-team' }, { limit: dollars('5') }, 'victim-ada')
+  const { runtimeId } = await join(victim, 'victim-laptop')
+  const open = (journalId: string) =>
+    bank.run({ runtimeId, allLeases: true }, (books) => openRuntime(books, runtimeId, { journalId }, 60_000))
+  const { epoch } = await open('one')
+  const amount = dollars('1')
+  const lease = await bank.run({ runtimeId }, (books) =>
+    grantLease(books, runtimeId, { epoch, request: 0, least: amount, want: amount }, 60_000),
+  )
+  if (lease.outcome !== 'granted') throw new Error(lease.outcome)
+  // Quarantined: an admin of its own organization could resolve it now.
+  await open('another')
+  await credentials.createToken(victim, 'viewer', 'victim-bob', 'victim-ada')
+  const credentialIds = (await credentials.list(victim)).map(({ id }) => id)
+  const everything = async () => {
+    const tables = ['budgets', 'runtimes', 'leases', 'transfers', 'credentials', 'audit']
+    const own = (table: string) =>
+      database.system.rows(`SELECT * FROM ${table} WHERE organization_id = $1 ORDER BY 1`, [victim])
+    return JSON.stringify(await Promise.all(tables.map(own)))
+  }
+  const before = await everything()
+
+  const tokens = {
+    admin: await credentials.createToken(theirs, 'admin', 'eve', 'eve'),
+    viewer: await credentials.createToken(theirs, 'viewer', 'eve', 'eve'),
+    runtime: (await join(theirs, 'laptop')).token,
+    invited: await invite(theirs),
+  }
+  const routes = panelRoutes({ fleet, version: '1', ttlMs: 1, onNotice: () => {} })
+  for (const { method, path, body } of routes) {
+    const route = `${method} ${path}`
+    expect(body === undefined || Object.hasOwn(BODIES, route), `${route} needs a body here`).toBe(true)
+    for (const [role, token] of Object.entries(tokens)) {
+      // A token that signs out is gone.
+      if (route === 'DELETE /api/auth/session' || route === 'DELETE /api/runtimes/self') continue
+      for (const id of [runtimeId, lease.id, ...credentialIds]) {
+        const answer = await fetch(panel.url + path.replace(':id', id).replace(':name', 'victim-team'), {
+          method,
+          headers: { authorization: `Bearer ${token}`, 'content-type': 'application/json' },
+          body: method === 'GET' ? null : JSON.stringify(BODIES[route] ?? {}),
+        })
+        const said = await answer.text()
+        expect(said.replaceAll('victim-team', ''), `${route} as ${role}`).not.toContain('victim-')
+        if (path.includes(':id')) expect([401, 403, 404], `${route} as ${role}`).toContain(answer.status)
+        if (!path.includes(':')) break
+      }
+    }
+  }
+  expect(await everything()).toBe(before)
+})
+
+test('what is revoked on one process of the panel has ended on all others', async () => {
+  const { database, fleet, ours } = await openTenants()
+  const replica = await openPanelDatabase(database.address)
+  onTestFinished(() => replica.close())
+  const token = await fleet.credentials.exchange(await fleet.credentials.newCode(ours, 'ada'))
+  const other = new Fleet(replica).credentials
+  const session = await other.identify(token.token)
+  expect(session).toMatchObject({ role: 'admin' })
+  await fleet.credentials.revoke(ours, session!.id, 'ada')
+  expect(await other.identify(token.token)).toBeUndefined()
+})
