@@ -6,7 +6,8 @@ import type { Incidents } from '../redaction/incidents.ts'
 import type { Redactor } from '../redaction/redactor.ts'
 import type { RequestBody } from './bodies/request-body.ts'
 import type { LlmCall } from './call.ts'
-import { type CallRedaction, CallRedactor, type RedactedCall } from './call-redactor.ts'
+import type { RedactedCall } from './call-findings.ts'
+import { type CallRedaction, CallRedactor } from './call-redactor.ts'
 import type { Provider } from './provider.ts'
 
 /** The parts of a request that its client wrote. */

@@ -127,7 +127,7 @@ async function relayReply(
   const headers = headersOf(open, sent, redactor)
   const safe = await reply.redacted(redactor)
   redactor.judge()
-  await open.completed(sent.status, redactor.count)
+  await open.completed(sent.status, redactor.findings.count)
   client.send(sent.status, { ...headers, ...costHeaders(open, redactor) }, safe)
 }
 
@@ -155,8 +155,8 @@ async function relayStream(
   const frames = { reader, redactor, clean, framing, encoder: trace.encoder }
   await relayFrames(sent, provider.name, frames, client, async () => {
     await open.assess(reader.usage(), open.delivered(), sent.status)
-    redactor.report()
-    await open.completed(sent.status, redactor.count)
+    redactor.findings.report()
+    await open.completed(sent.status, redactor.findings.count)
   })
   client.end(trace.encoder.end())
 }
@@ -238,7 +238,7 @@ const ourHeaders = (open: MeteredCall): Record<string, string> => ({
 const costHeaders = (open: MeteredCall, redactor: CallRedactor): Record<string, string> => ({
   'x-iron-cage-cost-usd': open.cost,
   'x-iron-cage-remaining-usd': open.remaining,
-  'x-iron-cage-redactions': String(redactor.count),
+  'x-iron-cage-redactions': String(redactor.findings.count),
 })
 
 /** Ends a streamed response that broke: with an error frame in the dialect, and nothing that looks like an end. */

@@ -78,7 +78,7 @@ export async function runRouteCall(road: Road, call: RouteCall, client: ClientCo
     try {
       const body = await safeReply(road, call, reply, answer, redactor, client.signal)
       redactor.judge()
-      await open.answered(answer.status, redactor.count)
+      await open.answered(answer.status, redactor.findings.count)
       const ours = { 'x-iron-cage-call-id': id, 'x-iron-cage-cost-usd': open.costOf(answer.status) }
       client.send(answer.status, { ...passedHeaders(answer.headers, provider.dialect, redactor), ...ours }, body)
     } catch (error) {

@@ -31,7 +31,7 @@ export async function relayFrames(
 ): Promise<void> {
   const relay = async (read: Sse[], cuts?: Cuts): Promise<boolean> => {
     const frames = read.map((one) => withSafeName(one, redactor))
-    redactor.requireUnblocked()
+    redactor.findings.requireUnblocked()
     if (reader.isFinished) await beforeLast()
     if (frames.length > 0) await writeFrames(client, encoder.frames(frames), cuts)
     return reader.isFinished

@@ -132,7 +132,18 @@ export class Redactor {
   /** Like `redact`, for data that is not text: only known values are searched for. */
   redactKnown(text: string): { text: string; findings: Finding[] } {
     if (!this.#known) return { text, findings: [] }
-    const stream = new StreamRedactor({ ...this.#policy, detect: NO_TYPES }, this.#known)
+    const stream = this.#streamOfKnown()
     return { text: stream.end(text), findings: stream.findings }
+  }
+
+  /** Returns the end of a text that may be the beginning of a known value. */
+  knownStart(text: string): string {
+    const stream = this.#streamOfKnown()
+    stream.push(text)
+    return stream.heldBack
+  }
+
+  #streamOfKnown(): StreamRedactor {
+    return new StreamRedactor({ ...this.#policy, detect: NO_TYPES }, this.#known)
   }
 }

@@ -32,6 +32,16 @@ export class StreamRedactor {
     return this.#scanner.context
   }
 
+  /** The text that was not returned yet, as it is. */
+  get heldBack(): string {
+    return this.#scanner.text(this.#sent, Number.POSITIVE_INFINITY)
+  }
+
+  /** The text ends with a secret that may continue. */
+  get isOpen(): boolean {
+    return this.#scanner.isOpen
+  }
+
   /** Adds a piece and returns the text that is certain by now; at most 320 characters are held back. */
   push(chunk: string): string {
     return this.#advance(chunk, false)

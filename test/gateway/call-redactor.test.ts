@@ -2,7 +2,9 @@
 import { randomBytes } from 'node:crypto'
 import { expect, test } from 'vitest'
 import { Cuts, cutTexts, newMark } from '../../src/gateway/bodies/cut-texts.ts'
-import { CallRedactor, type RedactedCall } from '../../src/gateway/call-redactor.ts'
+import { redactLongTexts } from '../../src/gateway/bodies/long-texts.ts'
+import type { RedactedCall } from '../../src/gateway/call-findings.ts'
+import { CallRedactor } from '../../src/gateway/call-redactor.ts'
 import { SealedOriginals } from '../../src/gateway/sealed-originals.ts'
 import type { Finding } from '../../src/redaction/match.ts'
 import { DEFAULT_POLICY, type Policy } from '../../src/redaction/policy.ts'
@@ -14,18 +16,18 @@ const NO_FIELDS = { names: new Set<string>(), opaque: {}, tools: new Set<string>
 /** Only what the redactor passes on. */
 const CALL = { id: null, caller: { agentId: 'w-1', runId: null } } as unknown as RedactedCall
 
-function open(policy: Policy = DEFAULT_POLICY) {
+function open(policy: Policy = DEFAULT_POLICY, known: string[] = []) {
   const incidents = { recordAll: () => undefined, newInRequest: (findings: readonly Finding[]) => [...findings] }
   const originals = new SealedOriginals(randomBytes(32).toString('base64'))
-  return new CallRedactor({ redactor: new Redactor(policy), incidents, originals }, CALL)
+  return new CallRedactor({ redactor: Redactor.of({ policy, known }), incidents, originals }, CALL)
 }
 
 /** As another thread redacts and cuts it. */
-function cleanedText(text: string, policy: Policy = DEFAULT_POLICY) {
-  const thread = open(policy)
+function cleanedText(text: string, policy: Policy = DEFAULT_POLICY, known: string[] = []) {
+  const thread = open(policy, known)
   const mark = newMark()
-  const { data, cuts } = cutTexts(thread.longTexts({ value: text }, NO_FIELDS), mark)
-  return { text: JSON.parse(data).value as string, cuts: new Cuts(mark, cuts), found: thread.found() }
+  const { data, cuts } = cutTexts(redactLongTexts(thread, { value: text }, NO_FIELDS), mark)
+  return { text: JSON.parse(data).value as string, cuts: new Cuts(mark, cuts), found: thread.findings.found() }
 }
 
 /** As its client reads it. */
@@ -48,7 +50,7 @@ test('short texts stay as they are', () => {
 })
 
 test('a text that is neither short nor long is redacted whole, unless its findings stay in it', () => {
-  const words = 'Grass grows. '.repeat(200)
+  const words = 'Grass grows. '.repeat(120)
   const text = `${words}${EMAIL} ${words}`
   expect(cleanedText(text)).toMatchObject({ text: `${words}[EMAIL_REDACTED] ${words}`, found: { count: 1 } })
   const warning = { ...DEFAULT_POLICY, mode: 'warn' as const }
@@ -68,8 +70,49 @@ test('a text that continues is redacted over the border, and its findings are co
   const first = await redactor.cleaned(found, cuts, () => redactor.push('channel', text, 'reply'))
   const rest = redactor.push('channel', '.au is mine', 'reply') + redactor.end('channel')
   expect((await writtenText(first + rest, cuts)) === `[EMAIL_REDACTED] ${PAD}[EMAIL_REDACTED] is mine`).toBe(true)
-  expect(redactor.count).toBe(2)
+  expect(redactor.findings.count).toBe(2)
   expect(first.length + redactor.cutCharacters > PAD.length).toBe(true)
+})
+
+const KEY = `abcdEFGH1234${'wxyz5678IJKL'.repeat(300)}`
+
+test.each([
+  ['a known value', 1_500, [KEY], (rest: string) => rest],
+  ['a private key', 1_500, [], (rest: string) => `${rest}\n-----END PRIVATE KEY-----`],
+])(
+  '%s that begins in one long text is followed through the next, of which no more is read',
+  async (_what, length, known, end) => {
+    const begun = known.length > 0 ? KEY : `-----BEGIN PRIVATE KEY-----\n${KEY}`
+    const texts = [`${PAD}${begun.slice(0, length)}`, `${end(begun.slice(length))} and ${'Grass grows. '.repeat(400)}`]
+    const redactor = open(DEFAULT_POLICY, known)
+    let written = ''
+    for (const text of texts) {
+      const { text: data, cuts, found } = cleanedText(text, DEFAULT_POLICY, known)
+      expect(cuts.isIn(data)).toBe(true)
+      written += await writtenText(
+        await redactor.cleaned(found, cuts, () => redactor.push('channel', data, 'reply')),
+        cuts,
+      )
+    }
+    written += redactor.end('channel')
+    expect(written === `${PAD}[SECRET_REDACTED] and ${'Grass grows. '.repeat(400)}`).toBe(true)
+  },
+)
+
+test('a long text that follows another is read up to where nothing of it can belong to what came before', async () => {
+  const number = '4111 1111 1111 1112 '
+  const text = number.repeat(500)
+  const redactor = open()
+  let written = ''
+  for (const piece of ['I count: ', text, text]) {
+    const { text: data, cuts, found } = cleanedText(piece)
+    written += await writtenText(
+      await redactor.cleaned(found, cuts, () => redactor.push('channel', data, 'reply')),
+      cuts,
+    )
+  }
+  written += redactor.end('channel')
+  expect(written === `I count: ${text}${text}`).toBe(true)
 })
 
 const LEAF = { kind: 'text', place: 'reply', label: undefined } as const

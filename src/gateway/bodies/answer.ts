@@ -5,7 +5,8 @@ import type { DialectName } from '../../dialects/dialects.ts'
 import { modelOf } from '../../dialects/usage.ts'
 import type { Redactor } from '../../redaction/redactor.ts'
 import type { LlmCall } from '../call.ts'
-import type { CallRedactor, Found } from '../call-redactor.ts'
+import type { Found } from '../call-findings.ts'
+import type { CallRedactor } from '../call-redactor.ts'
 import type { SealedOriginals } from '../sealed-originals.ts'
 import { LARGE_BYTES } from './bytes.ts'
 import { Cuts, newMark } from './cut-texts.ts'
@@ -116,6 +117,6 @@ export async function cleanFrame(
 
 async function taken(redactor: CallRedactor, redacted: Redacted): Promise<Buffer> {
   if ('error' in redacted) throw redacted.error
-  await redactor.take(redacted.found)
+  await redactor.findings.take(redacted.found)
   return redacted.bytes
 }

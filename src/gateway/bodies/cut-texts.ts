@@ -1,15 +1,20 @@
 /**
- * Long texts in a large frame of a stream. The thread that has redacted them cuts them out, except for their ends: the
- * frame is read with a mark in place of each, and written with the bytes that were cut out.
+ * Long texts in a large frame of a stream. The thread that has redacted them marks where the end of each begins, which
+ * is read together with what follows; of the longest it cuts out what is before the mark. The frame is written without
+ * the marks, with the bytes that were cut out.
  */
 import { randomBytes } from 'node:crypto'
-import type { Json } from '../../dialects/json.ts'
 import { encoded, free, piecesOf } from './bytes.ts'
+import type { SafeFrame } from './long-texts.ts'
 
 /** Maximum length of data that spans two texts, or two pieces of one. */
 export const EDGE_CHARACTERS = 16 * 1024
-/** Length from which a text in a large frame is redacted on another thread, and here only its ends are read. */
-export const LONG_CHARACTERS = 4 * EDGE_CHARACTERS
+/** More than a redactor holds back of a text that continues, or reads of the text before, unless a secret is open. */
+export const CONTEXT_CHARACTERS = 1_024
+/** Length from which only the ends of a text are read again. */
+const LONG_CHARACTERS = 4 * CONTEXT_CHARACTERS
+/** Length from which a text is cut. */
+const MIN_CUT_CHARACTERS = 4 * EDGE_CHARACTERS
 
 export const isLong = (text: string): boolean => text.length >= LONG_CHARACTERS
 
@@ -24,17 +29,30 @@ export interface Cut {
   length: number
 }
 
-/** Returns the JSON of a frame with a mark in place of the middle of each long text, and what was cut out. */
-export function cutTexts(value: Json, mark: string): { data: string; cuts: Cut[] } {
-  const cuts: Cut[] = []
-  const data = JSON.stringify(value, (_name, item) => (typeof item === 'string' && isLong(item) ? cut(item) : item))
-  return { data, cuts }
+/** A frame whose long texts are marked. */
+export interface CutFrame {
+  /** Its JSON. */
+  data: string
+  cuts: Cut[]
+  /** Characters of its texts that are still to be read. */
+  unread: number
+}
 
-  function cut(text: string): string {
-    const start = endOfCharacter(text, EDGE_CHARACTERS)
-    const end = startOfCharacter(text, text.length - EDGE_CHARACTERS)
-    const middle = text.slice(start, end)
-    cuts.push({ bytes: encoded(JSON.stringify(middle).slice(1, -1)), length: middle.length })
+export function cutTexts({ value, openEnds }: SafeFrame, mark: string): CutFrame {
+  const cuts: Cut[] = []
+  let unread = 0
+  const data = JSON.stringify(value, (_name, item) => (typeof item === 'string' ? marked(item) : item))
+  return { data, cuts, unread }
+
+  function marked(text: string): string {
+    const tail = openEnds.has(text) ? EDGE_CHARACTERS : CONTEXT_CHARACTERS
+    const isMarked = isLong(text) && text.length >= tail + CONTEXT_CHARACTERS
+    unread += isMarked ? CONTEXT_CHARACTERS + tail : text.length
+    if (!isMarked) return text
+    const end = startOfCharacter(text, text.length - tail)
+    const start = text.length < MIN_CUT_CHARACTERS ? end : endOfCharacter(text, EDGE_CHARACTERS)
+    const cut = text.slice(start, end)
+    cuts.push({ bytes: encoded(JSON.stringify(cut).slice(1, -1)), length: cut.length })
     return `${text.slice(0, start)}${markAt(mark, cuts.length - 1)}${text.slice(end)}`
   }
 }
@@ -56,9 +74,15 @@ export class Cuts {
     this.#cuts = cuts
   }
 
-  /** Returns true if something was cut out of the text. */
+  /** Returns true if the text is marked. */
   isIn(text: string): boolean {
     return text.includes(this.#mark)
+  }
+
+  /** Returns the positions of the mark of a text and of the end that is behind it. */
+  markIn(text: string): { start: number; end: number } {
+    const start = text.indexOf(this.#mark)
+    return { start, end: start + this.#mark.length + INDEX_DIGITS }
   }
 
   /** Number of characters that were cut out of a text. */
@@ -70,7 +94,7 @@ export class Cuts {
   async *piecesOf(text: string): AsyncGenerator<string | Buffer> {
     for (const part of this.#split(text)) {
       if (typeof part === 'string') yield part
-      else yield* piecesOf(part.bytes)
+      else if (part.length > 0) yield* piecesOf(part.bytes)
     }
   }
 

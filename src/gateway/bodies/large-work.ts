@@ -11,11 +11,13 @@ import { CageError } from '../../errors.ts'
 import type { Finding } from '../../redaction/match.ts'
 import { Redactor, type RedactorSettings } from '../../redaction/redactor.ts'
 import { type CallFacts, type ModelNaming, readFacts } from '../call-facts.ts'
-import { CallRedactor, type Found, type RedactedCall, type RedactedSide } from '../call-redactor.ts'
+import type { Found, RedactedCall, RedactedSide } from '../call-findings.ts'
+import { CallRedactor } from '../call-redactor.ts'
 import { parseWithoutTokens, withoutTokens } from '../own-tokens.ts'
 import { mayHoldSealed, SealedOriginals } from '../sealed-originals.ts'
-import { encoded, free } from './bytes.ts'
+import { encoded, free, LARGE_BYTES } from './bytes.ts'
 import { cutTexts } from './cut-texts.ts'
+import { redactLongTexts } from './long-texts.ts'
 import { replyInvalid, requireReply } from './reply-json.ts'
 
 /** A format, by dialect and name. */
@@ -53,7 +55,7 @@ export const LARGE_WORK = {
     const redactor = collector(policy, 'request')
     const value = parseLargeBody(bytes)
     const safe = redactor.request(value, DIALECTS[dialect])
-    return { bytes: safe === value ? bytes : rewritten(bytes, safe), found: redactor.found() }
+    return { bytes: safe === value ? bytes : rewritten(bytes, safe), found: redactor.findings.found() }
   },
 
   /** Writes the request to send. `into` undefined: no limits are written. */
@@ -98,16 +100,16 @@ export const LARGE_WORK = {
     return { redacted: redacted(bytes, text, value, { dialect, ...policy }) }
   },
 
-  /** Redacts the long texts in the data of a stream's frame, except for findings at their end, and cuts them. */
+  /** Redacts the long texts in the data of a stream's frame, except for findings at their end, and marks them. */
   redactFrame({ bytes, dialect, provider, mark, ...policy }: RedactionWork & { provider: string; mark: string }) {
     const { text, value } = parsed(bytes, provider)
     free(bytes)
     const redactor = collector(policy, 'reply')
     // The reader refuses what is not JSON.
-    if (value === undefined) return { data: text.slice(0, MAX_FRAME_REST), cuts: [], found: redactor.found() }
-    const cut = cutTexts(redactor.longTexts(value, DIALECTS[dialect].fields), mark)
-    if (cut.data.length > MAX_FRAME_REST) throw frameTooLarge(provider)
-    return { ...cut, found: redactor.found() }
+    if (value === undefined) return { data: text.slice(0, MAX_FRAME_REST), cuts: [], found: redactor.findings.found() }
+    const { data, cuts, unread } = cutTexts(redactLongTexts(redactor, value, DIALECTS[dialect].fields), mark)
+    if (data.length > MAX_FRAME_REST || unread > MAX_UNREAD) throw frameTooLarge(provider)
+    return { data, cuts, found: redactor.findings.found() }
   },
 
   /** Removes our own tokens from a body for a service. */
@@ -146,10 +148,12 @@ function parsed(bytes: Buffer, provider: string): { text: string; value: Json | 
 
 /** Characters of a frame without what is cut out of its long texts: they are read on the main thread, in one turn. */
 const MAX_FRAME_REST = 512 * 1024
+/** Characters of its texts that are searched there: as many as a frame may have that is not large. */
+const MAX_UNREAD = LARGE_BYTES
 
 const frameTooLarge = (provider: string): CageError =>
   new CageError('reply_too_large', `a frame of ${provider} has too many texts`, {
-    facts: { provider, max_characters: MAX_FRAME_REST },
+    facts: { provider, max_characters: MAX_FRAME_REST, max_in_short_texts: MAX_UNREAD },
   })
 
 const tooManyParts = (provider: string, cause: TooManyParts): CageError =>
@@ -165,9 +169,9 @@ function redacted(
   try {
     const { fields } = DIALECTS[dialect]
     const safe = value === undefined ? redactor.whole(text, 'reply') : redactor.reply(text, value, fields)
-    if (safe === text) return { bytes, found: redactor.found() }
+    if (safe === text) return { bytes, found: redactor.findings.found() }
     free(bytes)
-    return { bytes: encoded(safe), found: redactor.found() }
+    return { bytes: encoded(safe), found: redactor.findings.found() }
   } catch (error) {
     return { error: error as CageError }
   }

@@ -166,7 +166,7 @@ class LargeBody implements RequestBody {
   async redacted(redactor: CallRedactor, { name }: Dialect, settings: RedactorSettings): Promise<RequestBody> {
     const args = { bytes: this.#bytes, dialect: name as DialectName, settings, sealKey: this.#for.originals.key }
     const { bytes, found } = await this.#run('redactRequest', args)
-    await redactor.take(found)
+    await redactor.findings.take(found)
     this.#bytes = bytes
     return this
   }

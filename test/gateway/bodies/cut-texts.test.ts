@@ -1,9 +1,11 @@
 import { expect, test } from 'vitest'
+import type { Json } from '../../../src/dialects/json.ts'
 import { free } from '../../../src/gateway/bodies/bytes.ts'
 import { Cuts, cutTexts, newMark } from '../../../src/gateway/bodies/cut-texts.ts'
 import fc from '../../support/fast-check.ts'
 
 const mark = newMark()
+const closed = (value: Json) => ({ value, openEnds: new Set<string>() })
 
 async function written(text: string, cuts: Cuts): Promise<string> {
   const pieces: Buffer[] = []
@@ -17,7 +19,7 @@ test('what was cut out is put back, whatever characters are at its borders', asy
     fc.asyncProperty(fc.array(part, { minLength: 1, maxLength: 5 }), fc.nat(9), async (parts, shift) => {
       const long = 'x'.repeat(shift) + parts.join('').repeat(Math.ceil(100_000 / parts.join('').length))
       const value = { texts: [long, 'short', { again: long, number: 1.5 }], empty: null }
-      const { data, cuts } = cutTexts(value, mark)
+      const { data, cuts } = cutTexts(closed(value), mark)
       const whole = JSON.stringify(value)
       expect([cuts.length, data.length < whole.length / 2]).toEqual([2, true])
       expect((await written(data, new Cuts(mark, cuts))) === whole).toBe(true)
@@ -27,16 +29,29 @@ test('what was cut out is put back, whatever characters are at its borders', asy
 })
 
 test('a text in base64 stays one, and its length is known', () => {
-  const { data, cuts } = cutTexts('iVBORw0K'.repeat(100_000), mark)
+  const { data, cuts } = cutTexts(closed('iVBORw0K'.repeat(100_000)), mark)
   const text = JSON.parse(data)
   expect(text).toMatch(/^[A-Za-z0-9]+$/)
   const cut = new Cuts(mark, cuts)
   expect([cut.isIn(text), cut.isIn('iVBORw0K'.repeat(100_000))]).toEqual([true, false])
-  expect(cut.lengthIn(text)).toBe(800_000 - 2 * 16_384)
+  expect(cut.lengthIn(text)).toBe(800_000 - 16_384 - 1_024)
+})
+
+test('a text that is not the longest stays whole with a mark before its end, which is longer where data may continue', async () => {
+  const text = 'Grass grows. '.repeat(2_000)
+  const { data, cuts, unread } = cutTexts(closed(text), mark)
+  const read = new Cuts(mark, cuts)
+  const marked = JSON.parse(data) as string
+  const at = read.markIn(marked)
+  expect([marked.slice(0, at.start) + marked.slice(at.end) === text, marked.length - at.end]).toEqual([true, 1_024])
+  expect((await written(data, read)) === JSON.stringify(text)).toBe(true)
+  const open = cutTexts({ value: text, openEnds: new Set([text]) }, mark)
+  expect(JSON.parse(open.data).length - read.markIn(JSON.parse(open.data)).end).toBe(16_384)
+  expect([unread, open.unread, cutTexts(closed('short'), mark).unread]).toEqual([2_048, 17_408, 5])
 })
 
 test('bytes that were given back are not written', async () => {
-  const { data, cuts } = cutTexts('x'.repeat(1_000_000), mark)
+  const { data, cuts } = cutTexts(closed('x'.repeat(1_000_000)), mark)
   for (const { bytes } of cuts) free(bytes)
   expect((await written(data, new Cuts(mark, cuts))).length).toBeLessThan(100_000)
 })
