@@ -4,8 +4,8 @@
  * the marks, with the bytes that were cut out.
  */
 import { randomBytes } from 'node:crypto'
+import type { Json } from '../../dialects/json.ts'
 import { encoded, free, piecesOf } from './bytes.ts'
-import type { SafeFrame } from './long-texts.ts'
 
 /** Maximum length of data that spans two texts, or two pieces of one. */
 export const EDGE_CHARACTERS = 16 * 1024
@@ -27,6 +27,14 @@ export interface Cut {
   bytes: Buffer
   /** Characters of the text. */
   length: number
+}
+
+/** A frame whose long texts are redacted (`long-texts.ts`). */
+export interface SafeFrame {
+  /** The data with its long texts redacted; the same value when nothing changed. */
+  value: Json
+  /** Long texts that end with a finding, which stays since it may continue in a later frame, or with a part of one. */
+  openEnds: ReadonlySet<string>
 }
 
 /** A frame whose long texts are marked. */

@@ -3,7 +3,7 @@ import type { Json } from '../../dialects/json.ts'
 import { type Fields, type Kind, type TextPlace, TextWalk } from '../../dialects/texts.ts'
 import type { Finding } from '../../redaction/match.ts'
 import type { CallRedactor } from '../call-redactor.ts'
-import { CONTEXT_CHARACTERS, EDGE_CHARACTERS, isLong } from './cut-texts.ts'
+import { CONTEXT_CHARACTERS, EDGE_CHARACTERS, isLong, type SafeFrame } from './cut-texts.ts'
 
 /** Shorter texts are left to the reader of the frame. */
 const MIN_CHARACTERS = 1_024
@@ -11,13 +11,6 @@ const MIN_CHARACTERS = 1_024
 const MAX_OPEN_CHARACTERS = EDGE_CHARACTERS - CONTEXT_CHARACTERS
 /** Other data than secrets that are known is shorter where it is not certain yet. */
 const MAX_HELD_BACK = CONTEXT_CHARACTERS / 2
-
-export interface SafeFrame {
-  /** The data with its long texts redacted; the same value when nothing changed. */
-  value: Json
-  /** Long texts that end with a finding, which stays since it may continue in a later frame, or with a part of one. */
-  openEnds: ReadonlySet<string>
-}
 
 /** Throws CageError `redaction_failed`. */
 export function redactLongTexts(redactor: CallRedactor, data: Json, fields: Fields): SafeFrame {
