@@ -17,8 +17,8 @@ const IDLE_MS = 10_000
 export async function countTokens(text: string, model: string): Promise<number> {
   if (text === '') return 0
   if (text.length > MAX_COUNTED_BYTES) return Math.ceil(Buffer.byteLength(text) / 4)
-  running ??= new Tokenizer(() => {
-    running = undefined
+  running ??= new Tokenizer((ended) => {
+    if (running === ended) running = undefined
   })
   return running.count(text, model)
 }
@@ -33,15 +33,17 @@ interface PendingCount {
 
 class Tokenizer {
   readonly #thread: Worker
+  readonly #onEnd: (ended: Tokenizer) => void
   readonly #pending = new Map<number, PendingCount>()
   #ids = 0
   #timer: Timer | undefined
 
-  constructor(onEnd: () => void) {
+  constructor(onEnd: (ended: Tokenizer) => void) {
+    this.#onEnd = onEnd
     this.#thread = new Worker(threadFile(new URL('./tokenizer-thread.ts', import.meta.url)), { env: {} })
     this.#thread.unref()
     const end = (cause: unknown) => {
-      onEnd()
+      onEnd(this)
       for (const { reject } of this.#pending.values()) reject(failed(cause))
       this.#pending.clear()
     }
@@ -52,7 +54,6 @@ class Tokenizer {
   count(text: string, model: string): Promise<number> {
     const id = this.#ids++
     this.#timer?.cancel()
-    this.#timer = systemClock.after(IDLE_MS, () => void this.#thread.terminate()).unref()
     return new Promise((resolve, reject) => {
       this.#pending.set(id, { resolve, reject })
       this.#thread.postMessage({ id, text, model } satisfies Question)
@@ -64,6 +65,14 @@ class Tokenizer {
     this.#pending.delete(id)
     if (tokens === undefined) pending?.reject(failed(error))
     else pending?.resolve(tokens)
+    // Only now: on a busy machine the first count, which loads a vocabulary, may take longer than that.
+    if (this.#pending.size === 0) this.#timer = systemClock.after(IDLE_MS, () => this.#end()).unref()
+  }
+
+  /** Given up first: a thread that is ending answers no more. */
+  #end(): void {
+    this.#onEnd(this)
+    void this.#thread.terminate()
   }
 }
 
