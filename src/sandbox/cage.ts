@@ -100,15 +100,19 @@ function packagesAbove(script: string): string[] {
   return existsSync(file) ? [file, ...above] : above
 }
 
-/** The folder that a link leads to, with its packages, and the virtual environment of an installed program. */
+/** The folder that a link leads to, with its packages, and the Python of an installed program. */
 function installedIn(script: string): string[] {
   if (!existsSync(script)) return []
   const real = realpathSync(script)
+  return [...(real === script ? [] : [dirname(real), ...packagesAbove(real)]), ...pythonOf(script)]
+}
+
+/** The virtual environment that a program is installed in, and what that was made from: pyenv and uv keep theirs in the home. */
+function pythonOf(script: string): string[] {
   const environment = dirname(dirname(script))
-  return [
-    ...(real === script ? [] : [dirname(real), ...packagesAbove(real)]),
-    ...(existsSync(join(environment, 'pyvenv.cfg')) ? [environment] : []),
-  ]
+  const python = join(environment, 'bin/python')
+  if (!existsSync(join(environment, 'pyvenv.cfg'))) return []
+  return [environment, ...(existsSync(python) ? [dirname(dirname(realpathSync(python)))] : [])]
 }
 
 /** Files that a later start in one of these folders would read. */

@@ -1,4 +1,4 @@
-import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
+import { mkdirSync, mkdtempSync, realpathSync, rmSync, symlinkSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { describe, expect, onTestFinished, test } from 'vitest'
@@ -75,6 +75,24 @@ describe('an agent behind walls', () => {
     expect(findSystemPython({ PATH: `${shims}:${bin}` })).toBe(join(bin, 'python3'))
     expect(findSystemPython({ PATH: `/nowhere:${shims}` })).toBe(join(shims, 'python3'))
     expect(findSystemPython({ PATH: '/nowhere' })).toBeUndefined()
+  })
+
+  test('that is an installed program may read its environment, and the Python in a home that it was made from', () => {
+    const home = realpathSync(mkdtempSync(join(tmpdir(), 'iron-cage-home-')))
+    onTestFinished(() => rmSync(home, { recursive: true }))
+    const [base, environment] = [join(home, '.pyenv/versions/3.13'), join(home, 'project/.venv')]
+    for (const folder of [base, environment]) mkdirSync(join(folder, 'bin'), { recursive: true })
+    writeFileSync(join(base, 'bin/python3.13'), '')
+    symlinkSync(join(base, 'bin/python3.13'), join(environment, 'bin/python'))
+    for (const file of ['pyvenv.cfg', 'bin/pytest']) writeFileSync(join(environment, file), '')
+    const script = join(environment, 'bin/pytest')
+    const cage = cageFor(
+      request(
+        {},
+        { script, command: { program: script, args: [] }, environment: { HOME: home, PATH: process.env.PATH! } },
+      ),
+    )
+    expect(valuesOf(cage, '--read')).toEqual(expect.arrayContaining([environment, base]))
   })
 
   test('has its limits', () => {
