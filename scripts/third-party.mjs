@@ -1,10 +1,10 @@
 // Whose code the product contains: the packages behind what esbuild bundles, and the native ones beside it.
-import { readdirSync, readFileSync } from 'node:fs'
+import { existsSync, readdirSync, readFileSync } from 'node:fs'
 import { dirname, relative, resolve } from 'node:path'
 import { root } from './bundle.mjs'
 
-/** Loaded from their own folders, since they have machine code. */
-const NATIVE = ['node_modules/better-sqlite3', 'node_modules/@node-rs/argon2']
+/** Loaded from their own folders, since they have machine code: that of the second is in a package for each platform. */
+const NATIVE = ['better-sqlite3', '@node-rs/argon2']
 
 /**
  * The packages with a byte in what was bundled, and the native ones, by name: `{ name, version, license, folder }`,
@@ -18,7 +18,7 @@ export function packagesOf(results) {
     ),
   )
   const bundled = inputs.filter((path) => path.includes('node_modules/')).map(packageFolder)
-  const folders = new Set([...bundled, ...NATIVE.map((path) => root + path)])
+  const folders = new Set([...bundled, ...NATIVE.flatMap(withPlatformPackages)])
   return [...folders]
     .map((folder) => describe(relative(root, resolve(folder))))
     .sort((a, b) => (a.name < b.name ? -1 : 1))
@@ -48,6 +48,14 @@ const licenseText = (folder) =>
     .filter((file) => /^(licen[cs]e|copying|notice)/i.test(file))
     .map((file) => readFileSync(resolve(root, folder, file), 'utf8').trim())
     .join('\n\n')
+
+/** npm has installed those of this platform only. */
+function withPlatformPackages(name) {
+  const folder = `${root}node_modules/${name}`
+  const { optionalDependencies = {} } = JSON.parse(readFileSync(`${folder}/package.json`, 'utf8'))
+  const platform = Object.keys(optionalDependencies).map((part) => `${root}node_modules/${part}`)
+  return [folder, ...platform.filter((path) => existsSync(path))]
+}
 
 /** node_modules/a/node_modules/@b/c/d.js → node_modules/a/node_modules/@b/c */
 const packageFolder = (path) => path.match(/^.*node_modules\/(?:@[^/]+\/)?[^/]+/)[0]

@@ -1,10 +1,10 @@
 // The bill of materials of a release.
 import { Enums, Models, Serialize, Spec } from '@cyclonedx/cyclonedx-library'
-import Database from 'better-sqlite3'
+import { innerParts } from './inner-parts.mjs'
 
 /**
- * The packages as a CycloneDX document, with what is inside the native ones: SQLite. No time and no serial number, so
- * that two builds are equal.
+ * The packages as a CycloneDX document, each with what it contains itself: Node with V8, OpenSSL and its other parts. No
+ * time and no serial number, so that two builds are equal.
  */
 export function billOfMaterials(version, packages) {
   const bom = new Models.Bom()
@@ -12,19 +12,26 @@ export function billOfMaterials(version, packages) {
     version,
     bomRef: `iron-cage@${version}`,
   })
-  for (const { name, version, license } of [...packages, sqlite()]) {
-    const library = new Models.Component(Enums.ComponentType.Library, name, { version, bomRef: `${name}@${version}` })
-    library.licenses.add(new Models.SpdxLicense(license))
-    library.purl = name === 'node' || name === 'sqlite' ? `pkg:generic/${name}@${version}` : npmUrl(name, version)
-    bom.components.add(library)
+  const inner = innerParts()
+  for (const { name, version, license } of packages) {
+    const purl = name === 'node' ? `pkg:generic/${name}@${version}` : `pkg:npm/${name.replace('@', '%40')}@${version}`
+    const component = componentOf({ name, version, license, purl })
+    for (const part of inner[name] ?? []) component.components.add(componentOf(part, `${name}/`))
+    bom.components.add(component)
   }
   const normalize = new Serialize.JSON.Normalize.Factory(Spec.Spec1dot6)
   return `${new Serialize.JsonSerializer(normalize).serialize(bom, { sortLists: true, space: 2 })}\n`
 }
 
-const npmUrl = (name, version) => `pkg:npm/${name.replace('@', '%40')}@${version}`
+function componentOf({ name, version, license, purl }, within = '') {
+  const bomRef = `${within}${name}${version ? `@${version}` : ''}`
+  const component = new Models.Component(Enums.ComponentType.Library, name, { version, bomRef })
+  component.licenses.add(licenseOf(license))
+  component.purl = purl
+  return component
+}
 
-function sqlite() {
-  const version = new Database(':memory:').prepare('SELECT sqlite_version()').pluck().get()
-  return { name: 'sqlite', version, license: 'blessing' }
+function licenseOf(license) {
+  if (license === null) return new Models.NamedLicense('unknown')
+  return license.includes(' ') ? new Models.LicenseExpression(license) : new Models.SpdxLicense(license)
 }

@@ -75,15 +75,38 @@ test('a release has every artifact, in one version, with its checksum', () => {
   }
 })
 
-describe('the bill of materials and the notices', () => {
-  const components = () =>
-    (
-      JSON.parse(readFileSync(named('.cdx.json'), 'utf8')) as {
-        components: { name: string; group?: string; version: string; licenses: unknown[] }[]
-      }
-    ).components
+/** What shows that the program has a part of Node without a version: a name in its code, or the file that came from there. */
+const PROOFS: Readonly<Record<string, string>> = {
+  'abseil-cpp': 'third_party/abseil-cpp',
+  caja: 'internal/freeze_intrinsics',
+  HdrHistogram: 'hdr_init',
+  inspector_protocol: 'inspector_protocol',
+  large_pages: 'largepage',
+  minimatch: 'minimatch',
+  'node-fs-extra': 'internal/fs/cp',
+  'node-heapdump': 'HeapSnapshot',
+  'on-exit-leak-free': 'internal/process/finalization',
+  'Punycode.js': 'punycode',
+  rimraf: 'internal/fs/rimraf',
+  SipHash: 'SipHash_Init',
+  'sonic-boom': 'internal/streams/fast-utf8-stream',
+  swc: 'swc',
+}
 
-  test('name every package that the source maps of the program name, with its license', () => {
+describe('the bill of materials and the notices', () => {
+  interface Component {
+    name: string
+    group?: string
+    version?: string
+    licenses: { expression?: string; license?: { id?: string; name?: string } }[]
+    components?: Component[]
+  }
+  const components = () =>
+    (JSON.parse(readFileSync(named('.cdx.json'), 'utf8')) as { components: Component[] }).components
+  const partsOf = (name: string) => components().find((one) => one.name === name)!.components!
+  const labelOf = ({ name, version }: Component) => (version ? `${name} ${version}` : name)
+
+  test('name the packages that the source maps of the program name, those of its pages, the native ones, and no other', () => {
     const maps = readdirSync(join(root, 'dist')).filter((name) => name.endsWith('.mjs.map'))
     const sources = maps.flatMap(
       (name) => (JSON.parse(readFileSync(join(root, 'dist', name), 'utf8')) as { sources: string[] }).sources,
@@ -92,9 +115,47 @@ describe('the bill of materials and the notices', () => {
     // A package's own source maps name folders of its author's machine.
     const real = new Set(packages.filter((name) => existsSync(join(root, 'node_modules', name, 'package.json'))))
     expect(real.size).toBeGreaterThan(15)
-    const listed = components().map(({ name }) => name)
-    expect(listed).toEqual(expect.arrayContaining([...real, 'node', 'sqlite', 'better-sqlite3', 'preact']))
-    for (const { name, licenses } of components()) expect(licenses, name).toHaveLength(1)
+    const pages = ['preact', '@preact/signals', '@preact/signals-core']
+    const native = ['better-sqlite3', '@node-rs/argon2', '@node-rs/argon2-linux-x64-gnu']
+    expect(
+      components()
+        .map(({ name }) => name)
+        .sort(),
+    ).toEqual([...real, ...pages, ...native, 'node'].sort())
+  })
+
+  test('name every part that the executable itself reports, each in its version', async () => {
+    const folder = emptyFolder()
+    execFileSync('tar', ['-xf', named('.tar.xz'), '-C', folder])
+    // Those of the very Node that the executable is a copy of.
+    const program = readFileSync(join(folder, 'iron-cage'))
+    expect(program.includes(process.version)).toBe(true)
+    const data = ['node', 'modules', 'napi', 'cldr', 'tz', 'unicode']
+    const reported = Object.entries(process.versions).filter(([name, version]) => version && !data.includes(name))
+    const listed = partsOf('node').flatMap(({ version }) => version ?? [])
+    expect(listed.sort()).toEqual(reported.map(([, version]) => version!).sort())
+    for (const { name, version } of partsOf('node')) {
+      expect(program.includes(version?.split('-')[0] ?? PROOFS[name]!), name).toBe(true)
+    }
+  })
+
+  test('name what is in the native packages, and no other', () => {
+    const database = readFileSync(join(root, 'node_modules/better-sqlite3/prebuilds/linux-x64.node'), 'latin1')
+    expect(partsOf('better-sqlite3').map(labelOf)).toEqual([expect.stringMatching(/^SQLite \d+\.\d+\.\d+$/)])
+    expect(database).toContain(partsOf('better-sqlite3')[0]!.version!)
+    const folder = join(root, 'node_modules/@node-rs/argon2-linux-x64-gnu')
+    const binary = readFileSync(join(folder, readdirSync(folder).find((name) => name.endsWith('.node'))!), 'latin1')
+    const crates = [...binary.matchAll(/([a-z][\w-]*)-(\d+\.\d+\.\d+)[^/]*\/src\//g)].map(
+      ([, name, of]) => `${name} ${of}`,
+    )
+    expect(partsOf('@node-rs/argon2').map(labelOf).sort()).toEqual([...new Set(crates)].sort())
+  })
+
+  test('give each a license; one crate states none', () => {
+    const all = components().flatMap((one) => [one, ...(one.components ?? [])])
+    for (const { name, licenses } of all) expect(licenses, name).toHaveLength(1)
+    const unknown = all.filter(({ licenses }) => licenses[0]!.license?.name === 'unknown')
+    expect(unknown.map(({ name }) => name)).toEqual(['argon2-rust'])
   })
 
   test('are in the wheel with the executable, the license of each package in full', () => {
@@ -106,7 +167,7 @@ describe('the bill of materials and the notices', () => {
     })
     expect(out).toContain(`iron_cage-${version}.dist-info/sboms/iron-cage-${version}.cdx.json`)
     const parts = out.split(`\n${'-'.repeat(80)}\n\n`)
-    for (const { name, version: of } of components().filter(({ name }) => name !== 'sqlite')) {
+    for (const { name, version: of } of components()) {
       const part = parts.find((text) => text.includes(`${name} ${of} (`))
       expect(part?.length, name).toBeGreaterThan(500)
     }
