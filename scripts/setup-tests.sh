@@ -45,3 +45,11 @@ environment .venv-test-litellm scripts/test-requirements-litellm.txt
 environment .venv-test-providers scripts/test-requirements-providers.txt
 environment .venv-test-crewai scripts/test-requirements-crewai.txt
 environment .venv-test-schemathesis scripts/test-requirements-schemathesis.txt
+
+# Claude Code, for its tutorial.
+claude=@anthropic-ai/claude-code@2.1.330
+if [ "$(cat .venv-test-claude/.installed 2> /dev/null)" != "$claude" ] && command -v npm > /dev/null; then
+  echo "Setting up .venv-test-claude (once) …"
+  rm -rf .venv-test-claude
+  npm install --silent --no-audit --no-fund --prefix .venv-test-claude "$claude" && echo "$claude" > .venv-test-claude/.installed
+fi

@@ -1,6 +1,6 @@
 /**
- * Writes what the site is built from: each document becomes a page, the README becomes the parts of the first page, its
- * list of documents the navigation. No text is written here: what a page says stands in one document.
+ * Writes what the site is built from: each document becomes a page, the README becomes the parts of the first page, and
+ * docs/index.md the navigation. No text is written here: what a page says stands in one document.
  */
 import { execFileSync } from 'node:child_process'
 import { cpSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
@@ -13,9 +13,9 @@ const read = (path: string) => readFileSync(join(root, path), 'utf8')
 
 /** Each document, and the name of its page below /docs/. */
 const PAGES = new Map<string, string>([
-  ...readdirSync(join(root, 'docs'))
-    .filter((name) => name.endsWith('.md'))
-    .map((name) => [`docs/${name}`, basename(name, '.md')] as const),
+  ...readdirSync(join(root, 'docs'), { recursive: true, encoding: 'utf8' })
+    .filter((path) => path.endsWith('.md'))
+    .map((path) => [`docs/${path}`, path.slice(0, -'.md'.length)] as const),
   ['python/README.md', 'python'],
   ['python/examples/README.md', 'examples'],
   ['python/iron_cli/README.md', 'iron-cli-py'],
@@ -52,9 +52,9 @@ function writePage(name: string, text: string): void {
   const [, title, body] = /^# (.+)\n([\s\S]*)$/.exec(text)!
   const description = plain(/^[A-Z][^#|<`]+?\.(?=\s)/m.exec(body!)?.[0] ?? title!)
   const head = `---\ntitle: ${JSON.stringify(plain(title!))}\ndescription: ${JSON.stringify(description)}\n---\n`
-  const folder = join(here, 'src/content/docs/docs')
-  mkdirSync(folder, { recursive: true })
-  writeFileSync(join(folder, `${name}.md`), head + withScrollingTables(body!))
+  const file = join(here, 'src/content/docs/docs', `${name}.md`)
+  mkdirSync(dirname(file), { recursive: true })
+  writeFileSync(file, head + withScrollingTables(body!))
 }
 
 /** A table wider than the page scrolls, also by keyboard. */
@@ -85,13 +85,15 @@ function linked(text: string, path: string): string {
       if (picture) return `![${label}](/pictures/${basename(file)})`
       const page = PAGES.get(file)
       // A file's name means nothing to a reader of the site.
-      if (page) return `[${/\.md$/.test(label) ? titleOf(file) : label}](/docs/${page}/${anchor})`
+      if (page) return `[${/\.md$/.test(label) ? titleOf(file) : label}](${addressOf(page)}${anchor})`
       return file === 'README.md' ? `[${label}](/)` : label
     },
   )
 }
 
-/** The README in the parts that the first page shows, and its list of documents as the navigation. */
+const addressOf = (page: string): string => (page === 'index' ? '/docs/' : `/docs/${page}/`)
+
+/** The README in the parts that the first page shows, and the list of documents as the navigation. */
 function writeHome(readme: string): void {
   const [intro, ...sections] = linked(readme, 'README.md').split(/^## /m)
   const parts = sections.map((section) => {
@@ -110,7 +112,10 @@ function writeHome(readme: string): void {
   }
   const hero = { tagline: bold, lead: plain(lead!), command, titles: HOME }
   writeFileSync(join(here, 'generated/home.json'), JSON.stringify(hero))
-  writeFileSync(join(here, 'generated/navigation.json'), JSON.stringify(navigationOf(partOf(parts, 'Documentation'))))
+  writeFileSync(
+    join(here, 'generated/navigation.json'),
+    JSON.stringify(navigationOf(linked(read('docs/index.md'), 'docs/index.md'))),
+  )
 }
 
 function partOf(parts: readonly { title: string; body: string }[], title: string): string {
@@ -119,16 +124,17 @@ function partOf(parts: readonly { title: string; body: string }[], title: string
   return part.body
 }
 
-function navigationOf(list: string) {
-  const groups = list.split(/^- /m).slice(1)
+/** The headings of docs/index.md, with the links below each. */
+function navigationOf(index: string) {
+  const groups = index.split(/^## /m).slice(1)
   return groups.map((group) => {
-    const [, label] = /^\*\*(.+?)\*\*/.exec(group)!
-    const links = [...group.matchAll(/\[([^\]]+)\]\(\/docs\/([\w-]+)\//g)].map(([, text, name]) => ({
+    const label = group.slice(0, group.indexOf('\n'))
+    const links = [...group.matchAll(/\[([^\]]+)\]\(\/docs\/([\w/-]+)\/\)/g)].map(([, text, name]) => ({
       label: text![0]!.toUpperCase() + text!.slice(1),
       slug: `docs/${name}`,
     }))
     const python = { label: 'Python reference', slug: `docs/${PYTHON_REFERENCE}` }
-    return { label, items: label === 'Look it up' ? [...links, python] : links }
+    return { label, items: label === 'Reference' ? [...links, python] : links }
   })
 }
 

@@ -1,6 +1,16 @@
 /** Every command line that a document quotes: run where that takes a moment, else compared with the program's help. */
 import { spawnSync } from 'node:child_process'
-import { accessSync, constants, existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import {
+  accessSync,
+  constants,
+  existsSync,
+  globSync,
+  mkdirSync,
+  mkdtempSync,
+  readFileSync,
+  rmSync,
+  writeFileSync,
+} from 'node:fs'
 import { createServer } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import { tmpdir } from 'node:os'
@@ -97,11 +107,13 @@ const CHECKS: Readonly<Record<string, (words: string[], isMention: boolean) => P
   node: async ([script]) => checkFiles([script!]),
   python: checkPython,
   python3: checkPython,
-  pip: async ([install, path]) => {
+  pip: async ([install, path, ...more]) => {
     expect(install).toBe('install')
     // One that a release has: test/packaging/release.test.ts installs it.
     if (path!.endsWith('.whl'))
       return expect(path).toMatch(new RegExp(`^\\./iron_(cage|cli_py)-${manifest.version}-py3-none-`))
+    // What tutorials install, in the versions that the tests have.
+    if (!path!.startsWith('.')) return checkTested([path!, ...more])
     const [, place, extra] = /^\.\/([\w/]+?)(?:\[(\w+)\])?$/.exec(path!)!
     const project = readFileSync(join(root, place!, 'pyproject.toml'), 'utf8')
     if (extra) expect(project).toMatch(new RegExp(`^${extra} = \\[`, 'm'))
@@ -113,6 +125,7 @@ const CHECKS: Readonly<Record<string, (words: string[], isMention: boolean) => P
   'install-peers.sh': async () => accessSync(join(root, 'scripts/bench/install-peers.sh'), constants.X_OK),
   // Another project's program.
   claude: async () => undefined,
+  echo: async () => undefined,
   gemini: async () => undefined,
 }
 
@@ -175,6 +188,7 @@ async function run(words: readonly string[]): Promise<{ code: number; out: strin
 }
 
 async function checkNpm([command, script, dashes, ...flags]: string[]): Promise<void> {
+  if (command === 'install') return checkTested([flags[0] ?? dashes!])
   if (command !== 'run') return expect(['ci', 'test', 'pack', 'publish']).toContain(command)
   const scripts: Readonly<Record<string, string>> = manifest.scripts
   expect(Object.keys(scripts)).toContain(script)
@@ -183,6 +197,13 @@ async function checkNpm([command, script, dashes, ...flags]: string[]): Promise<
   if (script === 'demo') return checkHelp(['demo', ...flags])
   const source = readFileSync(join(root, /node (scripts\S+)$/.exec(scripts[script!]!)![1]!), 'utf8')
   for (const flag of flags.filter((word) => word.startsWith('--'))) expect(source).toContain(`${flag.slice(2)}: {`)
+}
+
+/** The test set-up installs each of these packages. */
+function checkTested(packages: readonly string[]): void {
+  const lists = globSync('scripts/{setup-tests.sh,test-requirements*.txt}', { cwd: root })
+  const installed = lists.map((name) => readFileSync(join(root, name), 'utf8')).join('\n')
+  for (const name of packages) expect(installed).toMatch(new RegExp(`(^|=)${name}(\\[\\w+\\])?(==|@)`, 'm'))
 }
 
 async function checkPython(words: string[]): Promise<void> {

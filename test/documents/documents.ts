@@ -6,7 +6,7 @@ export const root = resolve(import.meta.dirname, '../..')
 
 /** Every document by its path, with its text. */
 export const DOCUMENTS: ReadonlyMap<string, string> = new Map(
-  globSync(['*.md', 'docs/*.md', 'python/README.md', 'python/*/README.md'], { cwd: root })
+  globSync(['*.md', 'docs/*.md', 'docs/*/*.md', 'python/README.md', 'python/*/README.md'], { cwd: root })
     .sort()
     .map((path) => [path, readFileSync(join(root, path), 'utf8')]),
 )
@@ -43,7 +43,8 @@ export function quotedCommands(): QuotedCommand[] {
   return [...found.values()]
 }
 
-const FENCE = /^```(\w*)\n([\s\S]*?)^```$/gm
+/** A block may name the file that it is: ```python title="agent.py" */
+const FENCE = /^```(\w*)[^\n]*\n([\s\S]*?)^```$/gm
 
 /** Lines of shell blocks, of blocks that are indented, of unit files, and the examples of help texts. */
 function blockLines(text: string): string[] {

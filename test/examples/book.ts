@@ -129,4 +129,10 @@ export const BOOK: Page[] = [
     used: { input: 40, output: 20 },
   }),
   page(/open on Friday/, calls('opening_hours', { day: 'Friday' }), says('From ten to six.')),
+  page(/When does the museum open/, says('The museum opens at ten.')),
+  page(/Is there a café/, says('Yes, with a view of the harbor.')),
+  page(/Look into notes\.txt/, calls('Read', { file_path: 'notes.txt' }), {
+    text: ['Write to Ann Berg, ann.be', 'rg@museum.example', '.org. It is open from ten.'],
+    used: { input: 40, output: 20 },
+  }),
 ]

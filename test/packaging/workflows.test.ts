@@ -43,6 +43,12 @@ test('there are workflows for changes and for releases', () => {
   expect(files.sort()).toEqual(['ci.yml', 'release.yml'])
 })
 
+test('the workflow of the tutorial is a valid one', async () => {
+  const page = readFileSync(join(root, 'docs/tutorials/ci.md'), 'utf8')
+  const [, shown] = /^```yaml title="[^"]+"\n([\s\S]+?)^```$/m.exec(page)!
+  expect(await problemsOf(shown!)).toEqual([])
+})
+
 describe.each(files)('%s', (name) => {
   const text = readFileSync(join(folder, name), 'utf8')
   const workflow = parse(text) as Workflow
