@@ -189,7 +189,9 @@ class Broker:
             path, is_seen = theirs, None
         is_allowed = self._policy.may_open(path, writing) if is_seen is None else is_seen
         # Opening a missing file is not reported as denied, except to write in an existing folder.
-        if not is_allowed and (os.path.lexists(path) or (writing and os.path.isdir(os.path.dirname(path)))):
+        if is_allowed or not self._policy.is_worth_reporting(path, writing):
+            return
+        if os.path.lexists(path) or (writing and os.path.isdir(os.path.dirname(path))):
             self._reports.add("write" if writing else "read", path, self._policy.is_enforced)
 
 

@@ -19,6 +19,7 @@ usage: iron-sandbox [options] -- program [arguments]
   --read PATH        what the program may read and execute besides the system and itself
   --write PATH       what it may read and change
   --hide PATH        what it may not see although it lies in one of these
+  --own PATH         a folder of the program's own that it may not read: opening the folder is not reported
   --connect H:P      a host and port it may connect to; limits the network (strict is limited always)
   --limit-network    limits the network although nothing is listed
   --allow WHAT       unix, udp or listen: what its sockets may be used for besides connecting by TCP
@@ -30,7 +31,7 @@ usage: iron-sandbox [options] -- program [arguments]
   --stdin-fd N       with --gate: a descriptor that becomes the program's stdin (default: /dev/null)
        iron-sandbox --wait: all of this, the folder and the environment come in by stdin"""
 
-_LISTS = ("read", "write", "hide", "connect", "allow")
+_LISTS = ("read", "write", "hide", "own", "connect", "allow")
 _LIMITS = ("memory-mb", "processes", "cpu-s", "open-files", "file-mb")
 _NUMBERS = (*_LIMITS, "report-fd", "locks", "stdin-fd")
 _UNSAFE_MODULES = (
@@ -126,7 +127,7 @@ def _prepare(options, command):
         raise PolicyError("no program is named\n" + USAGE)
     limits = {name.replace("-", "_"): options[name] for name in _LIMITS if name in options}
     connect = options.get("connect", [] if "limit-network" in options else None)
-    lists = {name: options.get(name, ()) for name in ("read", "write", "hide", "allow")}
+    lists = {name: options.get(name, ()) for name in ("read", "write", "hide", "own", "allow")}
     policy = Policy(options["level"], connect=connect, limits=limits, **lists)
     program = _find(command[0])
     if program is not None:

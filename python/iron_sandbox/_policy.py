@@ -35,9 +35,10 @@ _NAMED_PATHS = ("PYTHONPATH", "NODE_PATH", "LD_LIBRARY_PATH")
 
 
 class Policy:
-    """``connect``: with None the network is observed, with a list of "host:port" limited; strict is always limited."""
+    """``connect``: with None the network is observed, with a list of "host:port" limited; strict is always limited. ``own``:
+    folders that interpreters look into for modules of the program, whether or not it may read them."""
 
-    def __init__(self, level, read=(), write=(), hide=(), connect=None, allow=(), limits=None):
+    def __init__(self, level, read=(), write=(), hide=(), connect=None, allow=(), limits=None, own=()):
         if level not in (*LEVELS, AUTO):
             raise PolicyError("level: expected one of %s, got %r" % (", ".join((*LEVELS, AUTO)), level))
         if level == AUTO:
@@ -49,6 +50,7 @@ class Policy:
         self.write = [_absolute(path) for path in write]
         self._folders = list(self.write)
         self.hide = [_absolute(path) for path in hide]
+        self._own = {_absolute(path) for path in own}
         # Read-only, unless ``write`` lists the path itself.
         self.keep = [path for folder in self.write for path in self._kept_in(folder)]
         self.is_enforced = level != "observe"
@@ -140,6 +142,10 @@ class Policy:
             return True
         real = os.path.realpath(path)
         return real != path and self.may_open(real, writing)
+
+    def is_worth_reporting(self, path, writing):
+        """Returns True if opening ``path``, which this policy does not permit, can be the program's intention."""
+        return writing or path not in self._own
 
     def complete(self, program, environment):
         """Adds the system paths that ``program``, or any program, needs. ``program``: absolute path."""

@@ -74,7 +74,7 @@ export async function runAgent(show: AgentShow, terminal: Terminal): Promise<voi
     const keys = { vault: runtime.vault, variables: terminal.env.variables }
     const limits = runtime.state.read()
     const view = limits.agents[agentId]?.sandbox
-    const sandbox = view ? { view, writes: cage.writes } : undefined
+    const sandbox = view ? { view, writes: cage.writes, closed: cage.closed } : undefined
     const logPath = runtime.log.path
     live.begin(startBlock(loaded, { script, kind: agent.kind, agentId, dashboardLink, logPath, keys, limits, sandbox }))
     if (show.open) openBrowser(dashboardLink, terminal)

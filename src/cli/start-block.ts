@@ -24,8 +24,8 @@ export interface StartFacts {
   /** Where the providers' keys are. */
   keys: KeyPlaces
   limits: SharedLimits
-  /** The sandbox of the agent and what it may write to; left out for a server without an agent. */
-  sandbox?: { view: SandboxView; writes: readonly string[] } | undefined
+  /** The sandbox of the agent, what it may write to, and which of its folders are closed to it; left out for a server without an agent. */
+  sandbox?: { view: SandboxView; writes: readonly string[]; closed: readonly string[] } | undefined
 }
 
 /** The limits besides the agents' own. */
@@ -83,6 +83,9 @@ function sandboxLines(sandbox: StartFacts['sandbox']): TreeEntry[] {
   const lines: TreeEntry[] = [['Sandbox', describeSandbox(sandbox.view)]]
   if (level === 'standard' || level === 'strict') {
     lines.push(['Writes', [...sandbox.writes, 'temporary files of its own'].join(', ')])
+    const closed = sandbox.closed.join(', ')
+    if (closed)
+      lines.push(['', `${closed}: closed to agents but for their script; start them in a folder of their own`])
   }
   return lines
 }

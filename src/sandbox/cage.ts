@@ -48,6 +48,8 @@ export interface Cage {
   why: string | null
   /** Absolute paths that the agent may write to, besides its own folder for temporary files. */
   writes: string[]
+  /** The home folder and its parents, of those where the agent is or runs: it reads its script there, nothing else. */
+  closed: string[]
   /** Existing files of the server inside granted folders. */
   hides: string[]
 }
@@ -56,7 +58,7 @@ export interface Cage {
 export function cageFor(request: CageRequest): Cage {
   const { settings, environment, platform = process.platform } = request
   const { level } = settings
-  const open = (why: string): Cage => ({ level, launcher: null, why, writes: [], hides: [] })
+  const open = (why: string): Cage => ({ level, launcher: null, why, writes: [], closed: [], hides: [] })
   if (level === 'off') return open('switched off')
   const python = launcherPython(request)
   const missing =
@@ -69,6 +71,7 @@ export function cageFor(request: CageRequest): Cage {
   }
   const home = environment.HOME
   const granted = (paths: readonly string[]) => paths.filter((path) => !isHomeOrAbove(path, home))
+  const closed = [...new Set([request.cwd, dirname(request.script)])].filter((path) => isHomeOrAbove(path, home))
   const absolutes = (paths: readonly string[]) => paths.map((path) => absolute(path, request.cwd, home))
   const writes = granted([request.cwd, ...absolutes(settings.write)])
   const own = [
@@ -81,8 +84,8 @@ export function cageFor(request: CageRequest): Cage {
   const isUsed = (path: string) => [...writes, ...reads].some((folder) => isBelow(path, folder))
   // Missing files as well: whatever an agent leaves under such a name is moved aside.
   const hidden = [...request.serverFiles, ...configFilesIn(writes)].filter(isUsed)
-  const launcher = launcherOf(request, python, reads, writes, [...new Set(hidden)])
-  return { level, launcher, why: null, writes, hides: hidden.filter((path) => existsSync(path)) }
+  const launcher = launcherOf(request, python, { read: reads, write: writes, own: closed, hide: [...new Set(hidden)] })
+  return { level, launcher, why: null, writes, closed, hides: hidden.filter((path) => existsSync(path)) }
 }
 
 /** The error for a level that is not supported; `why` is the reason of the launcher or of this machine. */
@@ -125,9 +128,7 @@ const ownFolder = (): string => join(packageFolder(), 'python')
 function launcherOf(
   { settings, command, serverUrl, lockLimit }: CageRequest,
   python: string,
-  reads: readonly string[],
-  writes: readonly string[],
-  hides: readonly string[],
+  paths: Readonly<Record<'read' | 'write' | 'own' | 'hide', readonly string[]>>,
 ): { program: string; words: string[] } {
   const isPython = command.program === python
   // Always limited at `strict`; at other levels a list of places means that others are refused.
@@ -135,9 +136,7 @@ function launcherOf(
   const connect = isLimited ? [new URL(serverUrl).host, ...settings.connect] : []
   const words = [
     ...option('--level', [settings.level]),
-    ...option('--read', reads),
-    ...option('--write', writes),
-    ...option('--hide', hides),
+    ...Object.entries(paths).flatMap(([name, values]) => option(`--${name}`, values)),
     ...option('--connect', connect),
     ...option('--allow', settings.allow),
     ...Object.entries(settings.limits).flatMap(([name, value]) =>

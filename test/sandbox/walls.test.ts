@@ -4,7 +4,7 @@
  */
 import { spawn, spawnSync } from 'node:child_process'
 import { once } from 'node:events'
-import { existsSync, mkdirSync, rmSync, writeFileSync } from 'node:fs'
+import { existsSync, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { createServer } from 'node:net'
 import { dirname, join, resolve } from 'node:path'
 import { createInterface } from 'node:readline'
@@ -140,6 +140,18 @@ describe.runIf(isLinux).each(CONFINED)('what is tried at walls of level %s', (le
     expect(sandbox).toEqual({ level, limited: true, why: null })
   })
 
+  test('an agent in the home folder is not reported for looking for its modules there; what it reads in it is', async () => {
+    const home = newFolder()
+    const script = join(home, 'agent.py')
+    writeFileSync(join(home, 'credentials'), 'secret')
+    writeFileSync(script, readFileSync(program('reach_out.py')))
+    const agents = openAgents({ ...behind(level, {}, { cwd: home }), environment: { HOME: home } })
+    const { agentId } = await agents.supervisor.start({ script, args: [join(home, 'credentials')] })
+    await agents.supervisor.whenEnded(agentId)
+    const denied = agents.events.flatMap((event) => (event.type === 'sandbox.denied' ? [event.data.target] : []))
+    expect(denied).toEqual([join(home, 'credentials')])
+  })
+
   test('what other programs would obey is moved aside at its end, reported and counted, and what it started ends', async () => {
     const agents = openAgents(behind(level))
     const names = ['iron-cage.yaml', '.vscode/tasks.json', 'own/iron-cage.yaml']
@@ -240,14 +252,27 @@ describe.runIf(isLinux)('where namespaces cannot be made', () => {
 })
 
 describe.runIf(isLinux)('the start block', () => {
+  const ironCage = join(import.meta.dirname, '../../bin/iron-cage.cjs')
+
   test.each(CONFINED)('lists what an agent at %s may write to', (level) => {
     const [folder, results] = [newFolder(), newFolder()]
     writeFileSync(join(folder, 'agent.py'), 'print("it runs")')
     writeFileSync(join(folder, 'iron-cage.yaml'), JSON.stringify({ agent: { sandbox: { write: [results] } } }))
     const words = ['start', 'agent.py', '--port', '0', '--python', python, '--sandbox', level]
-    const program = join(import.meta.dirname, '../../bin/iron-cage.cjs')
-    const { stdout } = spawnSync(process.execPath, [program, ...words], { cwd: folder, encoding: 'utf8' })
+    const { stdout } = spawnSync(process.execPath, [ironCage, ...words], { cwd: folder, encoding: 'utf8' })
     expect(stdout).toContain(`Writes         ${folder}, ${results}, temporary files of its own\n`)
+    expect(stdout).not.toContain('closed')
+  })
+
+  test('says that an agent in the home folder reads only its script there', () => {
+    const home = newFolder()
+    writeFileSync(join(home, 'agent.py'), 'print("it runs")')
+    const words = ['start', 'agent.py', '--port', '0', '--python', python]
+    const env = { PATH: process.env.PATH, HOME: home }
+    const { stdout } = spawnSync(process.execPath, [ironCage, ...words], { cwd: home, env, encoding: 'utf8' })
+    expect(stdout).toContain(`${home}: closed to agents but for their script`)
+    expect(stdout).toContain('it runs')
+    expect(stdout).not.toContain('tried to')
   })
 })
 
