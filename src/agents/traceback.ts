@@ -2,7 +2,8 @@
  * Joins the lines of a Python traceback or a JavaScript stack into one entry, in reading order. Pure.
  *
  * A traceback ends with its exception, unless another one follows ("During handling of the above exception …"); a stack
- * ends with the first line that is not part of it. So the last entry waits until the next line, or until `end`.
+ * ends with the first line that is not part of it. So the last entry waits until the next line, or until `end`, which may
+ * cut a traceback off.
  */
 export interface OutputEntry {
   /** Its lines, joined by newlines. */
@@ -25,6 +26,9 @@ const TRACEBACK = /^Traceback \(most recent call last\):$/
 const CHAINED = /^(?:During handling of the above exception|The above exception was the direct cause)/
 const STACK_HEADER = /^(?:Uncaught )?[\w.]*(?:Error|Exception)\b/
 const STACK_FRAME = /^ +at /
+
+/** The error of a program that was ended while it printed. */
+const CUT_OFF = 'Traceback, cut off before its exception'
 
 type Part =
   /** Nothing is held. */
@@ -64,8 +68,12 @@ export class TracebackReader {
 
   /** Returns what was held. */
   end(): OutputEntry[] {
-    if (this.#part === 'frames' || this.#part === 'header') return this.#release()
+    if (this.#part === 'header') return this.#release()
     if (this.#part === 'none') return []
+    if (this.#part === 'frames') {
+      if (this.#lines.length === 1) return this.#release()
+      this.#error = CUT_OFF
+    }
     const held = this.#lines
     while (held.at(-1)?.text.trim() === '') held.pop()
     const text = held.map((each) => each.text).join('\n')

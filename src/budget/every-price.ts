@@ -32,7 +32,7 @@ export async function everyPrice(
   ]
 }
 
-export const sourceOf = ({ source, date }: Price): string => (date ? `${source}, prices of ${date}` : source)
+export const sourceOf = ({ source, date }: Price): string => (date ? `${source}, in force on ${date}` : source)
 
 /** A picodollar a token is a thousand nanodollars a million. */
 export const usdPerMillion = (picos: number): Usd => toUsd(nanodollars(picos * 1_000))

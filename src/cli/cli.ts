@@ -61,6 +61,9 @@ const COMMANDS: Commands = {
 /** Other names of commands. */
 const ALIASES: Readonly<Record<string, string>> = { token: 'tokens' }
 
+/** Commands that list without the word. */
+const LISTING: ReadonlySet<string> = new Set(['calls', 'incidents', 'ps'])
+
 /** Runs one command line and returns the exit code. Never rejects. `extraCommands`: what the program has besides ours. */
 export async function runCli(
   typed: readonly string[],
@@ -86,8 +89,12 @@ export async function runCli(
   }
 }
 
-/** "help start" is "start --help", and "-v" is "-V"; only exit-codes has a page of its own. */
+/**
+ * "help start" is "start --help", "-v" is "-V", and "incidents list" is "incidents"; only exit-codes has a page of its
+ * own.
+ */
 function normalized(argv: readonly string[]): readonly string[] {
+  if (LISTING.has(argv[0]!) && argv[1] === 'list') return [argv[0]!, ...argv.slice(2)]
   if (argv[0] === '-v') return ['-V', ...argv.slice(1)]
   return argv[0] === 'help' && argv[1] !== 'exit-codes' && argv[1] !== '--help' ? [...argv.slice(1), '--help'] : argv
 }
@@ -161,6 +168,9 @@ function usageError(error: CommanderError, command: CommandUnknownOpts, argv: re
     error.code === 'commander.help'
       ? `${command.name()} needs one of: ${names.join(', ')}`
       : error.message.replace(/^error: /, '')
+  // "circuits rest" is read as "circuits list rest".
+  const isMistyped = command.name() === 'list' && error.code === 'commander.excessArguments' && !argv.includes('list')
+  if (isMistyped) return usageError(new CommanderError(2, 'commander.help', ''), command.parent!, argv)
   return new CageError('usage', message, { hint: hintFor(error.code, command, argv) })
 }
 

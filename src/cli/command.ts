@@ -6,10 +6,13 @@ import type { Terminal } from './terminal.ts'
 /** Makes one command. Its action writes to `terminal`, sets its exit code and throws CageErrors. */
 export type CliCommand = (terminal: Terminal) => CommandUnknownOpts
 
-/** A command that only has commands below it, in this order. */
+/** A command that only has commands below it, in this order; alone it lists, where one of them does. */
 export function group(name: string, description: string, commands: readonly CliCommand[], terminal: Terminal) {
   const parent = new Command(name).description(description).helpCommand(false)
-  for (const command of commands) parent.addCommand(command(terminal))
+  for (const command of commands) {
+    const child = command(terminal)
+    parent.addCommand(child, { isDefault: child.name() === 'list' })
+  }
   return parent
 }
 

@@ -72,9 +72,11 @@ function afterBudget(
   const added = budget ? '' : ` --add ${more}`
   return [
     ['Raise', budget ? `iron-cage budget add --${budget} ${more}${database}` : null],
-    ['Continue', serverRuns ? `iron-cage resume ${agentId}${added}${database}` : startAgain(facts)],
+    ['Continue', serverRuns ? `iron-cage resume ${agentId}${added}${database}` : `${facts.command} (${NEW_BUDGET})`],
   ]
 }
+
+const NEW_BUDGET = 'a new budget, from its last checkpoint; an agent that saves none begins again and needs more'
 
 const startAgain = ({ command }: EndFacts): string => `${command} (from its last checkpoint, if it saved any)`
 

@@ -34,15 +34,35 @@ export const json = (value: unknown): string => printableJson(JSON.stringify(val
 /** Like `json`, on one line. */
 export const jsonLine = (value: unknown): string => printableJson(JSON.stringify(value))
 
-/** Columns as wide as their widest entry. */
-export function table(rows: readonly (readonly string[])[]): string[] {
+/**
+ * Columns as wide as their widest entry. Those that do not fit into `columns` beside the others are on further lines of
+ * each row, indented. `columns`: (Default: all fit.)
+ */
+export function table(rows: readonly (readonly string[])[], columns = Number.POSITIVE_INFINITY): string[] {
   const widths = (rows[0] ?? []).map((_, column) => Math.max(...rows.map((row) => row[column]!.length)))
-  return rows.map((row) =>
-    row
-      .map((cell, column) => printable(cell).padEnd(widths[column]!))
-      .join('  ')
-      .trimEnd(),
+  const lines = linesOf(widths, columns)
+  return rows.flatMap((row) =>
+    lines.map((line, index) => {
+      const cells = line.map((column) => printable(row[column]!).padEnd(widths[column]!))
+      return `${index > 0 ? '    ' : ''}${cells.join('  ')}`.trimEnd()
+    }),
   )
+}
+
+/** Which columns are on which line of a row. The last one, often a sentence, is wrapped where it begins in the left half. */
+function linesOf(widths: readonly number[], columns: number): number[][] {
+  const lines: number[][] = [[]]
+  let used = 0
+  for (const [column, width] of widths.entries()) {
+    const isSentence = column === widths.length - 1 && used <= columns / 2
+    if (used > 0 && used + width > columns && !isSentence) {
+      lines.push([])
+      used = 4
+    }
+    lines.at(-1)!.push(column)
+    used += width + 2
+  }
+  return lines
 }
 
 /** Prints a table, wrapped to the width of the terminal. `header`: (Default: none, or it is the first row.) */
@@ -52,7 +72,7 @@ export function printTable(
   header?: readonly string[],
 ): void {
   const all = header && rows.length > 0 ? [header, ...rows] : rows
-  wrapLines(table(all), terminal.columns).forEach(terminal.out)
+  wrapLines(table(all, terminal.columns), terminal.columns).forEach(terminal.out)
 }
 
 /** A line below the title of `tree`; with the value null it is left out. */

@@ -46,7 +46,7 @@ export function startBlock({ config, origins, file }: LoadedConfig, facts: Start
     ...limitsBeside(config.budget, facts.limits).map((line): TreeEntry => ['', line]),
     ['Keys', keys(config, facts.keys)],
     ['Guarded', guarded(config)],
-    ['', originals(facts.keys.vault)],
+    ['', originals(facts.keys.vault, config)],
     ['Fallback', fallbacks(config.services)],
     ...sandboxLines(facts.sandbox),
     ['Not guarded', 'prompt injection: not monitored'],
@@ -177,8 +177,10 @@ function guarded({ safety, services, providers }: Config): string {
 const listed = (names: readonly string[]): string =>
   [names.slice(0, -1).join(', '), names.at(-1)].filter(Boolean).join(' and ')
 
-const originals = ({ isLocked }: KeyPlaces['vault']): string | null =>
-  isLocked ? 'what is redacted is not kept: the vault is locked (iron-cage keygen makes a key)' : null
+function originals({ isLocked }: KeyPlaces['vault'], { calls }: Config): string | null {
+  const content = calls.keep_content ? ', nor what calls say' : ''
+  return isLocked ? `what is redacted is not kept${content}: the vault is locked (iron-cage keygen makes a key)` : null
+}
 
 const unseen = ({ safety }: Config): string[] =>
   DEFAULT_PII_TYPES.filter((type) => !safety.detect.includes(type)).map(showName)

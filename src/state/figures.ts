@@ -80,7 +80,7 @@ export function figures(agent: AgentView, nowMs: number): Figures {
   const lifeMs = Math.max(1, (agent.ended_at ? Date.parse(agent.ended_at) : nowMs) - Date.parse(agent.started_at))
   return {
     work: progress && { done: progress.done, total: progress.total, unit: progress.unit },
-    progress_percent: progress?.total ? (progress.done / progress.total) * 100 : null,
+    progress_percent: progress?.total ? (progress.done * 100) / progress.total : null,
     finished: outcomes.succeeded + outcomes.failed,
     succeeded: outcomes.succeeded,
     spent_usd: spent,

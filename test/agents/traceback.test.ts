@@ -51,10 +51,18 @@ describe('the lines of one error become one entry, in the order in which they we
   })
 })
 
+test('a traceback of a program that was ended while it printed is one entry as well', () => {
+  const lines = ['Traceback (most recent call last):', '  File "a.py", line 1, in <module>', '    call()']
+  expect(read(['before', ...lines])).toEqual([
+    { text: 'before', truncated: false, error: null },
+    { text: lines.join('\n'), truncated: false, error: 'Traceback, cut off before its exception' },
+  ])
+})
+
 test('lines that only begin like an error stay lines, and none is lost', () => {
   for (const lines of [
     ['ValueError: handled', 'going on'],
-    ['Traceback (most recent call last):', '  File "a.py", line 1'],
+    ['Traceback (most recent call last):'],
     ['Traceback (most recent call last):', ...Array.from({ length: 600 }, () => '  File "a.py"'), 'KeyError: 1'],
   ]) {
     const entries = read(lines)

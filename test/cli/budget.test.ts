@@ -111,6 +111,6 @@ test('an agent that a budget stops is reported with the command that raises that
   expect(code).toBe(3)
   expect(out).toContain("The server's budget cannot pay a call of up to $0.60: $0.60 / $1.00")
   expect(out).toMatch(/Raise +iron-cage budget add --server 0\.5\n/)
-  expect(out).toMatch(/Continue +iron-cage start spend.py .+ \(from its last checkpoint/)
+  expect(out).toMatch(/Continue +iron-cage start spend.py .+ \(a new budget, from its last checkpoint/)
   expect(await budgetOf(place)('add', '--server', '0.5')).toBe('server  $0.60 / $1.50, $0.90 left\n')
 }, 300_000)

@@ -39,7 +39,7 @@ describe('iron-cage incidents', () => {
 
     const listed = await place.run(['incidents', '--agent', agent.id], { env })
     expect(listed.out.trim().split('\n')).toHaveLength(3)
-    expect(listed.out).toMatch(/EMAIL +CRITICAL +redact +reply +4–37 +[0-9a-f]{8} +not kept/)
+    expect(listed.out).toMatch(/EMAIL +HIGH +redact +reply +4–37 +[0-9a-f]{8} +not kept/)
     expect(listed.out).not.toContain('jane')
     expect(await place.run(['incidents', '--agent', agent.id.slice(0, -1)], { env })).toMatchObject({ out: listed.out })
     expect(await place.run(['incidents', '--agent', 'nobody'], { env })).toMatchObject({

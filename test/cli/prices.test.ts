@@ -22,7 +22,7 @@ test('the price of a model is shown with its steps, uses, tiers and source', asy
     '  ├─ priority          × 2',
     '  ├─ fast              × 2',
     '  ├─ context           1,050,000 tokens',
-    expect.stringMatching(new RegExp(`^  └─ source            ${LIST}, prices of \\d{4}-\\d\\d-\\d\\d$`)),
+    expect.stringMatching(new RegExp(`^  └─ source            ${LIST}, in force on \\d{4}-\\d\\d-\\d\\d$`)),
     '',
   ])
 })

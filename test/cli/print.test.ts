@@ -1,7 +1,7 @@
 /** Blocks and help fit the window. */
 import { expect, test } from 'vitest'
 import { runCli } from '../../src/cli/cli.ts'
-import { tree } from '../../src/cli/print.ts'
+import { table, tree } from '../../src/cli/print.ts'
 import { processTerminal } from '../../src/cli/terminal.ts'
 import { wrapLines } from '../../src/log/wrap.ts'
 
@@ -39,6 +39,35 @@ test('a sign-in link fits a line of 80 columns', () => {
 test('without a window, and in one that is wide enough, nothing is wrapped', () => {
   expect(wrapLines(block, undefined)).toEqual(block)
   expect(wrapLines(block, 200)).toEqual(block)
+})
+
+test('columns of a table that do not fit beside the others are on further lines of each row', () => {
+  const rows = [
+    ['ALERT', 'AGENT', 'TITLE', 'SEEN'],
+    ['alert-1', 'lister', 'Budget exhausted', 'yes'],
+  ]
+  expect(table(rows)).toEqual([
+    'ALERT    AGENT   TITLE             SEEN', //
+    'alert-1  lister  Budget exhausted  yes',
+  ])
+  expect(table(rows, 30)).toEqual([
+    'ALERT    AGENT',
+    '    TITLE             SEEN',
+    'alert-1  lister',
+    '    Budget exhausted  yes',
+  ])
+})
+
+test('a group of commands lists when it is named alone, and names its commands when one is mistyped', async () => {
+  const answer = async (...words: string[]) => {
+    const lines: string[] = []
+    const say = (line: string) => void lines.push(line)
+    const terminal = { ...processTerminal(), out: say, err: say }
+    return [await runCli([...words, '--db', '/nowhere/iron_state.db'], {}, terminal), ...lines]
+  }
+  expect(await answer('circuits')).toEqual(await answer('circuits', 'list'))
+  const [code, error] = await answer('circuits', 'rest')
+  expect([code, error]).toEqual([2, expect.stringContaining('circuits needs one of: list, reset, open')])
 })
 
 test.each([70, 80, 120])(

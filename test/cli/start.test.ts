@@ -158,7 +158,9 @@ describe('start', () => {
     const { code, out } = await spend().ended
     expect(code).toBe(3)
     expect(out).toContain('goes on at 2')
-    expect(out).toContain('├─ Continue   iron-cage start spend.py --port 0 --budget 1 (from its last checkpoint')
+    expect(out).toContain(
+      '├─ Continue   iron-cage start spend.py --port 0 --budget 1 (a new budget, from its last checkpoint;',
+    )
   })
 
   test('never shows personal data the agent prints, neither live nor in the log', async () => {

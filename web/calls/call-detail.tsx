@@ -84,7 +84,8 @@ function Facts({ call, corrections, events, has_content }: CallDetail) {
       {has_content && isAdmin.value && <CallContentSection id={call.id} />}
       {!has_content && (
         <p class="dim">
-          What it said is not kept. <code>calls.keep_content</code> keeps prompt and reply, redacted.
+          What it said is not kept. With <code>calls.keep_content</code> and an open vault, prompt and reply are kept,
+          redacted.
         </p>
       )}
       <ol class="moments">

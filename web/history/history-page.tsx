@@ -130,7 +130,7 @@ function RunRow({ row, chosen }: { row: HistoryRow; chosen: readonly string[] })
         {calls_failed > 0 && <span class="dim"> + {showCount(calls_failed)} failed</span>}
       </td>
       <td class="figure">
-        {showUsd(spent_usd)} <span class="dim">/ {showUsd(limit_usd)}</span>
+        {showUsd(spent_usd)} <span class="wide dim">/ {showUsd(limit_usd)}</span>
       </td>
     </tr>
   )

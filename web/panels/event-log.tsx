@@ -27,7 +27,7 @@ const LEVELS: Record<string, { word: string; levels: readonly Level[] }> = {
 
 /** In rem, as in styles.css. */
 const ROW_REM = 1.85
-const DETAIL_REM = 15
+const DETAIL_REM = { min: 15, max: 30, line: 1.35, frame: 5 }
 
 /** `agentId` null: of all agents. */
 export function EventLogPanel({ events, agentId }: { events: readonly RuntimeEvent[]; agentId: string | null }) {
@@ -49,8 +49,8 @@ export function EventLogPanel({ events, agentId }: { events: readonly RuntimeEve
   // Newest first on screen, oldest first in memory, where rows are appended.
   const at = (index: number) => rows[rows.length - 1 - index]!
   const openIndex = Number.isNaN(opened) ? -1 : rows.length - 1 - rows.findLastIndex(({ seq }) => seq === opened)
-  const open =
-    openIndex >= 0 && openIndex < rows.length ? { index: openIndex, height: Math.round(DETAIL_REM * rem) } : null
+  const isOpen = openIndex >= 0 && openIndex < rows.length
+  const open = isOpen ? { index: openIndex, height: Math.round(detailRem(at(openIndex)) * rem) } : null
 
   const goBack = async () => {
     if (isLoading.current || isAtEnd.value || held.value) return
@@ -164,13 +164,32 @@ function EventRow(props: { event: RuntimeEvent; isOpen: boolean; namesAgent: boo
   )
 }
 
+/** Room for what the event has, so that a traceback is read without scrolling. */
+function detailRem({ data }: RuntimeEvent): number {
+  const { min, max, line, frame } = DETAIL_REM
+  const lines = Object.values(data).reduce((sum, value) => sum + String(value).split('\n').length, 3)
+  return Math.min(max, Math.max(min, frame + lines * line))
+}
+
+const factsOf = ({ seq, at, type, agent_id, data }: RuntimeEvent) => ({
+  event: `${type} · ${seq}`,
+  time: at,
+  agent: agent_id,
+  ...data,
+})
+
 /** The whole message, and all data of the event. */
-const EventFacts = ({ event: { seq, at, type, agent_id, message, data } }: { event: RuntimeEvent }) => (
-  // biome-ignore lint/a11y/noNoninteractiveTabindex: a box that scrolls must be reachable by keyboard.
-  <section class="event-facts" tabIndex={0} aria-label="Details of the event">
-    <p>{message}</p>
+const EventFacts = ({ event }: { event: RuntimeEvent }) => (
+  <section
+    class="event-facts"
+    style={{ height: `${detailRem(event) - 0.5}rem` }}
+    // biome-ignore lint/a11y/noNoninteractiveTabindex: a box that scrolls must be reachable by keyboard.
+    tabIndex={0}
+    aria-label="Details of the event"
+  >
+    <p>{event.message}</p>
     <dl>
-      {Object.entries({ event: `${type} · ${seq}`, time: at, agent: agent_id, ...data }).map(
+      {Object.entries(factsOf(event)).map(
         ([name, value]) =>
           value !== null && (
             <>

@@ -49,7 +49,7 @@ export function NotificationsPanel(props: {
         {alerts.length === 0 && (
           <p class="dim empty">No notifications. Warnings, findings and open circuits appear here.</p>
         )}
-        {[...open, ...alerts.filter(({ acknowledged }) => acknowledged)].map((alert) => (
+        {[...cardsOf(open), ...cardsOf(alerts.filter(({ acknowledged }) => acknowledged))].map(({ alert, same }) => (
           <article
             key={alert.id}
             class={`note ${TONES[alert.level]} ${alert.acknowledged ? 'seen' : ''}`}
@@ -58,6 +58,7 @@ export function NotificationsPanel(props: {
             <header>
               <b>
                 {alert.title}
+                {same.length > 1 && ` × ${same.length}`}
                 {namesAgents && alert.agent_id !== null && <span class="whose"> · {nameOf(alert.agent_id)}</span>}
               </b>
               <time class="dim" dateTime={alert.at}>
@@ -77,7 +78,7 @@ export function NotificationsPanel(props: {
               <div class="buttons">
                 <AlertActions alert={alert} agent={agentOf(alert)} circuits={circuits} />
                 {alert.failed.length > 0 && <AdminAction label="Send again" act={() => resendAlert(alert.id)} />}
-                <AdminAction label="Acknowledge" kind="ghost" act={() => acknowledge(alert.id)} />
+                <AdminAction label="Acknowledge" kind="ghost" act={() => acknowledgeAll(same)} />
               </div>
             )}
           </article>
@@ -85,6 +86,27 @@ export function NotificationsPanel(props: {
       </div>
     </Panel>
   )
+}
+
+const acknowledgeAll = (alerts: readonly AlertView[]) => Promise.all(alerts.map(({ id }) => acknowledge(id)))
+
+interface Card {
+  /** The newest, with what is shown. */
+  alert: AlertView
+  same: AlertView[]
+}
+
+/** Findings of one type and agent are one card, so that they do not bury the others; so long as all were delivered. */
+function cardsOf(alerts: readonly AlertView[]): Card[] {
+  const cards = new Map<string, Card>()
+  for (const alert of alerts) {
+    const { id, kind, agent_id, title, failed } = alert
+    const key = kind === 'pii_found' && failed.length === 0 ? `${agent_id} ${title}` : id
+    const card = cards.get(key)
+    if (card) card.same.push(alert)
+    else cards.set(key, { alert, same: [alert] })
+  }
+  return [...cards.values()]
 }
 
 /** Once a budget is spent, the warnings about it say nothing new. */

@@ -13,6 +13,16 @@ import './secrets.css'
 const REVEALED_MS = 20_000
 const ENVIRONMENTS = ['development', 'staging', 'production']
 
+/** A sentence with its commands and settings in type of their own. */
+const Coded = ({ text }: { text: string }) => (
+  <>
+    {text.split(/("[^"]+"|[A-Z_]+=\S+)/).map((piece, index) =>
+      // Every second piece is what the expression matched.
+      index % 2 === 1 ? <code key={index}>{piece.replaceAll('"', '')}</code> : piece,
+    )}
+  </>
+)
+
 type Task = { kind: 'add' } | { kind: 'edit' | 'delete'; secret: SecretListed }
 
 export function SecretsPanel({
@@ -51,7 +61,7 @@ export function SecretsPanel({
     >
       {vault.state === 'locked' && (
         <p class="locked">
-          <b>The vault is locked.</b> To open it, {vault.hint}.
+          <b>The vault is locked.</b> To open it, <Coded text={vault.hint} />.
         </p>
       )}
       <ul class="secrets scroll">

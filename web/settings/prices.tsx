@@ -40,13 +40,13 @@ export function PricesPanel() {
       <Fault text={fault.value} />
       <Table
         label="Prices in force"
-        columns={{ Model: '', Provider: '', Input: 'figure', Output: 'figure', Source: 'wide' }}
+        columns={{ Model: '', Provider: 'wide', Input: 'figure', Output: 'figure', Source: 'wide' }}
       >
         <tbody>
           {page?.prices.map(({ provider, model, input_per_mtok, output_per_mtok, source }) => (
             <tr key={`${provider}/${model}`}>
               <td class="mono">{model}</td>
-              <td>{provider}</td>
+              <td class="wide">{provider}</td>
               <td class="figure">{showExactUsd(input_per_mtok)}</td>
               <td class="figure">{showExactUsd(output_per_mtok)}</td>
               <td class="wide dim">{source}</td>

@@ -1,6 +1,7 @@
 import type { IncidentRow } from '../../db/incidents.ts'
 import { CageError } from '../../errors.ts'
 import { printable } from '../../log/printable.ts'
+import { PII, type PiiType } from '../../pii-types.ts'
 import { AGENT_HELP, resolveAgentId } from '../agent-id.ts'
 import type { ApiClient } from '../client.ts'
 import { type CliCommand, examples } from '../command.ts'
@@ -50,7 +51,7 @@ async function list(client: ApiClient, agent: string | undefined, asJson: boolea
   printTable([HEADER, ...incidents.map(rowOf)], terminal)
 }
 
-const HEADER = ['ID', 'TIME', 'AGENT', 'TYPE', 'SEVERITY', 'ACTION', 'PLACE', 'OFFSETS', 'SAME AS', 'ORIGINAL']
+const HEADER = ['ID', 'TIME', 'AGENT', 'TYPE', 'RISK', 'ACTION', 'PLACE', 'OFFSETS', 'SAME AS', 'ORIGINAL']
 
 /** SAME AS: the start of the value's hash, which is enough to recognize equal values. */
 const rowOf = (row: IncidentRow): string[] => [
@@ -58,7 +59,7 @@ const rowOf = (row: IncidentRow): string[] => [
   row.at,
   row.agent_id,
   row.type.toUpperCase(),
-  row.severity,
+  PII[row.type as PiiType].risk,
   row.action,
   row.place.replace('_', ' '),
   `${row.start}–${row.end}`,
