@@ -119,7 +119,7 @@ function RunRow({ row, chosen }: { row: HistoryRow; chosen: readonly string[] })
       </td>
       <td title={started_at}>{dayAndTime(started_at)}</td>
       <td>
-        <a href={agentAddress(id)}>{name}</a> <span class="mono dim">{id}</span>
+        <a href={agentAddress(id)}>{name}</a> <span class="wide mono dim">{id}</span>
       </td>
       <td title={reason ?? ''}>{isClient(row) ? <Tag tone="info">Client</Tag> : <StateTag state={state} />}</td>
       <td class="wide figure">
