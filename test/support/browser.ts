@@ -59,15 +59,18 @@ export async function resizeTo(page: Page, width: number, height: number): Promi
 
 const AXE = readFileSync(createRequire(import.meta.url).resolve('axe-core/axe.min.js'), 'utf8')
 
-/** What axe finds that a person with a disability would stumble over. */
-export async function findings(page: Page): Promise<string[]> {
-  await page.evaluate(AXE)
-  const { violations } = await page.evaluate(() =>
-    (
-      window as unknown as {
-        axe: { run(): Promise<{ violations: { id: string; impact: string; nodes: object[] }[] }> }
-      }
-    ).axe.run(),
+/** What axe finds that a person with a disability would stumble over. `rules`: (Default: all of axe's.) */
+export async function findings(page: Page, rules?: readonly string[]): Promise<string[]> {
+  if (!(await page.evaluate(() => 'axe' in window))) await page.evaluate(AXE)
+  const options = { resultTypes: ['violations'], ...(rules && { runOnly: [...rules] }) }
+  const { violations } = await page.evaluate(
+    (given) =>
+      (
+        window as unknown as {
+          axe: { run(options: object): Promise<{ violations: { id: string; impact: string; nodes: object[] }[] }> }
+        }
+      ).axe.run(given),
+    options,
   )
   return violations
     .filter(({ impact }) => impact === 'serious' || impact === 'critical')

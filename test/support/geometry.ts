@@ -20,23 +20,35 @@ export function brokenTexts(page: Page): Promise<string[]> {
     const isExplained = (element: Element) => element.closest('[title]:not([title=""]), [aria-expanded]') !== null
     const broken: string[] = []
 
+    /** Read once for each element, since many texts have the same ones around them. */
+    const looks = new Map<Element, { isHidden: boolean; overflowX: string; overflowY: string; frame: DOMRect }>()
+    const lookOf = (element: Element) => {
+      let look = looks.get(element)
+      if (!look) {
+        const { visibility, opacity, clipPath, overflowX, overflowY } = getComputedStyle(element)
+        // With a clip path it is for screen readers only.
+        const isHidden = visibility !== 'visible' || opacity === '0' || clipPath !== 'none'
+        look = { isHidden, overflowX, overflowY, frame: element.getBoundingClientRect() }
+        looks.set(element, look)
+      }
+      return look
+    }
+
     /** The visible part of a text; records what is cut off without being explained. */
     const clip = (box: Box): Box | null => {
       const seen = { ...box }
       for (let at: Element | null = box.element; at; at = at.parentElement) {
-        const style = getComputedStyle(at)
-        // With a clip path it is for screen readers only.
-        if (style.visibility !== 'visible' || style.opacity === '0' || style.clipPath !== 'none') return null
-        const frame = at.getBoundingClientRect()
-        if (style.overflowX !== 'visible') {
+        const { isHidden, overflowX, overflowY, frame } = lookOf(at)
+        if (isHidden) return null
+        if (overflowX !== 'visible') {
           const isCut = seen.right > frame.right + TOLERANCE || seen.left < frame.left - TOLERANCE
-          if (isCut && !SCROLLS.test(style.overflowX) && !isExplained(box.element)) {
+          if (isCut && !SCROLLS.test(overflowX) && !isExplained(box.element)) {
             broken.push(`cut: ${shorten(box.text)} in .${at.className}`)
           }
           seen.left = Math.max(seen.left, frame.left)
           seen.right = Math.min(seen.right, frame.right)
         }
-        if (style.overflowY !== 'visible') {
+        if (overflowY !== 'visible') {
           seen.top = Math.max(seen.top, frame.top)
           seen.bottom = Math.min(seen.bottom, frame.bottom)
         }
