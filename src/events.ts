@@ -149,6 +149,8 @@ export interface EventData {
     baseline_usd: Usd | null
     /** The run, if its budget paid as well. Left out where runs have no budget, here and below. */
     run_id?: RunId
+    /** The client's own trace (W3C Trace Context); left out without one, here and below. */
+    traceparent?: string
   }
   /**
    * A call without an output limit, or with one above any model's maximum, was limited. `asked_tokens`: null without
@@ -191,6 +193,7 @@ export interface EventData {
     /** The call is sent to another model instead. */
     falls_back?: true
     run_id?: RunId
+    traceparent?: string
   }
 
   /**
@@ -206,6 +209,7 @@ export interface EventData {
     calls: number
     /** What to do next. (Default: nothing; absent in older events.) */
     hint?: string
+    traceparent?: string
   }
   /** A model cost much more than was held for a call; nothing more is sent to it until an admin trusts it. */
   'model.refused': {
@@ -237,6 +241,7 @@ export interface EventData {
     saved_usd: Usd
     latency_ms: number
     run_id?: RunId
+    traceparent?: string
   }
   /** A lower tier answered for a service, or another model for the requested one. */
   'fallback.used': { service: string; tier: Tier; why: string }

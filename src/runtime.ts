@@ -30,8 +30,10 @@ import { databaseFiles } from './db/files.ts'
 import { isStorageFault } from './db/storage-fault.ts'
 import { openStore, type Store } from './db/store.ts'
 import { CageError } from './errors.ts'
+import { readNetwork } from './gateway/network.ts'
 import { type Gateway, openGateway } from './gateway/open-gateway.ts'
 import { type Log, openLog } from './log/log.ts'
+import { Exporter, type ExporterOptions } from './otel/exporter.ts'
 import { packageFolder } from './package-folder.ts'
 import { Incidents } from './redaction/incidents.ts'
 import { assertNoPii } from './redaction/redactor.ts'
@@ -103,9 +105,14 @@ function serverFilesOf({ config, configFile, masterKeyFile }: RuntimeOptions): s
 }
 
 /** Secrets of the server without a recognizable form. */
-function knownSecretsOf({ alerts }: Config, masterKey: string | undefined): string[] {
+function knownSecretsOf({ alerts, otel }: Config, masterKey: string | undefined): string[] {
   const mailPassword = alerts.email && decodeURIComponent(new URL(alerts.email.smtp_url).password)
-  const values = [masterKey, mailPassword, ...alerts.webhooks.map(({ secret }) => secret)]
+  const values = [
+    masterKey,
+    mailPassword,
+    ...alerts.webhooks.map(({ secret }) => secret),
+    ...Object.values(otel.headers),
+  ]
   return values.filter((value) => value !== undefined)
 }
 
@@ -180,6 +187,7 @@ async function openAll(
   const money = openMoney(config, { store, state, clock, leases, list })
   opened.onClose(() => money.ledger.close())
   money.ledger.begin()
+  openExporter(options, { store, state, clock, log }, opened)
   const incidents = openIncidents(store, state, safety, secrets)
   const alerts = new Alerts({ store, state, clock, config: config.alerts, onFault })
   opened.onClose(() => alerts.close())
@@ -231,6 +239,25 @@ async function openOwnStore({ db }: Config, opened: Opened): Promise<Store> {
   opened.onClose(() => store.close())
   opened.onClose(await claimDatabase(store))
   return store
+}
+
+/** Where a collector is configured. Throws CageError `invalid_config` when the file of certificates cannot be read. */
+function openExporter(
+  { config: { otel, network }, version }: RuntimeOptions,
+  parts: Pick<ExporterOptions, 'state' | 'clock' | 'log'> & { store: Store },
+  opened: Opened,
+): void {
+  const { endpoint } = otel
+  if (endpoint === undefined) return
+  const { meta } = parts.store
+  const exporter = new Exporter({
+    ...parts,
+    meta,
+    version,
+    settings: { ...otel, endpoint },
+    network: readNetwork(network),
+  })
+  opened.onClose(() => exporter.close())
 }
 
 /** Throws CageError `bad_request` for an agent name that is personal data. */

@@ -12,7 +12,7 @@ const ORDER: readonly (readonly string[])[] = [
   ['deploy'],
   ['runtime', 'panel'],
   ['api'],
-  ['gateway', 'agents', 'alerts', 'booth', 'uplink'],
+  ['gateway', 'agents', 'alerts', 'booth', 'uplink', 'otel'],
   ['redaction', 'budget', 'breaker', 'vault', 'sandbox'],
   ['access', 'audit'],
   ['state'],

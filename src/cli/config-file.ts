@@ -49,6 +49,9 @@ alerts:
 #  email: { to: ops@company.com, from: cage@company.com, smtp_url: smtp://localhost:25 }
 #  webhooks: [{ url: https://hooks.slack.com/services/your-own }]
 
+otel:
+#  endpoint: http://localhost:4318   # Where traces go, to a collector of OpenTelemetry. Without what calls say.
+
 server:
 #  port: 8080
 #  allowed_hosts: []          # Further names that the server answers to, with port.

@@ -55,6 +55,7 @@ export function startBlock({ config, origins, file }: LoadedConfig, facts: Start
     ...elsewhere(config, origins).map((line): TreeEntry => ['Address', line]),
     ...unseen(config).map((type): TreeEntry => ['', `${type}: not monitored`]),
     ['Configuration', file ?? withoutFile(config, origins)],
+    ['Traces', config.otel.endpoint ? `to ${config.otel.endpoint}${from(origins['otel.endpoint'])}` : null],
     ['Log', facts.logPath],
     ['Dashboard', facts.dashboardLink],
   ])
@@ -161,9 +162,14 @@ function uncaged({ providers }: Config, { variables }: KeyPlaces): string[] {
 function elsewhere({ providers }: Config, origins: LoadedConfig['origins']): string[] {
   return Object.entries(providers).flatMap(([name, { base_url }]) => {
     const origin = origins[`providers.${name}.base_url`] ?? 'default'
-    return /^[A-Z_]+$/.test(origin) ? [`${name} at ${base_url} (from ${origin})`] : []
+    return isVariable(origin) ? [`${name} at ${base_url} (from ${origin})`] : []
   })
 }
+
+const isVariable = (origin = 'default'): boolean => /^[A-Z_]+$/.test(origin)
+
+/** Names a variable that the user may have set for other programs. */
+const from = (origin: string | undefined): string => (isVariable(origin) ? ` (from ${origin})` : '')
 
 function guarded({ safety, services, providers }: Config): string {
   const labels = Object.keys(providers).map((name) => knownProvider(name)?.label ?? name)

@@ -68,7 +68,7 @@ export function readEnvironment(variables: NodeJS.ProcessEnv = process.env): Env
   }
   return {
     settings,
-    addresses: [...providerAddresses(variables), ...networkSettings(variables)],
+    addresses: [...providerAddresses(variables), ...networkSettings(variables), ...otelSettings(variables)],
     configFile: variables.IRON_CAGE_CONFIG || undefined,
     serverUrl: variables.IRON_CAGE_URL || variables.IRON_API_URL || undefined,
     serverToken: variables.IRON_CAGE_TOKEN || undefined,
@@ -117,6 +117,37 @@ const NETWORK: readonly { key: string; names: string[]; read: (value: string) =>
   { key: 'no_proxy', names: ['no_proxy', 'NO_PROXY'], read: (hosts) => `${hosts},localhost,127.0.0.1,::1` },
   { key: 'ca_file', names: ['SSL_CERT_FILE'], read: (path) => path },
 ]
+
+/** Where other programs send their traces. A collector that takes only gRPC is not used. */
+function otelSettings(variables: NodeJS.ProcessEnv): Setting[] {
+  const { OTEL_EXPORTER_OTLP_ENDPOINT: endpoint, OTEL_EXPORTER_OTLP_PROTOCOL: protocol } = variables
+  if (!endpoint || variables.OTEL_SDK_DISABLED === 'true' || protocol?.startsWith('grpc')) return []
+  const { OTEL_EXPORTER_OTLP_HEADERS: headers, OTEL_SERVICE_NAME: name } = variables
+  return [
+    { key: ['otel', 'endpoint'], value: endpoint, origin: 'OTEL_EXPORTER_OTLP_ENDPOINT' },
+    ...(headers
+      ? [{ key: ['otel', 'headers'], value: readHeaders(headers), origin: 'OTEL_EXPORTER_OTLP_HEADERS' }]
+      : []),
+    ...(name ? [{ key: ['otel', 'service_name'], value: name, origin: 'OTEL_SERVICE_NAME' }] : []),
+  ]
+}
+
+/** "authorization=Basic%20abc,x-scope=team", as OpenTelemetry writes them. */
+const readHeaders = (text: string): Record<string, string> =>
+  Object.fromEntries(
+    text.split(',').map((pair) => {
+      const [name = '', ...value] = pair.split('=')
+      return [name.trim(), unescaped(value.join('=').trim())]
+    }),
+  )
+
+function unescaped(value: string): string {
+  try {
+    return decodeURIComponent(value)
+  } catch {
+    return value
+  }
+}
 
 const OWN_GATEWAY = /^https?:\/\/[^/]+\/gateway\//
 

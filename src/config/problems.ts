@@ -118,7 +118,7 @@ const HIDDEN = '(hidden)'
 /** Returns the value for display: whole, in part, or "(hidden)". */
 export function maskSecret<T>(key: Key, value: T): T | string {
   const path = key.join('.')
-  if (/^agent\.env\.|^alerts\.webhooks\.\d+\.secret$/.test(path)) return HIDDEN
+  if (/^agent\.env\.|^otel\.headers\.|^alerts\.webhooks\.\d+\.secret$/.test(path)) return HIDDEN
   if (typeof value !== 'string') return value
   // The path of a webhook's URL is often the secret.
   if (/^alerts\.webhooks\.\d+\.url$/.test(path))

@@ -594,6 +594,21 @@ const sections = z.strictObject({
     })
     .prefault({})
     .describe('How providers and services are reached.'),
+  otel: z
+    .strictObject({
+      endpoint: baseUrl
+        .optional()
+        .describe(
+          'Collector of OpenTelemetry that traces and metrics are sent to (OTLP over HTTP), without `/v1/traces`. Defaults to `OTEL_EXPORTER_OTLP_ENDPOINT`; off without either.',
+        ),
+      headers: z
+        .record(z.string().regex(/^[A-Za-z0-9-]{1,100}$/, { error: 'the name of a header' }), text(1, 8192))
+        .default({})
+        .describe('Headers to send with them, such as `authorization`. Defaults to `OTEL_EXPORTER_OTLP_HEADERS`.'),
+      service_name: text(1, 200).default('iron-cage').describe('The `service.name`. Defaults to `OTEL_SERVICE_NAME`.'),
+    })
+    .prefault({})
+    .describe('Traces and metrics for OpenTelemetry, without anything that a call says.'),
   log: z
     .strictObject({
       level: z

@@ -17,6 +17,8 @@ export interface KnownProvider {
   keyVariables: readonly string[]
   /** Environment variables that point clients to `address`, the provider's URL at the gateway. */
   agentVariables(address: string): Record<string, string>
+  /** Its name in OpenTelemetry's conventions for GenAI. (Default: the same.) */
+  telemetryName?: string
   /** Its name in the public price list. (Default: the same.) */
   pricedAs?: string
   /** A server on one's own machine: what it answers costs nothing. (Default: false.) */
@@ -51,6 +53,7 @@ export const KNOWN_PROVIDERS = {
   },
   google: {
     label: 'Google',
+    telemetryName: 'gcp.gemini',
     dialect: 'google',
     baseUrl: 'https://generativelanguage.googleapis.com',
     vendorHosts: /^generativelanguage\.googleapis\.com$/,
@@ -59,6 +62,7 @@ export const KNOWN_PROVIDERS = {
   },
   azure: {
     label: 'Azure OpenAI',
+    telemetryName: 'azure.ai.openai',
     dialect: 'azure',
     vendorHosts: /\.(openai|cognitiveservices|services\.ai)\.azure\.(com|us|cn)$/,
     keyVariables: ['AZURE_OPENAI_API_KEY', 'AZURE_API_KEY'],
@@ -66,6 +70,7 @@ export const KNOWN_PROVIDERS = {
   },
   bedrock: {
     label: 'Amazon Bedrock',
+    telemetryName: 'aws.bedrock',
     dialect: 'bedrock',
     vendorHosts: /\.amazonaws\.com(\.cn)?$/,
     keyVariables: ['AWS_ACCESS_KEY_ID', 'AWS_SECRET_ACCESS_KEY', 'AWS_SESSION_TOKEN'],
@@ -78,6 +83,7 @@ export const KNOWN_PROVIDERS = {
   },
   vertex: {
     label: 'Vertex AI',
+    telemetryName: 'gcp.vertex_ai',
     dialect: 'vertex',
     vendorHosts: /(^|-)aiplatform\.googleapis\.com$/,
     keyVariables: ['GOOGLE_APPLICATION_CREDENTIALS_JSON'],
@@ -94,6 +100,7 @@ export const KNOWN_PROVIDERS = {
   },
   mistral: {
     label: 'Mistral',
+    telemetryName: 'mistral_ai',
     dialect: 'openai',
     baseUrl: 'https://api.mistral.ai/v1',
     keyVariables: ['MISTRAL_API_KEY'],
@@ -129,6 +136,7 @@ export const KNOWN_PROVIDERS = {
   },
   xai: {
     label: 'xAI',
+    telemetryName: 'x_ai',
     dialect: 'openai',
     baseUrl: 'https://api.x.ai/v1',
     keyVariables: ['XAI_API_KEY'],
@@ -185,6 +193,9 @@ export const KNOWN_PROVIDER_NAMES = Object.keys(KNOWN_PROVIDERS) as KnownProvide
 /** Returns what is known of a provider by its name. */
 export const knownProvider = (name: string): KnownProvider | undefined =>
   Object.hasOwn(KNOWN_PROVIDERS, name) ? KNOWN_PROVIDERS[name as KnownProviderName] : undefined
+
+/** A provider's name in OpenTelemetry. */
+export const telemetryNameOf = (provider: string): string => knownProvider(provider)?.telemetryName ?? provider
 
 /** The dialect of a provider without a configured one: what it is known for, else the one most servers speak. */
 export const dialectNameOf = (provider: string, configured: DialectName | undefined): DialectName =>

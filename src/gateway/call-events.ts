@@ -4,7 +4,7 @@ import { asCageError } from '../errors.ts'
 import type { NewEvent } from '../events.ts'
 import { showUsd, toUsd, type Usd, ZERO_NANOS } from '../money.ts'
 import { showCount } from '../units.ts'
-import type { LlmCall } from './call.ts'
+import type { Caller, LlmCall } from './call.ts'
 import type { Claim } from './claim.ts'
 import { ClientGone } from './client.ts'
 
@@ -51,6 +51,10 @@ export function cutEvent(call: LlmCall, tokens: number): NewEvent {
   return { ...clamped, level: 'WARN', message, data: { ...clamped.data, was_cut: true } }
 }
 
+/** The client's own trace, for an event of its call. */
+export const traceOf = ({ traceparent }: Pick<Caller, 'traceparent'>): { traceparent?: string } =>
+  traceparent === undefined ? {} : { traceparent }
+
 export interface Completion {
   claim: Claim
   paidBy: PaidBy
@@ -90,6 +94,7 @@ export function completedEvent(
       status,
       redactions,
       ...paidBy,
+      ...traceOf(call.caller),
     },
   }
 }
@@ -123,6 +128,7 @@ export function failedEvent(
       retryable,
       ...more,
       ...paidBy,
+      ...traceOf(call.caller),
     },
   }
 }

@@ -41,6 +41,20 @@ export function readAddress(url: string): GatewayAddress {
  * `forbidden` for a token that makes no calls.
  */
 export async function identifyCaller(
+  address: GatewayAddress,
+  request: IncomingMessage,
+  keys: readonly GivenKey[],
+  access: Pick<Access, 'runTokens' | 'apiTokens'>,
+): Promise<Caller> {
+  const caller = await callerBehind(address, request, keys, access)
+  const { traceparent } = request.headers
+  return typeof traceparent === 'string' && TRACEPARENT.test(traceparent) ? { ...caller, traceparent } : caller
+}
+
+/** Version 00 of W3C Trace Context. */
+const TRACEPARENT = /^00-(?!0{32})[0-9a-f]{32}-(?!0{16})[0-9a-f]{16}-[0-9a-f]{2}$/
+
+async function callerBehind(
   { run: named }: GatewayAddress,
   { socket }: IncomingMessage,
   keys: readonly GivenKey[],

@@ -12,7 +12,7 @@ import { fromUsd, type Nanodollars, nanodollars, showUsd, toUsd, type Usd, ZERO_
 import { redactAnswer } from './bodies/answer.ts'
 import { freeSent } from './bodies/bytes.ts'
 import type { RequestBody } from './bodies/request-body.ts'
-import { failedEvent, failureOf } from './call-events.ts'
+import { failedEvent, failureOf, traceOf } from './call-events.ts'
 import { CallRedactor } from './call-redactor.ts'
 import type { ClientConnection } from './client.ts'
 import { framingOf } from './framing.ts'
@@ -243,6 +243,7 @@ class OpenRouteCall {
         status,
         redactions,
         ...this.#held.hold.paidBy,
+        ...traceOf(caller),
       },
     }
     return this.#end(isGood(status) ? this.#held.cost : ZERO_NANOS, status, null, event)

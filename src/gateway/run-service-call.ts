@@ -25,6 +25,7 @@ import { fromUsd, type Nanodollars, showUsd, toUsd, ZERO_NANOS } from '../money.
 import type { StateManager } from '../state/state-manager.ts'
 import type { Secrets } from '../vault/open-vault.ts'
 import type { Caller } from './call.ts'
+import { traceOf } from './call-events.ts'
 import { AttemptFailed, attemptService, endToEnd, isGood, joinUrl, type LiveAnswer } from './service-attempt.ts'
 import { waitUntilRunnable } from './wait-until-runnable.ts'
 
@@ -228,6 +229,7 @@ async function endCall(
     saved_usd: toUsd(hold ? ZERO_NANOS : open.cost),
     latency_ms: Math.round(clock.monotonic() - open.startedAt),
     ...hold?.paidBy,
+    ...traceOf(call.caller),
   }
   const event = { ...calledEvent(data, live), agent_id: call.caller.agentId }
   if (!hold) return state.record(event)

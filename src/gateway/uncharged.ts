@@ -10,6 +10,7 @@ import { type CallId, newCallId } from '../ids.ts'
 import type { Scrub } from '../state/clean.ts'
 import type { StateManager } from '../state/state-manager.ts'
 import type { Caller } from './call.ts'
+import { traceOf } from './call-events.ts'
 
 /** How long equal calls share a row, in ms. */
 const WINDOW_MS = 60_000
@@ -94,7 +95,16 @@ export class UnchargedCalls {
         level: 'WARN',
         agent_id: caller.agentId,
         message: `Refused${often}: ${refusal.message}`,
-        data: { call_id: id, provider, model, code, status, calls, hint: this.#scrub(refusal.hint) },
+        data: {
+          call_id: id,
+          provider,
+          model,
+          code,
+          status,
+          calls,
+          hint: this.#scrub(refusal.hint),
+          ...traceOf(caller),
+        },
       },
       row,
     )

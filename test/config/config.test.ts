@@ -69,6 +69,25 @@ describe('the origin of a value', () => {
     expect(JSON.stringify(shownLeaves(loaded))).not.toContain('pw@')
   })
 
+  test('a collector of traces is taken from the variables that other programs read, unless it takes gRPC alone', () => {
+    const variables = {
+      OTEL_EXPORTER_OTLP_ENDPOINT: 'http://localhost:4318',
+      OTEL_EXPORTER_OTLP_HEADERS: 'authorization=Basic%20cGs=, x-scope=team',
+      OTEL_SERVICE_NAME: 'sales',
+    }
+    const loaded = load(variables)
+    expect(loaded.config.otel).toEqual({
+      endpoint: 'http://localhost:4318',
+      headers: { authorization: 'Basic cGs=', 'x-scope': 'team' },
+      service_name: 'sales',
+    })
+    expect(loaded.origins['otel.endpoint']).toBe('OTEL_EXPORTER_OTLP_ENDPOINT')
+    expect(JSON.stringify(shownLeaves(loaded))).not.toContain('cGs=')
+    for (const off of [{ OTEL_EXPORTER_OTLP_PROTOCOL: 'grpc' }, { OTEL_SDK_DISABLED: 'true' }]) {
+      expect(load({ ...variables, ...off }).config.otel.endpoint).toBeUndefined()
+    }
+  })
+
   test('every value has one', () => {
     writeFileSync(
       join(cwd, 'iron-cage.toml'),

@@ -34,7 +34,18 @@ export const PRICES = {
 }
 
 type Json = Record<string, unknown>
-type Section = 'network' | 'agent' | 'budget' | 'calls' | 'safety' | 'services' | 'server' | 'log' | 'alerts' | 'db'
+type Section =
+  | 'network'
+  | 'otel'
+  | 'agent'
+  | 'budget'
+  | 'calls'
+  | 'safety'
+  | 'services'
+  | 'server'
+  | 'log'
+  | 'alerts'
+  | 'db'
 
 export type RuntimeOptions = Partial<Record<Section, Json>> & {
   /** Settings of both providers. Nothing is retried unless it says so. */

@@ -1,0 +1,197 @@
+/**
+ * Makes spans of events, by OpenTelemetry's semantic conventions for GenAI (gen-ai/gen-ai-spans, gen-ai-agent-spans).
+ * Nothing that a call says is in them.
+ *
+ * The rules are:
+ * - Each run of an agent is one trace. Its ids are made of the run's, so that calls find their parent before the root
+ *   is sent, and after a restart of the server.
+ * - A call that came with a `traceparent` belongs to the client's own trace instead.
+ * - A client with an API token has no run: each of its calls is a trace.
+ */
+import { createHash } from 'node:crypto'
+import type { AgentState, EventOf, RuntimeEvent } from '../events.ts'
+import type { AgentId, RunId } from '../ids.ts'
+import { type AgentView, isClient } from '../state/snapshot.ts'
+import { type Attributes, double, int, type Span } from './span.ts'
+
+interface Run {
+  id: RunId
+  name: string
+  /** ISO 8601 UTC. */
+  startedAt: string
+}
+
+export interface TracerOptions {
+  findAgent: (id: AgentId) => AgentView | undefined
+  /** A provider's name in OpenTelemetry. */
+  providerName: (name: string) => string
+}
+
+type CallEvent = EventOf<'call.completed'> | EventOf<'call.failed'> | EventOf<'call.refused'>
+
+/** Ends that are no failure of the run. */
+const GOOD_ENDS: ReadonlySet<AgentState> = new Set(['completed', 'stopped'])
+
+export class Tracer {
+  readonly #options: TracerOptions
+  /** Of agents whose start was seen. */
+  readonly #runs = new Map<AgentId, Run>()
+
+  constructor(options: TracerOptions) {
+    this.#options = options
+  }
+
+  /** Takes events in order; returns undefined for those without a span. */
+  spanOf(event: RuntimeEvent): Span | undefined {
+    switch (event.type) {
+      case 'agent.started':
+        return this.#began(event)
+      case 'agent.exited':
+        return this.#runSpan(event)
+      case 'call.completed':
+      case 'call.failed':
+      case 'call.refused':
+        return this.#callSpan(event)
+      case 'service.called':
+        return this.#serviceSpan(event)
+      default:
+        return undefined
+    }
+  }
+
+  #began({ agent_id, at, data: { run_id, name, pid } }: EventOf<'agent.started'>): undefined {
+    if (agent_id !== null && pid !== null) this.#runs.set(agent_id, { id: run_id, name, startedAt: at })
+  }
+
+  #runOf(agentId: AgentId | null): Run | undefined {
+    if (agentId === null) return undefined
+    const seen = this.#runs.get(agentId)
+    if (seen) return seen
+    const agent = this.#options.findAgent(agentId)
+    return agent && !isClient(agent) ? { id: agent.run_id, name: agent.name, startedAt: agent.started_at } : undefined
+  }
+
+  #runSpan(event: EventOf<'agent.exited'>): Span | undefined {
+    const { agent_id, at, data } = event
+    const run = this.#runOf(agent_id)
+    if (!run || agent_id === null) return undefined
+    this.#runs.delete(agent_id)
+    const { exit_code, signal, state, reason } = data
+    return {
+      traceId: traceIdOf(run.id),
+      id: spanIdOf(run.id),
+      parentId: undefined,
+      name: `invoke_agent ${run.name}`,
+      kind: 'internal',
+      startMs: Date.parse(run.startedAt),
+      endMs: Date.parse(at),
+      attributes: {
+        'gen_ai.operation.name': 'invoke_agent',
+        ...agentAttributes(agent_id, run),
+        'iron_cage.agent.state': state,
+        'process.exit.code': int(exit_code),
+        'iron_cage.signal': signal ?? undefined,
+      },
+      error: GOOD_ENDS.has(state) ? undefined : reason,
+    }
+  }
+
+  #callSpan(event: CallEvent): Span {
+    const { call_id, provider, model } = event.data
+    const run = this.#runOf(event.agent_id)
+    const place = placeOf(event.data.traceparent, call_id, run)
+    return {
+      ...place,
+      name: model === null ? 'chat' : `chat ${model}`,
+      kind: 'client',
+      ...timesOf(event, event.type === 'call.refused' ? 0 : event.data.latency_ms),
+      attributes: {
+        'gen_ai.operation.name': 'chat',
+        'gen_ai.provider.name': this.#options.providerName(provider),
+        'gen_ai.request.model': model ?? undefined,
+        'http.response.status_code': int(event.data.status),
+        ...agentAttributes(event.agent_id, run),
+        'iron_cage.call.id': call_id,
+        ...outcomeOf(event),
+      },
+      error: event.type === 'call.completed' ? undefined : event.message,
+    }
+  }
+
+  #serviceSpan(event: EventOf<'service.called'>): Span {
+    const { call_id, service, ok, status, tier, blocked, cost_usd, latency_ms } = event.data
+    const run = this.#runOf(event.agent_id)
+    return {
+      ...placeOf(undefined, call_id, run),
+      name: `execute_tool ${service}`,
+      kind: 'client',
+      ...timesOf(event, latency_ms),
+      attributes: {
+        'gen_ai.operation.name': 'execute_tool',
+        'gen_ai.tool.name': service,
+        'http.response.status_code': int(status),
+        ...agentAttributes(event.agent_id, run),
+        'iron_cage.call.id': call_id,
+        'iron_cage.cost.usd': double(Number(cost_usd)),
+        'iron_cage.fallback.tier': int(tier),
+        'iron_cage.circuit.open': blocked,
+      },
+      error: ok ? undefined : event.message,
+    }
+  }
+}
+
+/** What became of a call. */
+function outcomeOf(event: CallEvent): Attributes {
+  if (event.type === 'call.refused') return { 'error.type': event.data.code, 'iron_cage.calls': int(event.data.calls) }
+  const { cost_usd, estimated, waited_ms } = event.data
+  const charged = {
+    'gen_ai.usage.cost': double(Number(cost_usd)),
+    'iron_cage.cost.estimated': estimated,
+    'iron_cage.waited_ms': int(waited_ms),
+  }
+  if (event.type === 'call.failed') {
+    const { code, circuit, retryable } = event.data
+    return { ...charged, 'error.type': code, 'iron_cage.circuit': circuit, 'iron_cage.retryable': retryable }
+  }
+  const { input_tokens, cached_input_tokens, output_tokens, stream, first_byte_ms, redactions } = event.data
+  return {
+    ...charged,
+    'gen_ai.usage.input_tokens': int(input_tokens),
+    'gen_ai.usage.output_tokens': int(output_tokens),
+    'gen_ai.usage.cache_read.input_tokens': int(cached_input_tokens),
+    'gen_ai.request.stream': stream,
+    'iron_cage.first_byte_ms': int(first_byte_ms),
+    'iron_cage.redactions': int(redactions),
+  }
+}
+
+const agentAttributes = (agentId: AgentId | null, run: Run | undefined): Attributes => ({
+  'gen_ai.agent.id': agentId ?? undefined,
+  'gen_ai.agent.name': run?.name,
+  'iron_cage.run.id': run?.id,
+})
+
+const timesOf = ({ at }: RuntimeEvent, latencyMs: number): Pick<Span, 'startMs' | 'endMs'> => {
+  const endMs = Date.parse(at)
+  return { startMs: endMs - latencyMs, endMs }
+}
+
+/** The trace and the parent of a call. */
+function placeOf(
+  traceparent: string | undefined,
+  callId: string,
+  run: Run | undefined,
+): Pick<Span, 'traceId' | 'id' | 'parentId'> {
+  const id = spanIdOf(callId)
+  const [, traceId, parentId] = TRACEPARENT.exec(traceparent ?? '') ?? []
+  if (traceId && parentId) return { traceId: Buffer.from(traceId, 'hex'), id, parentId: Buffer.from(parentId, 'hex') }
+  return { traceId: traceIdOf(run?.id ?? callId), id, parentId: run && spanIdOf(run.id) }
+}
+
+/** As W3C Trace Context has it. */
+const TRACEPARENT = /^[0-9a-f]{2}-([0-9a-f]{32})-([0-9a-f]{16})-/
+
+const digest = (text: string): Buffer => createHash('sha256').update(text).digest()
+const traceIdOf = (id: string): Uint8Array => digest(id).subarray(0, 16)
+const spanIdOf = (id: string): Uint8Array => digest(id).subarray(16, 24)

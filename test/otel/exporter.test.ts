@@ -1,0 +1,169 @@
+import { mkdtempSync, rmSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { expect, onTestFinished, test } from 'vitest'
+import { answer, resets, sends } from '../support/provider.ts'
+import { openTestRuntime, type TestAgent, type TestRuntime, until } from '../support/runtime.ts'
+import { decode, openCollector, valuesOf } from './collector.ts'
+
+const settings = (endpoint: string) => ({ otel: { endpoint, headers: { authorization: 'Bearer of-the-collector' } } })
+
+/** What the supervisor records when a process has ended. */
+const exit = (cage: TestRuntime, agent: TestAgent, state: 'completed' | 'failed') =>
+  cage.runtime.state.record({
+    type: 'agent.exited',
+    level: 'INFO',
+    agent_id: agent.id,
+    message: `worker ${state}`,
+    data: { run_id: agent.runId, exit_code: 1, signal: null, state, reason: 'it crashed', restart_in_ms: null },
+  })
+
+test('a run is one trace: its calls and services are spans below it, with tokens, cost and errors', async () => {
+  await using collector = await openCollector()
+  const cage = await openTestRuntime({
+    ...settings(collector.url),
+    services: { crm: { base_url: 'http://127.0.0.1:9', cost_per_call_usd: '0.1', retries: 0 } },
+  })
+  const agent = cage.addAgent()
+  cage.provider.does(answer({ usage: { prompt_tokens: 10, completion_tokens: 3 } }))
+  await agent.chat({ model: 'plain' })
+  cage.provider.does(sends(500))
+  await agent.chat({ model: 'plain' })
+  await agent.chat({ model: 'a-model-without-a-price' })
+  await agent.service('crm', '/leads')
+  exit(cage, agent, 'failed')
+  const [paid, failed, refused, service, run] = await collector.spans(5)
+  expect(run).toMatchObject({
+    name: 'invoke_agent worker',
+    attributes: {
+      'gen_ai.operation.name': 'invoke_agent',
+      'gen_ai.agent.id': agent.id,
+      'iron_cage.run.id': agent.runId,
+      'iron_cage.agent.state': 'failed',
+      'process.exit.code': 1,
+    },
+    status: { code: 'STATUS_CODE_ERROR', message: 'it crashed' },
+  })
+  expect(run!.parentSpanId).toBeUndefined()
+  for (const span of [paid, failed, refused, service]) {
+    expect(span).toMatchObject({ traceId: run!.traceId, parentSpanId: run!.spanId, kind: 'SPAN_KIND_CLIENT' })
+  }
+  const data = cage.of('call.completed')[0]!.data
+  expect(paid).toMatchObject({
+    name: 'chat plain',
+    attributes: {
+      'gen_ai.provider.name': 'openai',
+      'gen_ai.request.model': 'plain',
+      'gen_ai.usage.input_tokens': 10,
+      'gen_ai.usage.output_tokens': 3,
+      'gen_ai.usage.cost': 0.000055,
+      'http.response.status_code': 200,
+      'iron_cage.call.id': data.call_id,
+    },
+  })
+  expect(paid!.status).toBeUndefined()
+  const tookMs = (Number(paid!.endTimeUnixNano) - Number(paid!.startTimeUnixNano)) / 1_000_000
+  expect(tookMs).toBeCloseTo(data.latency_ms, 2)
+  expect(failed).toMatchObject({ name: 'chat plain', attributes: { 'error.type': 'provider_refused' } })
+  expect(refused).toMatchObject({ name: 'chat a-model-without-a-price', attributes: { 'error.type': 'price_unknown' } })
+  expect(service).toMatchObject({ name: 'execute_tool crm', attributes: { 'iron_cage.cost.usd': 0 } })
+  expect([failed, refused, service].map((span) => span!.status?.code)).toEqual(Array(3).fill('STATUS_CODE_ERROR'))
+  expect(collector.messages[0]!.headers).toMatchObject({ authorization: 'Bearer of-the-collector' })
+})
+
+test("a call with a traceparent belongs to the client's trace; without a valid one, to that of its run", async () => {
+  await using collector = await openCollector()
+  const cage = await openTestRuntime(settings(collector.url))
+  const agent = cage.addAgent()
+  const [trace, parent] = ['4bf92f3577b34da6a3ce929d0e0e4736', '00f067aa0ba902b7']
+  await agent.chat({}, { traceparent: `00-${trace}-${parent}-01` })
+  for (const invalid of [`00-${trace}-${'0'.repeat(16)}-01`, `00-${'0'.repeat(32)}-${parent}-01`, 'nonsense']) {
+    await agent.chat({}, { traceparent: invalid })
+  }
+  exit(cage, agent, 'completed')
+  const [joined, ...others] = await collector.spans(5)
+  expect(joined).toMatchObject({ traceId: trace, parentSpanId: parent })
+  const run = others.pop()!
+  for (const other of others) expect(other).toMatchObject({ traceId: run.traceId, parentSpanId: run.spanId })
+})
+
+test('nothing that a call says is sent, nor a name of a person in what is', async () => {
+  await using collector = await openCollector()
+  const cage = await openTestRuntime(settings(collector.url))
+  const agent = cage.addAgent()
+  cage.provider.does(answer({ text: 'the reply-canary writes to ann@example.com' }))
+  await agent.chat({ messages: [{ role: 'user', content: 'the prompt-canary' }] })
+  cage.provider.does(sends(400, {}, { error: 'canary' }))
+  await agent.chat({ messages: [{ role: 'user', content: 'the prompt-canary' }] })
+  await collector.spans(2)
+  const sent = Buffer.concat(collector.messages.map(({ body }) => body)).toString('latin1')
+  expect(sent).toContain('chat ')
+  expect(sent).not.toMatch(/canary|ann@|of-the-collector/)
+})
+
+test('calls go on without a collector, and what it missed reaches it from the next server, each span once', async () => {
+  const folder = mkdtempSync(join(tmpdir(), 'otel-'))
+  onTestFinished(() => rmSync(folder, { recursive: true }))
+  const gone = await openCollector()
+  const port = Number(new URL(gone.url).port)
+  await gone[Symbol.asyncDispose]()
+  const cage = await openTestRuntime({ ...settings(gone.url), folder, log: { level: 'info' } })
+  const agent = cage.addAgent()
+  expect((await agent.chat()).status).toBe(200)
+  await until(() => cage.log().includes('cannot be reached'), 'the log says so')
+  expect((await agent.chat()).status).toBe(200)
+  exit(cage, agent, 'completed')
+  await cage.close()
+
+  await using collector = await openCollector(port)
+  await openTestRuntime({ ...settings(collector.url), folder })
+  const spans = await collector.spans(3)
+  expect(spans.map(({ name }) => name)).toEqual(['chat penny', 'chat penny', 'invoke_agent worker'])
+  expect(new Set(spans.map(({ traceId }) => traceId)).size).toBe(1)
+})
+
+test('a message that the collector refuses for good does not hold up the next', async () => {
+  await using collector = await openCollector()
+  collector.status['/v1/traces'] = 400
+  const cage = await openTestRuntime({ ...settings(collector.url), log: { level: 'info' } })
+  const agent = cage.addAgent()
+  await agent.chat()
+  await until(() => cage.log().includes('refused traces (400)'), 'the log says so')
+  delete collector.status['/v1/traces']
+  cage.provider.does(resets)
+  await agent.chat()
+  expect(await collector.spans(1)).toMatchObject([{ attributes: { 'error.type': 'provider_unreachable' } }])
+})
+
+test('tokens, durations and costs are metrics, sent at the end; a collector without metrics gets traces alone', async () => {
+  await using collector = await openCollector()
+  const cage = await openTestRuntime(settings(collector.url))
+  const agent = cage.addAgent()
+  cage.provider.does(answer({ usage: { prompt_tokens: 10, completion_tokens: 3 } }))
+  await agent.chat({ model: 'plain' })
+  await agent.chat({ model: 'plain' })
+  await cage.close()
+  const decoded = await decode(collector.messages.filter(({ signal }) => signal === 'metrics'))
+  const { metrics } = Object(decoded.at(-1)).resourceMetrics[0].scopeMetrics[0]
+  const points = (name: string) => {
+    const { histogram, sum } = metrics.find((metric: { name: string }) => metric.name === name)
+    const { dataPoints, aggregationTemporality } = histogram ?? sum
+    expect(aggregationTemporality).toBe('AGGREGATION_TEMPORALITY_CUMULATIVE')
+    return dataPoints.map((point: { attributes: never[] }) => ({ ...point, attributes: valuesOf(point.attributes) }))
+  }
+  const of = { 'gen_ai.provider.name': 'openai', 'gen_ai.request.model': 'plain' }
+  expect(points('gen_ai.client.token.usage')).toMatchObject([
+    { count: '2', sum: 20, attributes: { ...of, 'gen_ai.token.type': 'input' } },
+    { count: '2', sum: 6, attributes: { ...of, 'gen_ai.token.type': 'output' } },
+  ])
+  expect(points('gen_ai.client.operation.duration')).toMatchObject([{ count: '2', attributes: of }])
+  expect(points('iron_cage.cost')).toMatchObject([{ asDouble: 0.00011, attributes: of }])
+
+  await using plain = await openCollector()
+  plain.status['/v1/metrics'] = 405
+  const other = await openTestRuntime({ ...settings(plain.url), log: { level: 'info' } })
+  await other.addAgent().chat()
+  await other.close()
+  expect(other.log()).toContain('takes no metrics (405)')
+  expect(plain.messages.map(({ signal }) => signal)).toEqual(['traces'])
+})
