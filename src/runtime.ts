@@ -41,7 +41,7 @@ import { reloadOf } from './redaction/reload.ts'
 import { Safety } from './redaction/safety.ts'
 import { StateManager } from './state/state-manager.ts'
 import { newToken } from './tokens.ts'
-import { openLeases } from './uplink/open-leases.ts'
+import { openLeases, openTelemetry } from './uplink/open-uplink.ts'
 import { closeVault, openVault, type Secrets } from './vault/open-vault.ts'
 import type { Vault } from './vault/vault.ts'
 
@@ -184,6 +184,8 @@ async function openAll(
   const access = openAccess({ store, clock, users, operatorToken, signingKey: secrets.vault.keyFor('sessions') })
   const leases = openLeases({ store, state, clock })
   opened.onClose(() => leases?.close())
+  const telemetry = openTelemetry({ store, state, clock })
+  opened.onClose(() => telemetry?.close())
   const money = openMoney(config, { store, state, clock, leases, list })
   opened.onClose(() => money.ledger.close())
   money.ledger.begin()

@@ -31,6 +31,7 @@ const ORDER: readonly (readonly string[])[] = [
     'clock',
     'aes-gcm',
     'lease-messages',
+    'telemetry-messages',
   ],
 ]
 
@@ -40,6 +41,7 @@ const LEAVES: Readonly<Record<string, readonly string[]>> = {
   errors: ['money'],
   ids: ['id-types'],
   'lease-messages': ['money'],
+  'telemetry-messages': ['events'],
 }
 
 /** Free of Node: the browser runs them too. They may import each other. */

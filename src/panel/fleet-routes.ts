@@ -3,8 +3,9 @@ import * as z from 'zod'
 import { amount, BUDGET_CHANGE, check } from '../api/body.ts'
 import { count, named, type Route, routesOf, type Shape, time, usd } from '../api/route.ts'
 import { isoTime } from '../clock.ts'
+import { agentView } from './agent-view.ts'
 import type { Member, PanelRole } from './credentials.ts'
-import type { Fleet, LimitChange } from './fleet.ts'
+import type { LimitChange } from './fleet.ts'
 import type { FleetView, LeaseView, RuntimeView, SharedBudgetView } from './fleet-view.ts'
 import type { PanelRooms } from './rooms.ts'
 import { viewOf } from './views.ts'
@@ -46,13 +47,15 @@ const runtimeView = named('RuntimeOfFleet', () =>
     lag_ms: count().nullable().describe('Time since it was last seen.'),
     lent_usd: usd(),
     leases: z.array(leaseView()),
+    agents: z.array(agentView()),
+    lost_events: count(),
   } satisfies Shape<RuntimeView>),
 )
 
 /** A name of a team or user, as people type it. */
 const memberName = z.string().regex(/^[\w.@-]{1,80}$/, 'expected up to 80 letters, digits, ".", "_", "@" and "-"')
 
-export function fleetRoutes({ fleet }: PanelRooms): Route<PanelRole>[] {
+export function fleetRoutes({ fleet, telemetry }: PanelRooms): Route<PanelRole>[] {
   return [
     fleetRoute('GET /api/fleet', {
       role: 'viewer',
@@ -64,9 +67,9 @@ export function fleetRoutes({ fleet }: PanelRooms): Route<PanelRole>[] {
           budgets: z.array(budgetView()),
           runtimes: z.array(runtimeView()),
         } satisfies Shape<FleetView>),
-      handle: ({ identity }) => viewOf(fleet, identity),
+      handle: ({ identity }) => viewOf({ fleet, telemetry }, identity),
     }),
-    ...(['organization', 'team', 'user'] as const).map((scope) => limitRoute(fleet, scope)),
+    ...(['organization', 'team', 'user'] as const).map((scope) => limitRoute({ fleet, telemetry }, scope)),
     fleetRoute('POST /api/fleet/invitations', {
       role: 'admin',
       summary: 'Creates a token with which one runtime joins, within a week. Budgets of its team and user pay as well.',
@@ -117,7 +120,10 @@ export function fleetRoutes({ fleet }: PanelRooms): Route<PanelRole>[] {
   ]
 }
 
-function limitRoute(fleet: Fleet, scope: SharedBudgetView['scope']): Route<PanelRole> {
+function limitRoute(
+  { fleet, telemetry }: Pick<PanelRooms, 'fleet' | 'telemetry'>,
+  scope: SharedBudgetView['scope'],
+): Route<PanelRole> {
   const handle = async (
     member: Member,
     name: string | null,
@@ -126,7 +132,7 @@ function limitRoute(fleet: Fleet, scope: SharedBudgetView['scope']): Route<Panel
     const checked = name === null ? null : check(memberName, name, 'the name')
     const limit: LimitChange = 'limit_usd' in change ? { limit: change.limit_usd } : { add: change.add_usd }
     await fleet.setLimit(member.organizationId, { scope, name: checked }, limit, member.name)
-    return viewOf(fleet, member)
+    return viewOf({ fleet, telemetry }, member)
   }
   const doc = {
     role: 'admin',

@@ -1,4 +1,5 @@
 /** What `GET /api/fleet` of a Control Panel answers. Free of Node: the browser uses this file too. */
+import type { AgentState } from '../events.ts'
 import type { Usd } from '../money.ts'
 
 export interface SharedBudgetView {
@@ -22,6 +23,23 @@ export interface LeaseView {
   expires_at: string
 }
 
+/** An agent of a runtime, as far as the runtime has reported. */
+export interface FleetAgentView {
+  id: string
+  name: string
+  state: AgentState
+  /** The reason for its state, for people. */
+  reason: string | null
+  started_at: string
+  ended_at: string | null
+  /** The work that it reports; null without a report. */
+  work: { done: number; total: number | null; unit: string } | null
+  calls: number
+  /** Of the current day or month if its limit has a period. */
+  spent_usd: Usd
+  limit_usd: Usd
+}
+
 export interface RuntimeView {
   id: string
   name: string
@@ -33,6 +51,10 @@ export interface RuntimeView {
   lag_ms: number | null
   lent_usd: Usd
   leases: LeaseView[]
+  /** Newest first. */
+  agents: FleetAgentView[]
+  /** Events that the runtime could not send any more. */
+  lost_events: number
 }
 
 export interface FleetView {

@@ -100,6 +100,11 @@ export class Fleet {
     })
   }
 
+  /** The ids of all. */
+  async organizations(): Promise<string[]> {
+    return (await this.#database.system.rows<{ id: string }>('SELECT id FROM organizations')).map(({ id }) => id)
+  }
+
   /** Marks the leases whose runtimes are silent. No money moves. Returns their ids. */
   async expire(): Promise<string[]> {
     const rows = await this.#database.system.rows<{ id: string }>(

@@ -7,6 +7,7 @@ import type { Member, PanelRole } from './credentials.ts'
 import { fleetRoutes } from './fleet-routes.ts'
 import { leaseRoutes, membershipRoutes } from './lease-routes.ts'
 import type { PanelRooms } from './rooms.ts'
+import { telemetryRoutes } from './telemetry-routes.ts'
 
 export function panelRoutes(rooms: PanelRooms): Route<PanelRole>[] {
   const routes: Route<PanelRole>[] = [
@@ -14,6 +15,7 @@ export function panelRoutes(rooms: PanelRooms): Route<PanelRole>[] {
     ...credentialRoutes(rooms),
     ...membershipRoutes(rooms),
     ...leaseRoutes(rooms),
+    ...telemetryRoutes(rooms),
     ...fleetRoutes(rooms),
   ]
   return routes

@@ -17,6 +17,7 @@ import type { Member, PanelRole } from './credentials.ts'
 import { openPanelDatabase } from './db/open.ts'
 import { Fleet } from './fleet.ts'
 import { panelRoutes } from './routes.ts'
+import { PanelTelemetry } from './telemetry.ts'
 
 export interface PanelOptions {
   /** "postgres://…", or the path of an SQLite file. */
@@ -38,6 +39,7 @@ export interface PanelOptions {
 export interface RunningPanel {
   url: string
   fleet: Fleet
+  telemetry: PanelTelemetry
   organizationId: string
   close(): Promise<void>
 }
@@ -49,6 +51,8 @@ const EXEMPT =
   'the database role is a superuser or exempt from row-level security; use one that is not, and owns the database'
 /** How often leases of silent runtimes are looked for. */
 const EXPIRY_INTERVAL_MS = 5_000
+/** How often old events are deleted. */
+const PRUNE_INTERVAL_MS = 3_600_000
 
 /** Throws CageError `database_unusable` or `port_taken`. */
 export async function startPanel(options: PanelOptions): Promise<RunningPanel> {
@@ -58,7 +62,12 @@ export async function startPanel(options: PanelOptions): Promise<RunningPanel> {
     const fleet = new Fleet(database)
     const organizationId = await fleet.openOrganization(ORGANIZATION)
     if (!(await fleet.hasSecondWall())) onNotice(EXEMPT)
-    const server = await listen(options, fleet)
+    const telemetry = new PanelTelemetry(database)
+    const server = await listen(options, fleet, telemetry)
+    const stopPruning = every(clock, PRUNE_INTERVAL_MS, () => {
+      const pruned = fleet.organizations().then((ids) => telemetry.prune(ids))
+      pruned.catch((error) => onFault(error, 'deleting old events failed'))
+    })
     const stopExpiry = every(clock, EXPIRY_INTERVAL_MS, () => {
       fleet.expire().then(
         (ids) => {
@@ -69,19 +78,24 @@ export async function startPanel(options: PanelOptions): Promise<RunningPanel> {
     })
     const close = async () => {
       stopExpiry()
+      stopPruning()
       await server.close()
       await database.close()
     }
-    return { url: server.url, fleet, organizationId, close }
+    return { url: server.url, fleet, telemetry, organizationId, close }
   } catch (error) {
     await database.close()
     throw error
   }
 }
 
-async function listen(options: PanelOptions, fleet: Fleet): Promise<{ url: string; close(): Promise<void> }> {
+async function listen(
+  options: PanelOptions,
+  fleet: Fleet,
+  telemetry: PanelTelemetry,
+): Promise<{ url: string; close(): Promise<void> }> {
   const { host, clock, assets } = options
-  const onApi = getRequestListener(application(options, fleet).fetch, { overrideGlobalObjects: false })
+  const onApi = getRequestListener(application(options, fleet, telemetry).fetch, { overrideGlobalObjects: false })
   const connections = new Connections(maxConnections(), clock)
   let originGuard: ReturnType<typeof createOriginGuard>
   const onRequest = (request: IncomingMessage, response: ServerResponse): void => {
@@ -121,13 +135,17 @@ async function listen(options: PanelOptions, fleet: Fleet): Promise<{ url: strin
   }
 }
 
-function application({ version, ttlMs, onNotice, onFault }: PanelOptions, fleet: Fleet): Hono<Env> {
+function application(
+  { version, ttlMs, onNotice, onFault }: PanelOptions,
+  fleet: Fleet,
+  telemetry: PanelTelemetry,
+): Hono<Env> {
   const app: Hono<Env> = new Hono<Env>().use(async (context, next) => {
     for (const [name, value] of Object.entries(SECURITY_HEADERS)) context.header(name, value)
     context.header('cache-control', 'no-store')
     await next()
   })
-  return serveRoutes(app, panelRoutes({ fleet, version, ttlMs, onNotice }), guardOf(fleet))
+  return serveRoutes(app, panelRoutes({ fleet, telemetry, version, ttlMs, onNotice }), guardOf(fleet))
     .notFound(({ req }) => {
       throw new CageError('not_found', `there is no ${req.method} ${req.path} on a Control Panel`, {
         hint: 'GET /api/openapi.json lists every route',

@@ -1,17 +1,23 @@
 /** An organization's rows as people see them. */
 import { isoTime } from '../clock.ts'
 import { add, max, type Nanodollars, subtract, toUsd, ZERO_NANOS } from '../money.ts'
+import { agentsOf } from './agent-view.ts'
 import { escrowOf } from './bank.ts'
 import type { Member } from './credentials.ts'
 import { leaseOf, type StoredBudget, type StoredLease, type StoredRuntime } from './db/bank-store.ts'
-import type { Fleet } from './fleet.ts'
 import type { FleetView, LeaseView, RuntimeView, SharedBudgetView } from './fleet-view.ts'
+import type { PanelRooms } from './rooms.ts'
+import type { RuntimeState } from './telemetry.ts'
 
 /** A runtime that was not heard from for this long is silent, in ms. */
 const SILENT_MS = 10_000
 
-export async function viewOf(fleet: Fleet, { organizationId }: Member): Promise<FleetView> {
+export async function viewOf(
+  { fleet, telemetry }: Pick<PanelRooms, 'fleet' | 'telemetry'>,
+  { organizationId }: Member,
+): Promise<FleetView> {
   const { organization, now, budgets, runtimes, leases } = await fleet.read(organizationId)
+  const states = await telemetry.states(organizationId)
   return {
     organization,
     server_time: isoTime(now),
@@ -20,6 +26,7 @@ export async function viewOf(fleet: Fleet, { organizationId }: Member): Promise<
       runtimeViewOf(
         runtime,
         leases.filter(({ runtime_id }) => runtime_id === runtime.id),
+        states.get(runtime.id),
         now,
       ),
     ),
@@ -35,7 +42,12 @@ const budgetViewOf = ({ scope, name, limit_nanos, settled_nanos, escrow_nanos }:
   free_usd: toUsd(max(ZERO_NANOS, subtract(limit_nanos, add(settled_nanos, escrow_nanos)))),
 })
 
-function runtimeViewOf(row: StoredRuntime, leases: readonly StoredLease[], now: number): RuntimeView {
+function runtimeViewOf(
+  row: StoredRuntime,
+  leases: readonly StoredLease[],
+  told: RuntimeState | undefined,
+  now: number,
+): RuntimeView {
   const lent: Nanodollars = add(...leases.map((lease) => escrowOf(leaseOf(lease))))
   const lag = row.last_seen_at === null ? null : Math.max(0, now - row.last_seen_at)
   const state = row.revoked_at !== null ? 'revoked' : lag !== null && lag <= SILENT_MS ? 'connected' : 'silent'
@@ -49,6 +61,8 @@ function runtimeViewOf(row: StoredRuntime, leases: readonly StoredLease[], now: 
     lag_ms: lag,
     lent_usd: toUsd(lent),
     leases: leases.map(leaseViewOf),
+    agents: told ? agentsOf(told.snapshot) : [],
+    lost_events: told?.lost ?? 0,
   }
 }
 

@@ -3,10 +3,13 @@ import { type Clock, systemClock } from '../clock.ts'
 import { CageError, ERRORS, type ErrorCode } from '../errors.ts'
 import type { LeaseAnswer, LeaseBank, Opened, Reported, SharedBalance } from '../lease-messages.ts'
 import { fromUsd, toUsd, type Usd } from '../money.ts'
+import type { TelemetryAnswer, TelemetryBatch } from '../telemetry-messages.ts'
 import type { Membership } from './membership.ts'
 
 /** A message is repeated anyway. */
 const TIMEOUT_MS = 5_000
+/** What a panel answers is far smaller. */
+const MAX_ANSWER_BYTES = 1024 * 1024
 
 interface Panel {
   url: string
@@ -73,6 +76,12 @@ export function panelBank(panel: Panel): LeaseBank {
   }
 }
 
+/** The panel as the telemetry of a runtime uses it. */
+export const sendTelemetry =
+  (panel: Panel) =>
+  (batch: TelemetryBatch, signal: AbortSignal): Promise<TelemetryAnswer> =>
+    send(panel, 'POST', '/api/telemetry', batch, signal)
+
 type WireAnswer = { is_scarce: boolean; balance: WireBalance } & (
   | { outcome: 'granted'; id: string; granted_usd: Usd }
   | { outcome: 'exhausted' | 'lent' }
@@ -85,7 +94,14 @@ const balanceOf = ({ budget, limit_usd, settled_usd, free_usd }: WireBalance): S
   free: fromUsd(free_usd),
 })
 
-async function send<Answer>(panel: Panel, method: string, path: string, body?: object): Promise<Answer> {
+/** Throws CageError `panel_unreachable`, and what the panel answers. */
+async function send<Answer>(
+  panel: Panel,
+  method: string,
+  path: string,
+  body?: object,
+  signal?: AbortSignal,
+): Promise<Answer> {
   const { url, token, clock = systemClock } = panel
   const timeout = new AbortController()
   const timer = clock.after(TIMEOUT_MS, () => timeout.abort())
@@ -95,9 +111,9 @@ async function send<Answer>(panel: Panel, method: string, path: string, body?: o
       headers: { authorization: `Bearer ${token}`, ...(body && { 'content-type': 'application/json' }) },
       body: body && JSON.stringify(body),
       redirect: 'error',
-      signal: timeout.signal,
+      signal: signal ? AbortSignal.any([timeout.signal, signal]) : timeout.signal,
     })
-    const text = await response.text()
+    const text = await readText(response)
     if (response.ok) return (text === '' ? undefined : JSON.parse(text)) as Answer
     throw refusal(url, response.status, text)
   } catch (error) {
@@ -108,6 +124,18 @@ async function send<Answer>(panel: Panel, method: string, path: string, body?: o
   } finally {
     timer.cancel()
   }
+}
+
+/** Throws RangeError for more than an answer may have. */
+async function readText({ body }: Response): Promise<string> {
+  const chunks: Uint8Array[] = []
+  let bytes = 0
+  for await (const chunk of body ?? []) {
+    bytes += chunk.length
+    if (bytes > MAX_ANSWER_BYTES) throw new RangeError('its answer does not end')
+    chunks.push(chunk)
+  }
+  return Buffer.concat(chunks).toString()
 }
 
 /** Who this runtime is, the panel must know: otherwise it was removed there. */

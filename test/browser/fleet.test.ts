@@ -4,6 +4,7 @@ import { join, resolve } from 'node:path'
 import { expect, onTestFinished, test } from 'vitest'
 import { loadAssets } from '../../src/api/assets.ts'
 import { systemClock } from '../../src/clock.ts'
+import type { RuntimeEvent } from '../../src/events.ts'
 import { grantLease, openRuntime } from '../../src/panel/bank.ts'
 import { startPanel } from '../../src/panel/server.ts'
 import { openBrowser, openPage } from '../support/browser.ts'
@@ -11,6 +12,17 @@ import { dollars } from '../support/money.ts'
 import { temporaryFile } from '../support/temporary-file.ts'
 
 const root = resolve(import.meta.dirname, '../..')
+const STARTED = {
+  run_id: 'run-1',
+  name: 'lead_gen',
+  script: 'leads.py',
+  environment: 'default',
+  pid: 1,
+  restart: 0,
+  limit_usd: '5',
+  safety_mode: 'redact',
+  detect: [],
+}
 
 test('the link opens the fleet, an admin resolves a quarantined lease, and a used link asks for a token', async () => {
   const panel = await startPanel({
@@ -37,6 +49,13 @@ test('the link opens the fleet, an admin resolves a quarantined lease, and a use
     grantLease(books, runtimeId, { epoch, request: 0, least: dollars('1'), want: dollars('1') }, 60_000),
   )
   await open('another')
+  const agent = { agent_id: 'a-1', level: 'INFO', at: '2026-01-02T03:04:05.000Z', message: '' }
+  const events = [
+    { ...agent, seq: 1, type: 'agent.started', data: STARTED },
+    { ...agent, seq: 2, type: 'progress.updated', data: { done: 7, total: 9, unit: 'leads', label: null } },
+  ] as unknown as RuntimeEvent[]
+  const batch = { journal_id: 'another', after: 0, through: 2, lost: null, events }
+  await panel.telemetry.store.take(organizationId, runtimeId, batch)
 
   const browser = await openBrowser()
   onTestFinished(() => browser.close())
@@ -44,6 +63,7 @@ test('the link opens the fleet, an admin resolves a quarantined lease, and a use
   const { page, faults } = await openPage(browser, link)
   await page.getByText('organization default').waitFor()
   await page.getByText('$0.00 spent of $1.00').waitFor()
+  await page.getByText('7 of 9 leads').waitFor()
   mkdirSync(join(root, 'test-output'), { recursive: true })
   await page.screenshot({ path: join(root, 'test-output/fleet.png') })
   await page.getByRole('button', { name: /^Resolve/ }).click()

@@ -9,7 +9,7 @@ import { newCallId, toAgentId } from '../../src/ids.ts'
 import { fromUsd, type Nanodollars, toUsd, usd } from '../../src/money.ts'
 import { StateManager } from '../../src/state/state-manager.ts'
 import { journalIdOf, type Membership, writeMembership } from '../../src/uplink/membership.ts'
-import { openLeases } from '../../src/uplink/open-leases.ts'
+import { openLeases, openTelemetry } from '../../src/uplink/open-uplink.ts'
 import { joinPanel } from '../../src/uplink/panel-client.ts'
 
 export const AGENT = toAgentId('a-1')
@@ -19,6 +19,7 @@ export interface Machine {
   ledger: Ledger
   leases: Leases | undefined
   events: RuntimeEvent[]
+  state: StateManager
   /** Holds, calls `send` with nothing held back, and charges what it returns. */
   call(maxCost: string, send: () => Promise<Nanodollars>): Promise<void>
   /** As a server that stops. */
@@ -48,6 +49,7 @@ export function openMachine(
   const state = new StateManager({ store, clock, retentionDays: 7, onFault: () => {} })
   state.subscribe((event) => void (event.type.startsWith('panel.') && events.push(event)))
   const leases = openLeases({ store, state, clock })
+  const telemetry = openTelemetry({ store, state, clock })
   const budget = { limit_usd: usd(limit), warn_at: [0.9], on_exhausted: 'refuse' } as unknown as Parameters<
     typeof openLedger
   >[0]
@@ -64,6 +66,7 @@ export function openMachine(
     ledger,
     leases,
     events,
+    state,
     call: async (maxCost, send) => {
       const request = { agentId: AGENT, runId: null, kind: 'llm', target: 'openai', model: 'gpt-4' } as const
       const hold = await ledger.hold({ ...request, callId: newCallId(), maxCost: fromUsd(usd(maxCost)) })
@@ -71,6 +74,7 @@ export function openMachine(
       await ledger.charge(hold, { cost }, chargedEvent(cost))
     },
     close: async () => {
+      await telemetry?.close()
       await leases?.close()
       end()
     },

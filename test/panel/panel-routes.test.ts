@@ -47,7 +47,13 @@ async function openPanel() {
 
 test('every route refuses everybody but its role, and an admin may do what a viewer may', async () => {
   const { panel, tokens, send } = await openPanel()
-  const routes = panelRoutes({ fleet: panel.fleet, version: '1', ttlMs: 1, onNotice: () => {} })
+  const routes = panelRoutes({
+    fleet: panel.fleet,
+    telemetry: panel.telemetry,
+    version: '1',
+    ttlMs: 1,
+    onNotice: () => {},
+  })
   const guarded = routes.filter(({ role }) => role !== 'open')
   expect(guarded.length).toBeGreaterThan(10)
   for (const { method, path, role } of guarded) {

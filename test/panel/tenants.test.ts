@@ -60,6 +60,7 @@ const BODIES: Readonly<Record<string, object>> = {
   'POST /api/leases/open': { journal_id: 'j' },
   'POST /api/leases/request': { epoch: 1, request: 0, least_usd: '0.1', want_usd: '0.1' },
   'POST /api/leases/report': { epoch: 1, statements: [] },
+  'POST /api/telemetry': { journal_id: 'j', after: 0, through: 0, lost: null, events: [] },
   'PATCH /api/fleet/budgets/organization': { limit_usd: '1' },
   'PATCH /api/fleet/budgets/team/:name': { limit_usd: '1' },
   'PATCH /api/fleet/budgets/user/:name': { limit_usd: '1' },
@@ -100,7 +101,7 @@ test('no route shows or changes anything of another organization, whatever role 
   await credentials.createToken(victim, 'viewer', 'victim-bob', 'victim-ada')
   const credentialIds = (await credentials.list(victim)).map(({ id }) => id)
   const everything = async () => {
-    const tables = ['budgets', 'runtimes', 'leases', 'transfers', 'credentials', 'audit']
+    const tables = ['budgets', 'runtimes', 'leases', 'transfers', 'credentials', 'audit', 'telemetry', 'events']
     const own = (table: string) =>
       database.system.rows(`SELECT * FROM ${table} WHERE organization_id = $1 ORDER BY 1`, [victim])
     return JSON.stringify(await Promise.all(tables.map(own)))
@@ -113,7 +114,7 @@ test('no route shows or changes anything of another organization, whatever role 
     runtime: (await join(theirs, 'laptop')).token,
     invited: await invite(theirs),
   }
-  const routes = panelRoutes({ fleet, version: '1', ttlMs: 1, onNotice: () => {} })
+  const routes = panelRoutes({ fleet, telemetry: panel.telemetry, version: '1', ttlMs: 1, onNotice: () => {} })
   for (const { method, path, body } of routes) {
     const route = `${method} ${path}`
     expect(body === undefined || Object.hasOwn(BODIES, route), `${route} needs a body here`).toBe(true)

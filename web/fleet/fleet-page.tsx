@@ -2,7 +2,8 @@
 import { signal, useSignal } from '@preact/signals'
 import { showUsd, usd } from '../../src/money.ts'
 import type { FleetView, LeaseView, RuntimeView } from '../../src/panel/fleet-view.ts'
-import { showDuration } from '../../src/units.ts'
+import { showCount, showDuration } from '../../src/units.ts'
+import { StateTag } from '../panels/status.tsx'
 import { Dialog } from '../parts/dialog.tsx'
 import { Page } from '../parts/page.tsx'
 import { Empty, Fault, faultText, Panel, Tag, type Tone } from '../parts/parts.tsx'
@@ -34,6 +35,7 @@ export function FleetPage() {
         <Fault text={fault.value} />
         {view && <Budgets view={view} />}
         {view && <Runtimes view={view} />}
+        {view && <Agents view={view} />}
       </div>
       {resolving.value && <ResolveDialog lease={resolving.value} />}
     </Page>
@@ -102,6 +104,53 @@ const RuntimeRow = ({ runtime: { id, name, state, lag_ms, version, lent_usd, lea
     </td>
   </tr>
 )
+
+const Agents = ({ view: { runtimes } }: { view: FleetView }) => {
+  const agents = runtimes.flatMap((runtime) => runtime.agents.map((agent) => ({ runtime, agent })))
+  const lost = runtimes.reduce((sum, { lost_events }) => sum + lost_events, 0)
+  return (
+    <Panel
+      name="agents"
+      title="Agents"
+      aside={lost > 0 ? `${showCount(lost)} events were lost before they could be sent` : `${agents.length}`}
+    >
+      {agents.length === 0 && <Empty title="No agent has run on any machine yet" />}
+      {agents.length > 0 && (
+        <Table
+          label="Agents"
+          columns={{
+            Agent: '',
+            Machine: '',
+            State: '',
+            Work: 'figure',
+            Calls: 'figure',
+            Spent: 'figure',
+            Limit: 'figure',
+          }}
+        >
+          <tbody>
+            {agents.map(({ runtime, agent: { id, name, state, reason, work, calls, spent_usd, limit_usd } }) => (
+              <tr key={`${runtime.id} ${id}`}>
+                <td title={id}>{name}</td>
+                <td>{runtime.name}</td>
+                <td title={reason ?? undefined}>
+                  <StateTag state={state} />
+                </td>
+                <td class="figure">{work ? showWork(work) : '–'}</td>
+                <td class="figure">{showCount(calls)}</td>
+                <td class="figure">{showUsd(spent_usd)}</td>
+                <td class="figure">{showUsd(limit_usd)}</td>
+              </tr>
+            ))}
+          </tbody>
+        </Table>
+      )}
+    </Panel>
+  )
+}
+
+const showWork = ({ done, total, unit }: { done: number; total: number | null; unit: string }): string =>
+  `${showCount(done)}${total === null ? '' : ` of ${showCount(total)}`} ${unit}`
 
 const needsPerson = ({ state }: LeaseView): boolean => state === 'expired' || state === 'quarantined'
 

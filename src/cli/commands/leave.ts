@@ -1,7 +1,7 @@
 import { systemClock } from '../../clock.ts'
 import { CageError } from '../../errors.ts'
 import { readMembership, writeMembership } from '../../uplink/membership.ts'
-import { openLeases } from '../../uplink/open-leases.ts'
+import { openLeases } from '../../uplink/open-uplink.ts'
 import { leavePanel } from '../../uplink/panel-client.ts'
 import { type CliCommand, examples } from '../command.ts'
 import { commandWithDatabase, loadFlags } from '../flags.ts'

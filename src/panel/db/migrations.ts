@@ -112,4 +112,32 @@ const MIGRATIONS: readonly ((dialect: Dialect) => string[])[] = [
       ownRows(table, 'organization_id'),
     ),
   ],
+  ({ ownRows }) => [
+    `CREATE TABLE telemetry (
+      runtime_id TEXT PRIMARY KEY REFERENCES runtimes,
+      organization_id TEXT NOT NULL REFERENCES organizations,
+      journal_id TEXT NOT NULL,
+      acked_seq BIGINT NOT NULL DEFAULT 0,
+      lost BIGINT NOT NULL DEFAULT 0,
+      snapshot TEXT,
+      folded_seq BIGINT NOT NULL DEFAULT 0
+    )`,
+    `CREATE TABLE events (
+      organization_id TEXT NOT NULL,
+      runtime_id TEXT NOT NULL,
+      journal_id TEXT NOT NULL,
+      seq BIGINT NOT NULL,
+      at TEXT NOT NULL,
+      received_at BIGINT NOT NULL,
+      agent_id TEXT,
+      level TEXT NOT NULL,
+      type TEXT NOT NULL,
+      message TEXT NOT NULL,
+      data TEXT NOT NULL,
+      PRIMARY KEY (runtime_id, journal_id, seq)
+    )`,
+    'CREATE INDEX events_received ON events (received_at)',
+    ...ownRows('telemetry', 'organization_id'),
+    ...ownRows('events', 'organization_id'),
+  ],
 ]

@@ -14,6 +14,8 @@ const SQLITE: Dialect = {
   ownRows: () => [],
 }
 
+const MAX_CACHED_LENGTH = 2_000
+
 export async function openSqlite(path: string): Promise<PanelDatabase> {
   mkdirSync(dirname(path), { recursive: true })
   closeSync(openSync(path, 'a', 0o600))
@@ -26,7 +28,8 @@ export async function openSqlite(path: string): Promise<PanelDatabase> {
   const statements = new Map<string, Sqlite.Statement>()
   const run = <Row>(text: string, values: readonly Value[] = []): Row[] => {
     const statement = statements.get(text) ?? client.prepare(text)
-    statements.set(text, statement)
+    // One for many rows at once is hardly ever the same.
+    if (text.length < MAX_CACHED_LENGTH) statements.set(text, statement)
     const named = Object.fromEntries(values.map((value, index) => [index + 1, value]))
     if (statement.reader) return statement.all(named) as Row[]
     statement.run(named)

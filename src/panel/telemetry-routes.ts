@@ -1,0 +1,40 @@
+/** For runtimes: what happened there. */
+import * as z from 'zod'
+import { count, type Route, routesOf, time } from '../api/route.ts'
+import type { RuntimeEvent } from '../events.ts'
+import type { Member, PanelRole } from './credentials.ts'
+import type { PanelRooms } from './rooms.ts'
+
+/** Events of one batch. */
+const MAX_EVENTS = 1_000
+
+const telemetryRoute = routesOf<Member, PanelRole>('Leases')
+
+const event = z.object({
+  seq: count(),
+  at: time().max(40),
+  agent_id: z.string().max(200).nullable(),
+  level: z.enum(['DEBUG', 'INFO', 'OK', 'WARN', 'ERROR', 'CRIT']),
+  type: z.string().max(100),
+  message: z.string(),
+  data: z.record(z.string(), z.unknown()),
+})
+
+export const telemetryRoutes = ({ telemetry: { store } }: PanelRooms): Route<PanelRole>[] => [
+  telemetryRoute('POST /api/telemetry', {
+    role: 'runtime',
+    summary: 'Takes events of a runtime. An event that is sent again is stored once; the reply says where to continue.',
+    body: z.strictObject({
+      journal_id: z.string().min(1).max(200),
+      after: count(),
+      through: count(),
+      lost: z.strictObject({ from: count(), to: count() }).nullable(),
+      events: z.array(event).max(MAX_EVENTS),
+    }),
+    reply: () => z.object({ acked_seq: count() }),
+    errors: ['runtime_revoked'],
+    handle: ({ body: { events, ...batch }, identity }) =>
+      // What an event may contain is the business of those who read it, and versions differ.
+      store.take(identity.organizationId, identity.id, { ...batch, events: events as unknown as RuntimeEvent[] }),
+  }),
+]

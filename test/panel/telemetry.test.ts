@@ -1,0 +1,273 @@
+/** What runtimes report of their agents, and that nothing on a panel has an effect on the agents. */
+import { createServer, type IncomingMessage, type ServerResponse } from 'node:http'
+import type { AddressInfo } from 'node:net'
+import { afterAll, beforeAll, describe, expect, onTestFinished, test } from 'vitest'
+import { systemClock } from '../../src/clock.ts'
+import type { NewEvent, RuntimeEvent } from '../../src/events.ts'
+import { toRunId } from '../../src/ids.ts'
+import { usd } from '../../src/money.ts'
+import { type RunningPanel, startPanel } from '../../src/panel/server.ts'
+import { viewOf } from '../../src/panel/views.ts'
+import { dollars } from '../support/money.ts'
+import { temporaryFile } from '../support/temporary-file.ts'
+import { AGENT, joinMachine, type Machine, openMachine } from './machine.ts'
+import { type Cluster, startCluster } from './postgres.ts'
+
+let cluster: Cluster
+beforeAll(async () => {
+  cluster = await startCluster()
+})
+afterAll(() => cluster?.remove())
+
+async function openPanel(database = temporaryFile('panel.db'), allowedHosts: string[] = []): Promise<RunningPanel> {
+  const panel = await startPanel({
+    database,
+    host: '127.0.0.1',
+    port: 0,
+    allowedHosts,
+    ttlMs: 60_000,
+    version: '1.0.0',
+    clock: systemClock,
+    assets: () => false,
+    onNotice: () => {},
+    onFault: () => {},
+  })
+  onTestFinished(() => panel.close())
+  const organization = { scope: 'organization', name: null } as const
+  await panel.fleet.setLimit(panel.organizationId, organization, { limit: dollars('100') }, 'ada')
+  return panel
+}
+
+async function joined({ fleet, organizationId, url }: RunningPanel, through = url): Promise<Machine> {
+  const path = temporaryFile()
+  const invitation = await fleet.credentials.invite(organizationId, { team: null, user: null }, 'x', 'ada')
+  await joinMachine(path, through, invitation)
+  const machine = openMachine(path)
+  onTestFinished(() => machine.close().catch(() => undefined))
+  return machine
+}
+
+/** A runtime that only the panel knows. Returns its id. */
+async function joinOnly({ fleet: { credentials }, organizationId }: RunningPanel): Promise<string> {
+  const invitation = await credentials.invite(organizationId, { team: null, user: null }, 'x', 'ada')
+  return (await credentials.join((await credentials.identify(invitation))!, 'x', '1')).runtimeId
+}
+
+const started: NewEvent = {
+  type: 'agent.started',
+  level: 'INFO',
+  agent_id: AGENT,
+  message: 'started',
+  data: {
+    run_id: toRunId('run-1'),
+    name: 'leads',
+    script: 'leads.py',
+    environment: 'default',
+    pid: 1,
+    restart: 0,
+    limit_usd: usd('5'),
+    safety_mode: 'redact',
+    detect: [],
+  },
+}
+
+const progress = (done: number): NewEvent => ({
+  type: 'progress.updated',
+  level: 'INFO',
+  agent_id: AGENT,
+  message: 'on it',
+  data: { done, total: 1_000, unit: 'leads', label: null },
+})
+
+const view = async (panel: RunningPanel) =>
+  viewOf(panel, { organizationId: panel.organizationId, role: 'viewer', name: 'x', id: 'x' })
+const agents = async (panel: RunningPanel) => (await view(panel)).runtimes.flatMap((runtime) => runtime.agents)
+
+describe.each([
+  ['an SQLite file', async () => temporaryFile('panel.db')],
+  ['PostgreSQL', () => cluster.newDatabase()],
+] as const)('a panel on %s', (_, addressOf) => {
+  test('shows the agents of every machine as they are, also on another process of the panel', async () => {
+    const address = await addressOf()
+    const panel = await openPanel(address)
+    const machines = [await joined(panel), await joined(panel)]
+    for (const { state } of machines) state.record(started)
+    const reports = Array.from({ length: 700 }, (_, n) => ({ event: progress(n + 1) }))
+    machines[0]!.state.recordAll(reports)
+    await machines[0]!.call('0.5', async () => dollars('0.25'))
+    const doneOf = async () => (await agents(panel)).map(({ work }) => work?.done ?? null)
+    await expect.poll(doneOf).toEqual([700, null])
+    expect((await agents(panel))[0]).toMatchObject({
+      name: 'leads',
+      state: 'running',
+      spent_usd: '0.25',
+      limit_usd: '5',
+    })
+    machines[1]!.state.record(progress(3))
+    await expect.poll(doneOf).toEqual([700, 3])
+    if (!address.startsWith('postgres')) return
+    expect(await agents(await openPanel(address))).toEqual(await agents(panel))
+  })
+
+  test('stores an event that is sent again once, says where to continue, and counts what was lost', async () => {
+    const panel = await openPanel(await addressOf())
+    const { fleet, organizationId: organization, telemetry } = panel
+    const runtimeId = await joinOnly(panel)
+    const event = (seq: number) => ({ ...progress(seq), seq, at: '2026-01-02T03:04:05.000Z' }) as RuntimeEvent
+    const take = (
+      after: number,
+      through: number,
+      lost: { from: number; to: number } | null = null,
+      journal_id = 'one',
+    ) => {
+      const events = Array.from({ length: through - after }, (_, n) => event(after + 1 + n))
+      return telemetry.store.take(organization, runtimeId, { journal_id, after, through, lost, events })
+    }
+    expect(await take(0, 0)).toEqual({ acked_seq: 0 })
+    expect(await Promise.all([take(0, 3), take(0, 3), take(0, 3)])).toEqual(Array(3).fill({ acked_seq: 3 }))
+    expect(await take(1, 5)).toEqual({ acked_seq: 5 })
+    expect(await take(9, 12)).toEqual({ acked_seq: 5 })
+    const cursor = { runtime_id: runtimeId, journal_id: 'one' }
+    const stored = async () => (await telemetry.store.events(organization, cursor, 0, 100)).map(({ seq }) => seq)
+    expect(await stored()).toEqual([1, 2, 3, 4, 5])
+    const late = { journal_id: 'one', after: 5, through: 9, lost: { from: 6, to: 8 }, events: [event(9)] }
+    expect(await telemetry.store.take(organization, runtimeId, late)).toEqual({ acked_seq: 9 })
+    expect(await stored()).toEqual([1, 2, 3, 4, 5, 9])
+    expect((await view(panel)).runtimes).toMatchObject([{ lost_events: 3 }])
+    expect(await take(9, 12, null, 'another ledger')).toEqual({ acked_seq: 0 })
+    await fleet.revoke(organization, runtimeId, 'ada')
+    await expect(take(12, 13)).rejects.toMatchObject({ code: 'runtime_revoked' })
+  })
+
+  test('deletes old events and keeps what they led to', async () => {
+    const panel = await openPanel(await addressOf())
+    const machine = await joined(panel)
+    machine.state.record(started)
+    machine.state.record(progress(7))
+    await expect.poll(async () => (await agents(panel))[0]?.work?.done).toBe(7)
+    const before = await agents(panel)
+    for (const cursor of await panel.telemetry.store.cursors(panel.organizationId)) {
+      const { snapshot } = (await panel.telemetry.states(panel.organizationId)).get(cursor.runtime_id)!
+      await panel.telemetry.store.keep(panel.organizationId, cursor, snapshot)
+      await systemClock.sleep(5)
+      await panel.telemetry.store.prune(0)
+      expect(await panel.telemetry.store.events(panel.organizationId, cursor, 0, 10)).toEqual([])
+    }
+    expect(await agents(panel)).toEqual(before)
+  })
+})
+
+test('an event that nobody can read, or that says what is not true of its form, hides its agent at most', async () => {
+  const panel = await openPanel()
+  const { organizationId, telemetry } = panel
+  const runtimeId = await joinOnly(panel)
+  const odd = { ...started, agent_id: 'odd', data: { ...started.data, name: { first: 'x' }, limit_usd: 'much' } }
+  const happened = [
+    started,
+    odd,
+    { ...progress(1), type: 'future.event' },
+    { ...progress(1), type: 'call.completed', data: {} },
+    progress(4),
+  ].map((event, index) => ({ ...event, seq: index + 1, at: '2026-01-02T03:04:05.000Z' }) as unknown as RuntimeEvent)
+  const batch = { journal_id: 'one', after: 0, through: happened.length, lost: null, events: happened }
+  await telemetry.store.take(organizationId, runtimeId, batch)
+  expect((await agents(panel)).map(({ id, work }) => [id, work?.done])).toEqual([[AGENT, 4]])
+})
+
+test('lines of output stay on the machine', async () => {
+  const panel = await openPanel()
+  const machine = await joined(panel)
+  const text = 'the customer said hello'
+  machine.state.record({
+    type: 'agent.output',
+    level: 'INFO',
+    agent_id: AGENT,
+    message: text,
+    data: { stream: 'stdout', text },
+  })
+  machine.state.record(progress(1))
+  machine.state.record(started)
+  machine.state.record(progress(2))
+  await expect.poll(async () => (await agents(panel))[0]?.work?.done).toBe(2)
+  const [cursor] = await panel.telemetry.store.cursors(panel.organizationId)
+  expect(JSON.stringify(await panel.telemetry.store.events(panel.organizationId, cursor!, 0, 100))).not.toContain(
+    'hello',
+  )
+  expect(cursor!.lost).toBe(0)
+})
+
+type Answer = (request: IncomingMessage, response: ServerResponse) => void
+
+/** What a panel may do to telemetry; the leases come through as ever. */
+const PANELS: Readonly<Record<string, Answer>> = {
+  'never answers': () => {},
+  'is gone': ({ socket }) => void socket.destroy(),
+  'is full': (_, response) =>
+    void response.writeHead(507).end('{"error":{"code":"database_unusable","message":"full"}}'),
+  'answers nonsense': (_, response) => void response.end('<html>'),
+  'confirms what does not exist': (_, response) => void response.end('{"acked_seq":-5}'),
+  'confirms nothing, again and again': (_, response) => void response.end('{"acked_seq":0}'),
+  'refuses every event': (_, response) =>
+    void response.writeHead(400).end('{"error":{"code":"bad_request","message":"no"}}'),
+  'answers without end': (_, response) => {
+    const more = () => response.destroyed || response.write('x'.repeat(100_000), more)
+    more()
+  },
+}
+
+describe('calls of agents go on, and their events are kept, when the panel', () => {
+  test.each(Object.entries(PANELS))('%s', async (_, answer) => {
+    let isWell = false
+    let asked = 0
+    let open = 0
+    let most = 0
+    let target = ''
+    const front = createServer((request, response) => {
+      if (request.url === '/api/telemetry' && !isWell) {
+        asked += 1
+        most = Math.max(most, ++open)
+        response.once('close', () => {
+          open -= 1
+        })
+        request.resume()
+        return answer(request, response)
+      }
+      void forward(target, request, response)
+    })
+    await new Promise<void>((done) => front.listen(0, '127.0.0.1', done))
+    onTestFinished(() => {
+      front.closeAllConnections()
+      front.close()
+    })
+    const url = `http://127.0.0.1:${(front.address() as AddressInfo).port}`
+    const panel = await openPanel(temporaryFile('panel.db'), [new URL(url).host])
+    target = panel.url
+    const machine = await joined(panel, url)
+    machine.state.record(started)
+    await expect.poll(() => asked).toBeGreaterThan(0)
+    for (let n = 1; n <= 20; n++) {
+      machine.state.record(progress(n))
+      await machine.call('0.01', async () => dollars('0.01'))
+    }
+    expect(most).toBe(1)
+    expect(machine.state.read().agents[AGENT]).toMatchObject({ spent_usd: '0.2', progress: { done: 20 } })
+    isWell = true
+    front.closeAllConnections()
+    // As after a restart of the panel, which the leases notice.
+    machine.state.record({ type: 'panel.connected', level: 'OK', message: 'back', data: { url } })
+    await expect.poll(async () => (await agents(panel))[0]?.work?.done, { timeout: 10_000 }).toBe(20)
+  })
+})
+
+async function forward(target: string, request: IncomingMessage, response: ServerResponse): Promise<void> {
+  const chunks: Buffer[] = []
+  for await (const chunk of request) chunks.push(chunk as Buffer)
+  const { authorization = '', 'content-type': type = 'application/json' } = request.headers
+  const body = chunks.length > 0 ? Buffer.concat(chunks) : null
+  const answer = await fetch(target + request.url, {
+    method: request.method!,
+    headers: { authorization, 'content-type': type },
+    body,
+  })
+  response.writeHead(answer.status, { 'content-type': 'application/json' }).end(await answer.text())
+}
