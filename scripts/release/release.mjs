@@ -69,7 +69,8 @@ async function check() {
   run('npx', ['publint', '--strict', join(out, packages[0])])
   run('npx', ['attw', join(out, packages[0]), '--profile', 'esm-only'])
   console.log('✔ publint, arethetypeswrong')
-  run(join(dirname(checks), 'kubernetes-validate'), ['--strict', 'container/kubernetes.yaml'])
+  const manifests = ['container/kubernetes.yaml', 'container/panel.kubernetes.yaml']
+  run(join(dirname(checks), 'kubernetes-validate'), ['--strict', ...manifests])
   console.log('✔ kubernetes-validate')
 }
 

@@ -2,6 +2,7 @@
 import * as z from 'zod'
 import { openApiDocument } from '../api/openapi.ts'
 import { PANEL_TAGS, type Route, routesOf } from '../api/route.ts'
+import { CageError } from '../errors.ts'
 import { credentialRoutes } from './credential-routes.ts'
 import type { Member, PanelRole } from './credentials.ts'
 import { fleetRoutes } from './fleet-routes.ts'
@@ -41,6 +42,21 @@ const healthRoutes = ({ fleet, version }: PanelRooms, all: () => readonly Route<
         () => false,
       )
       return context.json({ status: isReady ? 'ok' : 'unready' }, isReady ? 200 : 503)
+    },
+  }),
+  panelRoute('GET /api/health', {
+    role: 'open',
+    summary: 'The same for `iron-cage health`, as a server answers it.',
+    reply: () => z.object({ status: z.literal('ok'), version: z.string() }),
+    errors: ['database_unusable'],
+    handle: async () => {
+      await fleet.ping().catch((cause: unknown) => {
+        throw new CageError('database_unusable', "the panel's database cannot be used", {
+          hint: 'check PostgreSQL',
+          cause,
+        })
+      })
+      return { status: 'ok' as const, version }
     },
   }),
   panelRoute('GET /api/version', {

@@ -31,3 +31,15 @@ test('health exits 0 while a server works, 8 while it cannot write, 7 without on
   await server.ended
   expect((await place.run(['health'])).code).toBe(7)
 })
+
+test('health asks the Control Panel that IRON_CAGE_URL names, without a token', async () => {
+  const place = openPlace()
+  const panel = place.start(['panel', '--port', '0'])
+  await panel.shows('runtimes invite')
+  const [url] = /http:\/\/localhost:\d+/.exec(panel.out)!
+  const asked = { env: { IRON_CAGE_URL: url } }
+  expect(await place.run(['health'], asked)).toMatchObject({ code: 0, out: expect.stringMatching(/^ok {2}iron-cage/) })
+  panel.child.kill('SIGTERM')
+  await panel.ended
+  expect((await place.run(['health'], asked)).code).toBe(7)
+})

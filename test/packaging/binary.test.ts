@@ -17,7 +17,9 @@ import { join, resolve } from 'node:path'
 import { text } from 'node:stream/consumers'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import packageJson from '../../package.json' with { type: 'json' }
+import { startCluster } from '../panel/postgres.ts'
 import { badlyAnswered, callEveryRoute, REFUSED_READS, serveBuilt } from '../support/every-route.ts'
+import { freePort } from '../support/free-port.ts'
 import { callWithLargeBodies } from '../support/large-call.ts'
 
 const work = mkdtempSync(join(tmpdir(), 'iron-cage-binary-'))
@@ -89,6 +91,36 @@ describe('the executable', () => {
       false,
     ])
     expect([sent.includes('[EMAIL_REDACTED]'), sent.includes('bob@')]).toEqual([true, false])
+  })
+
+  test('is a Control Panel on PostgreSQL', async () => {
+    const cluster = await startCluster()
+    const folder = emptyFolder()
+    const port = String(await freePort())
+    const env = { PATH: tools, HOME: folder, IRON_CAGE_URL: `http://localhost:${port}` }
+    const words = ['panel', '--database', await cluster.newDatabase(), '--port', port]
+    const panel = spawn(join(folder, 'iron-cage'), words, { cwd: folder, env })
+    try {
+      let printed = ''
+      for await (const chunk of panel.stdout) {
+        printed += chunk
+        if (printed.includes('runtimes invite')) break
+      }
+      const [token] = /ic_\S+/.exec(printed)!
+      const own = (...args: string[]) =>
+        execFileSync(join(folder, 'iron-cage'), args, {
+          cwd: folder,
+          env: { ...env, IRON_CAGE_TOKEN: token },
+          encoding: 'utf8',
+        })
+      expect(own('health')).toBe(`ok  iron-cage ${packageJson.version}\n`)
+      own('budget', 'set', '--org', '5')
+      expect(own('budget', 'get', '--org')).toContain('$5.00')
+    } finally {
+      panel.kill('SIGTERM')
+      await new Promise((ended) => panel.once('exit', ended))
+      await cluster.remove()
+    }
   })
 
   test('prints its version without extracting anything', async () => {

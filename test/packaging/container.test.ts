@@ -3,6 +3,7 @@ import { readFileSync } from 'node:fs'
 import { join, resolve } from 'node:path'
 import { describe, expect, test } from 'vitest'
 import { parse, parseAllDocuments } from 'yaml'
+import { helpOf } from '../../scripts/docs.ts'
 import { configSchema } from '../../src/config/schema.ts'
 
 const folder = resolve(import.meta.dirname, '../../container')
@@ -80,6 +81,77 @@ describe('kubernetes.yaml', () => {
     const settings = parse(of('ConfigMap').data['iron-cage.yaml'])
     expect(configSchema.safeParse(settings).error?.message).toBeUndefined()
     expect(settings).toEqual(parse(parse(read('compose.yaml')).configs.settings.content))
+  })
+
+  test('selects what it labels', () => {
+    const labels = of('Deployment').spec.template.metadata.labels
+    for (const kind of ['Service', 'PodDisruptionBudget', 'Deployment']) {
+      const { selector } = of(kind).spec
+      expect(selector.matchLabels ?? selector, kind).toEqual(labels)
+    }
+  })
+})
+
+describe('panel.compose.yaml', () => {
+  const { services } = parse(read('panel.compose.yaml'), { merge: true })
+
+  test('runs two panels on one PostgreSQL, each without state and rights', () => {
+    const panels = [services.panel, services['second-panel']]
+    expect(panels[1]).toEqual({ ...panels[0], ports: ['127.0.0.1:8091:8090'] })
+    for (const panel of panels) {
+      expect(panel).toMatchObject({ read_only: true, cap_drop: ['ALL'], security_opt: ['no-new-privileges:true'] })
+      expect(panel.volumes).toBeUndefined()
+      expect(panel.depends_on).toEqual({ postgres: { condition: 'service_healthy' } })
+      expect(panel.ports[0]).toMatch(/^127\.0\.0\.1:/)
+    }
+  })
+
+  test('gives the panel flags that it has, and asks for its health where it listens', async () => {
+    const [shell, , command] = services.panel.entrypoint
+    expect(shell).toBe('sh')
+    const words = command.split(' ').slice(2)
+    const help = await helpOf(['panel'])
+    for (const flag of words.filter((word: string) => word.startsWith('--'))) expect(help).toContain(` ${flag} `)
+    expect(services.panel.environment.IRON_CAGE_URL).toBe('http://localhost:8090')
+    expect(help).toMatch(/--port .*default: "8090"/s)
+  })
+})
+
+describe('panel.kubernetes.yaml', () => {
+  const objects = parseAllDocuments(read('panel.kubernetes.yaml')).map((document) => document.toJS())
+  const of = (kind: string) => objects.find((object) => object.kind === kind)
+  const pod = of('Deployment').spec.template.spec
+  const [panel] = pod.containers
+
+  test('runs at least two panels, of which one is there while a node is drained and during an update', () => {
+    expect(of('Deployment').spec).toMatchObject({ strategy: { rollingUpdate: { maxUnavailable: 0 } } })
+    // Set by the autoscaler alone: an `apply` would set it back.
+    expect(of('Deployment').spec.replicas).toBeUndefined()
+    expect(of('HorizontalPodAutoscaler').spec).toMatchObject({ minReplicas: 2, scaleTargetRef: { kind: 'Deployment' } })
+    expect(of('HorizontalPodAutoscaler').spec.scaleTargetRef.name).toBe(of('Deployment').metadata.name)
+    expect(of('PodDisruptionBudget').spec.minAvailable).toBe(1)
+    // Of which the autoscaler takes shares.
+    expect(panel.resources.requests.cpu).toBeDefined()
+  })
+
+  test('runs the user of the image, without rights, on a read-only root', () => {
+    expect(pod.securityContext).toMatchObject({ runAsNonRoot: true, runAsUser: USER, fsGroup: USER })
+    expect(panel.securityContext).toMatchObject({ readOnlyRootFilesystem: true, capabilities: { drop: ['ALL'] } })
+    expect(panel.volumeMounts.map(({ mountPath }: { mountPath: string }) => mountPath)).toEqual([KEPT_IN, '/tmp'])
+  })
+
+  test('restarts a panel that answers nothing, not one whose database is away', () => {
+    expect(panel.livenessProbe.httpGet.path).toBe('/health/live')
+    expect(panel.readinessProbe.httpGet.path).toBe('/health/ready')
+    for (const probe of [panel.startupProbe, panel.readinessProbe, panel.livenessProbe]) {
+      expect(probe.httpGet).toMatchObject({ port: 'http', httpHeaders: [{ name: 'Host', value: 'localhost:8090' }] })
+    }
+  })
+
+  test('gives the panel flags that it has, and the name that the ingress has', async () => {
+    const help = await helpOf(['panel'])
+    for (const flag of panel.args.filter((word: string) => word.startsWith('--'))) expect(help).toContain(` ${flag} `)
+    expect(panel.args.at(-1)).toBe(of('Ingress').spec.rules[0].host)
   })
 
   test('selects what it labels', () => {

@@ -1,9 +1,11 @@
 /** The workflow files of a public forge, read by the forge's own parser. */
-import { readdirSync, readFileSync } from 'node:fs'
+import { execFileSync } from 'node:child_process'
+import { cpSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
 import { join, resolve } from 'node:path'
 import type * as Parser from '@actions/workflow-parser'
 import { build } from 'esbuild'
-import { beforeAll, describe, expect, test } from 'vitest'
+import { beforeAll, describe, expect, onTestFinished, test } from 'vitest'
 import { parse } from 'yaml'
 import packageJson from '../../package.json' with { type: 'json' }
 
@@ -43,6 +45,25 @@ test('there are workflows for changes and for releases', () => {
   expect(files.sort()).toEqual(['ci.yml', 'release.yml'])
 })
 
+test('images are built and pushed with the version of the release, for servers and with Python', () => {
+  const work = mkdtempSync(join(tmpdir(), 'iron-cage-images-'))
+  onTestFinished(() => rmSync(work, { recursive: true }))
+  cpSync(join(root, 'scripts/release'), join(work, 'scripts/release'), { recursive: true })
+  for (const name of ['release', 'bin']) mkdirSync(join(work, name))
+  writeFileSync(join(work, 'release/iron-cage-1.2.3.tgz'), '')
+  writeFileSync(join(work, 'bin/docker'), '#!/bin/sh\necho "docker $*"\n', { mode: 0o755 })
+  const env = { PATH: `${join(work, 'bin')}:${process.env.PATH}` }
+  const push = [join(work, 'scripts/release/push-images.sh'), 'ghcr.io/Owner/iron-cage']
+  const typed = execFileSync('bash', push, { env, encoding: 'utf8' }).trim().split('\n')
+  const build = 'docker build --file container/Dockerfile'
+  const image = 'ghcr.io/owner/iron-cage'
+  expect(typed).toEqual([
+    `${build} --tag ${image}:1.2.3 --tag ${image}:latest .`,
+    `${build} --tag ${image}:1.2.3-python --tag ${image}:python --build-arg BASE=python:3.13-slim .`,
+    `docker push --all-tags ${image}`,
+  ])
+})
+
 test('the workflow of the tutorial is a valid one', async () => {
   const page = readFileSync(join(root, 'docs/tutorials/ci.md'), 'utf8')
   const [, shown] = /^```yaml title="[^"]+"\n([\s\S]+?)^```$/m.exec(page)!
@@ -71,7 +92,14 @@ describe.each(files)('%s', (name) => {
     const writes = Object.entries(workflow.jobs).flatMap(([job, { permissions = {} }]) =>
       Object.entries(permissions).flatMap(([of, right]) => (right === 'write' ? [`${job} ${of}`] : [])),
     )
-    const releases = ['build id-token', 'build attestations', 'pypi id-token', 'npm id-token', 'downloads contents']
+    const releases = [
+      'build id-token',
+      'build attestations',
+      'pypi id-token',
+      'npm id-token',
+      'image packages',
+      'downloads contents',
+    ]
     expect(writes).toEqual(name === 'release.yml' ? releases : [])
   })
 

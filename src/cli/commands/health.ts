@@ -6,7 +6,7 @@ import { json } from '../print.ts'
 /** Needs no token, so that a container or a service manager can ask. */
 export const healthCommand: CliCommand = (terminal) =>
   commandWithDatabase('health')
-    .description('Check that the server runs and can write; exits 0 only then')
+    .description('Check that the server, or the Control Panel at IRON_CAGE_URL, runs and can write; exits 0 only then')
     .option('--json', 'Print JSON')
     .addHelpText('after', examples(['health', 'exits 7 when no server answers, 8 when it cannot write']))
     .action(async ({ json: asJson, ...flags }) => {
