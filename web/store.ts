@@ -56,9 +56,6 @@ effect(() => {
   if (only) settleOn(agentAddress(only.id))
 })
 
-/** The name of an agent, its id once it has left the snapshot. */
-export const nameOf = (id: string): string => snapshot.value.agents[id]?.name ?? id
-
 export const agentOf = ({ agent_id }: AlertView): AgentView | undefined =>
   agent_id === null ? undefined : snapshot.value.agents[agent_id]
 

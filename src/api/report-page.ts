@@ -224,7 +224,7 @@ h1 { font-size: 1.6em; margin: 0; } h1 code { font-size: .6em; color: var(--dim)
 h2 { font-size: 1.15em; margin: 2em 0 .6em; padding-bottom: .3em; border-bottom: 1px solid var(--line); break-after: avoid; }
 header p, footer, .dim { color: var(--dim); } footer { margin-top: 3em; font-size: .85em; }
 code { font-family: ui-monospace, "DejaVu Sans Mono", monospace; font-size: .9em; }
-.tiles { display: grid; grid-template-columns: repeat(auto-fit, minmax(210px, 1fr)); gap: 12px; margin: 1.6em 0 0; }
+.tiles { display: grid; grid-template-columns: repeat(auto-fit, minmax(150px, 1fr)); gap: 12px; margin: 1.6em 0 0; }
 .tiles div { border: 1px solid var(--line); border-radius: 10px; padding: 10px 14px; display: flex; flex-direction: column-reverse; break-inside: avoid; }
 .tiles dt { color: var(--dim); font-size: .88em; } .tiles dd { margin: 0; font-size: 1.3em; font-weight: 620; }
 .columns { display: flex; flex-wrap: wrap; gap: 8px 40px; align-items: flex-start; }

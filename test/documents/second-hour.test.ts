@@ -5,6 +5,7 @@ import { join } from 'node:path'
 import { expect, onTestFinished, test } from 'vitest'
 import { Run } from '../cli/support.ts'
 import { openBrowser, openPage } from '../support/browser.ts'
+import { freePort } from '../support/free-port.ts'
 import { FakeProvider } from '../support/provider.ts'
 import { button, pictures, stateOnScreen } from '../support/show.ts'
 import { root } from './documents.ts'
@@ -12,6 +13,12 @@ import { root } from './documents.ts'
 const tutorial = readFileSync(join(root, 'docs/second-hour.md'), 'utf8')
 const [agent = '', ...changes] = [...tutorial.matchAll(/```python\n(.+?)```/gs)].map((match) => match[1]!)
 const commands = [...tutorial.matchAll(/^ {4}iron-cage (.+)$/gm)].map((match) => match[1]!.split(' '))
+
+/** A command that a sentence of the page names, as words. */
+function commandIn(page: string, verb: string): string[] {
+  const [, words] = new RegExp(`\`iron-cage (${verb}[^\`]*)\``).exec(page)!
+  return words!.split(' ')
+}
 
 /** The agent with the line that a block of the page stands for. */
 function changed(source: string, block: string): string {
@@ -41,7 +48,8 @@ test('the second hour: each cause is found on screen, mended, and handed over', 
   const browser = await openBrowser()
   const env = { OPENAI_API_KEY: 'sk-of-a-reader', VIRTUAL_ENV: join(root, '.venv-test') }
   const config = {
-    server: { port: 0 },
+    // The link that is shared names it, and is opened on the next server as well.
+    server: { port: await freePort() },
     agent: { restart: { max: 2 } },
     providers: { openai: { base_url: `${provider.url}/v1` } },
   }
@@ -120,4 +128,15 @@ test('the second hour: each cause is found on screen, mended, and handed over', 
   expect(await colleague.page.locator('.report').innerText()).not.toContain('@example.org')
   await colleague.page.screenshot({ path: join(pictures, 'second-hour-shared.png') })
   expect([...faults, ...colleague.faults]).toEqual([])
+
+  first.child.kill('SIGTERM')
+  await first.ended
+  const opened = run(commandIn(tutorial, 'open'))
+  onTestFinished(async () => {
+    opened.child.kill('SIGTERM')
+    await opened.ended
+  })
+  await opened.shows(/#code=\S+/)
+  await colleague.page.reload()
+  await colleague.page.locator('.report h1', { hasText: agentId }).waitFor()
 })

@@ -1,5 +1,6 @@
 import type { ComponentChildren } from 'preact'
 import { useEffect } from 'preact/hooks'
+import { nameOf } from '../names.ts'
 import { AlertActions, TONES } from '../panels/notifications.tsx'
 import { agentOf, circuits, dismiss, fresh } from '../store.ts'
 import './toasts.css'
@@ -15,6 +16,7 @@ export function Toasts() {
       {alert && (
         <Toast key={alert.id} id={alert.id} tone={TONES[alert.level]!} stays={alert.level === 'CRIT'}>
           <b>{alert.title}</b>
+          {alert.agent_id !== null && <span class="dim"> · {nameOf(alert.agent_id)}</span>}
           <p>{alert.detail}</p>
           <div class="buttons">
             <AlertActions alert={alert} agent={agentOf(alert)} circuits={circuits.value} />

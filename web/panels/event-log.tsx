@@ -5,9 +5,9 @@ import type { Level, RuntimeEvent } from '../../src/events.ts'
 import { showName, showNumberOf } from '../../src/units.ts'
 import { loadOlder } from '../actions.ts'
 import { address, setQuery } from '../address.ts'
+import { nameOf } from '../names.ts'
 import { clockTime, Panel } from '../parts/parts.tsx'
 import { VirtualList } from '../parts/virtual-list.tsx'
-import { nameOf } from '../store.ts'
 import './event-log.css'
 
 const MARKS: Record<Level, { tone: string; mark: string }> = {

@@ -20,8 +20,9 @@ import {
   stop,
 } from '../actions.ts'
 import { agentAddress } from '../address.ts'
+import { nameOf } from '../names.ts'
 import { AdminAction, ago, Panel } from '../parts/parts.tsx'
-import { agentOf, isAlive, nameOf, snapshot } from '../store.ts'
+import { agentOf, isAlive, snapshot } from '../store.ts'
 import './notifications.css'
 
 export const TONES: Record<string, string> = {
@@ -42,14 +43,14 @@ export function NotificationsPanel(props: {
 }) {
   const { circuits, nowMs, namesAgents = false } = props
   const alerts = withoutSuperseded(props.alerts)
-  const open = alerts.filter(({ acknowledged }) => !acknowledged)
+  const open = cardsOf(alerts.filter(({ acknowledged }) => !acknowledged))
   return (
     <Panel name="notifications" title="Notifications" aside={<span class="dim">{open.length || ''}</span>}>
       <div class="scroll">
         {alerts.length === 0 && (
           <p class="dim empty">No notifications. Warnings, findings and open circuits appear here.</p>
         )}
-        {[...cardsOf(open), ...cardsOf(alerts.filter(({ acknowledged }) => acknowledged))].map(({ alert, same }) => (
+        {[...open, ...cardsOf(alerts.filter(({ acknowledged }) => acknowledged))].map(({ alert, same }) => (
           <article
             key={alert.id}
             class={`note ${TONES[alert.level]} ${alert.acknowledged ? 'seen' : ''}`}
