@@ -59,7 +59,7 @@ test('calls are filtered, opened, and exported, without a mouse and on any scree
   expect(faults).toEqual([])
 })
 
-test('a search of the event log goes back until it finds, however far', async () => {
+test('a search of the event log goes back until it finds, however far, also when a page of it fails', async () => {
   const cage = await openTestRuntime()
   const agent = cage.addAgent()
   const say = (text: string) =>
@@ -75,6 +75,7 @@ test('a search of the event log goes back until it finds, however far', async ()
   const { page } = await openPage(browser, cage.runtime.dashboardLink())
   onTestFinished(() => page.context().close())
   await page.getByText('Agent status').waitFor()
+  await page.route('**/api/events?*', (route) => route.abort(), { times: 1 })
   await page.getByLabel('Search the event log').fill('the needle')
   await page.locator('.event', { hasText: 'the needle' }).waitFor()
   await page.getByLabel('Search the event log').fill('no such thing')

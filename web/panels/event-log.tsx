@@ -25,6 +25,8 @@ const LEVELS: Record<string, { word: string; levels: readonly Level[] }> = {
   debug: { word: 'with debug', levels: ['DEBUG', 'INFO', 'OK', 'WARN', 'ERROR', 'CRIT'] },
 }
 
+const RETRY_MS = 1_000
+
 /** In rem, as in styles.css. */
 const ROW_REM = 1.85
 const DETAIL_REM = { min: 15, max: 30, line: 1.35, frame: 5 }
@@ -39,6 +41,8 @@ export function EventLogPanel({ events, agentId }: { events: readonly RuntimeEve
   const held = useSignal<readonly RuntimeEvent[] | null>(null)
   const isAtEnd = useSignal(false)
   const isLoading = useRef(false)
+  /** Older events that could not be loaded are asked for again. */
+  const failures = useSignal(0)
   const { matches: rows, appended } = useMatches(
     held.value ?? events,
     agentId,
@@ -57,6 +61,8 @@ export function EventLogPanel({ events, agentId }: { events: readonly RuntimeEve
     isLoading.current = true
     try {
       isAtEnd.value = !(await loadOlder())
+    } catch {
+      setTimeout(() => (failures.value += 1), RETRY_MS)
     } finally {
       isLoading.current = false
     }
@@ -70,12 +76,12 @@ export function EventLogPanel({ events, agentId }: { events: readonly RuntimeEve
   const oldest = events[0]?.seq ?? 0
   // A search with few results loads older events until there are enough, or no more.
   useEffect(() => {
-    if (rows.length < 40) void goBack().catch(() => {})
-  }, [rows.length, oldest, search, level])
+    if (rows.length < 40) void goBack()
+  }, [rows.length, oldest, search, level, failures.value])
   // The address may name an event that is not loaded yet.
   useEffect(() => {
-    if (opened < oldest) void goBack().catch(() => {})
-  }, [opened, oldest])
+    if (opened < oldest) void goBack()
+  }, [opened, oldest, failures.value])
 
   return (
     <Panel
@@ -126,7 +132,7 @@ export function EventLogPanel({ events, agentId }: { events: readonly RuntimeEve
           rowHeight={Math.round(ROW_REM * rem)}
           open={open}
           row={(index) => <EventRow event={at(index)} isOpen={open?.index === index} namesAgent={agentId === null} />}
-          onEnd={() => void goBack().catch(() => {})}
+          onEnd={() => void goBack()}
         />
       )}
     </Panel>
