@@ -7,8 +7,8 @@ export default defineConfig({
     // What is built runs as it was built.
     server: { deps: { external: [/\/dist\//] } },
     reporters: ['default', './test/support/retried.ts'],
-    // Two cores: real processes, browsers and servers run beside the tests.
-    maxWorkers: 2,
+    // One more than two cores: tests wait for processes, browsers and servers for a third of their time.
+    maxWorkers: 3,
     // For what never ends: how long a test takes depends on the machine.
     testTimeout: 300_000,
     hookTimeout: 300_000,
