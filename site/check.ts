@@ -18,7 +18,13 @@ const dist = join(import.meta.dirname, 'dist')
 const { values } = parseArgs({ options: { pictures: { type: 'string' } } })
 const MIN_SCORE = 95
 const WIDTHS = [390, 820, 1440]
-const SAMPLES = ['/', '/docs/install/', '/docs/configuration/', '/docs/python-reference/']
+const SAMPLES = [
+  '/',
+  '/docs/install/',
+  '/docs/configuration/',
+  '/docs/python-reference/',
+  '/docs/tutorials/first-agent/',
+]
 const TYPES: Readonly<Record<string, string>> = {
   '.html': 'text/html',
   '.css': 'text/css',

@@ -91,7 +91,9 @@ function linked(text: string, path: string): string {
   )
 }
 
-const addressOf = (page: string): string => (page === 'index' ? '/docs/' : `/docs/${page}/`)
+function addressOf(page: string): string {
+  return page === 'index' ? '/docs/' : `/docs/${page}/`
+}
 
 /** The README in the parts that the first page shows, and the list of documents as the navigation. */
 function writeHome(readme: string): void {
