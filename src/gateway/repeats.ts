@@ -25,7 +25,7 @@ export interface ToolCall {
 export function repeatsOf(body: JsonObject): Repeats {
   const conversation = body.messages ?? body.input ?? body.contents ?? body.prompt ?? null
   const items = Array.isArray(conversation) ? conversation : [conversation]
-  const last = JSON.stringify([body.model, items.length, items.at(-1)])
+  const last = JSON.stringify([body.model, items.length, shortened(items.at(-1))])
   const calls = items.slice(-MAX_ITEMS).map(toolCallsOf)
   const first = Math.max(0, items.length - MAX_ITEMS)
   return {
@@ -36,6 +36,16 @@ export function repeatsOf(body: JsonObject): Repeats {
     ),
   }
 }
+
+/** Returns an item with its long texts as hashes: writing them as JSON takes longer. */
+function shortened(item: Json | undefined): Json | undefined {
+  if (typeof item === 'string') return item.length > MAX_WRITTEN ? hash('sha1', item, 'base64') : item
+  if (Array.isArray(item)) return item.map((part) => shortened(part) ?? null)
+  return isObject(item) ? { ...item, content: shortened(item.content), text: shortened(item.text) } : item
+}
+
+/** In characters. */
+const MAX_WRITTEN = 1_000
 
 /** Read from the end: calls and results of more rounds than are ever counted. */
 const MAX_ITEMS = 130
