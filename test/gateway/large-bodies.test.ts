@@ -211,7 +211,8 @@ const WORDS = 'Grass grows. '.repeat(2_000)
 test.each([
   ['parts', Array(500_000).fill([])],
   ['texts', Array.from({ length: 5_000 }, (_, index) => `word ${index}`)],
-  ['characters in short texts', Array.from({ length: 25 }, (_, index) => `${index} ${WORDS}`)],
+  ['characters outside its longest texts', Array.from({ length: 25 }, (_, index) => `${index} ${WORDS}`)],
+  ['characters in short texts', Array.from({ length: 100 }, (_, index) => `${index} ${WORDS.slice(0, 3_000)}`)],
 ])('a stream with a frame of too many %s breaks', async (_what, more) => {
   const cage = await openTestRuntime()
   const frame = JSON.stringify({ choices: [{ index: 0, delta: { content: WORDS }, more }] })
@@ -219,6 +220,18 @@ test.each([
   const broken = await cage.addAgent().chat({ stream: true })
   expect(broken.text).toContain('reply_too_large')
   expect(broken.text).not.toContain('[DONE]')
+})
+
+test('a large frame of many texts that are neither short nor the longest is redacted, at their borders too', async () => {
+  const cage = await openTestRuntime()
+  const said = Array.from({ length: 16 }, (_, index) => `${index}: ${EMAIL} ${WORDS}ceo@acme-`)
+  const frame = (content: string[]) => `data: ${JSON.stringify({ choices: [{ index: 0, delta: { content } }] })}\n\n`
+  const next = said.map((text) => `corporation.com and ${text.slice(0, 4)}`)
+  cage.provider.does(streams(`${frame(said)}${frame(next)}data: [DONE]\n\n`))
+  const { text } = await cage.addAgent().chat({ stream: true })
+  expect(text).toContain('[DONE]')
+  expect(text).not.toMatch(/canary|acme|corporation/)
+  expect(text.match(/Grass grows\./g)).toHaveLength(16 * 2_000)
 })
 
 test('one agent that sends many large bodies at once is refused one, and finds room when the others are gone', async () => {
