@@ -96,8 +96,12 @@ export interface RuntimeParts {
   close(reason: string): Promise<void>
 }
 
-/** Files hidden from an agent even in folders that it may use. */
-function serverFilesOf({ config, configFile, masterKeyFile }: RuntimeOptions): string[] {
+/** Files and folders hidden from an agent even in folders that it may use, and copied into no image. */
+export function serverFilesOf({
+  config,
+  configFile,
+  masterKeyFile,
+}: Pick<RuntimeOptions, 'config' | 'configFile' | 'masterKeyFile'>): string[] {
   const { path } = config.db
   return [...databaseFiles(path), masterKeyFile, config.log.dir, configFile, config.price_list.file].flatMap((file) =>
     file ? [resolve(file)] : [],

@@ -2,6 +2,7 @@
 import { spawnSync } from 'node:child_process'
 import { existsSync, statSync } from 'node:fs'
 import { basename, dirname, extname, join, resolve } from 'node:path'
+import { Option } from '@commander-js/extra-typings'
 import { findProgram, findPython } from '../agents/command.ts'
 import type { AgentSpec } from '../agents/supervisor.ts'
 import type { LoadedConfig } from '../config/config.ts'
@@ -14,14 +15,20 @@ import { requireStrategy, type Strategies } from '../deploy/strategies.ts'
 import { BUILT_IN, gatewayVariables, knownProvider } from '../dialects/known-providers.ts'
 import { CageError } from '../errors.ts'
 import { isSingleExecutable, packageFolder } from '../package-folder.ts'
+import { serverFilesOf } from '../runtime.ts'
 import { Deployments, freePort } from './deployments.ts'
 import { type AgentFlags, commandWithAgent, loadFlags } from './flags.ts'
+import { type Adapted, adaptWithModel } from './selector-agent.ts'
 import { loadStrategies, requireUntouched } from './strategies.ts'
 import type { Terminal } from './terminal.ts'
 
 export interface DeployFlags extends AgentFlags {
   strategy: string
   callPort?: string | undefined
+  /** (Default: facts.) */
+  selector?: 'facts' | 'agent' | undefined
+  selectorModel?: string | undefined
+  selectorBudget?: string | undefined
 }
 
 /** For the commands that plan a deployment. */
@@ -30,6 +37,13 @@ export const commandWithStrategy = (name: string) =>
     .argument('<script>', 'Python script of the agent')
     .option('--strategy <name>', 'How it is deployed: auto, or one that "iron-cage strategies list" lists', 'auto')
     .option('--call-port <port>', 'Port on which it answers calls (default: a free one)')
+    .addOption(
+      new Option('--selector <who>', 'Who chooses the strategy and adapts its files: facts, or a model (agent)')
+        .choices(['facts', 'agent'] as const)
+        .default('facts' as const),
+    )
+    .option('--selector-model <model>', 'Provider and model that --selector agent asks', 'openai/gpt-4o-mini')
+    .option('--selector-budget <usd>', 'Hard limit of what it asks, in US dollars', '0.10')
 
 export interface Prepared {
   loaded: LoadedConfig
@@ -43,9 +57,19 @@ export interface Prepared {
   address: string
   spec: AgentSpec
   deployments: Deployments
+  /** What a model chose and changed. (Default: nobody asked one.) */
+  adapted?: Adapted | undefined
 }
 
-/** Throws what `loadFlags`, `loadStrategies` and `planDeployment` throw, and CageError `script_not_found`, `bad_request`. */
+/** Before a model is asked. */
+export interface Found extends Pick<Prepared, 'loaded' | 'agent' | 'judgments'> {
+  python: string
+}
+
+/**
+ * Throws what `loadFlags`, `loadStrategies`, `planDeployment` and `adaptWithModel` throw, and CageError `script_not_found`,
+ * `bad_request`.
+ */
 export async function prepareDeployment(typed: string, flags: DeployFlags, terminal: Terminal): Promise<Prepared> {
   const script = resolve(terminal.cwd, typed)
   if (!statSync(script, { throwIfNoEntry: false })?.isFile()) {
@@ -64,13 +88,30 @@ export async function prepareDeployment(typed: string, flags: DeployFlags, termi
     variables,
     hasModule: (module) => hasModule(python, module, variables),
   })
-  const chosen = choose(judgments, flags.strategy, strategies)
+  const found: Found = { loaded, agent, judgments, python }
+  const named = flags.strategy === 'auto' ? undefined : choose(judgments, flags.strategy, strategies)
+  const planWith = (chosen: Judgment) => plannedWith(chosen, found, flags, terminal)
+  if (flags.selector === 'agent') return adaptWithModel({ found, named, planWith }, flags, terminal)
+  return planWith(named ?? choose(judgments, 'auto', strategies))
+}
+
+async function plannedWith(
+  chosen: Judgment,
+  { loaded, agent, judgments, python }: Found,
+  flags: DeployFlags,
+  terminal: Terminal,
+): Promise<Prepared> {
+  const { config } = loaded
+  const { variables } = terminal.env
+  const { script } = agent
   requireUntouched(chosen.strategy.folder, terminal)
   const name = deploymentName(config.agent.name ?? basename(script, extname(script)))
   const database = resolve(terminal.cwd, config.db.path)
   const deployments = new Deployments(database)
   const port = flags.callPort ?? String(await freePort())
-  const plan = planDeployment(chosen.strategy, agent, {
+  const { masterKeyFile } = terminal.env.readMasterKey()
+  const serverFiles = serverFilesOf({ config, configFile: loaded.file, masterKeyFile })
+  const values = {
     ...{ name, script, python, port },
     file: basename(script),
     source: agent.folder,
@@ -79,10 +120,12 @@ export async function prepareDeployment(typed: string, flags: DeployFlags, termi
     sdk: join(packageFolder(), 'python/iron_cage/deployment'),
     container: findProgram('podman', variables) ?? findProgram('docker', variables) ?? 'podman',
     budget: String(config.budget.limit_usd),
+    gpu: agent.needsGpu ? 'T4' : '',
     env: variableNames(config, database)
       .flatMap((variable) => ['--env', variable])
       .join(' '),
-  })
+  }
+  const plan = planDeployment(chosen.strategy, agent, values, serverFiles)
   const address = `http://127.0.0.1:${port}`
   return {
     ...{ loaded, name, agent, judgments, chosen, plan, deployments, address },
@@ -104,9 +147,14 @@ function choose(judgments: readonly Judgment[], asked: string, strategies: Strat
 }
 
 /** The agent that the supervisor runs. */
-function specOf({ strategy, command }: Plan, agent: AgentFacts, { config }: LoadedConfig, name: string): AgentSpec {
+function specOf(
+  { strategy, command, folder }: Plan,
+  agent: AgentFacts,
+  { config }: LoadedConfig,
+  name: string,
+): AgentSpec {
   const [program = '', ...args] = command
-  const { sandbox, env } = config.agent
+  const { sandbox, env, provider_keys } = config.agent
   return {
     script: program,
     kind: 'command',
@@ -114,9 +162,10 @@ function specOf({ strategy, command }: Plan, agent: AgentFacts, { config }: Load
     args,
     cwd: agent.folder,
     env: { ...env, IRON_CAGE_DEPLOY_SCRIPT: agent.script, IRON_CAGE_DEPLOY_CALLABLE: agent.callable ?? '' },
+    provider_keys: strategy.runInterface.provider_keys ?? provider_keys,
     sandbox: {
       ...sandbox,
-      read: [...sandbox.read, agent.script],
+      read: [...sandbox.read, agent.script, folder],
       // The client of a container runtime sets up a sandbox of its own, which ours would not let it.
       ...(strategy.runInterface.sandbox === 'container' ? { level: 'off' as const } : {}),
     },

@@ -27,6 +27,8 @@ export interface Placeholders {
   python: string
   /** The folder of `serve.py` and `caged_agent.py`. */
   sdk: string
+  /** The GPU that it needs, by Modal's names; empty for none. */
+  gpu: string
   /** podman or docker, with its options. */
   container: string
   /** The agent's hard limit in US dollars. */
@@ -55,8 +57,16 @@ export interface Plan {
   command: readonly string[]
 }
 
-/** Throws CageError `invalid_strategy` for a placeholder that there is none of, `bad_request` for files that are missing. */
-export function planDeployment(strategy: Strategy, agent: AgentFacts, values: Placeholders): Plan {
+/**
+ * `serverFiles`: absolute paths of what is never copied, beside what is private by its name. Throws CageError
+ * `invalid_strategy` for a placeholder that there is none of, `bad_request` for files that are missing.
+ */
+export function planDeployment(
+  strategy: Strategy,
+  agent: AgentFacts,
+  values: Placeholders,
+  serverFiles: readonly string[],
+): Plan {
   const templates = join(strategy.folder, 'templates')
   const files = new Map<string, string>()
   for (const path of filesBelow(templates)) {
@@ -83,7 +93,7 @@ export function planDeployment(strategy: Strategy, agent: AgentFacts, values: Pl
     strategy,
     folder: values.folder,
     files,
-    agentFiles: copies.includes(AGENT_COPY) ? publicFiles(agent.folder) : [],
+    agentFiles: copies.includes(AGENT_COPY) ? publicFiles(agent.folder, serverFiles) : [],
     copiesProgram: copies.includes(PROGRAM_COPY),
     preparation: lines.slice(0, -1),
     command: lines.at(-1)!,
@@ -143,14 +153,21 @@ function copy(from: string, to: string): void {
 
 /** What is never copied: hidden files, what is installed or built, keys, databases and logs. */
 const PRIVATE =
-  /(^|\/)(\.[^/]*|node_modules|__pycache__|venv|iron_logs|.*\.(pem|key|p12|pfx|db|db-\w+|sqlite3?|audit|log|pyc))(\/|$)/
+  /(^|\/)(\.[^/]*|node_modules|__pycache__|venv|iron_logs|.*\.(pem|key|p12|pfx|log|pyc|(db|sqlite3?)([.-][^/]*)?))(\/|$)/
 
 /** Larger files are copied unread: no secret was ever typed into them. */
 const MAX_READ_BYTES = 1024 * 1024
 
-const publicFiles = (folder: string): string[] => filesBelow(folder).filter((path) => !PRIVATE.test(path))
+/** Whether a file of this path is never copied, nor written by anybody but us. */
+export const isPrivate = (path: string): boolean => PRIVATE.test(path)
 
-const holdsSecret = (text: string): boolean => text.length <= MAX_READ_BYTES && findPii(text, ['secret']).length > 0
+const publicFiles = (folder: string, serverFiles: readonly string[]): string[] =>
+  filesBelow(folder).filter(
+    (path) => !isPrivate(path) && !serverFiles.some((own) => `${join(folder, path)}/`.startsWith(`${own}/`)),
+  )
+
+export const holdsSecret = (text: string): boolean =>
+  text.length <= MAX_READ_BYTES && findPii(text, ['secret']).length > 0
 
 const filesBelow = (folder: string): string[] =>
   existsSync(folder)

@@ -52,6 +52,10 @@ const runInterfaceSchema = z.strictObject({
     .default('')
     .describe('Where the output is in the reply: names with dots between. Empty: it is the whole reply.'),
   sandbox: z.enum(['agent', 'container']).default('agent').describe('What confines the agent.'),
+  provider_keys: z
+    .enum(['inject', 'shield'])
+    .optional()
+    .describe('What the agent gets for the keys of providers. (Default: what the configuration says.)'),
 })
 
 export type RunInterface = z.output<typeof runInterfaceSchema>

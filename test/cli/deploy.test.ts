@@ -155,6 +155,86 @@ class Cloud(http.server.BaseHTTPRequestHandler):
 http.server.HTTPServer(('127.0.0.1', int(sys.argv[1])), Cloud).serve_forever()
 `
 
+function prepareCloud(): Place {
+  const place = prepare()
+  mkdirSync(join(place.folder, 'strategies/mycloud/templates'), { recursive: true })
+  place.write('strategies/mycloud/selector_instruction.md', SELECTOR)
+  place.write('strategies/mycloud/adapter_instruction.md', ADAPTER)
+  place.write('strategies/mycloud/templates/cloud.py', CLOUD)
+  place.write('strategies/mycloud/templates/hello.txt', 'hello')
+  place.write('mycloud.toml', '')
+  return place
+}
+
+/** What the provider answers, one after the other, when a model chooses and adapts. */
+function suggests(provider: FakeProvider, ...replies: readonly object[]): void {
+  for (const reply of replies) provider.doesOnce(answer({ text: JSON.stringify(reply) }))
+}
+
+const CHOICE = { strategy: 'mycloud', reason: 'It has a file of its own for it.' }
+const CHANGE = { files: { 'hello.txt': 'hello, adapted' } }
+
+describe('deploy --selector agent', () => {
+  test('a model reads the instructions, and its choice and its changes are shown, counted and not written by plan', async () => {
+    await using provider = await FakeProvider.open()
+    suggests(provider, CHOICE, CHANGE)
+    const place = prepareCloud()
+    const planned = await place.run(['deploy', 'plan', 'agent.py', '--selector', 'agent'], { env: ENV(provider) })
+    expect(planned).toMatchObject({
+      code: 0,
+      out: expect.stringMatching(
+        /Because +It has a file of its own[\s\S]*changed hello\.txt\n-hello\n\+hello, adapted\n/,
+      ),
+      err: expect.stringMatching(/openai\/gpt-4o-mini was asked for \$0\.00\S* of \$0\.10, as /),
+    })
+    const [choosing, adapting] = provider.requests.map(({ body }) => body)
+    expect(choosing).toContain('agents that are made for it')
+    expect(choosing).toContain('A process on this machine, supervised by Iron Cage')
+    expect(adapting).toContain('hello.txt')
+    expect(adapting).toContain('def predict(inputs)')
+    expect(readdirSync(place.folder)).not.toContain('.iron-cage')
+    expect((await place.run(['ps', '--all'])).out).toContain('strategy-selector')
+  })
+
+  test('up writes the changes when somebody agrees, below its own folder, and else nothing', async () => {
+    await using provider = await FakeProvider.open()
+    const place = prepareCloud()
+    const flags = ['--selector', 'agent', '--python', PYTHON]
+    suggests(provider, CHOICE, CHANGE)
+    const refused = await place.run(['deploy', 'up', 'agent.py', ...flags], { env: ENV(provider) })
+    expect(refused).toMatchObject({ code: 2, err: expect.stringContaining('nothing was written and nothing deployed') })
+    suggests(provider, CHOICE, { files: { '../agent.py': '' } })
+    const outside = await place.run(['deploy', 'up', 'agent.py', ...flags, '--yes'], { env: ENV(provider) })
+    expect(outside).toMatchObject({ code: 9, err: expect.stringContaining('"../agent.py" is no file') })
+    suggests(provider, CHOICE, CHANGE)
+    const typed = [['(y/N)', 'n\n']] as const
+    expect((await place.run(['deploy', 'up', 'agent.py', ...flags], { env: ENV(provider), typed })).code).toBe(2)
+    expect(readdirSync(place.folder)).not.toContain('.iron-cage')
+
+    suggests(provider, CHOICE, CHANGE)
+    await up(place, provider, '--selector', 'agent', '--yes').shows('agent can be called')
+    const written = join(place.folder, '.iron-cage/deploy/agent')
+    expect(readFileSync(join(written, 'copied.txt'), 'utf8')).toBe('hello, adapted')
+    expect(readFileSync(join(place.folder, 'strategies/mycloud/templates/hello.txt'), 'utf8')).toBe('hello')
+    expect((await place.run(['deploy', 'call', 'agent', '"hi"'])).out).toBe('agent: hi\n')
+  })
+
+  test('what it asks is stopped at its limit, and a source with a secret is not sent', async () => {
+    await using provider = await FakeProvider.open()
+    const place = prepareCloud()
+    const words = ['deploy', 'plan', 'agent.py', '--selector', 'agent', '--selector-budget', '0.0001']
+    const poor = await place.run(words, { env: ENV(provider) })
+    expect(poor).toMatchObject({
+      code: 9,
+      err: expect.stringMatching(/\$0\.00 of \$0\.0001, as [\s\S]*could not be asked: .* needs up to \$0\.00/),
+    })
+    place.write('agent.py', `key = "sk-proj-${'a1B2'.repeat(12)}"\n`)
+    const told = await place.run(words, { env: ENV(provider) })
+    expect(told).toMatchObject({ code: 2, err: expect.stringContaining('a secret in the file would be sent') })
+    expect(provider.requests).toHaveLength(0)
+  })
+})
+
 describe('a strategy of the user', () => {
   test('is added by files alone, chosen by its facts, and used like ours', async () => {
     await using provider = await FakeProvider.open()

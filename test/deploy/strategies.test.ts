@@ -167,12 +167,12 @@ describe('a plan', () => {
       folder: '/s/out',
       port: '8000',
     },
-    ...{ python: 'python3', sdk: '/sdk', container: 'podman', budget: '5', env: '--env A --env B' },
+    ...{ python: 'python3', sdk: '/sdk', container: 'podman', budget: '5', gpu: '', env: '--env A --env B' },
   }
 
   test('fills the placeholders, and what stands for several words becomes several', () => {
     const place = folder({ 'a.py': '', '.env': 'A=1', 'iron_state.db': 'x', 'keys/my.key': 'x', 'data/leads.csv': 'x' })
-    const plan = planDeployment(parseStrategy(read('docker')), readAgentFacts(join(place, 'a.py')), values)
+    const plan = planDeployment(parseStrategy(read('docker')), readAgentFacts(join(place, 'a.py')), values, [])
     expect(plan.preparation).toEqual([
       ['podman', 'build', '--quiet', '--tag', 'iron-cage/a', '--file', '/s/out/Dockerfile', '/s/out'],
     ])
@@ -183,11 +183,27 @@ describe('a plan', () => {
     expect(plan.agentFiles).toEqual(['a.py', 'data/leads.csv'])
   })
 
+  test('copies no file of the server, wherever it keeps them, and none of a database', () => {
+    const files = [
+      'a.py',
+      'iron_state.db.data-key',
+      'iron_state.db.server',
+      'state',
+      'state.audit-key',
+      'unlock',
+      'logs/x.txt',
+    ]
+    const place = folder(Object.fromEntries(files.map((name) => [name, 'x'])))
+    const own = ['state', 'state.audit-key', 'unlock', 'logs'].map((name) => join(place, name))
+    const plan = planDeployment(parseStrategy(read('docker')), readAgentFacts(join(place, 'a.py')), values, own)
+    expect(plan.agentFiles).toEqual(['a.py'])
+  })
+
   test('is not written when a file that would be copied holds a secret', () => {
     const place = folder({ 'a.py': `key = "sk-proj-${'a1B2'.repeat(12)}"\n` })
     const out = join(place, '.iron-cage/deploy/a')
     const facts = readAgentFacts(join(place, 'a.py'))
-    const plan = planDeployment(parseStrategy(read('docker')), facts, { ...values, folder: out })
+    const plan = planDeployment(parseStrategy(read('docker')), facts, { ...values, folder: out }, [])
     expect(messageOf(() => writePlan(plan, place, () => '/bin/true'))).toContain('a.py: a secret in the file')
     expect(readdirSync(place)).toEqual(['a.py'])
   })
@@ -196,15 +212,15 @@ describe('a plan', () => {
     const place = folder({ 'a.py': '', Dockerfile: 'FROM mine\n' })
     const facts = readAgentFacts(join(place, 'a.py'))
     const strategy = parseStrategy(read('docker'))
-    expect(planDeployment(strategy, facts, values).files.get('Dockerfile')).toBe('FROM mine\n')
+    expect(planDeployment(strategy, facts, values, []).files.get('Dockerfile')).toBe('FROM mine\n')
     const wrong = { ...strategy, deployCommand: [['run', '{nonsense}']] }
-    expect(messageOf(() => planDeployment(wrong, facts, values))).toContain('there is no placeholder {nonsense}')
+    expect(messageOf(() => planDeployment(wrong, facts, values, []))).toContain('there is no placeholder {nonsense}')
   })
 
   test('needs the files that the strategy requires', () => {
     const place = folder({ 'a.py': '' })
     const strategy = { ...parseStrategy(read('local')), requiredStructure: ['fleet.toml'] }
-    const message = messageOf(() => planDeployment(strategy, readAgentFacts(join(place, 'a.py')), values))
+    const message = messageOf(() => planDeployment(strategy, readAgentFacts(join(place, 'a.py')), values, []))
     expect(message).toContain(`local needs fleet.toml in ${place}`)
   })
 })

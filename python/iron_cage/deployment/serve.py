@@ -12,7 +12,7 @@ import signal
 import sys
 import threading
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from typing import Any
+from typing import Any, Callable
 
 import caged_agent  # type: ignore[import-not-found]  # beside this script
 
@@ -22,6 +22,7 @@ MAX_BODY_BYTES = 10 * 1024 * 1024
 
 class _Handler(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
+    agent: Callable[[Any], Any]
 
     def do_GET(self) -> None:
         if self.path == "/health":
@@ -43,7 +44,7 @@ class _Handler(BaseHTTPRequestHandler):
         except (ValueError, KeyError, TypeError):
             return self._fail(400, "BadRequest", 'the body must be JSON: {"inputs": …}')
         try:
-            self._answer(200, {"status": "success", "output": caged_agent.call(inputs)})
+            self._answer(200, {"status": "success", "output": self.agent(inputs)})
         except Exception as error:  # noqa: BLE001 - whatever an agent raises is the reply to this one call
             print(f"{type(error).__name__}: {error}", file=sys.stderr, flush=True)
             self._fail(500, type(error).__name__, str(error))
@@ -67,12 +68,19 @@ def _is_local(host: str) -> bool:
     return host.rsplit(":", 1)[0] in ("127.0.0.1", "localhost")
 
 
-def main() -> None:
-    """Serves until SIGTERM or SIGINT; calls that run then are given up."""
-    parser = argparse.ArgumentParser()
-    parser.add_argument("--port", type=int, required=True)
-    server = ThreadingHTTPServer(("127.0.0.1", parser.parse_args().port), _Handler)
-    server.daemon_threads = True
+class _Server(ThreadingHTTPServer):
+    daemon_threads = True
+
+    def handle_error(self, request: Any, client_address: Any) -> None:
+        """Callers may hang up; anything else is written to stderr."""
+        if not isinstance(sys.exc_info()[1], ConnectionError):
+            super().handle_error(request, client_address)
+
+
+def serve(port: int, agent: Callable[[Any], Any]) -> None:
+    """Answers calls with what the agent returns, until SIGTERM or SIGINT; calls that run then are given up."""
+    handler = type("Handler", (_Handler,), {"agent": staticmethod(agent)})
+    server = _Server(("127.0.0.1", port), handler)
     for name in (signal.SIGTERM, signal.SIGINT):
         signal.signal(name, lambda *_: threading.Thread(target=server.shutdown).start())
     print(f"ready for calls at http://127.0.0.1:{server.server_port}/run", flush=True)
@@ -80,4 +88,6 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--port", type=int, required=True)
+    serve(parser.parse_args().port, caged_agent.call)

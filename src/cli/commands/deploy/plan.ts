@@ -23,7 +23,7 @@ export const planCommand: CliCommand = (terminal) =>
       planLines(prepared, terminal.cwd).forEach(terminal.out)
     })
 
-const planOf = ({ name, agent, judgments, plan }: Prepared) => ({
+const planOf = ({ name, agent, judgments, plan, adapted }: Prepared) => ({
   name,
   strategy: plan.strategy.name,
   agent: { ...agent, imports: [...agent.imports] },
@@ -32,19 +32,21 @@ const planOf = ({ name, agent, judgments, plan }: Prepared) => ({
   files: [...plan.files.keys()],
   copied: plan.agentFiles,
   commands: [...plan.preparation, plan.command],
+  adapted: adapted && { reason: adapted.reason, diff: adapted.diff },
 })
 
 /** What is known of the agent, what speaks for each strategy, and what the chosen one does. */
-export function planLines({ name, agent, judgments, chosen, plan }: Prepared, cwd: string): string[] {
+export function planLines({ name, agent, judgments, chosen, plan, adapted }: Prepared, cwd: string): string[] {
   const commands = [...plan.preparation, plan.command].map((words) => words.join(' '))
   const written = [...plan.files.keys(), ...plan.agentFiles.map((path) => `agent/${path}`)]
   return tree(`${name}, with ${chosen.strategy.name}`, [
     ...continued('Agent', describeAgent(agent)),
     ...continued('Strategies', judgments.map(verdict)),
+    ['Because', adapted?.reason ?? null],
     ['Folder', relative(cwd, plan.folder)],
     ...continued('Writes', written),
     ...continued('Runs', commands),
-  ])
+  ]).concat(adapted?.diff ?? [])
 }
 
 function verdict(judgment: Judgment): string {

@@ -19,26 +19,35 @@ import {
 } from '../../prepare-deployment.ts'
 import { tree } from '../../print.ts'
 import { reportOf, runAgent } from '../../run-agent.ts'
+import { confirm } from '../../selector-agent.ts'
 import type { Terminal } from '../../terminal.ts'
 import { planLines } from './plan.ts'
 
 export const upCommand: CliCommand = (terminal) =>
   commandWithStrategy('up')
     .description('Deploy an agent: in the running server, or in one of its own until Ctrl-C')
+    .option('--yes', 'Write what a model has adapted without asking')
     .addHelpText(
       'after',
       examples(
         ['deploy up agent.py --budget 5', 'as the facts suggest'],
         ['deploy up agent.py --strategy docker', 'in a container'],
+        ['deploy up agent.py --selector agent', 'as a model suggests, after you have seen its changes'],
       ),
     )
     .action((script, flags, { parent }) => deployUp(script, flags, typedCommand(parent?.parent), terminal))
 
 /** `command`: the command line that started it. Throws what `prepareDeployment` throws, and CageError `deployment_failed`. */
-export async function deployUp(script: string, flags: DeployFlags, command: string, terminal: Terminal): Promise<void> {
+export async function deployUp(
+  script: string,
+  flags: DeployFlags & { yes?: boolean | undefined },
+  command: string,
+  terminal: Terminal,
+): Promise<void> {
   const prepared = await prepareDeployment(script, flags, terminal)
   const { plan, loaded, agent } = prepared
   planLines(prepared, terminal.cwd).forEach(terminal.err)
+  if (prepared.adapted && !flags.yes) await confirm(prepared.adapted, terminal)
   writePlan(plan, agent.folder, programFile)
   for (const [program = '', ...args] of plan.preparation) await runToItsEnd(program, args, terminal)
   // Whoever is in a cage already is limited, redacted and audited by that one.
