@@ -83,6 +83,8 @@ export interface EventData {
     detect: PiiType[]
     /** Its sandbox; left out for an unsupervised client. */
     sandbox?: SandboxView
+    /** The strategy that it is deployed with; left out for one that is not. */
+    strategy?: string
     /** Shares of the limit at which a warning is raised. (Default: 0.9.) */
     warn_at?: number[]
   }

@@ -109,6 +109,8 @@ export interface AgentFacts {
   name: string
   /** The path of the script, or the module or program, without personal data. */
   script: string
+  /** The strategy that it is deployed with; undefined for one that is not. */
+  strategy: string | undefined
   /** Absolute path of the script or program. */
   path: string
   /** Of this process, which become its own. */
@@ -508,13 +510,21 @@ export class Agent {
   }
 
   #recordStart({ pid, started, sandbox }: AgentProcess): void {
-    const { id, name, script } = this.facts
+    const { id, name, script, strategy } = this.facts
     const { runs, ledger, clock, guard } = this.#parts
     const run = { name, script, restart: this.#restarts, pid, environment: this.facts.settings.environment }
     const times = { pid_started: started ?? null, started_at: isoTime(clock.now()) }
     const row = { id: this.#runId, agent_id: id, ...run, ...times }
     const limit_usd = toUsd(ledger.accounts.balance(id).limit)
-    this.#record(startedEvent({ run_id: this.#runId, ...run, limit_usd, ...guard, sandbox }), () => runs.insert(row))
+    const data = {
+      run_id: this.#runId,
+      ...run,
+      limit_usd,
+      ...guard,
+      sandbox,
+      ...(strategy !== undefined && { strategy }),
+    }
+    this.#record(startedEvent(data), () => runs.insert(row))
   }
 
   /** The likely next question about such an end, answered. */

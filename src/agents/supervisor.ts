@@ -84,6 +84,8 @@ export interface AgentSpec extends Partial<Config['agent']> {
   script: string
   /** What `script` names. (Default: a script.) */
   kind?: AgentKind | undefined
+  /** For a program that serves an agent: the strategy that it is deployed with, and its own script. (Default: it is no deployment.) */
+  deployment?: { strategy: string; script: string } | undefined
   /** Descriptors of this process that become its own. (Default: an empty stdin, and output that is recorded.) */
   descriptors?: Descriptors | undefined
   /** (Default: `budget.limit_usd`.) */
@@ -286,6 +288,7 @@ export class Supervisor {
   #factsOf({
     script: named,
     kind = 'script',
+    deployment,
     descriptors,
     limitUsd: _limit,
     inherits,
@@ -301,11 +304,13 @@ export class Supervisor {
     const command = chooseCommand({ target, args: settings.args, python: settings.python, cwd, environment })
     const name = settings.name ?? safety.scrub(kind === 'module' ? named : basename(path, extname(path)))
     // As a person would name it; a module is another one in another folder.
-    const script = kind === 'script' ? path : kind === 'module' ? `python -m ${named} in ${cwd}` : named
+    const module = kind === 'module' ? `python -m ${named} in ${cwd}` : undefined
+    const script = deployment?.script ?? (kind === 'script' ? path : (module ?? named))
     const shown = safety.scrub(script)
     return {
-      id: newAgentId(path),
+      id: newAgentId(deployment?.script ?? path),
       name,
+      strategy: deployment?.strategy,
       script: shown,
       path,
       descriptors,

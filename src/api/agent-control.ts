@@ -133,6 +133,10 @@ const NEW_AGENT = z.looseObject({
     .max(4096)
     .describe("Path of a script on the server's machine, best absolute; or a module or program."),
   kind: z.enum(AGENT_KINDS).default('script').describe('What `script` names. A program is searched for on PATH.'),
+  deployment: z
+    .strictObject({ strategy: z.string().min(1).max(80), script: z.string().min(1).max(4096) })
+    .optional()
+    .describe('For a program that serves an agent: the strategy that it is deployed with, and its own script.'),
   budget_usd: amount.optional().describe('Hard limit. (Default: budget.limit_usd.)'),
   inherits: z
     .record(z.string().regex(/^[^=\0]+$/), z.string().regex(/^[^\0]*$/))
@@ -147,7 +151,15 @@ const NEW_AGENT = z.looseObject({
 /** Throws CageError `bad_request`, or `conflict` for another safety mode than the server's. */
 function agentSpec(
   { config, safety }: AgentRooms,
-  { script, kind, budget_usd, inherits, safety_mode: mode = safety.mode, ...chosen }: z.output<typeof NEW_AGENT>,
+  {
+    script,
+    kind,
+    deployment,
+    budget_usd,
+    inherits,
+    safety_mode: mode = safety.mode,
+    ...chosen
+  }: z.output<typeof NEW_AGENT>,
 ): AgentSpec {
   const defaults = { ...config.agent, name: undefined, args: [], cwd: undefined }
   const settings = check(configSchema.shape.agent, { ...defaults, ...chosen }, 'the body')
@@ -157,7 +169,8 @@ function agentSpec(
       hint: 'omit the mode, or run the agent with its own server (another --db and --port)',
     })
   }
-  return { ...settings, script, kind, inherits, limitUsd: budget_usd === undefined ? undefined : toUsd(budget_usd) }
+  const limitUsd = budget_usd === undefined ? undefined : toUsd(budget_usd)
+  return { ...settings, script, kind, deployment, inherits, limitUsd }
 }
 
 /** The next run would not know what the agent has spent. */

@@ -98,6 +98,7 @@ export const agentView = named('Agent', () =>
     safety_mode: safetyMode(),
     detect: z.array(piiType()),
     sandbox: sandboxView().nullable().describe('Null for a client without supervision.'),
+    strategy: z.string().optional().describe('Strategy that it is deployed with; absent for one that is not.'),
     unauthorized: z.object({ denied: count(), bypassed: count(), last: z.string().nullable() }),
     warn_at: z.array(z.number()).describe('Shares of the limit at which a warning is raised.'),
     limit_usd: usd(),

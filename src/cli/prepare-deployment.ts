@@ -61,8 +61,8 @@ export interface Prepared {
   adapted?: Adapted | undefined
 }
 
-/** Before a model is asked. */
-export interface Found extends Pick<Prepared, 'loaded' | 'agent' | 'judgments'> {
+/** What is known before a strategy is chosen. */
+interface Found extends Pick<Prepared, 'loaded' | 'agent' | 'judgments'> {
   python: string
 }
 
@@ -91,7 +91,10 @@ export async function prepareDeployment(typed: string, flags: DeployFlags, termi
   const found: Found = { loaded, agent, judgments, python }
   const named = flags.strategy === 'auto' ? undefined : choose(judgments, flags.strategy, strategies)
   const planWith = (chosen: Judgment) => plannedWith(chosen, found, flags, terminal)
-  if (flags.selector === 'agent') return adaptWithModel({ found, named, planWith }, flags, terminal)
+  if (flags.selector === 'agent') {
+    const { selectorModel: model = '', selectorBudget: budget = '' } = flags
+    return adaptWithModel({ ...found, named, planWith }, { model, budget }, terminal)
+  }
   return planWith(named ?? choose(judgments, 'auto', strategies))
 }
 
@@ -158,6 +161,7 @@ function specOf(
   return {
     script: program,
     kind: 'command',
+    deployment: { strategy: strategy.name, script: agent.script },
     name,
     args,
     cwd: agent.folder,

@@ -2,7 +2,9 @@
 import { readFileSync } from 'node:fs'
 import { basename } from 'node:path'
 import { parseTypedAmount } from '../config/amount.ts'
+import type { LoadedConfig } from '../config/config.ts'
 import type { Judgment } from '../deploy/choice.ts'
+import type { AgentFacts } from '../deploy/facts.ts'
 import { holdsSecret, type Plan } from '../deploy/plan.ts'
 import {
   adaptationQuestion,
@@ -14,7 +16,6 @@ import {
 } from '../deploy/selector.ts'
 import { CageError } from '../errors.ts'
 import { type Ask, withModel } from './ask-model.ts'
-import type { DeployFlags, Found, Prepared } from './prepare-deployment.ts'
 import type { Terminal } from './terminal.ts'
 
 /** What a model chose and changed. */
@@ -25,26 +26,27 @@ export interface Adapted {
   diff: readonly string[]
 }
 
-interface Task {
-  found: Found
+interface Task<Prepared> {
+  loaded: LoadedConfig
+  agent: AgentFacts
+  judgments: readonly Judgment[]
   /** The strategy that was asked for by name. */
   named: Judgment | undefined
   planWith: (chosen: Judgment) => Promise<Prepared>
 }
 
-/** Throws what `withModel` throws, and CageError `bad_request` for a source that cannot be sent. */
-export function adaptWithModel(
-  { found, named, planWith }: Task,
-  flags: DeployFlags,
+/** Throws what `withModel` and `planWith` throw, and CageError `bad_request` for a source that cannot be sent. */
+export function adaptWithModel<Prepared extends { plan: Plan }>(
+  { loaded, agent, judgments, named, planWith }: Task<Prepared>,
+  choice: { model: string; budget: string },
   terminal: Terminal,
-): Promise<Prepared> {
-  const source = sourceToSend(found.agent.script)
-  const { selectorModel: model = '', selectorBudget = '' } = flags
-  const budget = parseTypedAmount(selectorBudget, '--selector-budget')
-  return withModel({ model, budget }, found.loaded, terminal, async (ask) => {
-    const { chosen, reason } = named ? { chosen: named, reason: null } : await select(found, source, ask)
+): Promise<Prepared & { adapted: Adapted }> {
+  const source = sourceToSend(agent.script)
+  const budget = parseTypedAmount(choice.budget, '--selector-budget')
+  return withModel({ model: choice.model, budget }, loaded, terminal, async (ask) => {
+    const { chosen, reason } = named ? { chosen: named, reason: null } : await select(agent, judgments, source, ask)
     const prepared = await planWith(chosen)
-    const { plan, agent } = prepared
+    const { plan } = prepared
     const changes = readAdaptation(await ask(adaptationQuestion(agent, source, plan)), plan)
     const diff = [...changes].flatMap(([path, content]) =>
       diffLines(path, contentOf(path, plan, agent.folder), content),
@@ -55,7 +57,7 @@ export function adaptWithModel(
 }
 
 /** What this machine lacks rules a strategy out, whoever chooses. */
-async function select({ agent, judgments }: Found, source: string, ask: Ask) {
+async function select(agent: AgentFacts, judgments: readonly Judgment[], source: string, ask: Ask) {
   const candidates = judgments.filter(({ missing }) => missing.length === 0)
   const [only, ...others] = candidates
   if (!only) throw new CageError('bad_request', 'no strategy is possible here')

@@ -57,7 +57,9 @@ describe('deploy up', () => {
     expect(await json(place, 'deploy', 'status')).toMatchObject({
       deployments: [{ name: 'agent', strategy: 'local', state: 'running', healthy: true, limit_usd: '5' }],
     })
-    expect((await place.run(['ps'])).out).toContain('running')
+    const [listed] = (await json(place, 'ps')) as [{ id: string; script: string; strategy: string }]
+    expect(listed).toMatchObject({ state: 'running', strategy: 'local', script: join(place.folder, 'agent.py') })
+    expect((await place.run(['status', listed.id])).out).toMatch(/deployed with +local/)
     expect((await place.run(['deploy', 'logs', 'agent'])).out).toContain('RuntimeError: no such lead')
     expect(await place.run(['deploy', 'down', 'agent'])).toMatchObject({ code: 0, out: 'agent  stopped\n' })
     await run.ended
@@ -74,6 +76,28 @@ describe('deploy up', () => {
     expect((await post({ 'content-type': 'text/plain' })).status).toBe(400)
     expect((await post({ 'content-type': 'application/json' })).status).toBe(200)
     expect(provider.requests).toHaveLength(1)
+  })
+
+  test('the agent spends the shared budget of a panel that its machine has joined', async () => {
+    await using provider = await FakeProvider.open()
+    provider.does(answer({ usage: { prompt_tokens: 500, completion_tokens: 50, total_tokens: 550 } }))
+    const place = prepare()
+    const panel = place.start(['panel', '--port', '0'])
+    await panel.shows('runtimes invite')
+    const [, url = '', token = ''] = /(http:\/\/[^\s/]+)[\s\S]*?(ic_\S+)/.exec(panel.out)!
+    const admin = async (...words: string[]) =>
+      (await place.run(words, { env: { IRON_CAGE_URL: url, IRON_CAGE_TOKEN: token } })).out.trim()
+    await admin('budget', 'set', '--org', '5')
+    const invitation = await admin('runtimes', 'invite')
+    expect((await place.run(['join', url, '--token', invitation])).code).toBe(0)
+    const run = up(place, provider, '--strategy', 'local')
+    await run.shows('agent can be called')
+    expect((await place.run(['deploy', 'call', 'agent', '{"question": "?"}'])).code).toBe(0)
+    await place.run(['deploy', 'down', 'agent'])
+    await run.ended
+    expect(JSON.parse(await admin('budget', 'get', '--org', '--json'))).toMatchObject([
+      { settled_usd: '0.000105', lent_usd: '0' },
+    ])
   })
 
   test('an agent is stopped at its limit, and its callers are answered so', async () => {

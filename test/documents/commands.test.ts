@@ -25,11 +25,11 @@ import { Run } from '../cli/support.ts'
 import { quotedCommands, root } from './documents.ts'
 
 /**
- * They last until somebody stops them, start agents, read from the internet, or need a Control Panel (production.test.ts
+ * They last until somebody stops them, start agents, ask a model, read from the internet, or need a Control Panel (production.test.ts
  * has one); only their flags are compared here.
  */
 const LASTING =
-  /^(start|run|serve|open|demo|login|logs .+ -f|prices update|deploy (up|logs|call|down)|panel|join|leave|runtimes|budget \w+ --(org|team|user))\b/
+  /^(start|run|serve|open|demo|login|logs .+ -f|prices update|deploy (up|logs|call|down)|deploy plan .+ --selector agent|panel|join|leave|runtimes|budget \w+ --(org|team|user))\b/
 
 /** Commands that cannot succeed beside the others of this test, and what they exit with then. */
 const REFUSED: readonly (readonly [command: RegExp, exit: number, why: string])[] = [

@@ -84,6 +84,7 @@ const PAYLOADS: Payloads = {
     safety_mode: fc.constantFrom('redact', 'block', 'warn'),
     detect: fc.constant(['email' as const]),
     sandbox: fc.constantFrom({ level: 'standard' as const, limited: false, why: null }, undefined),
+    strategy: fc.constantFrom('docker', undefined),
   },
   'agent.bypassed': { provider: name, target: text, count },
   'sandbox.denied': { action: fc.constantFrom('connect', 'read', 'write'), target: text, count },

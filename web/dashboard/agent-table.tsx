@@ -86,7 +86,9 @@ export function AgentTable({ agents, nowMs }: { agents: readonly AgentView[]; no
   const words = (query.get('find') ?? '').trim().toLowerCase()
   const { order } = ORDERS[query.get('sort') ?? ''] ?? ORDERS['']!
   const found = agents
-    .filter(({ id, name, script }) => `${id} ${name} ${script}`.toLowerCase().includes(words))
+    .filter(({ id, name, script, strategy = '' }) =>
+      `${id} ${name} ${script} ${strategy}`.toLowerCase().includes(words),
+    )
     .sort(order)
   if (found.length === 0) return <p class="dim empty">No agent is called “{words}”.</p>
   const hidden = found.length - max.value
@@ -155,6 +157,7 @@ function AgentRow({ agent, nowMs }: { agent: AgentView; nowMs: number }) {
           {agent.name}
         </a>{' '}
         <span class="mono dim">{agent.id}</span>
+        {agent.strategy && <Tag tone="info">{agent.strategy}</Tag>}
       </td>
       <td title={agent.reason ?? ''}>
         {isClient(agent) ? <Tag tone="info">Client</Tag> : <StateTag state={agent.state} />}

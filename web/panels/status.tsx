@@ -55,6 +55,7 @@ export function StatusPanel({ agent, figures, nowMs }: { agent: AgentView; figur
           {showDuration(figures.uptime_ms)} · {figures.uptime_share}
         </Row>
         <Row label="Restarts">{agent.restarts}</Row>
+        {agent.strategy && <Row label="Deployed with">{agent.strategy}</Row>}
         <Row label={agent.pid === null ? 'Ended' : 'Process'}>
           {agent.pid === null ? (agent.reason ?? 'not supervised') : <span class="mono">pid {agent.pid}</span>}
         </Row>

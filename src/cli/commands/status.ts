@@ -62,6 +62,7 @@ async function serverLines(client: ApiClient, server: SnapshotResponse['snapshot
 function agentLines(agent: AgentView, shown: ShownFigures, budgets: readonly Limit[]): string[] {
   return tree(`${agent.id}  ${agent.name}  ${agent.state}`, [
     ['script', agent.script],
+    ['deployed with', agent.strategy ?? null],
     ['why', agent.reason],
     ['process', agent.pid === null ? null : String(agent.pid)],
     ['restarts', agent.restarts > 0 ? String(agent.restarts) : null],

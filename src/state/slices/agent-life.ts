@@ -62,6 +62,7 @@ export function newAgent(id: AgentId, at: string, data: EventOf<'agent.started'>
     safety_mode,
     detect,
     sandbox: data.sandbox ?? null,
+    ...(data.strategy !== undefined && { strategy: data.strategy }),
     unauthorized: { denied: 0, bypassed: 0, last: null },
     warn_at,
     limit_usd,
