@@ -3,10 +3,8 @@
  * it, as a conversation in which everything that is detected is redacted, sealed under the master key. Nothing is kept
  * while the vault is locked. Without it a call does nothing here.
  */
-import { StringDecoder } from 'node:string_decoder'
 import { setImmediate as nextTurn } from 'node:timers/promises'
 import { deflateRawSync, inflateRawSync } from 'node:zlib'
-import { createParser } from 'eventsource-parser'
 import { type Clock, isoTime } from '../clock.ts'
 import type { Config } from '../config/schema.ts'
 import type { Store } from '../db/store.ts'
@@ -19,6 +17,8 @@ import type { Vault } from '../vault/vault.ts'
 import { LARGE_BYTES } from './bodies/bytes.ts'
 import type { ClientConnection } from './client.ts'
 import { replyTurns, requestTurns, streamTurns } from './conversation.ts'
+import type { Framing } from './frames.ts'
+import { serverSentEvents } from './framing.ts'
 
 /** How often contents beyond the retention are removed, in ms. */
 const PRUNE_INTERVAL_MS = 600_000
@@ -110,11 +110,13 @@ async function drain(remove: () => number): Promise<number> {
 
 /** What one call says. */
 class Recording {
+  /** How its reply is streamed. (Default: it is whole, or ends with an error in server-sent events.) */
+  framing: Framing | undefined
   readonly #request: string | null
   readonly #put: (content: Omit<CallContent, 'call_id' | 'at'>) => void
   /** A character may be split between two pieces. */
-  readonly #decoder = new StringDecoder('utf8')
-  #reply = ''
+  readonly #reply: Buffer[] = []
+  #bytes = 0
   #isCut = false
 
   constructor(body: string | Buffer, put: (content: Omit<CallContent, 'call_id' | 'at'>) => void) {
@@ -125,16 +127,25 @@ class Recording {
   }
 
   sent(piece: string | Buffer): void {
-    if (this.#reply.length + piece.length > LARGE_BYTES) this.#isCut = true
-    else this.#reply += typeof piece === 'string' ? piece : this.#decoder.write(piece)
+    const bytes = typeof piece === 'string' ? Buffer.from(piece) : Buffer.from(piece)
+    this.#bytes += bytes.length
+    if (this.#bytes > LARGE_BYTES) this.#isCut = true
+    else this.#reply.push(bytes)
   }
 
   keep(): void {
+    const reply = Buffer.concat(this.#reply)
+    const isWhole = !this.framing && reply.toString('utf8', 0, 1) === '{'
     this.#put({
       request: turnsOf(this.#request, requestTurns),
-      reply: this.#reply.startsWith('{') ? turnsOf(this.#reply, replyTurns) : streamTurns(framesOf(this.#reply)),
+      reply: isWhole ? turnsOf(reply.toString(), replyTurns) : streamTurns(this.#framesOf(reply)),
       cut: this.#isCut,
     })
+  }
+
+  #framesOf(reply: Buffer): JsonObject[] {
+    const frames = (this.framing ?? serverSentEvents).decoder().feed(reply) ?? []
+    return frames.map(({ data }) => parsed(data)).filter((frame) => frame !== undefined)
   }
 }
 
@@ -150,16 +161,4 @@ function parsed(text: string): JsonObject | undefined {
   } catch {
     return undefined
   }
-}
-
-function framesOf(text: string): JsonObject[] {
-  const frames: JsonObject[] = []
-  const parser = createParser({
-    onEvent: ({ data }) => {
-      const value = parsed(data)
-      if (value) frames.push(value)
-    },
-  })
-  parser.feed(text)
-  return frames
 }

@@ -81,6 +81,7 @@ async function attemptCall(
     open.sawFirstByte()
     const redactor = new CallRedactor(road.redaction, call)
     const framing = await framingOf(sent.headers, call.format, call.stream)
+    if (recording) recording.framing = framing
     const relayed = framing
       ? relayStream(road, open, { ...sent, framing }, redactor, client)
       : relayReply(road, open, sent, redactor, client)

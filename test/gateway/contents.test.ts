@@ -8,11 +8,32 @@ import { Contents, type ContentsOptions } from '../../src/gateway/contents.ts'
 import { toAgentId, toCallId } from '../../src/ids.ts'
 import type { CallContent } from '../../src/state/call-content.ts'
 import { newMasterKey } from '../../src/vault/master-key.ts'
+import { encodeEvent } from '../support/event-stream.ts'
 import { answer, sends, streams } from '../support/provider.ts'
 import { openTestRuntime, type RuntimeOptions } from '../support/runtime.ts'
 
 const keeping = (options: RuntimeOptions = {}) =>
   openTestRuntime({ masterKey: newMasterKey(), calls: { keep_content: true }, ...options })
+
+const PIECES = ['Write to fe', 'rns@gar', 'den.com.']
+const MAIL = PIECES.join('')
+const TO = { to: 'Bob' }
+const OLLAMA = { name: 'mail', arguments: TO }
+const COUNTS = { done: true, prompt_eval_count: 10, eval_count: 5 }
+const AWS_USAGE = { inputTokens: 10, outputTokens: 5, totalTokens: 15 }
+const gemini = (parts: object[], finishReason = 'STOP') => ({
+  candidates: [{ index: 0, content: { role: 'model', parts }, finishReason }],
+  usageMetadata: { promptTokenCount: 10, candidatesTokenCount: 5, totalTokenCount: 15 },
+})
+
+interface Wire {
+  /** Where it is whole, and where it is streamed. */
+  path: readonly [string, string]
+  body: object
+  whole: object
+  stream: (string | Buffer)[]
+  type: string
+}
 
 const QUESTION = 'Which plants grow beside ceo@acme.com in the shade?'
 
@@ -32,6 +53,56 @@ async function readOf(cage: Awaited<ReturnType<typeof keeping>>): Promise<CallCo
   const { access_token } = await cage.login()
   const { id } = cage.rows().at(-1)!
   return (await cage.get(`/api/calls/${id}/content`, access_token)).json() as unknown as CallContent
+}
+
+/** What each dialect of its own says: a thought, a text with an address, a call of a tool. */
+const WIRES: Record<string, Wire> = {
+  ollama: {
+    path: ['/api/chat', '/api/chat'],
+    body: { model: 'plain', messages: [{ role: 'user', content: 'Who?' }] },
+    whole: {
+      message: { role: 'assistant', thinking: 'Hm.', content: MAIL, tool_calls: [{ function: OLLAMA }] },
+      ...COUNTS,
+    },
+    stream: [
+      { message: { thinking: 'Hm.', content: '' } },
+      ...PIECES.map((content) => ({ message: { content } })),
+      { message: { content: '', tool_calls: [{ function: OLLAMA }] } },
+      { message: { content: '' }, ...COUNTS },
+    ].map((line) => `${JSON.stringify(line)}\n`),
+    type: 'application/x-ndjson',
+  },
+  bedrock: {
+    path: ['/model/anthropic.claude-x/converse', '/model/anthropic.claude-x/converse-stream'],
+    body: { messages: [{ role: 'user', content: [{ text: 'Who?' }] }] },
+    whole: {
+      output: { message: { role: 'assistant', content: [{ text: MAIL }, { toolUse: { name: 'mail', input: TO } }] } },
+      usage: AWS_USAGE,
+    },
+    stream: [
+      ...PIECES.map((text) => ({ type: 'contentBlockDelta', data: { contentBlockIndex: 0, delta: { text } } })),
+      { type: 'contentBlockStart', data: { contentBlockIndex: 1, start: { toolUse: { name: 'mail' } } } },
+      { type: 'contentBlockDelta', data: { contentBlockIndex: 1, delta: { toolUse: { input: JSON.stringify(TO) } } } },
+      { type: 'messageStop', data: { stopReason: 'tool_use' } },
+      { type: 'metadata', data: { usage: AWS_USAGE } },
+    ].map(encodeEvent),
+    type: 'application/vnd.amazon.eventstream',
+  },
+  google: {
+    path: ['/v1beta/models/plain:generateContent', '/v1beta/models/plain:streamGenerateContent'],
+    body: { contents: [{ role: 'user', parts: [{ text: 'Who?' }] }] },
+    whole: gemini([{ text: 'Hm.', thought: true }, { text: MAIL }, { functionCall: { name: 'mail', args: TO } }]),
+    stream: [
+      `[${[
+        gemini([{ text: 'Hm.', thought: true }], ''),
+        ...PIECES.map((text) => gemini([{ text }], '')),
+        gemini([{ functionCall: { name: 'mail', args: TO } }]),
+      ]
+        .map((frame) => JSON.stringify(frame))
+        .join(',')}]`,
+    ],
+    type: 'application/json',
+  },
 }
 
 describe('the content of a call', () => {
@@ -99,6 +170,38 @@ describe('the content of a call', () => {
     await agent.chat({ stream: true })
     expect((await readOf(cage)).reply[0]!.parts).toEqual(expected)
   })
+
+  test.each(Object.entries(WIRES))(
+    'of %s is kept like any, whole and streamed',
+    async (name, { path, body, ...said }) => {
+      const cage = await keeping({
+        others: { ollama: {}, bedrock: {}, cohere: {} },
+        prices: { 'anthropic.claude-x': { input_per_mtok: 1, output_per_mtok: 1 } },
+        environment: { AWS_ACCESS_KEY_ID: 'AKIA-of-the-server', AWS_SECRET_ACCESS_KEY: 'secret-of-the-server' },
+      })
+      const agent = cage.addAgent()
+      const parts = [
+        ...(name === 'bedrock' ? [] : [{ kind: 'reasoning', text: 'Hm.' }]),
+        { kind: 'text', text: 'Write to [EMAIL_REDACTED].' },
+        { kind: 'tool_call', name: 'mail', text: '{"to":"Bob"}' },
+      ]
+      const ask = (to: string, stream: boolean) =>
+        agent.send(
+          name,
+          'POST',
+          to,
+          JSON.stringify(name === 'ollama' || name === 'cohere' ? { ...body, stream } : body),
+        )
+      cage.provider.doesOnce(sends(200, { 'content-type': 'application/json' }, said.whole))
+      await ask(path[0]!, false)
+      const { request, reply } = await readOf(cage)
+      expect(request.at(-1)).toEqual({ role: 'user', parts: [{ kind: 'text', text: 'Who?' }] })
+      expect(reply).toEqual([{ role: expect.stringMatching(/assistant|model/), parts }])
+      cage.provider.doesOnce(streams(said.stream, 'ends', said.type))
+      await ask(path[1]!, true)
+      expect((await readOf(cage)).reply).toEqual([{ role: 'assistant', parts }])
+    },
+  )
 
   test('is not kept while the vault is locked, and not for viewers', async () => {
     const locked = await openTestRuntime({ calls: { keep_content: true } })

@@ -82,6 +82,7 @@ class LineStream implements StreamReader {
   /** The template for lines with the rest of a text: such a line without its texts. */
   readonly #texts: StreamTexts<JsonObject>
   #usage: ReportedUsage | undefined
+  #item = ''
 
   constructor(redact: Redactions) {
     this.#texts = new StreamTexts(redact, fields, (head, rest) => this.#line(head, rest as JsonObject))
@@ -103,17 +104,27 @@ class LineStream implements StreamReader {
     const empty = message === undefined ? { response: '' } : { message: { role: role ?? 'assistant', content: '' } }
     const head = { model: others.model, created_at: others.created_at, done: false, ...empty }
     const texts = present({ message: isObject(message) ? said : message, response, thinking })
-    const safe = this.#texts.pieces(texts, 'answer', head) as JsonObject | undefined
+    const before = this.#endOfOther(said.thinking || thinking ? 'thought' : 'answer', tool_calls !== undefined)
+    const safe = this.#texts.pieces(texts, this.#item, head) as JsonObject | undefined
     const calls = tool_calls === undefined ? undefined : this.#texts.whole({ message: { tool_calls } }, 'calls')
     const shown = calls ? merged(safe ?? {}, calls) : safe
-    if (line.done !== true) return shown === undefined ? [] : [this.#line({ ...others, ...empty }, shown)]
+    if (line.done !== true)
+      return shown === undefined ? before : [...before, this.#line({ ...others, ...empty }, shown)]
     this.#usage = readOllamaUsage(line)
     this.isFinished = true
     return [
+      ...before,
       ...(shown === undefined ? [] : [this.#line(head, shown)]),
       ...this.#texts.end(),
       this.#line({ ...others, ...empty }, {}),
     ]
+  }
+
+  /** A thought is complete when the answer begins, and both are when a tool is called. */
+  #endOfOther(item: string, hasCalls: boolean): Sse[] {
+    const isSame = item === this.#item && !hasCalls
+    this.#item = item
+    return isSame ? [] : this.#texts.end()
   }
 
   #line(head: JsonObject, texts: JsonObject): Sse {
