@@ -87,7 +87,11 @@ export const ERRORS = {
     hint: 'check where the list comes from; "iron-cage prices update" pins another one',
   },
   model_refused: { status: 403, exit: 9, hint: 'check its bill, then see "iron-cage models list"' },
-  pii_blocked: { status: 422, exit: 1, hint: 'the reply held personal data and safety.mode is "block"' },
+  pii_blocked: {
+    status: 422,
+    exit: 1,
+    hint: 'with "redact" in safety.mode, or for the type in safety.modes, it passes redacted',
+  },
   redaction_failed: { status: 502, exit: 1, hint: 'the reply was withheld; the log says why' },
   too_many_streams: {
     status: 503,
@@ -303,7 +307,7 @@ export class PiiBlockedError extends CageError {
   constructor(types: readonly string[], what: 'reply' | 'request' = 'reply') {
     super('pii_blocked', `the ${what} held personal data (${types.join(', ')}) and was blocked`, {
       facts: { types: types.join(',') },
-      hint: what === 'reply' ? undefined : 'safety.mode is "block" and safety.scope has "requests": nothing was sent',
+      hint: what === 'reply' ? undefined : 'nothing was sent, as safety.scope has "requests"',
     })
   }
 }

@@ -252,6 +252,12 @@ const safety = z
       .array(z.enum(['replies', 'tool_arguments', 'logs', 'requests']))
       .default(['replies', 'tool_arguments', 'logs'])
       .describe('Where personal data is detected. `requests` covers what is sent to providers.'),
+    placeholders: z
+      .enum(['labels', 'shaped'])
+      .default('labels')
+      .describe(
+        'What replaces a value: `labels` such as `[EMAIL_REDACTED]`; `shaped` is a value of the same shape for e-mail addresses, phone and social security numbers and IPv4 addresses, such as `redacted-3fa2c1d0@redacted.example`, so that typed extraction accepts it. Equal values get the same one while the server runs.',
+      ),
   })
   .superRefine(({ detect, modes }, context) => {
     for (const type of piiType.options) {

@@ -1,9 +1,10 @@
 /** The policy: what is detected in a text, and what happens to it. */
 import type { Config } from '../config/schema.ts'
 import type { PiiType, SafetyMode } from '../events.ts'
-import { DEFAULT_PII_TYPES, PII_TYPES } from '../pii-types.ts'
+import { DEFAULT_PII_TYPES } from '../pii-types.ts'
 import { holdsOwnToken } from '../tokens.ts'
 import { emailAddress, emailDomain } from './email-domain.ts'
+import { isPlaceholder, normalizeForCompare } from './placeholder.ts'
 
 export type RedactionScope = Config['safety']['scope'][number]
 
@@ -20,6 +21,8 @@ export interface Policy {
   allowValues: string[]
   /** Where data is detected. (Default: everywhere except requests.) */
   scope: RedactionScope[]
+  /** The key of placeholders of the value's shape. (Default: placeholders are labels.) */
+  shapedWith?: string | undefined
 }
 
 export const DEFAULT_POLICY: Policy = {
@@ -31,26 +34,22 @@ export const DEFAULT_POLICY: Policy = {
   scope: ['replies', 'tool_arguments', 'logs'],
 }
 
-/** Returns the configured policy. */
-export const policyOf = ({ allow_domains, allow_values, ...safety }: Config['safety']): Policy => ({
+/** Returns the configured policy. `key`: of shaped placeholders. */
+export const policyOf = (
+  { allow_domains, allow_values, placeholders, ...safety }: Config['safety'],
+  key: string,
+): Policy => ({
   ...safety,
+  shapedWith: placeholders === 'shaped' ? key : undefined,
   allowDomains: allow_domains,
   allowValues: allow_values,
 })
 
-/** For logs everything is redacted: `warn` and `block` apply only to replies. */
-export const forLogs = (policy: Policy): Policy => ({ ...policy, mode: 'redact', modes: {} })
+/** For logs everything is redacted to labels: `warn`, `block` and shapes apply only to replies. */
+export const forLogs = (policy: Policy): Policy => ({ ...policy, mode: 'redact', modes: {}, shapedWith: undefined })
 
 /** For logs outside the policy's scope: known values and our own tokens are still redacted. */
 export const SECRETS_ONLY: Policy = { ...DEFAULT_POLICY, detect: [] }
-
-/** Returns the text that replaces a value. */
-export const replacementOf = (type: PiiType): string => REPLACEMENTS[type]
-
-const REPLACEMENTS = Object.fromEntries(PII_TYPES.map((type) => [type, `[${type.toUpperCase()}_REDACTED]`])) as Record<
-  PiiType,
-  string
->
 
 /** Returns the action for a finding. Our own tokens are never left in place. */
 export function actionFor(policy: Policy, type: PiiType, value: string): SafetyMode {
@@ -59,7 +58,8 @@ export function actionFor(policy: Policy, type: PiiType, value: string): SafetyM
 }
 
 /** Whether a value is ignored. Secrets never are: an allowed one would be in the configuration in clear text. */
-export function isAllowed({ allowDomains, allowValues }: Policy, type: PiiType, value: string): boolean {
+export function isAllowed({ allowDomains, allowValues, shapedWith }: Policy, type: PiiType, value: string): boolean {
+  if (shapedWith !== undefined && isPlaceholder(type, value)) return true
   if (type === 'secret' || (allowDomains.length === 0 && allowValues.length === 0)) return false
   if (type !== 'email')
     return allowValues.some((allowed) => normalizeForCompare(allowed) === normalizeForCompare(value))
@@ -69,10 +69,3 @@ export function isAllowed({ allowDomains, allowValues }: Policy, type: PiiType, 
     allowDomains.some((allowed) => domain === allowed.toLowerCase() || domain.endsWith(`.${allowed.toLowerCase()}`))
   )
 }
-
-/** Letters and digits only: "+1 (415) 733-2671" equals "14157332671". */
-const normalizeForCompare = (value: string): string =>
-  value
-    .normalize('NFKC')
-    .replace(/[^\p{L}\p{N}]/gu, '')
-    .toUpperCase()

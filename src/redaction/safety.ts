@@ -3,11 +3,12 @@
  * before anything else, so that no log line and no event is ever without it; incidents (`incidents.ts`) are part of the
  * state, which is scrubbed by it.
  */
+import { randomBytes } from 'node:crypto'
 import type { Config } from '../config/schema.ts'
 import { failClosed, type Scrub } from '../state/clean.ts'
 import { holdsOwnToken } from '../tokens.ts'
 import type { Finding } from './match.ts'
-import { forLogs, policyOf, SECRETS_ONLY } from './policy.ts'
+import { forLogs, type Policy, policyOf, SECRETS_ONLY } from './policy.ts'
 import { Redactor } from './redactor.ts'
 
 type Settings = Config['safety']
@@ -23,14 +24,16 @@ export class Safety {
   readonly scrubEvent: Scrub
   readonly #secretsAlone = new Redactor(SECRETS_ONLY)
   readonly #ownSecrets: readonly string[]
+  /** Of shaped placeholders; they are stable while the server runs. */
+  readonly #placeholderKey = randomBytes(32).toString('base64')
   #settings: Settings
 
   /** `ownSecrets`: the server's own secrets without a recognizable form. (Default: none.) */
   constructor(settings: Settings, ownSecrets: readonly string[] = []) {
     this.#settings = settings
     this.#ownSecrets = ownSecrets
-    this.replies = new Redactor(policyOf(settings))
-    this.logs = new Redactor(forLogs(policyOf(settings)))
+    this.replies = new Redactor(this.#policyOf(settings))
+    this.logs = new Redactor(forLogs(this.#policyOf(settings)))
     this.scrub = failClosed((text) => this.logs.clean(text))
     this.scrubEvent = (text) => this.redactEvent(text).text
     this.know([])
@@ -64,7 +67,11 @@ export class Safety {
   /** Changes the policy; a reply in progress keeps the old one. */
   apply(settings: Settings): void {
     this.#settings = settings
-    this.replies.follow(policyOf(settings))
-    this.logs.follow(forLogs(policyOf(settings)))
+    this.replies.follow(this.#policyOf(settings))
+    this.logs.follow(forLogs(this.#policyOf(settings)))
+  }
+
+  #policyOf(settings: Settings): Policy {
+    return policyOf(settings, this.#placeholderKey)
   }
 }

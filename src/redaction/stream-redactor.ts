@@ -2,7 +2,8 @@
 import { PII } from '../pii-types.ts'
 import type { KnownValues } from './known-values.ts'
 import type { Finding, Match } from './match.ts'
-import { actionFor, isAllowed, type Policy, replacementOf } from './policy.ts'
+import { placeholderOf } from './placeholder.ts'
+import { actionFor, isAllowed, type Policy } from './policy.ts'
 import { Scanner } from './scanner.ts'
 
 /** Maximum characters of a finding's value: more than any key has. */
@@ -103,7 +104,7 @@ export class StreamRedactor {
       value,
       risk: PII[type].risk,
       action: actionFor(policy, type, value),
-      replacement: replacementOf(type),
+      replacement: placeholderOf(type, value, policy.shapedWith),
     }
   }
 }

@@ -66,11 +66,32 @@ function bodyOf(pieces: readonly Buffer[]): AnswerBody {
 
 const isFinished = (text: string): boolean => text.includes('[DONE]') || text.includes('message_stop')
 
+test('a placeholder of the shape of a value is the same in a whole, a large and a streamed reply', async () => {
+  const cage = await openTestRuntime({ safety: { placeholders: 'shaped' } })
+  const agent = cage.addAgent({ limit: '1000' })
+  const placeholder = /redacted-[0-9a-f]{8}@redacted\.example/g
+  const seen: string[] = []
+  const pad = 'x '.repeat(200_000)
+  for (const [text, body] of [
+    ['Ask jane.roe@corp.com.', {}],
+    [`Ask jane.roe@corp.com. ${pad}`, { max_tokens: 300_000, model: 'plain' }],
+    [['Ask jane.r', 'oe@corp', '.com.'], { stream: true }],
+  ] as const) {
+    const usage = { prompt_tokens: 10, completion_tokens: text.length > 1_000 ? 200_000 : 4 }
+    cage.provider.doesOnce(answer({ text: text as string, usage }))
+    const reply = await agent.chat(body)
+    seen.push(...(reply.text.match(placeholder) ?? [`none in ${reply.text.slice(0, 200)}`]))
+  }
+  expect(new Set(seen).size).toBe(1)
+  expect(seen).toEqual([seen[0], seen[0], seen[0]])
+  expect(seen[0]).toMatch(placeholder)
+})
+
 describe('a stream cut anywhere', () => {
   const world = openWorld()
   const { safety } = configSchema.parse({})
   const parts = {
-    redactor: new Redactor(policyOf(safety)),
+    redactor: new Redactor(policyOf(safety, '')),
     incidents: new Incidents(world.store, world.state),
     originals: new SealedOriginals(world.store.deriveKey('a test').toString('base64')),
   }

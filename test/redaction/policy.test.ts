@@ -1,4 +1,5 @@
 import { describe, expect, test } from 'vitest'
+import { PII_TYPES } from '../../src/pii-types.ts'
 import { DEFAULT_POLICY } from '../../src/redaction/policy.ts'
 import { Redactor } from '../../src/redaction/redactor.ts'
 
@@ -20,5 +21,38 @@ describe('values that are allowed', () => {
   test('are so in pieces too', () => {
     const stream = redactor.stream()
     expect([...TEXT].map((character) => stream.push(character)).join('') + stream.end()).toBe(expected)
+  })
+})
+
+describe('placeholders of the shape of a value', () => {
+  const redactor = new Redactor({ ...DEFAULT_POLICY, detect: PII_TYPES, shapedWith: 'a key of a test' })
+  const text = 'Jane: jane.roe@corp.com, +1 (415) 733-2671, SSN 536-22-8441, IP 10.11.12.13; Bob: bob@corp.com.'
+  const safe = redactor.redact(text).text
+
+  test('have that shape, and nothing of the value', () => {
+    const email = String.raw`redacted-[0-9a-f]{8}@redacted\.example`
+    const numbers = String.raw`\+1-\d{3}-555-01\d\d, SSN 900-00-\d{4}, IP 203\.0\.113\.\d+`
+    expect(safe).toMatch(new RegExp(`^Jane: ${email}, ${numbers}; Bob: ${email}\\.$`))
+  })
+
+  test('are equal for equal values, and others for others', () => {
+    const placeholder = (value: string) => redactor.redact(`Ask ${value} now`).text
+    expect(placeholder('+1 415 733 2671')).toBe(placeholder('+1 (415) 733-2671'))
+    expect(placeholder('Jane.Roe@corp.com')).toBe(placeholder('jane.roe@corp.com'))
+    expect(placeholder('jane.roe@corp.com')).not.toBe(placeholder('bob@corp.com'))
+    expect(safe).toContain(placeholder('bob@corp.com').split(' ')[1])
+  })
+
+  test('are the same in pieces, and are left alone when they come again', () => {
+    const stream = redactor.stream()
+    expect([...text].map((character) => stream.push(character)).join('') + stream.end()).toBe(safe)
+    expect(redactor.redact(safe)).toEqual({ text: safe, findings: [] })
+    const again = redactor.stream()
+    expect([...safe].map((character) => again.push(character)).join('') + again.end()).toBe(safe)
+  })
+
+  test('are labels where a shape could be somebody’s', () => {
+    expect(redactor.redact('IBAN GB29 NWBK 6016 1331 9268 19').text).toBe('IBAN [IBAN_REDACTED]')
+    expect(redactor.redact('Card 4111 1111 1111 1111').text).toBe('Card [CREDIT_CARD_REDACTED]')
   })
 })
