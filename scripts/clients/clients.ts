@@ -1,7 +1,9 @@
 /** The clients of the matrix, with pinned versions, and where each looks for its provider. */
 import type { Turn } from '../../test/conformance/turn.ts'
 
-export type Vendor = 'openai' | 'azure' | 'anthropic' | 'groq' | 'together' | 'mistral'
+export type Vendor =
+  | ('openai' | 'azure' | 'anthropic' | 'google' | 'bedrock' | 'vertex' | 'cohere' | 'ollama')
+  | ('groq' | 'together' | 'mistral')
 
 /** How a framework wants a model to answer. */
 export interface Answers {
@@ -21,6 +23,10 @@ export interface MatrixClient {
   /** Pinned packages of PyPI; of npm for a program that is one of Node; none for Java, whose JDK is the machine's. */
   packages: readonly string[]
   environment?: Record<string, string>
+  /** In US dollars; what costs more than it has no answer. (Default: 1.) */
+  budget?: number
+  /** Seconds that its six cells may take together. (Default: 180.) */
+  seconds?: number
   answers?: Answers
 }
 
@@ -31,6 +37,11 @@ export const MODELS: Readonly<Record<Vendor, { model: string; dear: string }>> =
   openai: { model: 'gpt-4o-mini', dear: 'gpt-4o' },
   azure: { model: 'gpt-4o-mini', dear: 'gpt-4o' },
   anthropic: { model: 'claude-haiku-4-5', dear: 'claude-opus-4-1' },
+  google: { model: 'gemini-2.5-flash', dear: 'gemini-2.5-pro' },
+  bedrock: { model: 'us.anthropic.claude-haiku-4-5-20251001-v1:0', dear: 'us.anthropic.claude-opus-4-1-20250805-v1:0' },
+  vertex: { model: 'claude-haiku-4-5@20251001', dear: 'claude-opus-4-1@20250805' },
+  cohere: { model: 'command-r-08-2024', dear: 'command-a-03-2025' },
+  ollama: { model: 'qwen3', dear: 'llama3.3' },
   groq: { model: 'llama-3.1-8b-instant', dear: 'llama-3.3-70b-versatile' },
   together: { model: 'meta-llama/Llama-3.3-70B-Instruct-Turbo', dear: 'deepseek-ai/DeepSeek-R1' },
   mistral: { model: 'mistral-small-latest', dear: 'mistral-large-latest' },
@@ -42,10 +53,24 @@ export const ADDRESSES: Readonly<Record<Vendor, { path: string; variables: (url:
     openai: { path: '/v1', variables: (url) => ({ OPENAI_BASE_URL: `${url}/v1`, OPENAI_API_BASE: `${url}/v1` }) },
     azure: { path: '', variables: (url) => ({ AZURE_OPENAI_ENDPOINT: url }) },
     anthropic: { path: '', variables: (url) => ({ ANTHROPIC_BASE_URL: url, ANTHROPIC_API_URL: url }) },
+    google: { path: '', variables: (url) => ({ GOOGLE_GEMINI_BASE_URL: url }) },
+    bedrock: {
+      path: '',
+      variables: (url) => ({ AWS_ENDPOINT_URL_BEDROCK_RUNTIME: url, ANTHROPIC_BEDROCK_BASE_URL: url }),
+    },
+    vertex: { path: '', variables: (url) => ({ ANTHROPIC_VERTEX_BASE_URL: `${url}/v1` }) },
+    cohere: { path: '', variables: (url) => ({ CO_API_URL: url }) },
+    ollama: { path: '', variables: (url) => ({ OLLAMA_HOST: url }) },
     groq: { path: '/openai/v1', variables: (url) => ({ GROQ_BASE_URL: url }) },
     together: { path: '/v1', variables: (url) => ({ TOGETHER_BASE_URL: `${url}/v1` }) },
     mistral: { path: '/v1', variables: (url) => ({ MISTRAL_BASE_URL: url }) },
   }
+
+export const AWS = {
+  AWS_ACCESS_KEY_ID: 'AKIA-of-the-user',
+  AWS_SECRET_ACCESS_KEY: 'secret-of-the-user-0123456789',
+  AWS_EC2_METADATA_DISABLED: 'true',
+} as const
 
 /** Keys by every name, and what keeps frameworks from calling their makers. */
 export const SHELL: Readonly<Record<string, string>> = {
@@ -55,7 +80,11 @@ export const SHELL: Readonly<Record<string, string>> = {
       keyOf(name),
     ]),
   ),
+  ...AWS,
   AZURE_OPENAI_API_KEY: keyOf('azure'),
+  GEMINI_API_KEY: keyOf('google'),
+  CO_API_KEY: keyOf('cohere'),
+  MATRIX_TOKEN: keyOf('vertex'),
   OPENAI_API_VERSION: '2024-10-21',
   ANONYMIZED_TELEMETRY: 'False',
   CREWAI_DISABLE_TELEMETRY: 'true',
@@ -89,10 +118,32 @@ const CITY = headed('next_tool_args', '{"city": "Oslo"}')
 const underHeadings = (text: string) => `${headed('answer', text)}${COMPLETED}`
 const asObject = (text: string) => JSON.stringify({ text })
 
+/** The call of a tool that runs a command, for clients that bring their own tools. */
+const shell = (name: string, given: object): Turn => ({ calls: [{ name, arguments: [JSON.stringify(given)] }] })
+const ECHO = 'echo 4 degrees in Oslo'
+
 export const MATRIX: readonly MatrixClient[] = [
   openai('openai', 'openai_client.py', 'openai==3.54.0'),
   sdk('azure', 'openai.AzureOpenAI', 'openai==3.54.0'),
   { name: 'anthropic', vendor: 'anthropic', program: 'anthropic_client.py', packages: ['anthropic==2.12.0'] },
+  {
+    name: 'anthropic, AnthropicBedrock',
+    vendor: 'bedrock',
+    program: 'anthropic_client.py',
+    packages: ['anthropic[bedrock]==2.12.0'],
+    environment: { MATRIX_CLASS: 'bedrock' },
+  },
+  {
+    name: 'anthropic, AnthropicVertex',
+    vendor: 'vertex',
+    program: 'anthropic_client.py',
+    packages: ['anthropic[vertex]==2.12.0'],
+    environment: { MATRIX_CLASS: 'vertex' },
+  },
+  { name: 'boto3', vendor: 'bedrock', program: 'bedrock_client.py', packages: ['boto3==1.44.5'] },
+  { name: 'google-genai', vendor: 'google', program: 'google_client.py', packages: ['google-genai==3.4.0'] },
+  { name: 'cohere', vendor: 'cohere', program: 'cohere_client.py', packages: ['cohere==7.3.1'] },
+  { name: 'ollama', vendor: 'ollama', program: 'ollama_client.py', packages: ['ollama==0.6.3'] },
   sdk('groq', 'groq.Groq', 'groq==1.7.0'),
   sdk('together', 'together.Together', 'together==3.1.1'),
   { name: 'mistralai', vendor: 'mistral', program: 'mistral_client.py', packages: ['mistralai==3.7.0'] },
@@ -120,7 +171,32 @@ export const MATRIX: readonly MatrixClient[] = [
   openai('Haystack', 'haystack_client.py', 'haystack-ai==3.4.0'),
   openai('Agno', 'agno_client.py', 'agno==3.1.10', 'openai==3.54.0'),
   openai('openai (Node)', 'openai.mjs', 'openai@7.57.0'),
+  { name: '@google/genai', vendor: 'google', program: 'google.mjs', packages: ['@google/genai@2.32.0'] },
   openai('AI SDK', 'ai.mjs', 'ai@7.0.173', '@ai-sdk/openai@4.0.118'),
+  {
+    name: 'Claude Code',
+    vendor: 'anthropic',
+    program: 'claude_code.mjs',
+    packages: ['@anthropic-ai/claude-code@2.1.197'],
+    environment: { CLAUDE_CODE_DISABLE_NONESSENTIAL_TRAFFIC: '1', DISABLE_AUTOUPDATER: '1' },
+    seconds: 400,
+    answers: { calls: shell('Bash', { command: ECHO, description: 'Looks.' }) },
+  },
+  {
+    ...openai('Codex', 'codex.mjs', '@openai/codex@0.169.0'),
+    // It lets the provider search the web in every call.
+    budget: 20,
+    seconds: 400,
+    answers: { calls: shell('exec_command', { cmd: ECHO }) },
+  },
+  {
+    name: 'Gemini CLI',
+    vendor: 'google',
+    program: 'gemini_cli.mjs',
+    packages: ['@google/gemini-cli@0.61.0'],
+    seconds: 400,
+    answers: { calls: shell('run_shell_command', { command: ECHO, description: 'Looks.' }) },
+  },
   openai('Java HttpClient', 'HttpClientCells.java'),
   openai('LangChain.js', 'langchain.mjs', '@langchain/openai@1.6.0', '@langchain/core@1.4.0'),
 ]

@@ -14,12 +14,13 @@ import { tmpdir } from 'node:os'
 import { join, resolve } from 'node:path'
 import { ADDRESSES, MATRIX, type MatrixClient, MODELS, SHELL } from './clients.ts'
 import { MatrixProvider, type Seen } from './provider.ts'
+import { serviceAccount } from './refusals.ts'
 
 const root = resolve(import.meta.dirname, '../..')
 const CELLS = ['whole', 'streamed', 'tools', '402', '429', 'cancel'] as const
 type Cell = (typeof CELLS)[number]
-/** A client that takes longer hangs, in ms. */
-const MAX_RUN_MS = 180_000
+/** A client that takes longer hangs. */
+const MAX_SECONDS = 180
 
 interface Result {
   ok?: string
@@ -76,22 +77,23 @@ async function runClient(client: MatrixClient, isCaged: boolean): Promise<Run> {
     ...client.environment,
     MATRIX_MODEL: model,
     MATRIX_DEAR: dear,
+    ...(client.vendor === 'vertex' && { GOOGLE_APPLICATION_CREDENTIALS_JSON: serviceAccount(provider.url) }),
     MATRIX_ADDRESS: Object.keys(ADDRESSES[client.vendor].variables(''))[0]!,
   }
   const program = join(folder, client.program)
   try {
     if (!isCaged) {
       const variables = { ...environment, ...ADDRESSES[client.vendor].variables(provider.url) }
-      return collect(await output(interpreter, [program], folder, variables), provider)
+      return collect(await output(interpreter, [program], folder, variables, client), provider)
     }
     const config = join(state, 'iron-cage.yaml')
     writeFileSync(config, JSON.stringify(configOf(client, provider.url, state)))
-    const flags = ['--config', config, '--budget', '1']
+    const flags = ['--config', config, '--budget', String(client.budget ?? 1)]
     const python = interpreter === process.execPath ? [] : ['--python', interpreter]
     const command =
       interpreter === 'java' ? ['run', ...flags, '--', 'java', program] : ['start', program, ...flags, ...python]
     const words = [join(root, 'bin/iron-cage.cjs'), ...command]
-    return collect(await output(process.execPath, words, folder, environment), provider)
+    return collect(await output(process.execPath, words, folder, environment, client), provider)
   } finally {
     rmSync(state, { recursive: true, force: true, maxRetries: 5 })
   }
@@ -101,11 +103,12 @@ const configOf = ({ vendor }: MatrixClient, url: string, state: string) => ({
   providers: {
     openai: { base_url: `${url}/v1` },
     anthropic: { base_url: url },
+    google: { base_url: url },
     ...(vendor !== 'openai' && { [vendor]: { base_url: `${url}${ADDRESSES[vendor].path}` } }),
   },
   prices: {
-    [MODELS[vendor].model]: { input_per_mtok: 1, output_per_mtok: 1, confirm: true },
-    [MODELS[vendor].dear]: { input_per_mtok: 1e5, output_per_mtok: 1e5, confirm: true },
+    [`${vendor}/${MODELS[vendor].model}`]: { input_per_mtok: 1, output_per_mtok: 1, confirm: true },
+    [`${vendor}/${MODELS[vendor].dear}`]: { input_per_mtok: 1e5, output_per_mtok: 1e5, confirm: true },
   },
   budget: { on_exhausted: 'refuse' },
   agent: { restart: { enabled: false } },
@@ -114,7 +117,13 @@ const configOf = ({ vendor }: MatrixClient, url: string, state: string) => ({
   log: { dir: join(state, 'logs') },
 })
 
-function output(command: string, words: string[], cwd: string, env: Record<string, string>): Promise<string> {
+function output(
+  command: string,
+  words: string[],
+  cwd: string,
+  env: Record<string, string>,
+  { seconds = MAX_SECONDS }: MatrixClient,
+): Promise<string> {
   return new Promise((done) => {
     const child = spawn(command, words, { cwd, env, stdio: ['ignore', 'pipe', 'pipe'] })
     let text = ''
@@ -123,7 +132,7 @@ function output(command: string, words: string[], cwd: string, env: Record<strin
         text += chunk
       })
     }
-    const overdue = setTimeout(() => child.kill('SIGTERM'), MAX_RUN_MS)
+    const overdue = setTimeout(() => child.kill('SIGTERM'), seconds * 1_000)
     child.once('close', () => {
       clearTimeout(overdue)
       done(text)

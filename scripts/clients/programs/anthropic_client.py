@@ -1,9 +1,17 @@
-"""anthropic: messages."""
+"""anthropic: messages, at Anthropic, on Amazon Bedrock, on Vertex AI."""
 
-from anthropic import Anthropic
+import os
+
+import anthropic
 from cells import CITY, run, warmth
 
-client = Anthropic()
+client = {
+    "anthropic": lambda: anthropic.Anthropic(),
+    "bedrock": lambda: anthropic.AnthropicBedrock(aws_region="us-east-1"),
+    "vertex": lambda: anthropic.AnthropicVertex(
+        project_id="house", region="europe-west1", access_token=os.environ["MATRIX_TOKEN"]
+    ),
+}[os.environ.get("MATRIX_CLASS", "anthropic")]()
 TOOL = {"name": "warmth", "description": "How warm it is.", "input_schema": CITY}
 
 

@@ -1,7 +1,6 @@
 /** The cells of `cells.py`, for clients of npm: functions of a prompt and a model. */
 import { readFileSync } from 'node:fs'
-import { createRequire } from 'node:module'
-import { dirname, join } from 'node:path'
+import { join } from 'node:path'
 
 const { MATRIX_MODEL: model, MATRIX_DEAR: dear } = process.env
 const SAID = ['Ask jane.canary@northwind-traders.com for help.', 'Ask [EMAIL_REDACTED] for help.']
@@ -55,20 +54,10 @@ async function outcome(cell) {
     return { ok: await cell(), at: Date.now() / 1000 }
   } catch (error) {
     const status = error.status ?? error.statusCode ?? error.lastError?.statusCode ?? null
-    return { error: error.constructor.name, status, message: `${error.message}`.slice(0, 300), at: Date.now() / 1000 }
+    return { error: error.constructor.name, status, message: `${error.message}`.slice(0, 2000), at: Date.now() / 1000 }
   }
 }
 
-/** A package need not export its package.json. */
-function versionOf(name) {
-  let folder = dirname(createRequire(join(process.cwd(), 'x.js')).resolve(name))
-  while (true) {
-    try {
-      const found = JSON.parse(readFileSync(join(folder, 'package.json'), 'utf8'))
-      if (found.name === name) return found.version
-    } catch {}
-    folder = dirname(folder)
-  }
-}
+const versionOf = (name) => JSON.parse(readFileSync(join(process.cwd(), 'node_modules', name, 'package.json'))).version
 
 const report = (name, value) => console.log(`@@${JSON.stringify([name, value])}`)

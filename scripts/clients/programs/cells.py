@@ -23,6 +23,11 @@ CITY = {"type": "object", "properties": {"city": {"type": "string"}}, "required"
 
 #: Below the cage's gateway, for clients that the cage gives no address.
 ADDRESSES = {
+    "ANTHROPIC_VERTEX_BASE_URL": "vertex/v1",
+    "AWS_ENDPOINT_URL_BEDROCK_RUNTIME": "bedrock",
+    "CO_API_URL": "cohere",
+    "GOOGLE_GEMINI_BASE_URL": "google",
+    "OLLAMA_HOST": "ollama",
     "AZURE_OPENAI_ENDPOINT": "azure",
     "GROQ_BASE_URL": "groq",
     "MISTRAL_BASE_URL": "mistral",
@@ -134,7 +139,7 @@ def outcome(cell):
     except BaseException as error:
         names = [f"{kind.__module__.split('.')[0]}.{kind.__name__}" for kind in type(error).__mro__]
         shown = "shown as its answer" if isinstance(error, AssertionError) else names[0]
-        result = {"error": shown, "status": status_of(error), "message": str(error)[:300]}
+        result = {"error": shown, "status": status_of(error), "message": str(error)[:2000]}
     return {**result, "seconds": round(time.monotonic() - began, 1), "at": time.time()}
 
 
