@@ -210,7 +210,7 @@ async function openAll(
   const server = await startServer({ ...rooms, gateway, supervisor, assets, version, onFault })
   opened.onClose(() => server.close())
   await access.peers.tryToLook(server.port)
-  taken.publish(server.url)
+  taken.publish(server.localUrl)
   recordStarted(state, options, server.url)
   log.info(`The audit ends with row ${audit.head.seq}, hash ${audit.head.hash.toString('hex')}`)
   if (!audit.atStart.ok) recordBroken(state, audit.atStart.problem, audit.atStart.row)

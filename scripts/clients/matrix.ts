@@ -232,6 +232,10 @@ cage and once under \`iron-cage start\`, against a provider that checks keys and
 
 ✓: works, and works without a cage. "✗ both": the client itself does not. –: the client has no such call.
 
+Codex and Gemini CLI have what their own configuration would say: Codex takes an address from nowhere else, and Gemini CLI without
+settings refuses every address but Google's. The providers are simulated: they verify keys, signatures of AWS and tokens of Google,
+and refuse fields that the real ones do not have. Nothing here was tried against a real provider.
+
 ¹ The cage sets no address for this client: the program sets it, to the provider's name below \`$IRON_CAGE_GATEWAY_URL\`.
 `
 

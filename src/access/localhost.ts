@@ -14,14 +14,19 @@ export interface OriginGuard {
   allowedCorsOrigin(request: IncomingMessage): string | undefined
 }
 
-/** `port`: where the server listens. `allowedHosts`: further exact Host values. `corsOrigins`: further exact origins. */
+/**
+ * `port`: where the server listens. `allowedHosts`: further exact Host values. `corsOrigins`: further exact origins.
+ * `isEncrypted`: for other machines. (Default: no.)
+ */
 export function createOriginGuard(
   port: number,
   allowedHosts: readonly string[],
   corsOrigins: readonly string[],
+  isEncrypted = false,
 ): OriginGuard {
   const hosts = new Set([`localhost:${port}`, `127.0.0.1:${port}`, `[::1]:${port}`, ...allowedHosts.map(lower)])
-  const own = new Set([...hosts].map((host) => `http://${host}`))
+  const encrypted = isEncrypted ? allowedHosts.map((host) => `https://${lower(host)}`) : []
+  const own = new Set([...[...hosts].map((host) => `http://${host}`), ...encrypted])
   const guests = new Set(corsOrigins.map(lower))
   const allowedCorsOrigin = ({ headers: { origin } }: IncomingMessage) =>
     origin !== undefined && guests.has(origin.toLowerCase()) ? origin : undefined

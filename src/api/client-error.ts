@@ -1,5 +1,6 @@
 /** Answers what is not HTTP/1.1, as Node does by itself, and refuses clients of HTTP/2 in its own frames. */
 import type { Server, ServerResponse } from 'node:http'
+import type { Server as TlsServer } from 'node:https'
 import type { Socket } from 'node:net'
 
 const STATUSES: Readonly<Record<string, string>> = {
@@ -8,7 +9,7 @@ const STATUSES: Readonly<Record<string, string>> = {
   ERR_HTTP_REQUEST_TIMEOUT: '408 Request Timeout',
 }
 
-export function answerClientErrors(server: Server): void {
+export function answerClientErrors(server: Server | TlsServer): void {
   server.on('clientError', ({ code = '' }: NodeJS.ErrnoException, socket) => {
     // A response that has begun cannot be followed by another status.
     const { _httpMessage: response } = socket as Socket & { _httpMessage?: ServerResponse }

@@ -4,12 +4,14 @@
  * is idle, it is refused.
  */
 
-import type { IncomingMessage, Server, ServerResponse } from 'node:http'
+import type { IncomingMessage, ServerResponse } from 'node:http'
 import type { Duplex } from 'node:stream'
+import { Server as TlsServer } from 'node:tls'
 import type { Clock } from '../clock.ts'
 import { CageError } from '../errors.ts'
 import { newRequestId } from '../ids.ts'
 import { errorBody } from './error-response.ts'
+import type { Server } from './listen.ts'
 
 /** Whatever the number of descriptors: an idle connection takes some 7 KB. */
 const MAX_CONNECTIONS = 10_000
@@ -52,7 +54,10 @@ export class Connections {
 
   /** Counts the server's connections from now on; must be called before other listeners for requests are added. */
   watch(server: Server): void {
-    server.on('connection', (socket) => this.#add(socket))
+    // Requests of an encrypted connection name the socket that decrypts it.
+    const isEncrypted = server instanceof TlsServer
+    if (isEncrypted) server.maxConnections = this.#max
+    server.on(isEncrypted ? 'secureConnection' : 'connection', (socket: Duplex) => this.#add(socket))
     server.on('request', (request, response) => this.#begin(request, response))
     server.on('upgrade', (request) => this.#begin(request))
   }

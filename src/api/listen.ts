@@ -1,27 +1,46 @@
 /** Listens on one port of several addresses, and closes what listens. */
-import { createServer, type IncomingMessage, type Server } from 'node:http'
+import { createServer, type IncomingMessage, type Server as PlainServer } from 'node:http'
+import { createServer as createTlsServer, type Server as TlsServer } from 'node:https'
 import type { AddressInfo } from 'node:net'
+import { networkInterfaces } from 'node:os'
 import type { Clock } from '../clock.ts'
 import { CageError } from '../errors.ts'
+import type { Certificate } from './certificate.ts'
 import { answerClientErrors } from './client-error.ts'
+
+export type Server = PlainServer | TlsServer
 
 /** Longest an idle client connection is kept, in ms; longer than SDKs keep theirs, so that they close first. */
 const KEEP_ALIVE_MS = 75_000
 /** In bytes, all names and values together; leaves room for cookies of other sites on localhost. */
 const MAX_HEADER_BYTES = 32_768
+/** How long a client may take to agree on encryption, in ms. */
+const HANDSHAKE_MS = 10_000
 /** How long running calls may take to end when the server closes, in ms. */
 const CLOSE_MS = 2_000
 
-/** Where to listen. This machine's agents and people can always use both loopback addresses. */
-export function addressesOf(host: string): string[] {
+/** Addresses that only this machine reaches, which agents and commands use: they are never encrypted. */
+const LOCAL = ['127.0.0.1', '::1']
+
+/**
+ * Where to listen. This machine's agents and people can always use both loopback addresses. `isEncrypted`: "every address"
+ * is each that the machine has now, as loopback is not encrypted.
+ */
+export function addressesOf(host: string, isEncrypted = false): string[] {
+  if (isEncrypted && (host === '0.0.0.0' || host === '::')) {
+    const families = host === '::' ? ['IPv4', 'IPv6'] : ['IPv4']
+    const all = Object.values(networkInterfaces()).flatMap((found) => found ?? [])
+    const others = all.filter(({ internal, family, scopeid }) => !internal && families.includes(family) && !scopeid)
+    return [...others.map(({ address }) => address), ...LOCAL]
+  }
   if (host === '0.0.0.0') return [host, '::1']
   if (host === '::') return [host, '0.0.0.0']
-  return [...new Set([...(host === 'localhost' ? [] : [host]), '127.0.0.1', '::1'])]
+  return [...new Set([...(host === 'localhost' ? [] : [host]), ...LOCAL])]
 }
 
 /**
- * On the same port everywhere; each set up by `equip`. `isUpgraded`: which requests become another protocol. Throws
- * CageError `port_taken` naming the address.
+ * On the same port everywhere; each set up by `equip`. `isUpgraded`: which requests become another protocol.
+ * `certificate`: of all addresses but the local ones. (Default: none.) Throws CageError `port_taken` naming the address.
  */
 export async function listenOnAll(
   [first, ...others]: readonly string[],
@@ -29,14 +48,19 @@ export async function listenOnAll(
   clock: Clock,
   equip: (server: Server) => void,
   isUpgraded: (request: IncomingMessage) => boolean,
+  certificate?: Certificate,
 ): Promise<Server[]> {
   const open = async (address: string, at: number): Promise<Server> => {
-    const server = createServer({
+    const options = {
       keepAliveTimeout: KEEP_ALIVE_MS,
       noDelay: true,
       maxHeaderSize: MAX_HEADER_BYTES,
       shouldUpgradeCallback: isUpgraded,
-    })
+    }
+    const server =
+      certificate && !LOCAL.includes(address)
+        ? createTlsServer({ ...options, ...certificate, handshakeTimeout: HANDSHAKE_MS, ALPNProtocols: ['http/1.1'] })
+        : createServer(options)
     answerClientErrors(server)
     equip(server)
     await listen(server, address, at)

@@ -3,14 +3,15 @@
  * `onRequest` and in `api` is the order that runs: the origin guard, the gateway, the dashboard's files, the API.
  */
 
-import type { IncomingMessage, Server, ServerResponse } from 'node:http'
+import type { IncomingMessage, ServerResponse } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import type { Duplex } from 'node:stream'
+import { Server as TlsServer } from 'node:tls'
 import { getRequestListener } from '@hono/node-server'
 import { type Context, Hono } from 'hono'
 import { html } from 'hono/html'
 import * as z from 'zod'
-import { createOriginGuard, isLoopback, type OriginGuard } from '../access/localhost.ts'
+import { createOriginGuard, type OriginGuard } from '../access/localhost.ts'
 import { asCageError, CageError } from '../errors.ts'
 import { newRequestId } from '../ids.ts'
 import { agentControlRoutes } from './agent-control.ts'
@@ -19,12 +20,13 @@ import { type Assets, SECURITY_HEADERS } from './assets.ts'
 import { auditRoutes } from './audit.ts'
 import { authRoutes } from './auth.ts'
 import { boothRoutes } from './booth.ts'
+import { readCertificate, watchCertificate } from './certificate.ts'
 import { trustRoutes } from './circuits.ts'
 import { Connections, maxConnections } from './connections.ts'
 import { contentRoutes } from './contents.ts'
 import { errorBody, errorResponse } from './error-response.ts'
 import { type Env, guard } from './guard.ts'
-import { addressesOf, closeServer, listenOnAll } from './listen.ts'
+import { addressesOf, closeServer, listenOnAll, type Server } from './listen.ts'
 import { LiveView, refuseUpgrade } from './live.ts'
 import { metricsRoutes } from './metrics.ts'
 import { openApiDocument } from './openapi.ts'
@@ -51,8 +53,10 @@ export interface ApiRooms extends Omit<ServerRooms, 'assets'> {
 }
 
 export interface RunningServer {
-  /** The server's URL for people and agents. */
+  /** The server's URL for people. */
   url: string
+  /** The same for programs of this machine. */
+  localUrl: string
   port: number
   viewers(): number
   close(): Promise<void>
@@ -61,9 +65,10 @@ export interface RunningServer {
 /** Clients send about twenty, and browsers no more. */
 const MAX_HEADERS = 200
 
-/** Throws CageError `port_taken` naming the address. */
+/** Throws CageError `port_taken` naming the address, and `invalid_config` for a certificate that cannot be used. */
 export async function startServer(rooms: ServerRooms): Promise<RunningServer> {
-  const { host } = rooms.config.server
+  const { host, tls } = rooms.config.server
+  const certificate = tls && readCertificate(tls)
   const live = new LiveView(rooms)
   const refusals = new Refusals(rooms)
   const routes = api({ ...rooms, refusals, viewers: () => live.viewers })
@@ -111,22 +116,32 @@ export async function startServer(rooms: ServerRooms): Promise<RunningServer> {
     server.on('request', onRequest)
     server.on('upgrade', onUpgrade)
   }
-  const servers = await listenOnAll(addressesOf(host), rooms.config.server.port, rooms.clock, equip, isLiveView)
+  const addresses = addressesOf(host, tls !== undefined)
+  const { port: wanted } = rooms.config.server
+  const servers = await listenOnAll(addresses, wanted, rooms.clock, equip, isLiveView, certificate)
+  const renew = (renewed: ReturnType<typeof readCertificate>) => {
+    for (const server of servers) if (server instanceof TlsServer) server.setSecureContext(renewed)
+  }
+  const unwatch = tls && watchCertificate(tls, rooms.clock, renew, rooms.onFault)
   const { port } = servers[0]!.address() as AddressInfo
   // "Every address" is not a host name.
-  const isNamed = !isLoopback(host) && !['0.0.0.0', '::'].includes(host)
+  const isNamed = !['localhost', '127.0.0.1', '::1', '0.0.0.0', '::'].includes(host)
   const name = host.includes(':') ? `[${host}]` : host
   originGuard = createOriginGuard(
     port,
     [...rooms.config.server.allowed_hosts, ...(isNamed ? [`${name}:${port}`] : [])],
     rooms.config.server.cors_origins,
+    tls !== undefined,
   )
+  const local = `http://localhost:${port}`
   return {
-    url: `http://${isNamed ? name : 'localhost'}:${port}`,
+    url: isNamed ? `${tls ? 'https' : 'http'}://${name}:${port}` : local,
+    localUrl: isNamed && !tls ? `http://${name}:${port}` : local,
     port,
     viewers: () => live.viewers,
     close: async () => {
       live.close()
+      unwatch?.()
       await Promise.all(servers.map((server) => closeServer(server, rooms.clock)))
       refusals.close()
       // Their sockets are closed, but each still has a hold to end and a row to write.

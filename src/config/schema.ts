@@ -575,6 +575,15 @@ const sections = z.strictObject({
         .array(text(1, 260))
         .default([])
         .describe('Additional `Host` header values to accept, with port.'),
+      tls: z
+        .strictObject({
+          cert: path.describe('PEM file with the certificate and its chain. Read again when it changes.'),
+          key: path.describe('PEM file with its key.'),
+        })
+        .optional()
+        .describe(
+          'Encrypts what other machines send. `127.0.0.1` and `[::1]` stay without encryption, for agents and commands on this machine.',
+        ),
       cors_origins: z
         .array(
           url.refine((value) => URL.canParse(value) && new URL(value).origin === value, {

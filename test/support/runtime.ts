@@ -111,7 +111,8 @@ export class TestRuntime {
     this.provider = provider
     this.folder = folder
     this.#faults = faults
-    this.url = runtime.url.replace('localhost', '127.0.0.1')
+    // Encrypted for others alone.
+    this.url = runtime.url.replace(/^https:.*(?=:\d)/, 'http://127.0.0.1').replace('localhost', '127.0.0.1')
     this.database = new Sqlite(join(folder, 'state.db'), { readonly: true })
     runtime.state.subscribe((event) => this.events.push(event))
   }

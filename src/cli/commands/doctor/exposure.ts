@@ -54,10 +54,14 @@ export const exposureChecks: readonly Check[] = [
   {
     name: 'Listening',
     look: ({ loaded }) => {
-      const { host } = loaded.config.server
+      const { host, tls } = loaded.config.server
+      if (tls) return ok(`to ${host}, encrypted`)
       return ['127.0.0.1', 'localhost', '::1'].includes(host)
         ? ok('to this machine only')
-        : warn(`${host} is reachable from other machines, without encryption`, 'set server.host to 127.0.0.1')
+        : warn(
+            `${host} is reachable from other machines, without encryption`,
+            'set server.tls, or server.host to 127.0.0.1',
+          )
     },
   },
   { name: 'Run tokens', look: lookAtOurselves },
