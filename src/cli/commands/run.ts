@@ -47,7 +47,8 @@ export const runCommand: CliCommand = (terminal) =>
         onStarted: passSignals,
         report: (runtime, agentId, serverStays) => {
           restoreTerminal()
-          return reportOf(runtime, agentId, { loaded, serverStays, command })
+          // The command may have left its last line open.
+          return ['', ...reportOf(runtime, agentId, { loaded, serverStays, command })]
         },
       }
       await runAgent(show, own).catch((error: unknown) => {
