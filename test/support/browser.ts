@@ -37,6 +37,9 @@ export async function openPage(browser: Browser, url: string): Promise<{ page: P
   const page = await context.newPage()
   const faults: string[] = []
   page.on('pageerror', (error) => faults.push(error.message))
+  page.on('response', (response) => {
+    if (response.status() >= 500) faults.push(`${response.status()} ${response.url()}`)
+  })
   page.on('console', (message) => {
     if (message.type() === 'error') faults.push(message.text())
   })
