@@ -4,7 +4,7 @@
  * Messages and data never contain a secret or personal data. Free of Node: the browser uses this file too.
  */
 import type { AgentId, CallId, RunId } from './id-types.ts'
-import type { ConfiguredScope, Usd } from './money.ts'
+import type { ConfiguredScope, NamedScope, Usd } from './money.ts'
 import type { PiiType } from './pii-types.ts'
 
 export type { PiiType } from './pii-types.ts'
@@ -275,7 +275,7 @@ export interface EventData {
   }
   /** Nothing more can be paid: at 100%, or for a call that does not fit. `budget` as above. */
   'budget.exhausted': {
-    budget?: ConfiguredScope
+    budget?: NamedScope
     spent_usd: Usd
     limit_usd: Usd
     needed_usd: Usd | null
@@ -368,7 +368,7 @@ export interface EventData {
     kind: AlertKind
     title: string
     detail: string
-    budget?: ConfiguredScope
+    budget?: NamedScope
     /** The circuit it concerns, if any. */
     circuit?: string
     source_seq: number

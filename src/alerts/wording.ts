@@ -2,7 +2,7 @@
 
 import type { AlertKind, EventOf, EventType, RuntimeEvent, SafetyMode } from '../events.ts'
 import type { AgentId } from '../id-types.ts'
-import { type ConfiguredScope, fromUsd, showUsd, subtract, suggestedIncrease, toUsd, type Usd } from '../money.ts'
+import { fromUsd, type NamedScope, showUsd, subtract, suggestedIncrease, toUsd, type Usd } from '../money.ts'
 import { PII } from '../pii-types.ts'
 import { showCount, showDuration, showNumberOf, showPercent } from '../units.ts'
 import type { Digest } from './alert-throttle.ts'
@@ -14,7 +14,7 @@ export interface Wording {
   /** What to do now: a sentence that ends with a command. (Default: nothing.) */
   action?: string | undefined
   /** The budget it is about. (Default: the agent's own, if any.) */
-  budget?: ConfiguredScope | undefined
+  budget?: NamedScope | undefined
   /** The circuit it is about. (Default: none.) */
   circuit?: string | undefined
 }
@@ -160,8 +160,8 @@ function wordSecret(event: RuntimeEvent): Wording | undefined {
   }
 }
 
-const whoseBudget = (budget: ConfiguredScope | undefined): string =>
-  budget ? ` — ${{ run: 'this run', server: 'the whole server' }[budget]}` : ''
+const whoseBudget = (budget: NamedScope | undefined): string =>
+  budget ? ` — ${{ run: 'this run', server: 'the whole server', shared: 'shared with other machines' }[budget]}` : ''
 
 /** For a charge above the limit that no hold could foresee. Empty within the limit. */
 function overshoot(spent: Usd, limit: Usd): string {
@@ -172,7 +172,7 @@ function overshoot(spent: Usd, limit: Usd): string {
 
 /** Raises the limit that a budget's event is about. */
 function raiseCommand({ agent_id, data }: EventOf<'budget.warned' | 'budget.exhausted'>): string {
-  const whose = data.budget ? `--${data.budget}` : agent_id
+  const whose = data.budget === 'shared' ? '--org' : data.budget ? `--${data.budget}` : agent_id
   return `iron-cage budget add ${whose} ${toUsd(suggestedIncrease(fromUsd(data.limit_usd)))}`
 }
 

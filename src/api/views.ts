@@ -214,7 +214,7 @@ export const alertView = named('Alert', () =>
     detail: z.string(),
     at: time(),
     agent_id: z.string().nullable(),
-    budget: z.enum(['run', 'server']).nullable().describe("Its budget, unless it is the agent's own."),
+    budget: z.enum(['run', 'server', 'shared']).nullable().describe("Its budget, unless it is the agent's own."),
     circuit: z.string().nullable(),
     source_seq: count().describe('The event that caused it.'),
     acknowledged: z.boolean(),

@@ -59,6 +59,8 @@ export function budgetsOpenedEvent(
 
 /** Budgets with notifications. The limit of a part is reported only by the refusal, to its creator. */
 export type NotifiedScope = Exclude<BudgetScope, 'part'>
+/** The budgets that may be spent; those of a Control Panel warn there. */
+export type SpentScope = NotifiedScope | 'shared'
 
 export function warnedEvent(
   agentId: AgentId,
@@ -86,8 +88,8 @@ export function warnedEvent(
 /** `needed`: the maximum cost of the refused call; null when everything is spent. `pauseMs`: how long calls wait. */
 export function exhaustedEvent(
   agentId: AgentId,
-  scope: NotifiedScope,
-  { spent, limit }: Account,
+  scope: SpentScope,
+  { spent, limit }: Pick<Account, 'spent' | 'limit'>,
   needed: Nanodollars | null,
   pauseMs: number | null,
 ): NewEvent {
@@ -99,7 +101,7 @@ export function exhaustedEvent(
     agent_id: agentId,
     message: `${NAMES[scope]} ${what}: ${show(spent)} / ${show(limit)}${wait}`,
     data: {
-      ...foreign(scope),
+      ...(scope !== 'agent' && { budget: scope }),
       spent_usd: toUsd(spent),
       limit_usd: toUsd(limit),
       needed_usd: needed === null ? null : toUsd(needed),
@@ -177,7 +179,12 @@ export function resolvedEvent(end: {
 /** For the event of a cost. Empty if runs have no budget. */
 export type PaidBy = { run_id?: RunId }
 
-const NAMES = { agent: 'Budget', run: "The run's budget", server: "The server's budget" } as const
+const NAMES = {
+  agent: 'Budget',
+  run: "The run's budget",
+  server: "The server's budget",
+  shared: 'The shared budget',
+} as const
 
 const CONFIGURED_NAMES = { run: "Each run's budget", server: NAMES.server } as const
 

@@ -17,9 +17,11 @@ import type { LeaseRow } from '../db/leases.ts'
 import type { Store } from '../db/store.ts'
 import { asCageError, BudgetExceededError, BudgetHeldError, CageError } from '../errors.ts'
 import type { NewEvent } from '../events.ts'
+import type { AgentId } from '../ids.ts'
 import type { LeaseBank, SharedBalance } from '../lease-messages.ts'
 import { add, max, type Nanodollars, nanodollars, subtract, UNLIMITED, ZERO_NANOS } from '../money.ts'
 import { Account } from './account.ts'
+import { exhaustedEvent } from './budget-events.ts'
 import { givenBack, type JournalEntry, reconcile, statementOf } from './lease-journal.ts'
 
 /** How often the runtime reports. A revocation or a recall takes no longer to arrive. */
@@ -68,6 +70,8 @@ export class Leases {
   #isScarce = false
   /** The last answer said that the money is spent; true until the next one. */
   #exhausted: { least: Nanodollars; balance: SharedBalance } | undefined
+  /** The limit that each agent was last told is spent. */
+  readonly #notified = new Map<AgentId, Nanodollars>()
   /** Why the last message failed; undefined if it did not. */
   #fault: CageError | undefined
   #isConnected: boolean | undefined
@@ -114,10 +118,11 @@ export class Leases {
    * Waits until there may be money for a call. Throws BudgetExceededError when the shared budget is spent, BudgetHeldError
    * when other runtimes have it, CageError `budget_unreachable` or `runtime_revoked`.
    */
-  async change({ agentId, maxCost }: { agentId: string; maxCost: Nanodollars }, leftMs: number, signal?: AbortSignal) {
+  async change({ agentId, maxCost }: { agentId: AgentId; maxCost: Nanodollars }, leftMs: number, signal?: AbortSignal) {
     if (leftMs <= 0 || signal?.aborted || this.#fault?.code === 'runtime_revoked') throw this.#refusal(agentId, maxCost)
     if (this.#exhausted && maxCost >= this.#exhausted.least) {
       const { limit, settled: spent } = this.#exhausted.balance
+      this.#recordExhausted(agentId, { limit, spent }, maxCost)
       throw new BudgetExceededError({ budget: 'shared', agentId, limit, spent, needed: maxCost, until: null })
     }
     const changed = this.#nextChange(leftMs, signal)
@@ -369,6 +374,13 @@ export class Leases {
     }
     const held = subtract(balance.limit, add(balance.settled, balance.free))
     return new BudgetHeldError({ budget: 'shared', agentId, needed, held })
+  }
+
+  /** Once for each agent and limit. */
+  #recordExhausted(agentId: AgentId, balance: { limit: Nanodollars; spent: Nanodollars }, needed: Nanodollars): void {
+    if (this.#notified.get(agentId) === balance.limit) return
+    this.#notified.set(agentId, balance.limit)
+    this.#options.record(exhaustedEvent(agentId, 'shared', balance, needed, null))
   }
 
   #nextChange(ms: number, signal: AbortSignal | undefined): Promise<undefined> {

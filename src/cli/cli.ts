@@ -37,6 +37,7 @@ const COMMANDS: Commands = {
   leave: async () => (await import('./commands/leave.ts')).leaveCommand,
   panel: async () => (await import('./commands/panel/panel.ts')).panelCommand,
   runtimes: async () => (await import('./commands/runtimes/runtimes.ts')).runtimesCommand,
+  requests: async () => (await import('./commands/requests/requests.ts')).requestsCommand,
   circuits: async () => (await import('./commands/circuits/circuits.ts')).circuitsCommand,
   models: async () => (await import('./commands/models/models.ts')).modelsCommand,
   budget: async () => (await import('./commands/budget/budget.ts')).budgetCommand,

@@ -1,7 +1,7 @@
 /** What is printed when an agent has ended: what it did, and the commands that may be useful next. */
 import type { LoadedConfig } from '../config/config.ts'
 import type { AgentState, EventData, PiiType } from '../events.ts'
-import { fromUsd, showUsd, suggestedIncrease, toUsd } from '../money.ts'
+import { fromUsd, type NamedScope, showUsd, suggestedIncrease, toUsd, type Usd } from '../money.ts'
 import { PII } from '../pii-types.ts'
 import { spentOfLimit } from '../state/figures.ts'
 import type { AgentView } from '../state/snapshot.ts'
@@ -71,10 +71,14 @@ function afterBudget(
   const more = toUsd(suggestedIncrease(fromUsd(limit_usd)))
   const added = budget ? '' : ` --add ${more}`
   return [
-    ['Raise', budget ? `iron-cage budget add --${budget} ${more}${database}` : null],
+    ['Raise', budget ? raiseCommand(budget, more, database) : null],
     ['Continue', serverRuns ? `iron-cage resume ${agentId}${added}${database}` : `${facts.command} (${NEW_BUDGET})`],
   ]
 }
+
+/** A shared limit is raised on its Control Panel. */
+const raiseCommand = (budget: NamedScope, more: Usd, database: string): string =>
+  budget === 'shared' ? `iron-cage budget add --org ${more}` : `iron-cage budget add --${budget} ${more}${database}`
 
 const NEW_BUDGET = 'a new budget, from its last checkpoint; an agent that saves none begins again and needs more'
 

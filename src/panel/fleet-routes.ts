@@ -53,7 +53,9 @@ const runtimeView = named('RuntimeOfFleet', () =>
 )
 
 /** A name of a team or user, as people type it. */
-const memberName = z.string().regex(/^[\w.@-]{1,80}$/, 'expected up to 80 letters, digits, ".", "_", "@" and "-"')
+export const memberName = z
+  .string()
+  .regex(/^[\w.@-]{1,80}$/, 'expected up to 80 letters, digits, ".", "_", "@" and "-"')
 
 export function fleetRoutes({ fleet, telemetry }: PanelRooms): Route<PanelRole>[] {
   return [

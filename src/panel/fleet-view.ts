@@ -57,6 +57,22 @@ export interface RuntimeView {
   lost_events: number
 }
 
+/** Somebody asks for more of a budget. */
+export interface RequestView {
+  id: string
+  scope: SharedBudgetView['scope']
+  name: string
+  add_usd: Usd
+  reason: string
+  asked_by: string
+  asked_at: string
+  state: 'pending' | 'approved' | 'rejected'
+  decided_by: string | null
+  decided_at: string | null
+  /** The reason of who decided. */
+  decision: string | null
+}
+
 export interface FleetView {
   organization: string
   server_time: string

@@ -13,16 +13,21 @@ import {
   type StoredRuntime,
 } from './db/bank-store.ts'
 import type { PanelDatabase, Sql } from './db/database.ts'
+import { Requests } from './requests.ts'
 
 export class Fleet {
   readonly bank: BankStore
   readonly credentials: Credentials
+  readonly requests: Requests
   readonly #database: PanelDatabase
 
   constructor(database: PanelDatabase) {
     this.#database = database
     this.bank = new BankStore(database)
     this.credentials = new Credentials(database)
+    const raise = async (sql: Sql, whose: NamedBudget, more: Nanodollars) =>
+      void (await this.#changeLimit(sql, whose, { add: more }))
+    this.requests = new Requests({ database, raise })
   }
 
   /** Creates the organization with a budget of $0 unless it exists. Returns its id. */
@@ -51,24 +56,11 @@ export class Fleet {
     change: LimitChange,
     by: string,
   ): Promise<void> {
-    const { scope } = whose
     await this.#database.within(organizationId, async (sql) => {
-      const name = whose.name ?? (await this.#organizationName(sql, organizationId))
-      const [before] = await sql.rows<StoredBudget>(
-        `SELECT * FROM budgets WHERE organization_id = $1 AND scope = $2 AND name = $3 ${this.#database.dialect.forUpdate}`,
-        [organizationId, scope, name],
-      )
-      const limit = 'limit' in change ? change.limit : add(before?.limit_nanos ?? ZERO_NANOS, change.add)
-      if (limit > MAX_NANOS) {
-        throw new CageError('invalid_amount', `a limit of ${showUsd(toUsd(limit))} is more than can be counted`)
-      }
-      await sql.rows(
-        `INSERT INTO budgets (id, organization_id, scope, name, limit_nanos) VALUES ($1, $2, $3, $4, $5)
-         ON CONFLICT (organization_id, scope, name) DO UPDATE SET limit_nanos = excluded.limit_nanos`,
-        [newId('budget'), organizationId, scope, name, limit],
-      )
-      const details = { from_usd: before ? toUsd(before.limit_nanos) : null, limit_usd: toUsd(limit) }
-      const entry = { organizationId, actor: by, action: 'budget.changed', target: `${scope} ${name}`, details }
+      const { scope, name } = whose
+      const named = { organizationId, scope, name: name ?? (await this.#organizationName(sql, organizationId)) }
+      const details = await this.#changeLimit(sql, named, change)
+      const entry = { organizationId, actor: by, action: 'budget.changed', target: `${scope} ${named.name}`, details }
       await appendAudit(sql, this.#database.dialect, [entry])
     })
   }
@@ -179,6 +171,24 @@ export class Fleet {
     await this.#database.system.rows('SELECT 1 AS one')
   }
 
+  /** Returns what has changed. Throws CageError `invalid_amount`. */
+  async #changeLimit(sql: Sql, { organizationId, scope, name }: NamedBudget, change: LimitChange) {
+    const [before] = await sql.rows<StoredBudget>(
+      `SELECT * FROM budgets WHERE organization_id = $1 AND scope = $2 AND name = $3 ${this.#database.dialect.forUpdate}`,
+      [organizationId, scope, name],
+    )
+    const limit = 'limit' in change ? change.limit : add(before?.limit_nanos ?? ZERO_NANOS, change.add)
+    if (limit > MAX_NANOS) {
+      throw new CageError('invalid_amount', `a limit of ${showUsd(toUsd(limit))} is more than can be counted`)
+    }
+    await sql.rows(
+      `INSERT INTO budgets (id, organization_id, scope, name, limit_nanos) VALUES ($1, $2, $3, $4, $5)
+       ON CONFLICT (organization_id, scope, name) DO UPDATE SET limit_nanos = excluded.limit_nanos`,
+      [newId('budget'), organizationId, scope, name, limit],
+    )
+    return { from_usd: before ? toUsd(before.limit_nanos) : null, limit_usd: toUsd(limit) }
+  }
+
   async #organizationName(sql: Sql, organizationId: string): Promise<string> {
     const [row] = await sql.rows<{ name: string }>('SELECT name FROM organizations WHERE id = $1', [organizationId])
     return row!.name
@@ -193,6 +203,12 @@ export class Fleet {
       hint: 'list them with "iron-cage runtimes list"',
     })
   }
+}
+
+interface NamedBudget {
+  organizationId: string
+  scope: SharedScope
+  name: string
 }
 
 export type LimitChange = { limit: Nanodollars } | { add: Nanodollars }

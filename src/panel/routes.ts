@@ -7,6 +7,7 @@ import { credentialRoutes } from './credential-routes.ts'
 import type { Member, PanelRole } from './credentials.ts'
 import { fleetRoutes } from './fleet-routes.ts'
 import { leaseRoutes, membershipRoutes } from './lease-routes.ts'
+import { requestRoutes } from './request-routes.ts'
 import type { PanelRooms } from './rooms.ts'
 import { telemetryRoutes } from './telemetry-routes.ts'
 
@@ -18,6 +19,7 @@ export function panelRoutes(rooms: PanelRooms): Route<PanelRole>[] {
     ...leaseRoutes(rooms),
     ...telemetryRoutes(rooms),
     ...fleetRoutes(rooms),
+    ...requestRoutes(rooms),
   ]
   return routes
 }

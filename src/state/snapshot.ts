@@ -15,7 +15,7 @@ import type {
   SecretListed,
 } from '../events.ts'
 import type { AgentId, RunId } from '../id-types.ts'
-import type { ConfiguredScope, Usd } from '../money.ts'
+import type { NamedScope, Usd } from '../money.ts'
 import type { Histogram } from './histogram.ts'
 
 export interface Snapshot {
@@ -159,7 +159,7 @@ export interface AlertView {
   at: string
   agent_id: AgentId | null
   /** The budget it concerns, unless it is the agent's own. */
-  budget: ConfiguredScope | null
+  budget: NamedScope | null
   /** The circuit it concerns, if any. */
   circuit: string | null
   source_seq: number

@@ -59,9 +59,11 @@ test('the link opens the fleet, an admin resolves a quarantined lease, and a use
 
   const browser = await openBrowser()
   onTestFinished(() => browser.close())
+  const bob = { organizationId, role: 'viewer', id: 'token-bob', name: 'bob' } as const
+  await fleet.requests.create(bob, { scope: 'organization', name: null }, dollars('4'), 'a large import')
   const link = `${panel.url}/#code=${await fleet.credentials.newCode(organizationId, 'ada')}`
   const { page, faults } = await openPage(browser, link)
-  await page.getByText('organization default').waitFor()
+  await page.getByText('organization default').first().waitFor()
   await page.getByText('$0.00 spent of $1.00').waitFor()
   await page.getByText('7 of 9 leads').waitFor()
   mkdirSync(join(root, 'test-output'), { recursive: true })
@@ -73,6 +75,13 @@ test('the link opens the fleet, an admin resolves a quarantined lease, and a use
   await page.getByText('$0.42').waitFor()
   await expect.poll(() => page.getByText('quarantined').count()).toBe(0)
   expect((await fleet.audit(organizationId, 1))[0]).toMatchObject({ action: 'lease.resolved' })
+  await page.getByRole('button', { name: /^Approve request/ }).click()
+  await page.getByText('bob asks for $4.00 more of the organization default: a large import').waitFor()
+  await page.getByLabel('Your reason').fill('agreed')
+  await page.getByRole('button', { name: 'Approve', exact: true }).last().click()
+  await page.getByText('$9.00').waitFor()
+  await page.getByText('approved').waitFor()
+  expect((await fleet.audit(organizationId, 1))[0]).toMatchObject({ action: 'request.approved' })
   expect(faults).toEqual([])
 
   const { page: again } = await openPage(browser, link)

@@ -3,6 +3,7 @@ import { expect, onTestFinished, test } from 'vitest'
 import { Leases } from '../../src/budget/leases.ts'
 import { openStore, type Store } from '../../src/db/store.ts'
 import { CageError } from '../../src/errors.ts'
+import { toAgentId } from '../../src/ids.ts'
 import type { LeaseBank, Report } from '../../src/lease-messages.ts'
 import { nanodollars, ZERO_NANOS } from '../../src/money.ts'
 import { TestClock } from '../support/clock.ts'
@@ -46,7 +47,7 @@ test('a grant does not extend the right to spend: what a runtime cannot report, 
   await clock.advanceAsync(0)
   panel.isReportLost = true
   await clock.advanceAsync(TTL_MS - 500)
-  const call = { agentId: 'a-1', maxCost: dollars('0.5') }
+  const call = { agentId: toAgentId('a-1'), maxCost: dollars('0.5') }
   await clock.passing(leases.change(call, 100))
   expect(panel.granted).toBe(1)
   expect(leases.leaseFor(call.maxCost)).toBeDefined()

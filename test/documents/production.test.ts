@@ -32,6 +32,7 @@ test('two machines share $5; one is killed and loses its disk, the other goes on
     return (await run(process.execPath, [join(root, 'dist/iron-cage.mjs'), ...args], { cwd, env })).stdout.trim()
   }
 
+  const bob = await typed('iron-cage panel token --name bob')
   const [panelCommand] = commandsOf('panel')
   const args = panelCommand!.replace('8090', port).split(' ').slice(1)
   const panel = spawn(process.execPath, [join(root, 'dist/iron-cage.mjs'), ...args, '--lease-ttl', '2'], {
@@ -49,6 +50,14 @@ test('two machines share $5; one is killed and loses its disk, the other goes on
   expect(exported).toBe('export IRON_CAGE_URL=http://localhost:8090 IRON_CAGE_TOKEN=ic_…')
   Object.assign(env, { IRON_CAGE_URL: `http://localhost:${port}`, IRON_CAGE_TOKEN: /ic_\S+/.exec(printed)![0] })
   await typed(setBudget!)
+  const [create, listRequests, approve] = commandsOf('requests')
+  await typed('iron-cage budget set --team research 20')
+  const ada = env.IRON_CAGE_TOKEN!
+  env.IRON_CAGE_TOKEN = bob
+  const [id] = (await typed(create!)).split(' ')
+  env.IRON_CAGE_TOKEN = ada
+  expect(await typed(listRequests!)).toContain(id)
+  expect(await typed(approve!.replace('request-…', id!))).toContain('the limit is raised')
   const [join_] = commandsOf('machine')
   const databases = await Promise.all(
     ['one', 'other'].map(async (name) => {

@@ -111,6 +111,11 @@ describe('a runtime that has joined a panel', () => {
       hint: expect.stringContaining('iron-cage budget add --org'),
       facts: { budget: 'shared' },
     })
+    await expect(machine.call('0.4', costs('0.1'))).rejects.toMatchObject({ code: 'budget_exceeded' })
+    const exhausted = machine.state.findEvents({ type: 'budget.exhausted', limit: 10 })
+    expect(exhausted).toMatchObject([
+      { agent_id: AGENT, level: 'CRIT', data: { budget: 'shared', limit_usd: '0.3', needed_usd: '0.5' } },
+    ])
     await machine.call('0.3', costs('0.3'))
   })
 

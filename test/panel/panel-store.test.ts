@@ -234,6 +234,34 @@ describe.each(Object.entries(ADDRESSES))('a panel on %s', (_, addressOf) => {
     expect(await fleet.problems()).toEqual([])
   })
 
+  test('a request is decided once, by somebody else, and an approval raises the limit', async () => {
+    const { fleet, organizationId } = await open('5')
+    const other = await fleet.openOrganization('other')
+    const member = (name: string) => ({ organizationId, role: 'admin', id: `token-${name}`, name }) as const
+    const ask = (amount: string) =>
+      fleet.requests.create(member('bob'), { scope: 'organization', name: null }, dollars(amount), 'a large import')
+    const [first, second] = [await ask('3'), await ask('20')]
+    const refused = (who: Parameters<typeof fleet.requests.decide>[0]) =>
+      fleet.requests.decide(who, first.id, 'approved', 'fine').catch(({ code }) => code as string)
+    expect(await refused(member('bob'))).toBe('forbidden')
+    expect(await refused({ ...member('bob'), id: 'another token of the same person' })).toBe('forbidden')
+    expect(await refused({ ...member('eve'), organizationId: other })).toBe('not_found')
+    const decisions = await Promise.all(Array.from({ length: 5 }, () => refused(member('ada'))))
+    expect(decisions.filter((code) => code === 'conflict')).toHaveLength(4)
+    await fleet.requests.decide(member('ada'), second.id, 'rejected', 'too much')
+    expect((await fleet.read(organizationId)).budgets[0]!.limit_nanos).toBe(dollars('8'))
+    expect(await fleet.requests.list(organizationId)).toMatchObject([
+      { state: 'rejected', decided_by: 'ada', decision: 'too much' },
+      { state: 'approved', decided_by: 'ada', decision: 'fine' },
+    ])
+    const actions = (await fleet.audit(organizationId, 10)).map(({ action }) => action)
+    expect(actions.slice(0, 2)).toEqual(['request.rejected', 'request.approved'])
+    await expect(
+      fleet.requests.create(member('bob'), { scope: 'team', name: 'none' }, dollars('1'), 'x'),
+    ).rejects.toMatchObject({ code: 'not_found' })
+    expect(await fleet.problems()).toEqual([])
+  })
+
   test('a token that was revoked works no more, and nobody revokes the token of another organization', async () => {
     const { fleet, organizationId } = await open()
     const other = await fleet.openOrganization('other')

@@ -64,6 +64,9 @@ const BODIES: Readonly<Record<string, object>> = {
   'PATCH /api/fleet/budgets/organization': { limit_usd: '1' },
   'PATCH /api/fleet/budgets/team/:name': { limit_usd: '1' },
   'PATCH /api/fleet/budgets/user/:name': { limit_usd: '1' },
+  'POST /api/fleet/requests': { scope: 'team', name: 'victim-team', add_usd: '1', reason: 'mine' },
+  'POST /api/fleet/requests/:id/approve': { reason: 'mine' },
+  'POST /api/fleet/requests/:id/reject': { reason: 'mine' },
   'POST /api/fleet/invitations': { team: 'victim-team' },
   'POST /api/fleet/leases/:id/resolve': { spent_usd: '0', reason: 'mine' },
 }
@@ -101,11 +104,23 @@ test('no route shows or changes anything of another organization, whatever role 
   await credentials.createToken(victim, 'viewer', 'victim-bob', 'victim-ada')
   const credentialIds = (await credentials.list(victim)).map(({ id }) => id)
   const everything = async () => {
-    const tables = ['budgets', 'runtimes', 'leases', 'transfers', 'credentials', 'audit', 'telemetry', 'events']
+    const tables = [
+      'budgets',
+      'runtimes',
+      'leases',
+      'transfers',
+      'credentials',
+      'audit',
+      'telemetry',
+      'events',
+      'requests',
+    ]
     const own = (table: string) =>
       database.system.rows(`SELECT * FROM ${table} WHERE organization_id = $1 ORDER BY 1`, [victim])
     return JSON.stringify(await Promise.all(tables.map(own)))
   }
+  const asker = { organizationId: victim, role: 'viewer', id: 'victim', name: 'victim-bob' } as const
+  const request = await fleet.requests.create(asker, { scope: 'organization', name: null }, amount, 'victim-reason')
   const before = await everything()
 
   const tokens = {
@@ -121,7 +136,7 @@ test('no route shows or changes anything of another organization, whatever role 
     for (const [role, token] of Object.entries(tokens)) {
       // A token that signs out is gone.
       if (route === 'DELETE /api/auth/session' || route === 'DELETE /api/runtimes/self') continue
-      for (const id of [runtimeId, lease.id, ...credentialIds]) {
+      for (const id of [runtimeId, lease.id, request.id, ...credentialIds]) {
         const answer = await fetch(panel.url + path.replace(':id', id).replace(':name', 'victim-team'), {
           method,
           headers: { authorization: `Bearer ${token}`, 'content-type': 'application/json' },

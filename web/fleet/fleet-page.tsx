@@ -8,6 +8,7 @@ import { Dialog } from '../parts/dialog.tsx'
 import { Page } from '../parts/page.tsx'
 import { Empty, Fault, faultText, Panel, Tag, type Tone } from '../parts/parts.tsx'
 import { Table } from '../parts/table.tsx'
+import { Requests, refreshRequests } from './requests.tsx'
 import { isAdmin, send, signInWithToken, token } from './session.ts'
 import './fleet-page.css'
 
@@ -20,6 +21,7 @@ export async function refresh(): Promise<void> {
   if (token.value === null) return
   try {
     fleet.value = await send<FleetView>('GET', '/api/fleet')
+    await refreshRequests()
     fault.value = null
   } catch (error) {
     fault.value = `Showing the last known state. ${faultText(error)}`
@@ -34,6 +36,7 @@ export function FleetPage() {
       <div class="stack">
         <Fault text={fault.value} />
         {view && <Budgets view={view} />}
+        {view && <Requests onDecided={refresh} />}
         {view && <Runtimes view={view} />}
         {view && <Agents view={view} />}
       </div>

@@ -2,6 +2,7 @@ import {
   type ConfiguredScope,
   fromUsd,
   NANOS_PER_USD,
+  type NamedScope,
   showUsd,
   suggestedIncrease,
   toUsd,
@@ -152,11 +153,13 @@ const isSpent = ({ kind, budget }: AlertView, agent: AgentView): boolean =>
   (budget !== null || agent.warned || agent.exhausted) &&
   (isAlive(agent) || agent.state === 'budget_stopped')
 
-function BudgetActions({ agent, budget }: { agent: AgentView; budget: ConfiguredScope | null }) {
+/** A shared limit is raised on its Control Panel. */
+function BudgetActions({ agent, budget }: { agent: AgentView; budget: NamedScope | null }) {
   const canAct = agent.state === 'running' || agent.state === 'paused'
   return (
     <>
-      {budget ? <ApproveConfigured budget={budget} /> : <ApproveIncrease agent={agent} />}
+      {budget === null && <ApproveIncrease agent={agent} />}
+      {budget !== null && budget !== 'shared' && <ApproveConfigured budget={budget} />}
       {agent.state === 'running' && <AdminAction label="Pause" act={() => pause(agent.id)} />}
       {canAct && <AdminAction label="Stop" confirm="Really stop?" act={() => stop(agent.id)} />}
     </>

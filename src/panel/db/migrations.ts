@@ -140,4 +140,23 @@ const MIGRATIONS: readonly ((dialect: Dialect) => string[])[] = [
     ...ownRows('telemetry', 'organization_id'),
     ...ownRows('events', 'organization_id'),
   ],
+  ({ ownRows }) => [
+    `CREATE TABLE requests (
+      id TEXT PRIMARY KEY,
+      organization_id TEXT NOT NULL REFERENCES organizations,
+      scope TEXT NOT NULL CHECK (scope IN ('organization', 'team', 'user')),
+      name TEXT NOT NULL,
+      amount_nanos BIGINT NOT NULL CHECK (amount_nanos > 0),
+      reason TEXT NOT NULL,
+      asked_by TEXT NOT NULL,
+      asked_with TEXT NOT NULL,
+      asked_at BIGINT NOT NULL,
+      state TEXT NOT NULL CHECK (state IN ('pending', 'approved', 'rejected')),
+      decided_by TEXT,
+      decided_at BIGINT,
+      decision TEXT
+    )`,
+    'CREATE INDEX requests_organization ON requests (organization_id, asked_at)',
+    ...ownRows('requests', 'organization_id'),
+  ],
 ]

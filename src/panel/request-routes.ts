@@ -1,0 +1,87 @@
+/** For people: asking for more of a budget, and deciding on it. */
+import * as z from 'zod'
+import { amount, check } from '../api/body.ts'
+import { named, type Route, routesOf, type Shape, time, usd } from '../api/route.ts'
+import { isoTime } from '../clock.ts'
+import { CageError } from '../errors.ts'
+import { toUsd } from '../money.ts'
+import type { Member, PanelRole } from './credentials.ts'
+import { memberName } from './fleet-routes.ts'
+import type { RequestView } from './fleet-view.ts'
+import type { StoredRequest } from './requests.ts'
+import type { PanelRooms } from './rooms.ts'
+
+const requestRoute = routesOf<Member, PanelRole>('Fleet')
+
+const requestView = named('BudgetRequest', () =>
+  z.object({
+    id: z.string(),
+    scope: z.enum(['organization', 'team', 'user']),
+    name: z.string(),
+    add_usd: usd(),
+    reason: z.string(),
+    asked_by: z.string(),
+    asked_at: time(),
+    state: z.enum(['pending', 'approved', 'rejected']),
+    decided_by: z.string().nullable(),
+    decided_at: time().nullable(),
+    decision: z.string().nullable().describe('The reason of who decided.'),
+  } satisfies Shape<RequestView>),
+)
+
+const text = z.string().min(1).max(500)
+
+export const requestRoutes = ({ fleet: { requests } }: PanelRooms): Route<PanelRole>[] => [
+  requestRoute('GET /api/fleet/requests', {
+    role: 'viewer',
+    summary: 'Lists requests for more of a budget: those that wait, then the last decided ones.',
+    reply: () => z.object({ requests: z.array(requestView()) }),
+    handle: async ({ identity }) => ({ requests: (await requests.list(identity.organizationId)).map(viewOf) }),
+  }),
+  requestRoute('POST /api/fleet/requests', {
+    role: 'viewer',
+    summary: 'Asks for more of a budget. `name`: of the team or user.',
+    body: z.strictObject({
+      scope: z.enum(['organization', 'team', 'user']),
+      name: z.string().nullable().default(null),
+      add_usd: amount,
+      reason: text,
+    }),
+    reply: () => requestView(),
+    statuses: [201],
+    errors: ['not_found', 'conflict', 'invalid_amount'],
+    handle: async ({ body: { scope, name, add_usd: more, reason }, identity }) => {
+      if (more <= 0) throw new CageError('invalid_amount', 'nothing more cannot be asked for')
+      const whose = { scope, name: scope === 'organization' ? null : check(memberName, name, 'the name') }
+      return viewOf(await requests.create(identity, whose, more, reason))
+    },
+  }),
+  ...(['approve', 'reject'] as const).map((verb) =>
+    requestRoute(`POST /api/fleet/requests/:id/${verb}`, {
+      role: 'admin',
+      summary:
+        verb === 'approve'
+          ? 'Approves a request of somebody else, which raises the limit.'
+          : 'Rejects a request of somebody else.',
+      body: z.strictObject({ reason: text }),
+      reply: null,
+      errors: ['not_found', 'conflict', 'forbidden', 'invalid_amount'],
+      handle: ({ params, body, identity }) =>
+        requests.decide(identity, params.id, verb === 'approve' ? 'approved' : 'rejected', body.reason),
+    }),
+  ),
+]
+
+const viewOf = (row: StoredRequest): RequestView => ({
+  id: row.id,
+  scope: row.scope,
+  name: row.name,
+  add_usd: toUsd(row.amount_nanos),
+  reason: row.reason,
+  asked_by: row.asked_by,
+  asked_at: isoTime(row.asked_at),
+  state: row.state,
+  decided_by: row.decided_by,
+  decided_at: row.decided_at === null ? null : isoTime(row.decided_at),
+  decision: row.decision,
+})

@@ -1,0 +1,135 @@
+/** People ask for more of a budget, and another person decides. */
+import { CageError } from '../errors.ts'
+import { type Nanodollars, toUsd } from '../money.ts'
+import type { SharedScope } from './bank.ts'
+import { type Member, newId } from './credentials.ts'
+import { appendAudit } from './db/audit-store.ts'
+import type { Dialect, PanelDatabase, Sql } from './db/database.ts'
+import { insert } from './db/insert.ts'
+
+export interface StoredRequest {
+  id: string
+  organization_id: string
+  scope: SharedScope
+  /** Of the budget. */
+  name: string
+  amount_nanos: Nanodollars
+  reason: string
+  asked_by: string
+  /** The credential that was used. */
+  asked_with: string
+  asked_at: number
+  state: 'pending' | 'approved' | 'rejected'
+  decided_by: string | null
+  decided_at: number | null
+  decision: string | null
+}
+
+/** Requests of one organization that wait. */
+const MAX_PENDING = 100
+const MAX_LISTED = 200
+
+type Verdict = 'approved' | 'rejected'
+
+export interface RequestsOptions {
+  database: PanelDatabase
+  /** Raises the limit, in the transaction of the decision. */
+  raise: (
+    sql: Sql,
+    whose: { organizationId: string; scope: SharedScope; name: string },
+    by: Nanodollars,
+  ) => Promise<void>
+}
+
+export class Requests {
+  readonly #database: PanelDatabase
+  readonly #dialect: Dialect
+  readonly #raise: RequestsOptions['raise']
+
+  constructor({ database, raise }: RequestsOptions) {
+    this.#database = database
+    this.#dialect = database.dialect
+    this.#raise = raise
+  }
+
+  /** `name`: null for the organization's. Throws CageError `not_found` for a budget that does not exist, or `conflict`. */
+  create(
+    { organizationId, id: asked_with, name: asked_by }: Member,
+    { scope, name }: { scope: SharedScope; name: string | null },
+    amount: Nanodollars,
+    reason: string,
+  ): Promise<StoredRequest> {
+    return this.#database.within(organizationId, async (sql) => {
+      const budgets = await sql.rows<{ name: string; now: number }>(
+        `SELECT name, ${this.#dialect.now} AS now FROM budgets WHERE organization_id = $1 AND scope = $2`,
+        [organizationId, scope],
+      )
+      const budget = budgets.find((row) => name === null || row.name === name)
+      if (!budget) throw new CageError('not_found', `the ${scope} "${name}" has no budget`)
+      const pending = await sql.rows("SELECT id FROM requests WHERE organization_id = $1 AND state = 'pending'", [
+        organizationId,
+      ])
+      if (pending.length >= MAX_PENDING) throw new CageError('conflict', `${MAX_PENDING} requests wait for a decision`)
+      const request: StoredRequest = {
+        ...{ id: newId('request'), organization_id: organizationId, scope, name: budget.name, amount_nanos: amount },
+        ...{ reason, asked_by, asked_with, asked_at: budget.now, state: 'pending' },
+        ...{ decided_by: null, decided_at: null, decision: null },
+      }
+      await insert(sql, 'requests', [request])
+      return request
+    })
+  }
+
+  /** Those that wait first, then the last decided ones. */
+  list(organizationId: string): Promise<StoredRequest[]> {
+    return this.#database.within(organizationId, (sql) =>
+      sql.rows<StoredRequest>(
+        `SELECT * FROM requests WHERE organization_id = $1
+         ORDER BY CASE state WHEN 'pending' THEN 0 ELSE 1 END, asked_at DESC, id LIMIT ${MAX_LISTED}`,
+        [organizationId],
+      ),
+    )
+  }
+
+  /**
+   * Decides once; an approval raises the limit. Throws CageError `not_found`, `conflict` for a request that was decided, or
+   * `forbidden` for one's own.
+   */
+  async decide(member: Member, id: string, verdict: Verdict, decision: string): Promise<void> {
+    const { organizationId, name: by } = member
+    await this.#database.within(organizationId, async (sql) => {
+      const [request] = await sql.rows<StoredRequest & { now: number }>(
+        `SELECT *, ${this.#dialect.now} AS now FROM requests WHERE organization_id = $1 AND id = $2 ${this.#dialect.forUpdate}`,
+        [organizationId, id],
+      )
+      requireDecidable(request, id, member)
+      await sql.rows('UPDATE requests SET state = $2, decided_by = $3, decided_at = $4, decision = $5 WHERE id = $1', [
+        ...[id, verdict, by],
+        ...[request.now, decision],
+      ])
+      const { scope, name, amount_nanos: amount, asked_by, reason } = request
+      if (verdict === 'approved') await this.#raise(sql, { organizationId, scope, name }, amount)
+      const details = { budget: `${scope} ${name}`, add_usd: toUsd(amount), asked_by, reason, decision }
+      const entry = { organizationId, actor: by, action: `request.${verdict}`, target: id, details }
+      await appendAudit(sql, this.#dialect, [entry])
+    })
+  }
+}
+
+function requireDecidable(
+  request: StoredRequest | undefined,
+  id: string,
+  { id: credential, name }: Member,
+): asserts request is StoredRequest & { now: number } {
+  if (!request) {
+    throw new CageError('not_found', `there is no request "${id}"`, {
+      hint: 'list them with "iron-cage requests list"',
+    })
+  }
+  if (request.state !== 'pending') {
+    throw new CageError('conflict', `request ${id} was ${request.state} by ${request.decided_by}`)
+  }
+  if (request.asked_with === credential || request.asked_by === name) {
+    throw new CageError('forbidden', 'nobody decides on a request of their own', { hint: 'ask another admin' })
+  }
+}
