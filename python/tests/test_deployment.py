@@ -27,8 +27,8 @@ def predict(inputs):
 def test_the_registry_lists_what_is_allowed_and_gives_both_instructions(folder: Path) -> None:
     registry = StrategyRegistry.get()
     assert registry is StrategyRegistry.get()
-    assert {"local", "docker", "bentoml", "langgraph"} <= set(registry.list_strategies())
-    assert registry.list_strategies(allowed=["docker", "nothing"]) == ["docker"]
+    assert registry.list_strategies() == ["bentoml", "docker", "langgraph", "local", "modal"]
+    assert registry.list_strategies(allowed=["local", "modal", "nothing"]) == ["local", "modal"]
     assert "## Best For" in registry.get_selector_instruction("docker")
     assert "## Deploy command" in registry.get_adapter_instruction("docker")
     with pytest.raises(IronCageError) as refused:

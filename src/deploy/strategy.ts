@@ -40,7 +40,7 @@ export interface Strategy {
 const path = z.string().startsWith('/')
 
 const runInterfaceSchema = z.strictObject({
-  type: z.literal('http'),
+  type: z.literal('http').default('http'),
   health: path.describe('Path that answers GET with 200 when the agent can be called.'),
   call: path.describe('Path that takes POST.'),
   body: z

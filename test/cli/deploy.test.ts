@@ -260,6 +260,24 @@ describe('deploy --selector agent', () => {
 })
 
 describe('a strategy of the user', () => {
+  test('is the example of docs/deployment.md, as it stands there', async () => {
+    await using provider = await FakeProvider.open()
+    const place = prepare()
+    const page = readFileSync(resolve(import.meta.dirname, '../../docs/deployment.md'), 'utf8')
+    const files = [...page.matchAll(/^~~~\w+ title="([^"]+)"\n([\s\S]*?)^~~~$/gm)]
+    expect(files).toHaveLength(3)
+    mkdirSync(join(place.folder, 'strategies/mycloud/templates'), { recursive: true })
+    for (const [, path, content] of files) place.write(path!, content!)
+    place.write('mycloud.toml', '')
+    expect(await place.run(['strategies', 'check'])).toMatchObject({ code: 0 })
+    await up(place, provider).shows('agent can be called')
+    expect(await json(place, 'deploy', 'status')).toMatchObject({
+      deployments: [{ strategy: 'mycloud', healthy: true }],
+    })
+    const called = await place.run(['deploy', 'call', 'agent', '{"question": "?"}'])
+    expect(JSON.parse(called.out)).toEqual({ answer: 'Hello.' })
+  })
+
   test('is added by files alone, chosen by its facts, and used like ours', async () => {
     await using provider = await FakeProvider.open()
     const place = prepare()

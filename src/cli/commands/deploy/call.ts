@@ -1,9 +1,11 @@
 import { resolve } from 'node:path'
 import { CageError } from '../../../errors.ts'
+import { connect } from '../../client.ts'
 import { type CliCommand, examples } from '../../command.ts'
 import { Deployments } from '../../deployments.ts'
 import { commandWithDatabase, loadFlags } from '../../flags.ts'
 import { json } from '../../print.ts'
+import { runnerOf } from '../../runner.ts'
 import type { Terminal } from '../../terminal.ts'
 
 /** Longest inputs that are read from stdin, in bytes. */
@@ -24,7 +26,8 @@ export const callCommand: CliCommand = (terminal) =>
     .action(async (name, typed, flags) => {
       const deployments = new Deployments(resolve(terminal.cwd, loadFlags(flags, terminal).config.db.path))
       const deployment = deployments.require(name)
-      const output = await deployments.call(deployment, inputsOf(typed ?? (await readInput(terminal))))
+      const runner = runnerOf(deployment, deployments, connect(flags, terminal))
+      const output = await runner.run(inputsOf(typed ?? (await readInput(terminal))))
       terminal.out(typeof output === 'string' ? output : json(output))
     })
 

@@ -1,10 +1,10 @@
 import { resolve } from 'node:path'
-import type { AgentStatus } from '../../../api/agents.ts'
 import { connect } from '../../client.ts'
 import { type CliCommand, examples } from '../../command.ts'
 import { Deployments } from '../../deployments.ts'
 import { commandWithDatabase, loadFlags } from '../../flags.ts'
 import { json } from '../../print.ts'
+import { runnerOf } from '../../runner.ts'
 
 export const downCommand: CliCommand = (terminal) =>
   commandWithDatabase('down')
@@ -14,8 +14,6 @@ export const downCommand: CliCommand = (terminal) =>
     .addHelpText('after', examples(['deploy down agent', 'end it']))
     .action(async (name, { json: asJson, ...flags }) => {
       const deployments = new Deployments(resolve(terminal.cwd, loadFlags(flags, terminal).config.db.path))
-      const { agent_id } = deployments.require(name)
-      const status = await connect(flags, terminal).send<AgentStatus>('POST', `/api/agents/${agent_id}/stop`)
-      deployments.forget(name)
+      const status = await runnerOf(deployments.require(name), deployments, connect(flags, terminal)).stop()
       terminal.out(asJson ? json(status) : `${name}  ${status.agent.state}`)
     })

@@ -3,6 +3,7 @@ import { type CliCommand, examples } from '../../command.ts'
 import { Deployments } from '../../deployments.ts'
 import { commandWithDatabase, loadFlags } from '../../flags.ts'
 import { withClient } from '../../offline-client.ts'
+import { runnerOf } from '../../runner.ts'
 import { printLogs } from '../logs.ts'
 
 export const deploymentLogsCommand: CliCommand = (terminal) =>
@@ -15,6 +16,8 @@ export const deploymentLogsCommand: CliCommand = (terminal) =>
     .addHelpText('after', examples(['deploy logs agent -f', 'watch it work']))
     .action((name, flags) => {
       const deployments = new Deployments(resolve(terminal.cwd, loadFlags(flags, terminal).config.db.path))
-      const { agent_id } = deployments.require(name)
-      return withClient(flags, terminal, (client) => printLogs(client, agent_id, flags, terminal))
+      const deployment = deployments.require(name)
+      return withClient(flags, terminal, (client) =>
+        printLogs(runnerOf(deployment, deployments, client).logs(flags.follow === true), flags, terminal),
+      )
     })

@@ -6,6 +6,7 @@ import { type Deployment, Deployments } from '../../deployments.ts'
 import { commandWithDatabase, loadFlags } from '../../flags.ts'
 import { withClient } from '../../offline-client.ts'
 import { json, printTable } from '../../print.ts'
+import { runnerOf } from '../../runner.ts'
 
 export const deploymentStatusCommand: CliCommand = (terminal) =>
   commandWithDatabase('status')
@@ -20,10 +21,8 @@ export const deploymentStatusCommand: CliCommand = (terminal) =>
       const shown = await withClient(flags, terminal, (client) =>
         Promise.all(
           asked.map(async (deployment) => {
-            const [{ agent, budget }, healthy] = await Promise.all([
-              client.send<AgentStatus>('GET', `/api/agents/${deployment.agent_id}`),
-              deployments.isHealthy(deployment),
-            ])
+            const runner = runnerOf(deployment, deployments, client)
+            const [{ agent, budget }, healthy] = await Promise.all([runner.status(), runner.isHealthy()])
             return {
               ...deployment,
               state: agent.state,
