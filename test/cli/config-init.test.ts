@@ -33,7 +33,7 @@ test('every option in its comments is one, and stands there with its default, bu
     expect.arrayContaining(['agent.name', 'budget.per_run_usd', 'budget.server_usd', 'safety.modes']),
   )
   const examples =
-    /^(agent\.name|budget\.(limit|per_run|server)_usd|safety\.modes|providers\.openai\.base_url|services|alerts)\b/
+    /^(agent\.name|budget\.(limit|per_run|server)_usd|safety\.modes|providers\.openai\.base_url|services|alerts|otel\.endpoint)\b/
   expect(changedKeys(before, load(cwd)).filter((key) => !examples.test(key))).toEqual([])
 })
 
