@@ -270,6 +270,10 @@ describe('a strategy of the user', () => {
     for (const [, path, content] of files) place.write(path!, content!)
     place.write('mycloud.toml', '')
     expect(await place.run(['strategies', 'check'])).toMatchObject({ code: 0 })
+    // Beside the configuration, wherever a command is typed.
+    place.write('iron-cage.yaml', '{}')
+    const elsewhere = await place.run(['strategies', 'list', '--config', '../iron-cage.yaml'], { folder: 'strategies' })
+    expect(elsewhere.out).toMatch(/mycloud +A program of our own\./)
     await up(place, provider).shows('agent can be called')
     expect(await json(place, 'deploy', 'status')).toMatchObject({
       deployments: [{ strategy: 'mycloud', healthy: true }],
