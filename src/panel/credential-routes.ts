@@ -46,6 +46,16 @@ export const credentialRoutes = ({ fleet: { credentials } }: PanelRooms): Route<
       })),
     }),
   }),
+  credentialRoute('POST /api/fleet/credentials', {
+    role: 'admin',
+    summary: 'Creates a token of a person.',
+    body: z.strictObject({ role: z.enum(['admin', 'viewer']), name: z.string().min(1).max(80) }),
+    reply: () => z.object({ token: z.string().describe('Its value, returned only here.') }),
+    statuses: [201],
+    handle: async ({ body: { role, name }, identity }) => ({
+      token: await credentials.createToken(identity.organizationId, role, name, identity.name),
+    }),
+  }),
   credentialRoute('DELETE /api/fleet/credentials/:id', {
     role: 'admin',
     summary: 'Ends a token, session or invitation, on every process of the panel.',

@@ -77,6 +77,24 @@ test('health, version and what is wrong with a request are answered without a to
   expect(foreign.status).toBe(403)
 })
 
+test('an admin hands out a token over HTTP, and ends it; whoever signs out is out', async () => {
+  const { tokens, send } = await openPanel()
+  const create = await send('POST', '/api/fleet/credentials', tokens.admin, { role: 'viewer', name: 'carl' })
+  expect(create.status).toBe(201)
+  const { token } = (await create.json()) as { token: string }
+  expect((await send('GET', '/api/fleet', token)).status).toBe(200)
+  const listed = (await (await send('GET', '/api/fleet/credentials', tokens.admin)).json()) as {
+    credentials: { id: string; name: string }[]
+  }
+  expect(JSON.stringify(listed)).not.toContain(token)
+  const { id } = listed.credentials.find(({ name }) => name === 'carl')!
+  const path = `/api/fleet/credentials/${id}`
+  expect((await send('DELETE', path, tokens.admin)).status).toBe(204)
+  expect((await send('GET', '/api/fleet', token)).status).toBe(401)
+  expect((await send('DELETE', '/api/auth/session', tokens.viewer)).status).toBe(204)
+  expect((await send('GET', '/api/fleet', tokens.viewer)).status).toBe(401)
+})
+
 test('a runtime cannot claim more than can be counted, or borrow nothing', async () => {
   const { panel, tokens, send } = await openPanel()
   const { fleet, organizationId } = panel

@@ -56,6 +56,7 @@ test('every table with an organization is behind row-level security, also for it
 /** A body that each route would accept, so that nothing but its tenant refuses it. */
 const BODIES: Readonly<Record<string, object>> = {
   'POST /api/auth/exchange': { code: 'code_none' },
+  'POST /api/fleet/credentials': { role: 'viewer', name: 'eve' },
   'POST /api/runtimes/join': { name: 'eve', version: '1' },
   'POST /api/leases/open': { journal_id: 'j' },
   'POST /api/leases/request': { epoch: 1, request: 0, least_usd: '0.1', want_usd: '0.1' },
@@ -162,4 +163,18 @@ test('what is revoked on one process of the panel has ended on all others', asyn
   expect(session).toMatchObject({ role: 'admin' })
   await fleet.credentials.revoke(ours, session!.id, 'ada')
   expect(await other.identify(token.token)).toBeUndefined()
+})
+
+test('a transaction that PostgreSQL crashes under is refused, and the panel goes on with the next one', async () => {
+  const { database, ours } = await openTenants()
+  const count = () => database.within(ours, (sql) => sql.rows('SELECT id FROM organizations'))
+  const interrupted = database.within(ours, async (sql) => {
+    await cluster.crash()
+    // Its end arrives while no statement waits for it.
+    await systemClock.sleep(50)
+    return sql.rows('SELECT id FROM organizations')
+  })
+  await expect(interrupted).rejects.toThrow()
+  await cluster.start()
+  await expect.poll(() => count().catch(() => [])).toHaveLength(1)
 })

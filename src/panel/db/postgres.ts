@@ -50,9 +50,9 @@ export async function openPostgres(connectionString: string): Promise<PanelDatab
     connectionTimeoutMillis: CONNECT_TIMEOUT_MS,
     query_timeout: QUERY_TIMEOUT_MS,
   }
-  const tenants = new pg.Pool({ ...options, max: MAX_CONNECTIONS })
-  const system = new pg.Pool({ ...options, max: MAX_SYSTEM_CONNECTIONS, onConnect: (client) => seeEverything(client) })
-  // Reported by the query that uses the connection.
+  const pooled = { ...options, Client: PooledClient }
+  const tenants = new pg.Pool({ ...pooled, max: MAX_CONNECTIONS })
+  const system = new pg.Pool({ ...pooled, max: MAX_SYSTEM_CONNECTIONS, onConnect: (client) => seeEverything(client) })
   for (const pool of [tenants, system]) pool.on('error', () => {})
   const money = new MoneyConnection(options)
   const close = async () => {
@@ -70,6 +70,14 @@ export async function openPostgres(connectionString: string): Promise<PanelDatab
     within: (organizationId, work) => within(tenants, organizationId, work),
     money: (work) => money.transaction(work),
     close,
+  }
+}
+
+/** A connection that breaks between two statements is reported by the next one, not by an event that nobody expects. */
+class PooledClient extends pg.Client {
+  constructor(options?: string | pg.ClientConfig) {
+    super(options)
+    this.on('error', () => {})
   }
 }
 
