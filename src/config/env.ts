@@ -11,7 +11,7 @@
  */
 import { closeSync, existsSync, readFileSync } from 'node:fs'
 import { resolve } from 'node:path'
-import { BUILT_IN, KNOWN_PROVIDERS } from '../dialects/known-providers.ts'
+import { KNOWN_PROVIDER_NAMES, KNOWN_PROVIDERS, type KnownProvider } from '../dialects/known-providers.ts'
 import type { Setting } from './config.ts'
 
 export interface Environment {
@@ -84,15 +84,17 @@ export function readEnvironment(variables: NodeJS.ProcessEnv = process.env): Env
 }
 
 /**
- * Where clients of the built-in providers would go without us: there go their calls. The variables of one provider usually
- * agree; the first counts. An address of a gateway of ours is none of a provider.
+ * Where clients of known providers would go without us: there go their calls, also those of a provider that the file does
+ * not have. The variables of one provider usually agree; the first counts. An address of a gateway of ours is none of a
+ * provider.
  */
 function providerAddresses(variables: NodeJS.ProcessEnv): Setting[] {
-  return BUILT_IN.flatMap((name) => {
-    const { agentVariables } = KNOWN_PROVIDERS[name]
+  return KNOWN_PROVIDER_NAMES.flatMap((name) => {
+    const { agentVariables, baseUrlIn = (value: string) => value }: KnownProvider = KNOWN_PROVIDERS[name]
     const origin = Object.keys(agentVariables('')).find((variable) => variables[variable])
     const value = origin && variables[origin]
-    return value && !OWN_GATEWAY.test(value) ? [{ key: ['providers', name, 'base_url'], value, origin }] : []
+    if (!value || OWN_GATEWAY.test(value)) return []
+    return [{ key: ['providers', name, 'base_url'], value: baseUrlIn(value, origin), origin }]
   })
 }
 

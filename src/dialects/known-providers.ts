@@ -19,6 +19,8 @@ export interface KnownProvider {
   agentVariables(address: string): Record<string, string>
   /** Its name in OpenTelemetry's conventions for GenAI. (Default: the same.) */
   telemetryName?: string
+  /** Returns the base URL that a user means with a value of such a variable. (Default: the value.) */
+  baseUrlIn?(value: string, variable: string): string
   /** Its name in the public price list. (Default: the same.) */
   pricedAs?: string
   /** A server on one's own machine: what it answers costs nothing. (Default: false.) */
@@ -29,6 +31,16 @@ export interface KnownProvider {
 
 /** Providers of every configuration, whether it names them or not. The default comes first. */
 export const BUILT_IN = ['openai', 'anthropic', 'google'] as const
+
+/** As Ollama reads it: "0.0.0.0", "gpu:8000" and "https://gpu" are addresses, and whoever listens everywhere is here. */
+function ollamaAddress(value: string): string {
+  const [, scheme = 'http:', rest = ''] = /^(https?:)?(?:\/\/)?(.*)$/.exec(value.trim())!
+  const [, host, port, path = ''] = /^(\[[^\]]*\]|[^:/]*)(?::(\d+))?(\/.*)?$/.exec(rest) ?? []
+  if (host === undefined) return value
+  const named = ['', '0.0.0.0', '[::]'].includes(host) ? '127.0.0.1' : host
+  const given = port ?? (scheme === 'https:' ? '443' : rest === value.trim() ? '11434' : '80')
+  return `${scheme}//${named}:${given}${path.replace(/\/$/, '')}`
+}
 
 export const KNOWN_PROVIDERS = {
   openai: {
@@ -88,6 +100,7 @@ export const KNOWN_PROVIDERS = {
     vendorHosts: /(^|-)aiplatform\.googleapis\.com$/,
     keyVariables: ['GOOGLE_APPLICATION_CREDENTIALS_JSON'],
     agentVariables: (address) => ({ ANTHROPIC_VERTEX_BASE_URL: `${address}/v1`, GOOGLE_VERTEX_BASE_URL: address }),
+    baseUrlIn: (value) => value.replace(/\/v1\/?$/, ''),
     pricedAs: 'google',
   },
   cohere: {
@@ -112,6 +125,7 @@ export const KNOWN_PROVIDERS = {
     baseUrl: 'https://api.groq.com/openai/v1',
     keyVariables: ['GROQ_API_KEY'],
     agentVariables: (address) => ({ GROQ_BASE_URL: address, GROQ_API_BASE: `${address}/v1` }),
+    baseUrlIn: (value, variable) => (variable === 'GROQ_BASE_URL' ? `${value.replace(/\/$/, '')}/openai/v1` : value),
   },
   together: {
     label: 'Together',
@@ -157,6 +171,7 @@ export const KNOWN_PROVIDERS = {
     vendorHosts: /^ollama\.com$/,
     keyVariables: ['OLLAMA_API_KEY'],
     agentVariables: (address) => ({ OLLAMA_HOST: address, OLLAMA_API_BASE: address }),
+    baseUrlIn: ollamaAddress,
     isLocal: true,
     remoteModels: /[:-]cloud$/,
   },

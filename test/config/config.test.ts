@@ -44,6 +44,38 @@ describe('the origin of a value', () => {
     expect(() => load({ ANTHROPIC_BASE_URL: 'theirs:80' })).toThrow('ANTHROPIC_BASE_URL: providers.anthropic.base_url')
   })
 
+  test('a known provider that the user has somewhere else is caged there, without a line in the file', () => {
+    const at = (variables: Record<string, string>) =>
+      Object.fromEntries(
+        Object.entries(load(variables).config.providers).flatMap(([name, { base_url }]) =>
+          base_url === undefined ? [] : [[name, base_url]],
+        ),
+      )
+    expect(at({ AZURE_OPENAI_ENDPOINT: 'https://my.openai.azure.com' })).toEqual({
+      azure: 'https://my.openai.azure.com',
+    })
+    const bedrock = 'https://bedrock-runtime.eu-central-1.amazonaws.com'
+    expect(at({ AWS_ENDPOINT_URL_BEDROCK_RUNTIME: bedrock })).toEqual({ bedrock })
+    expect(at({ ANTHROPIC_VERTEX_BASE_URL: 'https://aiplatform.googleapis.com/v1' })).toEqual({
+      vertex: 'https://aiplatform.googleapis.com',
+    })
+    expect(at({ GROQ_BASE_URL: 'https://groq.mine' })).toEqual({ groq: 'https://groq.mine/openai/v1' })
+    expect(at({ GROQ_API_BASE: 'https://groq.mine/openai/v1' })).toEqual({ groq: 'https://groq.mine/openai/v1' })
+    expect(at({ OLLAMA_HOST: 'http://127.0.0.1:8080/gateway/run-0123456789ab/ollama' })).toEqual({})
+  })
+
+  test.each([
+    ['0.0.0.0', 'http://127.0.0.1:11434'],
+    ['gpu.house', 'http://gpu.house:11434'],
+    ['gpu.house:8000', 'http://gpu.house:8000'],
+    [':8000', 'http://127.0.0.1:8000'],
+    ['http://gpu.house', 'http://gpu.house:80'],
+    ['https://gpu.house/ollama/', 'https://gpu.house:443/ollama'],
+    ['[::1]:11434', 'http://[::1]:11434'],
+  ])('OLLAMA_HOST=%s is read as Ollama reads it', (value, expected) => {
+    expect(load({ OLLAMA_HOST: value }).config.providers.ollama?.base_url).toBe(expected)
+  })
+
   test('the address of another gateway of ours is none of a provider', () => {
     const { config } = load({ OPENAI_BASE_URL: 'http://127.0.0.1:8080/gateway/run-0123456789ab/openai/v1' })
     expect(config.providers.openai.base_url).toBeUndefined()
