@@ -2,6 +2,7 @@
 // asset `program.cache` is expected. Node's own code cache holds only what is compiled before anything runs.
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { createRequire } from 'node:module'
+import { Server } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { setFlagsFromString } from 'node:v8'
@@ -27,17 +28,23 @@ process.argv = [process.execPath, process.execPath, 'serve', '--port', '0']
 
 process.on('exit', () => {
   rmSync(folder, { recursive: true, force: true })
-  // A cache is good for the flags it was made with: those of the beginning, before the program set its own.
+  // A cache is good for the flags it was made with: those of the beginning, before this and the program set their own.
   setFlagsFromString('--semi-space-growth-factor=2')
   setFlagsFromString('--heap-growing-percent=0')
+  setFlagsFromString('--flush-bytecode')
   const cachedData = script.createCachedData()
   if (new Script(source, { filename: 'iron-cage', cachedData }).cachedDataRejected)
     throw new Error('V8 refuses its own cache: are all flags that src/main.ts sets put back here?')
   writeFileSync(assets['program.cache'], cachedData)
 })
-const watch = setInterval(() => {
-  if (!process.getActiveResourcesInfo().includes('TCPServerWrap')) return
-  clearInterval(watch)
-  process.kill(process.pid, 'SIGTERM')
-}, 10)
+// As soon as it listens: what a server does afterwards depends on the time, and so would the cache.
+const { listen } = Server.prototype
+Server.prototype.listen = function (...words) {
+  return listen.apply(
+    this.once('listening', () => process.exit()),
+    words,
+  )
+}
+// Else the collector's rhythm decides what is left of it.
+setFlagsFromString('--no-flush-bytecode')
 script.runInThisContext()(require, { exports: {} }, {})
