@@ -12,10 +12,11 @@ import { root } from './tools.ts'
 
 // Without systemd, and where a process may not raise its limits.
 const PODMAN = ['--cgroup-manager=cgroupfs', '--runtime=runc', '--log-level=error']
-const LIMITS = ['--ulimit=nofile=1024:1024', '--ulimit=nproc=1024:1024']
+export const LIMITS = ['--ulimit=nofile=1024:1024', '--ulimit=nproc=1024:1024']
 /** What compose.yaml and kubernetes.yaml ask for, too. */
-const LOCKED_DOWN = ['--read-only', '--tmpfs=/tmp', '--cap-drop=all', '--security-opt=no-new-privileges']
-const SERVER = 'localhost/iron-cage'
+export const LOCKED_DOWN = ['--read-only', '--tmpfs=/tmp', '--cap-drop=all', '--security-opt=no-new-privileges']
+/** The image for servers and panels. */
+export const SERVER = 'localhost/iron-cage'
 const MAX_START_MS = 20_000
 
 /** The image for agents; its container starts without a network. */
@@ -84,16 +85,20 @@ export async function tryServer(): Promise<string[]> {
 
 const ADD_USER = ['users', 'add', 'ann', '--role', 'admin']
 
-async function watch(container: string, options: readonly string[]): Promise<string[]> {
-  const inside = (...words: string[]) =>
-    spawnSync('podman', [...PODMAN, 'exec', container, ...words], { encoding: 'utf8' })
+/** Returns after how many seconds the image's health check passes. Throws Error when it never does. */
+export async function untilHealthy(container: string): Promise<string> {
   const startedAt = performance.now()
   while (spawnSync('podman', [...PODMAN, 'healthcheck', 'run', container]).status !== 0) {
     if (performance.now() - startedAt > MAX_START_MS) throw new Error(`never healthy:\n${podman('logs', container)}`)
     await wait(100)
   }
-  const seconds = ((performance.now() - startedAt) / 1000).toFixed(1)
-  const seen = [`its health check passes ${seconds} s after the start`]
+  return ((performance.now() - startedAt) / 1000).toFixed(1)
+}
+
+async function watch(container: string, options: readonly string[]): Promise<string[]> {
+  const inside = (...words: string[]) =>
+    spawnSync('podman', [...PODMAN, 'exec', container, ...words], { encoding: 'utf8' })
+  const seen = [`its health check passes ${await untilHealthy(container)} s after the start`]
   const check = (sentence: string, isTrue: boolean, found: unknown) => {
     if (!isTrue) throw new Error(`not so: ${sentence}\n${String(found)}`)
     seen.push(sentence)

@@ -18,6 +18,7 @@ import {
 import { tmpdir } from 'node:os'
 import { dirname, join } from 'node:path'
 import { buildImages, imageSizeMb, PYTHON_IMAGE, runOnce, tryServer } from './image.ts'
+import { tryPanels } from './panels.ts'
 import { pythonWith, root } from './tools.ts'
 
 const release = `${root}release`
@@ -121,8 +122,9 @@ try {
   const different = others.filter((checkpoints) => checkpoints !== first)
   if (different.length > 0) throw new Error(`not the same checkpoints:\n${[first, ...different].join('\n\n')}`)
   const server = await tryServer()
-  console.log(server.map((sentence) => `✔ ${sentence}`).join('\n'))
-  writeFileSync(`${root}docs/artifacts.md`, page(results, first!, server))
+  const panels = await tryPanels()
+  console.log([...server, ...panels].map((sentence) => `✔ ${sentence}`).join('\n'))
+  writeFileSync(`${root}docs/artifacts.md`, page(results, first!, server, panels))
 } finally {
   rmSync(work, { recursive: true, force: true })
 }
@@ -186,7 +188,12 @@ function sizeMb(folder: string): number {
   return Number(execFileSync('du', ['-sk', '--apparent-size', folder], { encoding: 'utf8' }).split('\t')[0]) / 1e3
 }
 
-function page(results: readonly Result[], checkpoints: string, server: readonly string[]): string {
+function page(
+  results: readonly Result[],
+  checkpoints: string,
+  server: readonly string[],
+  panels: readonly string[],
+): string {
   const rows = results.map(({ way, installS, demoS, installedMb }) =>
     [
       `\`${way.typed}\``,
@@ -218,5 +225,10 @@ The image was built by Podman from [container/Dockerfile](../container/Dockerfil
 [compose.yaml](../container/compose.yaml), this was seen:
 
 ${server.map((sentence) => `- ${sentence}`).join('\n')}
+
+Of two panels of the same image, started as in [panel.compose.yaml](../container/panel.compose.yaml) on Debian's PostgreSQL in place of
+\`postgres:17\`:
+
+${panels.map((sentence) => `- ${sentence}`).join('\n')}
 `
 }
