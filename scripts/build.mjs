@@ -1,5 +1,5 @@
 // Builds dist/: the program as one file, the dashboard beside it. `--quiet` prints errors only.
-import { mkdirSync, renameSync, rmSync, statSync, writeFileSync } from 'node:fs'
+import { existsSync, mkdirSync, renameSync, rmSync, statSync, writeFileSync } from 'node:fs'
 import { bundleDashboard, bundleFleetPage, bundleProgram, bundleThreads, root } from './bundle.mjs'
 import { notices, packagesOf } from './third-party.mjs'
 
@@ -45,8 +45,10 @@ const results = await Promise.all([
 const packages = packagesOf(results)
 writeFileSync(`${made}/THIRD_PARTY_NOTICES.txt`, notices(packages))
 writeFileSync(`${made}/third-party.json`, JSON.stringify(packages))
-rmSync(`${root}dist`, { recursive: true, force: true })
+// Two renames: a program that runs from there and loads another module meanwhile finds one or the other.
+if (existsSync(`${root}dist`)) renameSync(`${root}dist`, `${made}.old`)
 renameSync(made, `${root}dist`)
+rmSync(`${made}.old`, { recursive: true, force: true })
 
 if (!quiet) {
   const kilobytes = (file) => `${Math.round(statSync(`${root}dist/${file}`).size / 1024)} KB`
