@@ -18,7 +18,8 @@ const ended = once(demo, 'exit')
 try {
   const link = new URL(await linkOf(demo.stdout))
   const frames = await record(link.origin, link.hash.replace('#code=', ''))
-  const text = JSON.stringify(frames)
+  // The folder of this checkout is nobody's business.
+  const text = JSON.stringify(frames).replaceAll(`${root}/`, '')
   writeFileSync(join(import.meta.dirname, 'replay/recording.json'), text)
   console.log(`${frames.length} frames, ${(text.length / 1e3).toFixed(0)} KB`)
 } finally {

@@ -1,7 +1,8 @@
 /** What the providers of the matrix refuse: keys, signatures and fields, as the real ones do. */
-import { createHash, createHmac, generateKeyPairSync, type Hash, type Hmac } from 'node:crypto'
+import { createHash, generateKeyPairSync } from 'node:crypto'
 import { SignatureV4 } from '@smithy/signature-v4'
 import { importSPKI, jwtVerify } from 'jose'
+import { Sha256 } from '../../src/gateway/signing/sigv4.ts'
 import { type Received, type Script, sends } from '../../test/support/provider.ts'
 import { AWS, keyOf, type Vendor } from './clients.ts'
 
@@ -78,24 +79,6 @@ async function signatureOf({ method, url, headers, body }: Received): Promise<st
   }
   const signingDate = new Date(`${year}-${month}-${day}T${hour}:${minute}:${second}Z`)
   return (await signer.sign(request, { signingDate })).headers.authorization
-}
-
-class Sha256 {
-  readonly #hash: Hash | Hmac
-
-  constructor(secret?: string | ArrayBuffer | ArrayBufferView) {
-    this.#hash = secret === undefined ? createHash('sha256') : createHmac('sha256', secret as Buffer)
-  }
-
-  update(data: Uint8Array): void {
-    this.#hash.update(data)
-  }
-
-  digest(): Promise<Uint8Array> {
-    return Promise.resolve(this.#hash.digest())
-  }
-
-  reset(): void {}
 }
 
 // Google's tokens

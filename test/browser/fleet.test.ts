@@ -3,13 +3,11 @@ import { mkdirSync } from 'node:fs'
 import { join, resolve } from 'node:path'
 import { expect, onTestFinished, test } from 'vitest'
 import { loadAssets } from '../../src/api/assets.ts'
-import { systemClock } from '../../src/clock.ts'
 import type { RuntimeEvent } from '../../src/events.ts'
 import { grantLease, openRuntime } from '../../src/panel/bank.ts'
-import { startPanel } from '../../src/panel/server.ts'
+import { openTestPanel } from '../panel/open-panel.ts'
 import { openBrowser, openPage } from '../support/browser.ts'
 import { dollars } from '../support/money.ts'
-import { temporaryFile } from '../support/temporary-file.ts'
 
 const root = resolve(import.meta.dirname, '../..')
 const STARTED = {
@@ -25,19 +23,7 @@ const STARTED = {
 }
 
 test('the link opens the fleet, an admin resolves a quarantined lease, and a used link asks for a token', async () => {
-  const panel = await startPanel({
-    database: temporaryFile('panel.db'),
-    host: '127.0.0.1',
-    port: 0,
-    allowedHosts: [],
-    ttlMs: 60_000,
-    version: '1.0.0',
-    clock: systemClock,
-    assets: loadAssets(join(root, 'dist/panel')),
-    onNotice: () => {},
-    onFault: () => {},
-  })
-  onTestFinished(() => panel.close())
+  const panel = await openTestPanel({ assets: loadAssets(join(root, 'dist/panel')) })
   const { fleet, organizationId } = panel
   await fleet.setLimit(organizationId, { scope: 'organization', name: null }, { limit: dollars('5') }, 'ada')
   const invitation = await fleet.credentials.invite(organizationId, { team: null, user: null }, 'x', 'ada')

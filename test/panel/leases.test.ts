@@ -6,12 +6,13 @@ import { systemClock } from '../../src/clock.ts'
 import { openStore } from '../../src/db/store.ts'
 import { newCallId } from '../../src/ids.ts'
 import { fromUsd, toUsd, usd, ZERO_NANOS } from '../../src/money.ts'
-import { ORGANIZATION, type RunningPanel, startPanel } from '../../src/panel/server.ts'
+import { ORGANIZATION, type RunningPanel } from '../../src/panel/server.ts'
 import { StateManager } from '../../src/state/state-manager.ts'
 import { JOURNAL } from '../../src/uplink/membership.ts'
 import { freePort } from '../support/free-port.ts'
 import { temporaryFile } from '../support/temporary-file.ts'
 import { AGENT, joinMachine, type Machine, openMachine } from './machine.ts'
+import { openTestPanel } from './open-panel.ts'
 
 const dollars = (amount: string) => fromUsd(usd(amount))
 const costs = (amount: string) => async () => dollars(amount)
@@ -23,19 +24,7 @@ async function openPanel({
   port = 0,
   allowedHosts = [] as string[],
 } = {}): Promise<RunningPanel> {
-  const panel = await startPanel({
-    database: file,
-    host: '127.0.0.1',
-    port,
-    allowedHosts,
-    ttlMs,
-    version: '1.0.0',
-    clock: systemClock,
-    assets: () => false,
-    onNotice: () => {},
-    onFault: () => {},
-  })
-  onTestFinished(() => panel.close())
+  const panel = await openTestPanel({ database: file, port, allowedHosts, ttlMs })
   await panel.fleet.setLimit(
     panel.organizationId,
     { scope: 'organization', name: null },

@@ -1,28 +1,15 @@
 /** Who may use which route of a Control Panel, tried with every role on every route. */
 import { expect, onTestFinished, test } from 'vitest'
-import { systemClock } from '../../src/clock.ts'
 import type { PanelRole } from '../../src/panel/credentials.ts'
 import { openPanelDatabase } from '../../src/panel/db/open.ts'
 import { Fleet } from '../../src/panel/fleet.ts'
 import { panelRoutes } from '../../src/panel/routes.ts'
-import { startPanel } from '../../src/panel/server.ts'
 import { dollars } from '../support/money.ts'
 import { temporaryFile } from '../support/temporary-file.ts'
+import { openTestPanel } from './open-panel.ts'
 
 async function openPanel() {
-  const panel = await startPanel({
-    database: temporaryFile('panel.db'),
-    host: '127.0.0.1',
-    port: 0,
-    allowedHosts: [],
-    ttlMs: 60_000,
-    version: '1.0.0',
-    clock: systemClock,
-    assets: () => false,
-    onNotice: () => {},
-    onFault: () => {},
-  })
-  onTestFinished(() => panel.close())
+  const panel = await openTestPanel()
   const { fleet, organizationId } = panel
   const invite = () => fleet.credentials.invite(organizationId, { team: null, user: null }, 'x', 'ada')
   const { token: runtime } = await fleet.credentials.join(

@@ -6,11 +6,12 @@ import { systemClock } from '../../src/clock.ts'
 import type { NewEvent, RuntimeEvent } from '../../src/events.ts'
 import { toRunId } from '../../src/ids.ts'
 import { usd } from '../../src/money.ts'
-import { type RunningPanel, startPanel } from '../../src/panel/server.ts'
+import type { RunningPanel } from '../../src/panel/server.ts'
 import { viewOf } from '../../src/panel/views.ts'
 import { dollars } from '../support/money.ts'
 import { temporaryFile } from '../support/temporary-file.ts'
 import { AGENT, joinMachine, type Machine, openMachine } from './machine.ts'
+import { openTestPanel } from './open-panel.ts'
 import { type Cluster, startCluster } from './postgres.ts'
 
 let cluster: Cluster
@@ -20,19 +21,7 @@ beforeAll(async () => {
 afterAll(() => cluster?.remove())
 
 async function openPanel(database = temporaryFile('panel.db'), allowedHosts: string[] = []): Promise<RunningPanel> {
-  const panel = await startPanel({
-    database,
-    host: '127.0.0.1',
-    port: 0,
-    allowedHosts,
-    ttlMs: 60_000,
-    version: '1.0.0',
-    clock: systemClock,
-    assets: () => false,
-    onNotice: () => {},
-    onFault: () => {},
-  })
-  onTestFinished(() => panel.close())
+  const panel = await openTestPanel({ database, allowedHosts })
   const organization = { scope: 'organization', name: null } as const
   await panel.fleet.setLimit(panel.organizationId, organization, { limit: dollars('100') }, 'ada')
   return panel

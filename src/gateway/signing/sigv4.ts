@@ -45,7 +45,7 @@ async function digestOf(body: string | Buffer | undefined): Promise<string> {
 }
 
 /** What the library hashes with: keys and short texts. */
-class Sha256 {
+export class Sha256 {
   readonly #hash: Hash | Hmac
 
   constructor(secret?: string | ArrayBuffer | ArrayBufferView) {

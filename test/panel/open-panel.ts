@@ -1,0 +1,23 @@
+import { onTestFinished } from 'vitest'
+import { systemClock } from '../../src/clock.ts'
+import { type PanelOptions, type RunningPanel, startPanel } from '../../src/panel/server.ts'
+import { temporaryFile } from '../support/temporary-file.ts'
+
+/** A Control Panel on a free port, with an SQLite file of its own unless `options` say otherwise; closed when the test ends. */
+export async function openTestPanel(options: Partial<PanelOptions> = {}): Promise<RunningPanel> {
+  const panel = await startPanel({
+    database: options.database ?? temporaryFile('panel.db'),
+    host: '127.0.0.1',
+    port: 0,
+    allowedHosts: [],
+    ttlMs: 60_000,
+    version: '1.0.0',
+    clock: systemClock,
+    assets: () => false,
+    onNotice: () => {},
+    onFault: () => {},
+    ...options,
+  })
+  onTestFinished(() => panel.close())
+  return panel
+}
