@@ -164,7 +164,8 @@ export class CallRedactor implements Redactions {
     const mark = this.#cuts!.markIn(piece)
     const start = this.#follow(channel, piece.slice(0, mark.start), place)
     const middle = piece.slice(start.length, mark.end)
-    this.#seriesOf(channel).continueFrom(middle)
+    // What is before the mark was read together with the end. The mark keeps the end from looking like a text's start.
+    this.#seriesOf(channel).continueFrom(piece.slice(mark.start, mark.end))
     this.cutCharacters += this.#cuts!.lengthIn(middle)
     return start.safe + middle + this.push(channel, piece.slice(mark.end), place)
   }

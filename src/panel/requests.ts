@@ -85,7 +85,7 @@ export class Requests {
     return this.#database.within(organizationId, (sql) =>
       sql.rows<StoredRequest>(
         `SELECT * FROM requests WHERE organization_id = $1
-         ORDER BY CASE state WHEN 'pending' THEN 0 ELSE 1 END, asked_at DESC, id LIMIT ${MAX_LISTED}`,
+         ORDER BY CASE state WHEN 'pending' THEN 0 ELSE 1 END, COALESCE(decided_at, asked_at) DESC, id LIMIT ${MAX_LISTED}`,
         [organizationId],
       ),
     )

@@ -250,10 +250,9 @@ describe.each(Object.entries(ADDRESSES))('a panel on %s', (_, addressOf) => {
     expect(decisions.filter((code) => code === 'conflict')).toHaveLength(4)
     await fleet.requests.decide(member('ada'), second.id, 'rejected', 'too much')
     expect((await fleet.read(organizationId)).budgets[0]!.limit_nanos).toBe(dollars('8'))
-    expect(await fleet.requests.list(organizationId)).toMatchObject([
-      { state: 'rejected', decided_by: 'ada', decision: 'too much' },
-      { state: 'approved', decided_by: 'ada', decision: 'fine' },
-    ])
+    const decided = new Map((await fleet.requests.list(organizationId)).map((request) => [request.id, request]))
+    expect(decided.get(first.id)).toMatchObject({ state: 'approved', decided_by: 'ada', decision: 'fine' })
+    expect(decided.get(second.id)).toMatchObject({ state: 'rejected', decided_by: 'ada', decision: 'too much' })
     const actions = (await fleet.audit(organizationId, 10)).map(({ action }) => action)
     expect(actions.slice(0, 2)).toEqual(['request.rejected', 'request.approved'])
     await expect(

@@ -9,8 +9,11 @@ import { encoded, free, piecesOf } from './bytes.ts'
 
 /** Maximum length of data that spans two texts, or two pieces of one. */
 export const EDGE_CHARACTERS = 16 * 1024
-/** More than a redactor holds back of a text that continues, or reads of the text before, unless a secret is open. */
-export const CONTEXT_CHARACTERS = 1_024
+/**
+ * More than a redactor holds back of a text that continues (320 characters) and reads of the text before that (160),
+ * unless a secret is open.
+ */
+export const CONTEXT_CHARACTERS = 512
 /** Length from which only the ends of a text are read again. */
 const LONG_CHARACTERS = 4 * CONTEXT_CHARACTERS
 /** Length from which a text is cut. */

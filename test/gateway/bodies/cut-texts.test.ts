@@ -1,7 +1,7 @@
 import { expect, test } from 'vitest'
 import type { Json } from '../../../src/dialects/json.ts'
 import { free } from '../../../src/gateway/bodies/bytes.ts'
-import { Cuts, cutTexts, newMark } from '../../../src/gateway/bodies/cut-texts.ts'
+import { CONTEXT_CHARACTERS, Cuts, cutTexts, EDGE_CHARACTERS, newMark } from '../../../src/gateway/bodies/cut-texts.ts'
 import fc from '../../support/fast-check.ts'
 
 const mark = newMark()
@@ -34,7 +34,7 @@ test('a text in base64 stays one, and its length is known', () => {
   expect(text).toMatch(/^[A-Za-z0-9]+$/)
   const cut = new Cuts(mark, cuts)
   expect([cut.isIn(text), cut.isIn('iVBORw0K'.repeat(100_000))]).toEqual([true, false])
-  expect(cut.lengthIn(text)).toBe(800_000 - 16_384 - 1_024)
+  expect(cut.lengthIn(text)).toBe(800_000 - EDGE_CHARACTERS - CONTEXT_CHARACTERS)
 })
 
 test('a text that is not the longest stays whole with a mark before its end, which is longer where data may continue', async () => {
@@ -43,11 +43,14 @@ test('a text that is not the longest stays whole with a mark before its end, whi
   const read = new Cuts(mark, cuts)
   const marked = JSON.parse(data) as string
   const at = read.markIn(marked)
-  expect([marked.slice(0, at.start) + marked.slice(at.end) === text, marked.length - at.end]).toEqual([true, 1_024])
+  expect([marked.slice(0, at.start) + marked.slice(at.end) === text, marked.length - at.end]).toEqual([
+    true,
+    CONTEXT_CHARACTERS,
+  ])
   expect((await written(data, read)) === JSON.stringify(text)).toBe(true)
   const open = cutTexts({ value: text, openEnds: new Set([text]) }, mark)
   expect(JSON.parse(open.data).length - read.markIn(JSON.parse(open.data)).end).toBe(16_384)
-  expect([unread, open.unread, cutTexts(closed('short'), mark).unread]).toEqual([2_048, 17_408, 5])
+  expect([unread, open.unread, cutTexts(closed('short'), mark).unread]).toEqual([2 * CONTEXT_CHARACTERS, EDGE_CHARACTERS + CONTEXT_CHARACTERS, 5])
 })
 
 test('bytes that were given back are not written', async () => {
