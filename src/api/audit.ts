@@ -26,7 +26,7 @@ export const auditRoutes = (audit: Audit): Route[] => [
   route('GET /api/audit/verify', {
     role: 'admin',
     summary: 'Verifies the hash chain.',
-    reply: verdict,
+    reply: auditVerdict,
     handle: () => audit.verify(),
   }),
   route('GET /api/audit/export', {
@@ -57,7 +57,7 @@ const auditRow = named('AuditRow', () =>
   } satisfies Shape<ReturnType<typeof shown>>),
 )
 
-const verdict = () =>
+export const auditVerdict = () =>
   z.union([
     z.object({ ok: z.literal(true), rows: count(), head: z.string().describe('Hash of the last row.') }),
     z.object({
@@ -75,7 +75,7 @@ const shown = ({ details, previous: _previous, hash, ...row }: AuditRow) => ({
 })
 
 const seq = z.coerce.number().int().min(0)
-const AUDIT_PAGE = z.object({
+export const AUDIT_PAGE = z.object({
   before: seq.optional(),
   after: seq.optional(),
   limit: z.coerce.number().int().min(1).max(1000).default(100),

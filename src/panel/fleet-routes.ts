@@ -2,7 +2,6 @@
 import * as z from 'zod'
 import { amount, BUDGET_CHANGE, check } from '../api/body.ts'
 import { count, named, type Route, routesOf, type Shape, time, usd } from '../api/route.ts'
-import { isoTime } from '../clock.ts'
 import { agentView } from './agent-view.ts'
 import type { Member, PanelRole } from './credentials.ts'
 import type { LimitChange } from './fleet.ts'
@@ -102,22 +101,6 @@ export function fleetRoutes({ fleet, telemetry }: PanelRooms): Route<PanelRole>[
       errors: ['not_found', 'conflict'],
       handle: ({ params, body: { spent_usd: spent, reason }, identity }) =>
         fleet.resolve(identity.organizationId, params.id, spent, { by: identity.name, reason }),
-    }),
-    fleetRoute('GET /api/fleet/audit', {
-      role: 'admin',
-      summary: 'Returns what people did, newest first.',
-      query: z.strictObject({ limit: z.coerce.number().int().min(1).max(1_000).default(100) }),
-      reply: () =>
-        z.object({
-          entries: z.array(z.looseObject({ at: time(), actor: z.string(), action: z.string(), target: z.string() })),
-        }),
-      handle: async ({ query, identity }) => ({
-        entries: (await fleet.audit(identity.organizationId, query.limit)).map(
-          ({ n, at, actor, action, target, details }) => {
-            return { n, at: isoTime(at), actor, action, target, details: JSON.parse(details) as unknown }
-          },
-        ),
-      }),
     }),
   ]
 }

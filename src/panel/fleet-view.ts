@@ -1,5 +1,5 @@
 /** What `GET /api/fleet` of a Control Panel answers. Free of Node: the browser uses this file too. */
-import type { AgentState } from '../events.ts'
+import type { AgentState, PiiType, SafetyMode } from '../events.ts'
 import type { Usd } from '../money.ts'
 
 export interface SharedBudgetView {
@@ -55,6 +55,27 @@ export interface RuntimeView {
   agents: FleetAgentView[]
   /** Events that the runtime could not send any more. */
   lost_events: number
+}
+
+/** What the calls of one day cost, by model, team, user or machine. */
+export interface FleetSpending {
+  /** "2026-01-02", UTC. */
+  day: string
+  /** Highest first. `name`: '' for what belongs to no team or user. */
+  parts: { name: string; calls: number; cost_usd: Usd }[]
+}
+
+/** Personal data that was found on a machine. */
+export interface FleetIncident {
+  at: string
+  machine: string
+  /** Its name, as far as the machine has reported it. */
+  agent: string | null
+  type: PiiType
+  action: SafetyMode
+  place: string
+  /** How many like it were found in the same text. */
+  count: number
 }
 
 /** Somebody asks for more of a budget. */

@@ -3,7 +3,14 @@ import { CageError } from '../errors.ts'
 import { add, MAX_NANOS, type Nanodollars, showUsd, toUsd, ZERO_NANOS } from '../money.ts'
 import { type Decision, problemsOf, resolveLease, revokeRuntime, type SharedScope } from './bank.ts'
 import { Credentials, newId } from './credentials.ts'
-import { appendAudit, auditProblem, type StoredAudit } from './db/audit-store.ts'
+import {
+  type AuditBounds,
+  type AuditVerdict,
+  appendAudit,
+  findAudit,
+  type StoredAudit,
+  verifyAudit,
+} from './db/audit-store.ts'
 import {
   BankStore,
   budgetOf,
@@ -122,14 +129,13 @@ export class Fleet {
     })
   }
 
-  /** What people did, newest first. */
-  audit(organizationId: string, limit: number): Promise<StoredAudit[]> {
-    return this.#database.within(organizationId, (sql) =>
-      sql.rows<StoredAudit>('SELECT * FROM audit WHERE organization_id = $1 ORDER BY n DESC LIMIT $2', [
-        organizationId,
-        limit,
-      ]),
-    )
+  /** What people did, newest first; with `after`, oldest first. */
+  audit(organizationId: string, limit: number, bounds: AuditBounds = {}): Promise<StoredAudit[]> {
+    return this.#database.within(organizationId, (sql) => findAudit(sql, organizationId, limit, bounds))
+  }
+
+  verifyAudit(organizationId: string): Promise<AuditVerdict> {
+    return this.#database.within(organizationId, (sql) => verifyAudit(sql, organizationId))
   }
 
   /** Compares the sums of all books with each other, and follows each audit. Returns a sentence for each difference. */
@@ -149,9 +155,14 @@ export class Fleet {
         leases.map(leaseOf),
         (id, kind) => moved.get(`${id} ${kind}`) ?? ZERO_NANOS,
       )
-      for (const { id } of await sql.rows<{ id: string }>('SELECT id FROM organizations ORDER BY name')) {
-        const problem = await auditProblem(sql, id)
-        if (problem !== undefined) problems.push(problem)
+      const organizations = await sql.rows<{ id: string; name: string }>(
+        'SELECT id, name FROM organizations ORDER BY name',
+      )
+      for (const { id, name } of organizations) {
+        const verdict = await verifyAudit(sql, id)
+        if (verdict.ok) continue
+        const { row, problem } = verdict
+        problems.push(`the audit of ${name}: ${row === null ? '' : `row ${row} `}${problem}`)
       }
       return problems
     })

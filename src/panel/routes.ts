@@ -3,10 +3,12 @@ import * as z from 'zod'
 import { openApiDocument } from '../api/openapi.ts'
 import { PANEL_TAGS, type Route, routesOf } from '../api/route.ts'
 import { CageError } from '../errors.ts'
+import { panelAuditRoutes } from './audit-routes.ts'
 import { credentialRoutes } from './credential-routes.ts'
 import type { Member, PanelRole } from './credentials.ts'
 import { fleetRoutes } from './fleet-routes.ts'
 import { leaseRoutes, membershipRoutes } from './lease-routes.ts'
+import { reportRoutes } from './report-routes.ts'
 import { requestRoutes } from './request-routes.ts'
 import type { PanelRooms } from './rooms.ts'
 import { telemetryRoutes } from './telemetry-routes.ts'
@@ -20,6 +22,8 @@ export function panelRoutes(rooms: PanelRooms): Route<PanelRole>[] {
     ...telemetryRoutes(rooms),
     ...fleetRoutes(rooms),
     ...requestRoutes(rooms),
+    ...reportRoutes(rooms),
+    ...panelAuditRoutes(rooms),
   ]
   return routes
 }

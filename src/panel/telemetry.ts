@@ -14,6 +14,8 @@ const PAGE = 1_000
 const KEEP_EVERY_EVENTS = 2_000
 /** How long events are stored that a kept state includes, in ms. */
 const RETENTION_MS = 7 * 24 * 3_600_000
+/** How long incidents are stored, in ms. */
+const INCIDENTS_MS = 90 * 24 * 3_600_000
 
 interface Folded {
   journalId: string
@@ -52,7 +54,7 @@ export class PanelTelemetry {
         await this.store.keep(id, cursor, await this.#fold(id, cursor))
       }
     }
-    await this.store.prune(RETENTION_MS)
+    await this.store.prune(RETENTION_MS, INCIDENTS_MS)
   }
 
   async #fold(organizationId: string, cursor: StoredTelemetry): Promise<Snapshot> {

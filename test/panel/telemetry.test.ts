@@ -6,6 +6,7 @@ import { systemClock } from '../../src/clock.ts'
 import type { NewEvent, RuntimeEvent } from '../../src/events.ts'
 import { toRunId } from '../../src/ids.ts'
 import { usd } from '../../src/money.ts'
+import type { FleetSpending } from '../../src/panel/fleet-view.ts'
 import type { RunningPanel } from '../../src/panel/server.ts'
 import { viewOf } from '../../src/panel/views.ts'
 import { dollars } from '../support/money.ts'
@@ -128,6 +129,101 @@ describe.each([
     await expect(take(12, 13)).rejects.toMatchObject({ code: 'runtime_revoked' })
   })
 
+  test('adds up what calls cost by day, model, team, user and machine, each call once, also from a restored ledger', async () => {
+    const panel = await openPanel(await addressOf())
+    const { fleet, organizationId, telemetry } = panel
+    for (const scope of ['team', 'user'] as const) {
+      await fleet.setLimit(organizationId, { scope, name: `${scope}-a` }, { limit: dollars('9') }, 'ada')
+    }
+    const joinAs = async (team: string | null, name: string) => {
+      const invitation = await fleet.credentials.invite(organizationId, { team, user: team && 'user-a' }, 'x', 'ada')
+      return (await fleet.credentials.join((await fleet.credentials.identify(invitation))!, name, '1')).runtimeId
+    }
+    const [laptop, server] = [await joinAs('team-a', 'laptop'), await joinAs(null, 'server')]
+    const at = `${new Date().toISOString().slice(0, 10)}T00:00:0`
+    const call = (seq: number, model: unknown, cost_usd: string) =>
+      ({
+        ...progress(0),
+        seq,
+        at: `${at}${seq}.000Z`,
+        type: 'call.completed',
+        data: { model, cost_usd },
+      }) as unknown as RuntimeEvent
+    const take = (runtimeId: string, journal_id: string, events: RuntimeEvent[]) =>
+      telemetry.store.take(organizationId, runtimeId, {
+        journal_id,
+        after: 0,
+        through: events.length,
+        lost: null,
+        events,
+      })
+    const first = [
+      call(1, 'gpt-4o', '0.25'),
+      call(2, 'gpt-4o', '0.5'),
+      call(3, 'claude', '0.000000001'),
+      call(4, 7, 'much'),
+    ]
+    await Promise.all([take(laptop, 'one', first), take(laptop, 'one', first)])
+    await take(server, 'one', [call(1, 'claude', '1')])
+    // A backup of the second call's time, and a call after it.
+    await take(laptop, 'restored', [...first.slice(0, 2), { ...call(9, 'gpt-4o', '2'), seq: 3 }])
+    const token = await fleet.credentials.createToken(organizationId, 'viewer', 'bob', 'ada')
+    const by = async (dimension: string) => {
+      const path = `${panel.url}/api/fleet/spending?days=2&by=${dimension}`
+      const answer = await fetch(path, { headers: { authorization: `Bearer ${token}` } })
+      const { days } = (await answer.json()) as { days: FleetSpending[] }
+      expect(days).toHaveLength(2)
+      return days.at(-1)!.parts.map(({ name, calls, cost_usd }) => [name, calls, cost_usd])
+    }
+    expect(await by('model')).toEqual([
+      ['gpt-4o', 3, '2.75'],
+      ['claude', 2, '1.000000001'],
+    ])
+    expect(await by('team')).toEqual([
+      ['team-a', 4, '2.750000001'],
+      ['', 1, '1'],
+    ])
+    expect(await by('user')).toEqual([
+      ['user-a', 4, '2.750000001'],
+      ['', 1, '1'],
+    ])
+    expect(await by('machine')).toEqual([
+      ['laptop', 4, '2.750000001'],
+      ['server', 1, '1'],
+    ])
+  })
+
+  test('lists what was found on every machine, for longer than its events are kept', async () => {
+    const panel = await openPanel(await addressOf())
+    const { fleet, organizationId, telemetry } = panel
+    const runtimeId = await joinOnly(panel)
+    const found = { pii_type: 'email', action: 'redact', place: 'reply', count: 2 }
+    const events = [
+      { ...started },
+      { ...progress(0), type: 'pii.found', data: found },
+      { ...progress(0), type: 'pii.found' },
+    ]
+    const sent = events.map((event, n) => ({ ...event, seq: n + 1, at: `2026-01-02T03:04:0${n}.000Z` }))
+    const batch = { journal_id: 'one', after: 0, through: 3, lost: null, events: sent as unknown as RuntimeEvent[] }
+    await telemetry.store.take(organizationId, runtimeId, batch)
+    const token = await fleet.credentials.createToken(organizationId, 'viewer', 'bob', 'ada')
+    const incidents = async () => {
+      const answer = await fetch(`${panel.url}/api/fleet/incidents`, { headers: { authorization: `Bearer ${token}` } })
+      return (await answer.json()) as object
+    }
+    const at = '2026-01-02T03:04:01.000Z'
+    const incident = { at, machine: 'x', agent: 'leads', type: 'email', action: 'redact', place: 'reply', count: 2 }
+    expect(await incidents()).toEqual({ incidents: [incident], next: null })
+    const [cursor] = await telemetry.store.cursors(organizationId)
+    const { snapshot } = (await telemetry.states(organizationId)).get(runtimeId)!
+    await telemetry.store.keep(organizationId, cursor!, snapshot)
+    await systemClock.sleep(5)
+    await telemetry.store.prune(0, 60_000)
+    expect(await incidents()).toEqual({ incidents: [incident], next: null })
+    await telemetry.store.prune(0, 0)
+    expect(await incidents()).toEqual({ incidents: [], next: null })
+  })
+
   test('deletes old events and keeps what they led to', async () => {
     const panel = await openPanel(await addressOf())
     const machine = await joined(panel)
@@ -139,7 +235,7 @@ describe.each([
       const { snapshot } = (await panel.telemetry.states(panel.organizationId)).get(cursor.runtime_id)!
       await panel.telemetry.store.keep(panel.organizationId, cursor, snapshot)
       await systemClock.sleep(5)
-      await panel.telemetry.store.prune(0)
+      await panel.telemetry.store.prune(0, 0)
       expect(await panel.telemetry.store.events(panel.organizationId, cursor, 0, 10)).toEqual([])
     }
     expect(await agents(panel)).toEqual(before)

@@ -53,31 +53,55 @@ export async function appendAudit(
   }
 }
 
-/** Follows the chain of an organization from its beginning. Returns a sentence for what is wrong; undefined if nothing is. */
-export async function auditProblem(sql: Sql, organizationId: string): Promise<string | undefined> {
-  const [head] = await sql.rows<{ name: string; audit_seq: number; audit_hash: string | null }>(
-    'SELECT name, audit_seq, audit_hash FROM organizations WHERE id = $1',
+/** `row`: the first one that is bad or missing; null if the problem concerns none. `rows`: good ones before it. */
+export type AuditVerdict =
+  | { ok: true; rows: number; head: string }
+  | { ok: false; rows: number; row: number | null; problem: string }
+
+/** Follows the chain of an organization from its beginning. */
+export async function verifyAudit(sql: Sql, organizationId: string): Promise<AuditVerdict> {
+  const [head] = await sql.rows<{ audit_seq: number; audit_hash: string | null }>(
+    'SELECT audit_seq, audit_hash FROM organizations WHERE id = $1',
     [organizationId],
   )
-  const { name, audit_seq: last, audit_hash: lastHash } = head!
-  const problem = (text: string) => `the audit of ${name}: ${text}`
+  const { audit_seq: last, audit_hash: lastHash } = head!
   let [seq, previous] = [0, BEGINNING.hash.toString('hex')]
+  const broken = (row: number, problem: string): AuditVerdict => ({ ok: false, rows: row - 1, row, problem })
   for (;;) {
-    const rows = await sql.rows<StoredAudit>(
-      'SELECT * FROM audit WHERE organization_id = $1 AND seq > $2 ORDER BY seq LIMIT $3',
-      [organizationId, seq, PAGE],
-    )
+    const rows = await findAudit(sql, organizationId, PAGE, { after: seq })
     for (const row of rows) {
       seq += 1
-      if (row.seq !== seq) return problem(`row ${seq} is missing`)
-      if (row.previous !== previous) return problem(`row ${seq} does not follow the row before it`)
-      if (row.hash !== hashOf(row)) return problem(`row ${seq} was changed`)
+      if (row.seq !== seq) return broken(seq, 'is missing')
+      if (row.previous !== previous) return broken(seq, 'does not follow the row before it')
+      if (row.hash !== hashOf(row)) return broken(seq, 'was changed')
       previous = row.hash
     }
     if (rows.length < PAGE) break
   }
-  if (seq !== last || (last > 0 && previous !== lastHash)) return problem(`it ends with row ${seq}, not ${last}`)
-  return undefined
+  if (seq !== last || (last > 0 && previous !== lastHash)) {
+    return { ok: false, rows: seq, row: null, problem: `it ends with row ${seq}, not ${last}` }
+  }
+  return { ok: true, rows: seq, head: previous }
+}
+
+/** Numbers of rows that are not included. */
+export interface AuditBounds {
+  before?: number | undefined
+  after?: number | undefined
+}
+
+/** Rows of the chain: newest first, or with `after` oldest first. */
+export function findAudit(
+  sql: Sql,
+  organizationId: string,
+  limit: number,
+  { before, after }: AuditBounds,
+): Promise<StoredAudit[]> {
+  const [bound, order] = after === undefined ? ['seq < $2', 'DESC'] : ['seq > $2', 'ASC']
+  return sql.rows<StoredAudit>(
+    `SELECT * FROM audit WHERE organization_id = $1 AND ${bound} ORDER BY seq ${order} LIMIT $3`,
+    [organizationId, after ?? before ?? Number.MAX_SAFE_INTEGER, limit],
+  )
 }
 
 function hashOf(row: Omit<StoredAudit, 'n' | 'hash'>): string {

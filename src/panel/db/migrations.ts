@@ -159,4 +159,21 @@ const MIGRATIONS: readonly ((dialect: Dialect) => string[])[] = [
     'CREATE INDEX requests_organization ON requests (organization_id, asked_at)',
     ...ownRows('requests', 'organization_id'),
   ],
+  // Spending outlasts the events that it is made of; incidents are found by time.
+  ({ ownRows }) => [
+    `CREATE TABLE spending (
+      organization_id TEXT NOT NULL REFERENCES organizations,
+      runtime_id TEXT NOT NULL REFERENCES runtimes,
+      day TEXT NOT NULL,
+      model TEXT NOT NULL,
+      calls BIGINT NOT NULL,
+      cost_nanos BIGINT NOT NULL,
+      PRIMARY KEY (runtime_id, day, model)
+    )`,
+    'CREATE INDEX spending_day ON spending (organization_id, day)',
+    'ALTER TABLE telemetry ADD COLUMN last_at TEXT',
+    'ALTER TABLE telemetry ADD COLUMN counted_until TEXT',
+    `CREATE INDEX events_found ON events (organization_id, at) WHERE type = 'pii.found'`,
+    ...ownRows('spending', 'organization_id'),
+  ],
 ]

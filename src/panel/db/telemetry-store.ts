@@ -5,6 +5,7 @@ import type { Snapshot } from '../../state/snapshot.ts'
 import type { TelemetryAnswer, TelemetryBatch } from '../../telemetry-messages.ts'
 import type { Dialect, PanelDatabase, Sql } from './database.ts'
 import { insert } from './insert.ts'
+import { addSpending, type Dimension, isTime, readSpending, type Spent } from './spending.ts'
 
 /** How far a runtime has got. */
 export interface StoredTelemetry {
@@ -16,7 +17,22 @@ export interface StoredTelemetry {
   /** A state of the runtime, as JSON, and its last event; null before the first one was kept. */
   snapshot: string | null
   folded_seq: number
+  /** When the last event happened, by the runtime's clock. */
+  last_at: string | null
+  /** What an earlier ledger of this runtime reported until then is counted: a restored one reports it again. */
+  counted_until: string | null
 }
+
+export interface StoredIncident {
+  runtime_id: string
+  at: string
+  agent_id: string | null
+  /** As JSON. */
+  data: string
+}
+
+/** Later than any time. */
+const FUTURE = ':'
 
 interface StoredEvent extends Omit<RuntimeEvent, 'data'> {
   data: string
@@ -41,18 +57,21 @@ export class TelemetryStore {
       const acked = stored.acked_seq
       if (after > acked || through <= acked) return { acked_seq: acked }
       const isNew = ({ seq }: RuntimeEvent) => seq > acked && seq <= through
-      const rows = events.filter(isNew).map(({ seq, at, agent_id, level, type, message, data }) => ({
+      const fresh = events.filter(isNew)
+      const rows = fresh.map(({ seq, at, agent_id, level, type, message, data }) => ({
         organization_id: organizationId,
         runtime_id: runtimeId,
         journal_id,
         ...{ seq, at, agent_id, level, type, message, data: JSON.stringify(data), received_at: stored.now },
       }))
       await insert(sql, 'events', rows)
+      const until = stored.counted_until
+      const uncounted = fresh.filter(({ at }) => until === null || at > until)
+      await addSpending(sql, { organizationId, runtimeId }, uncounted)
       const gap = lost ? Math.max(0, lost.to - Math.max(lost.from, acked + 1) + 1) : 0
-      await sql.rows('UPDATE telemetry SET acked_seq = $2, lost = lost + $3 WHERE runtime_id = $1', [
-        runtimeId,
-        through,
-        gap,
+      await sql.rows('UPDATE telemetry SET acked_seq = $2, lost = lost + $3, last_at = $4 WHERE runtime_id = $1', [
+        ...[runtimeId, through, gap],
+        lastTime([stored.last_at, ...fresh.map(({ at }) => at)]),
       ])
       return { acked_seq: through }
     })
@@ -93,16 +112,38 @@ export class TelemetryStore {
     )
   }
 
-  /** Deletes events that a kept state includes and that are older than `ms`. */
-  async prune(ms: number): Promise<void> {
+  /** What calls cost since a day ("2026-01-02", UTC). */
+  spending(organizationId: string, since: string, by: Dimension): Promise<Spent[]> {
+    const { dialect } = this.#database
+    return this.#database.within(organizationId, (sql) => readSpending(sql, dialect, organizationId, { since, by }))
+  }
+
+  /** Personal data that was found, newest first. Before `before`, ISO 8601 UTC; null for the newest. */
+  incidents(
+    organizationId: string,
+    { before, limit }: { before: string | null; limit: number },
+  ): Promise<StoredIncident[]> {
+    return this.#database.within(organizationId, (sql) =>
+      sql.rows<StoredIncident>(
+        `SELECT runtime_id, at, agent_id, data FROM events
+         WHERE organization_id = $1 AND type = 'pii.found' AND at < $2 ORDER BY at DESC, seq DESC LIMIT $3`,
+        [organizationId, before ?? FUTURE, limit],
+      ),
+    )
+  }
+
+  /** Deletes events that a kept state includes and that are older than `ms`; incidents when they are older than `incidentsMs`. */
+  async prune(ms: number, incidentsMs: number): Promise<void> {
+    const { now } = this.#database.dialect
+    const isOld = `received_at < ${now} - ${ms} AND (type <> 'pii.found' OR received_at < ${now} - ${incidentsMs})`
     await this.#database.system.rows(
-      `DELETE FROM events WHERE received_at < ${this.#database.dialect.now} - ${ms} AND
+      `DELETE FROM events WHERE ${isOld} AND
        seq <= (SELECT folded_seq FROM telemetry
          WHERE telemetry.runtime_id = events.runtime_id AND telemetry.journal_id = events.journal_id)`,
     )
     // Of a ledger that was replaced.
     await this.#database.system.rows(
-      `DELETE FROM events WHERE received_at < ${this.#database.dialect.now} - ${ms} AND NOT EXISTS
+      `DELETE FROM events WHERE ${isOld} AND NOT EXISTS
        (SELECT 1 FROM telemetry WHERE telemetry.runtime_id = events.runtime_id AND telemetry.journal_id = events.journal_id)`,
     )
   }
@@ -111,14 +152,14 @@ export class TelemetryStore {
 /** Another ledger begins anew. */
 async function lockCursor(
   sql: Sql,
-  { forUpdate, now }: Dialect,
+  dialect: Dialect,
   organizationId: string,
   runtimeId: string,
   journalId: string,
-): Promise<{ acked_seq: number; now: number }> {
+): Promise<Pick<StoredTelemetry, 'acked_seq' | 'last_at' | 'counted_until'> & { now: number }> {
   const own = [runtimeId, organizationId]
   const [runtime] = await sql.rows<{ revoked_at: number | null; now: number }>(
-    `SELECT revoked_at, ${now} AS now FROM runtimes WHERE id = $1 AND organization_id = $2`,
+    `SELECT revoked_at, ${dialect.now} AS now FROM runtimes WHERE id = $1 AND organization_id = $2`,
     own,
   )
   if (!runtime || runtime.revoked_at !== null)
@@ -127,13 +168,24 @@ async function lockCursor(
     `INSERT INTO telemetry (runtime_id, organization_id, journal_id) VALUES ($1, $2, $3) ON CONFLICT (runtime_id) DO NOTHING`,
     [...own, journalId],
   )
-  const [row] = await sql.rows<StoredTelemetry>(`SELECT * FROM telemetry WHERE runtime_id = $1 ${forUpdate}`, [
+  const [row] = await sql.rows<StoredTelemetry>(`SELECT * FROM telemetry WHERE runtime_id = $1 ${dialect.forUpdate}`, [
     runtimeId,
   ])
-  if (row!.journal_id === journalId) return { acked_seq: row!.acked_seq, now: runtime.now }
+  const { now } = runtime
+  if (row!.journal_id === journalId) return { ...row!, now }
+  const { last_at } = row!
   await sql.rows(
-    'UPDATE telemetry SET journal_id = $2, acked_seq = 0, snapshot = NULL, folded_seq = 0 WHERE runtime_id = $1',
-    [runtimeId, journalId],
+    `UPDATE telemetry SET journal_id = $2, acked_seq = 0, snapshot = NULL, folded_seq = 0, counted_until = $3
+     WHERE runtime_id = $1`,
+    [runtimeId, journalId, last_at],
   )
-  return { acked_seq: 0, now: runtime.now }
+  return { acked_seq: 0, last_at, counted_until: last_at, now }
+}
+
+/** The latest of the times that are some. */
+function lastTime(times: readonly (string | null)[]): string | null {
+  return times.reduce(
+    (latest, at) => (at !== null && isTime(at) && (latest === null || at > latest) ? at : latest),
+    null,
+  )
 }
