@@ -50,7 +50,11 @@ test('a text that is not the longest stays whole with a mark before its end, whi
   expect((await written(data, read)) === JSON.stringify(text)).toBe(true)
   const open = cutTexts({ value: text, openEnds: new Set([text]) }, mark)
   expect(JSON.parse(open.data).length - read.markIn(JSON.parse(open.data)).end).toBe(16_384)
-  expect([unread, open.unread, cutTexts(closed('short'), mark).unread]).toEqual([2 * CONTEXT_CHARACTERS, EDGE_CHARACTERS + CONTEXT_CHARACTERS, 5])
+  expect([unread, open.unread, cutTexts(closed('short'), mark).unread]).toEqual([
+    2 * CONTEXT_CHARACTERS,
+    EDGE_CHARACTERS + CONTEXT_CHARACTERS,
+    5,
+  ])
 })
 
 test('bytes that were given back are not written', async () => {
