@@ -56,7 +56,8 @@ export const memberName = z
   .string()
   .regex(/^[\w.@-]{1,80}$/, 'expected up to 80 letters, digits, ".", "_", "@" and "-"')
 
-export function fleetRoutes({ fleet, telemetry }: PanelRooms): Route<PanelRole>[] {
+export function fleetRoutes(rooms: PanelRooms): Route<PanelRole>[] {
+  const { fleet } = rooms
   return [
     fleetRoute('GET /api/fleet', {
       role: 'viewer',
@@ -68,9 +69,9 @@ export function fleetRoutes({ fleet, telemetry }: PanelRooms): Route<PanelRole>[
           budgets: z.array(budgetView()),
           runtimes: z.array(runtimeView()),
         } satisfies Shape<FleetView>),
-      handle: ({ identity }) => viewOf({ fleet, telemetry }, identity),
+      handle: ({ identity }) => viewOf(rooms, identity),
     }),
-    ...(['organization', 'team', 'user'] as const).map((scope) => limitRoute({ fleet, telemetry }, scope)),
+    ...(['organization', 'team', 'user'] as const).map((scope) => limitRoute(rooms, scope)),
     fleetRoute('POST /api/fleet/invitations', {
       role: 'admin',
       summary: 'Creates a token with which one runtime joins, within a week. Budgets of its team and user pay as well.',
@@ -105,10 +106,7 @@ export function fleetRoutes({ fleet, telemetry }: PanelRooms): Route<PanelRole>[
   ]
 }
 
-function limitRoute(
-  { fleet, telemetry }: Pick<PanelRooms, 'fleet' | 'telemetry'>,
-  scope: SharedBudgetView['scope'],
-): Route<PanelRole> {
+function limitRoute(rooms: PanelRooms, scope: SharedBudgetView['scope']): Route<PanelRole> {
   const handle = async (
     member: Member,
     name: string | null,
@@ -116,8 +114,8 @@ function limitRoute(
   ): Promise<FleetView> => {
     const checked = name === null ? null : check(memberName, name, 'the name')
     const limit: LimitChange = 'limit_usd' in change ? { limit: change.limit_usd } : { add: change.add_usd }
-    await fleet.setLimit(member.organizationId, { scope, name: checked }, limit, member.name)
-    return viewOf({ fleet, telemetry }, member)
+    await rooms.fleet.setLimit(member.organizationId, { scope, name: checked }, limit, member.name)
+    return viewOf(rooms, member)
   }
   const doc = {
     role: 'admin',

@@ -70,6 +70,7 @@ export class Fleet {
       const entry = { organizationId, actor: by, action: 'budget.changed', target: `${scope} ${named.name}`, details }
       await appendAudit(sql, this.#database.dialect, [entry])
     })
+    await this.#database.announce(organizationId)
   }
 
   /** Ends a runtime's right to spend, at once. Throws CageError `not_found`. */
@@ -79,6 +80,7 @@ export class Fleet {
       revokeRuntime(books, runtimeId)
       books.entries.push({ organizationId, actor: by, action: 'runtime.revoked', target: runtimeId, details: {} })
     })
+    await this.#database.announce(organizationId)
   }
 
   /** A person says what was spent of a lease whose runtime is gone. Throws CageError `not_found` or `conflict`. */

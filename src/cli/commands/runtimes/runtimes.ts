@@ -1,6 +1,7 @@
 import { type CliCommand, group } from '../../command.ts'
 import { inviteCommand } from './invite.ts'
 import { listRuntimesCommand } from './list.ts'
+import { orderCommand } from './order.ts'
 import { resolveCommand } from './resolve.ts'
 import { revokeRuntimeCommand } from './revoke.ts'
 
@@ -8,6 +9,12 @@ export const runtimesCommand: CliCommand = (terminal) =>
   group(
     'runtimes',
     'Manage the machines of the Control Panel at IRON_CAGE_URL',
-    [listRuntimesCommand, inviteCommand, revokeRuntimeCommand, resolveCommand],
+    [
+      listRuntimesCommand,
+      inviteCommand,
+      revokeRuntimeCommand,
+      resolveCommand,
+      ...(['stop', 'pause', 'resume'] as const).map(orderCommand),
+    ],
     terminal,
   )
