@@ -7,41 +7,17 @@
  *
  * Exits with 1 when a cell works without a cage and not in it.
  */
-import { execFileSync, spawn } from 'node:child_process'
+import { execFileSync } from 'node:child_process'
 import { createHash } from 'node:crypto'
-import { cpSync, existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
-import { tmpdir } from 'node:os'
+import { cpSync, existsSync, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { join, resolve } from 'node:path'
-import { ADDRESSES, MATRIX, type MatrixClient, MODELS, SHELL } from './clients.ts'
-import { MatrixProvider, type Seen } from './provider.ts'
-import { serviceAccount } from './refusals.ts'
+import { MATRIX, type MatrixClient } from './clients.ts'
+import { CELLS, type Installed, mark, type Run, runClient } from './trial.ts'
 
 const root = resolve(import.meta.dirname, '../..')
-const CELLS = ['whole', 'streamed', 'tools', '402', '429', 'cancel'] as const
-type Cell = (typeof CELLS)[number]
-/** A client that takes longer hangs. */
-const MAX_SECONDS = 180
-
-interface Result {
-  ok?: string
-  error?: string
-  status?: number | null
-  message?: string
-  /** When the cell ended, in seconds since 1970. */
-  at?: number
-}
-
-interface Run {
-  versions: Record<string, string>
-  /** Whether the cage gave the client no address, and the program set it itself. */
-  isSetByHand: boolean
-  cells: Map<Cell, Result & Seen>
-  /** What it printed, for a run that reported nothing. */
-  output: string
-}
 
 /** Makes the environment of a client, once for each list of packages. Returns its interpreter and its programs' folder. */
-function prepare({ packages, program }: MatrixClient): { interpreter: string; folder: string } {
+function prepare({ packages, program }: MatrixClient): Installed {
   const isNode = program.endsWith('.mjs')
   const isJava = program.endsWith('.java')
   const key = createHash('sha256').update(packages.join(' ')).digest('hex').slice(0, 12)
@@ -64,112 +40,6 @@ function prepare({ packages, program }: MatrixClient): { interpreter: string; fo
   return { interpreter, folder }
 }
 
-async function runClient(client: MatrixClient, isCaged: boolean): Promise<Run> {
-  const { interpreter, folder } = prepare(client)
-  await using provider = await MatrixProvider.open(client.vendor, client.answers ?? {})
-  const { model, dear } = MODELS[client.vendor]
-  const state = mkdtempSync(join(tmpdir(), 'iron-cage-matrix-'))
-  const environment = {
-    PATH: process.env.PATH!,
-    HOME: state,
-    LANG: 'C.UTF-8',
-    ...SHELL,
-    ...client.environment,
-    MATRIX_MODEL: model,
-    MATRIX_DEAR: dear,
-    ...(client.vendor === 'vertex' && { GOOGLE_APPLICATION_CREDENTIALS_JSON: serviceAccount(provider.url) }),
-    MATRIX_ADDRESS: Object.keys(ADDRESSES[client.vendor].variables(''))[0]!,
-  }
-  const program = join(folder, client.program)
-  try {
-    if (!isCaged) {
-      const variables = { ...environment, ...ADDRESSES[client.vendor].variables(provider.url) }
-      return collect(await output(interpreter, [program], folder, variables, client), provider)
-    }
-    const config = join(state, 'iron-cage.yaml')
-    writeFileSync(config, JSON.stringify(configOf(client, provider.url, state)))
-    const flags = ['--config', config, '--budget', String(client.budget ?? 1)]
-    const python = interpreter === process.execPath ? [] : ['--python', interpreter]
-    const command =
-      interpreter === 'java' ? ['run', ...flags, '--', 'java', program] : ['start', program, ...flags, ...python]
-    const words = [join(root, 'bin/iron-cage.cjs'), ...command]
-    return collect(await output(process.execPath, words, folder, environment, client), provider)
-  } finally {
-    rmSync(state, { recursive: true, force: true, maxRetries: 5 })
-  }
-}
-
-const configOf = ({ vendor }: MatrixClient, url: string, state: string) => ({
-  providers: {
-    openai: { base_url: `${url}/v1` },
-    anthropic: { base_url: url },
-    google: { base_url: url },
-    ...(vendor !== 'openai' && { [vendor]: { base_url: `${url}${ADDRESSES[vendor].path}` } }),
-  },
-  prices: {
-    [`${vendor}/${MODELS[vendor].model}`]: { input_per_mtok: 1, output_per_mtok: 1, confirm: true },
-    [`${vendor}/${MODELS[vendor].dear}`]: { input_per_mtok: 1e5, output_per_mtok: 1e5, confirm: true },
-  },
-  budget: { on_exhausted: 'refuse' },
-  agent: { restart: { enabled: false } },
-  server: { port: 0 },
-  db: { path: join(state, 'iron_state.db') },
-  log: { dir: join(state, 'logs') },
-})
-
-function output(
-  command: string,
-  words: string[],
-  cwd: string,
-  env: Record<string, string>,
-  { seconds = MAX_SECONDS }: MatrixClient,
-): Promise<string> {
-  return new Promise((done) => {
-    const child = spawn(command, words, { cwd, env, stdio: ['ignore', 'pipe', 'pipe'] })
-    let text = ''
-    for (const stream of [child.stdout, child.stderr]) {
-      stream.on('data', (chunk: Buffer) => {
-        text += chunk
-      })
-    }
-    const overdue = setTimeout(() => child.kill('SIGTERM'), seconds * 1_000)
-    child.once('close', () => {
-      clearTimeout(overdue)
-      done(text)
-    })
-  })
-}
-
-function collect(output: string, provider: MatrixProvider): Run {
-  const run: Run = { versions: {}, isSetByHand: false, cells: new Map(), output }
-  for (const [, line] of output.matchAll(/@@(\[.+\])\s*$/gm)) {
-    const [name, value] = JSON.parse(line!) as [Cell | 'versions' | 'set by hand', Result]
-    if (name === 'versions') run.versions = value as Record<string, string>
-    else if (name === 'set by hand') run.isSetByHand = true
-    else run.cells.set(name, { ...value, ...(provider.seen.get(name) ?? { requests: 0 }) })
-  }
-  return run
-}
-
-/** Whether a cell is as it should be. A spent budget is an error that the client shows, with its status. */
-function works(cell: Cell, run: Run, isCaged: boolean): boolean {
-  const result = run.cells.get(cell)
-  if (!result) return false
-  if (cell === '402') {
-    return isCaged ? result.requests === 0 && /needs up to/.test(result.message ?? '') : result.error !== undefined
-  }
-  if (cell === 'cancel') return result.leftAt !== undefined && result.leftAt < result.at! * 1_000
-  return result.ok !== undefined && !(isCaged && result.ok === 'leak')
-}
-
-/** One cell of the table: without a cage, and in it. */
-function mark(cell: Cell, bare: Run, caged: Run): string {
-  if (!bare.cells.has(cell) && !caged.cells.has(cell)) return '–'
-  const [outside, inside] = [works(cell, bare, false), works(cell, caged, true)]
-  const how = cell === '402' && inside ? ` ${caged.cells.get('402')!.error}` : ''
-  return outside === inside ? `${inside ? '✓' : '✗ both'}${how}` : inside ? `✓ (bare ✗)${how}` : '**✗** (bare ✓)'
-}
-
 const DOCUMENT = join(root, 'docs/client-matrix.md')
 const HEAD = ['client', 'version', ...CELLS, 'tried']
 const row = (cells: readonly string[]) => `| ${cells.join(' | ')} |`
@@ -180,8 +50,9 @@ async function main(): Promise<void> {
   if (unknown.length > 0) throw new Error(`no such client: ${unknown.join(', ')}`)
   let isWorse = false
   for (const client of MATRIX.filter(({ name }) => wanted.length === 0 || wanted.includes(name))) {
-    const bare = await runClient(client, false)
-    const caged = await runClient(client, true)
+    const installed = prepare(client)
+    const bare = await runClient(client, installed, false)
+    const caged = await runClient(client, installed, true)
     const marks = CELLS.map((cell) => mark(cell, bare, caged))
     isWorse ||= marks.some((one) => one.startsWith('**'))
     const versions = Object.entries({ ...bare.versions, ...caged.versions }).map(

@@ -95,12 +95,17 @@ export function unavailable(level: string, why: string): CageError {
   })
 }
 
-/** Node reads the package.json of each folder above a script, and does not start when one exists and cannot be read. */
+/**
+ * What Node reads of each folder above a script: the package.json, without which it does not start when there is one, and
+ * the packages installed there.
+ */
 function packagesAbove(script: string): string[] {
   const folder = dirname(script)
   const above = folder === dirname(folder) ? [] : packagesAbove(folder)
-  const file = join(folder, 'package.json')
-  return existsSync(file) ? [file, ...above] : above
+  return [
+    ...['package.json', 'node_modules'].map((name) => join(folder, name)).filter((path) => existsSync(path)),
+    ...above,
+  ]
 }
 
 /** The folder that a link leads to, with its packages, and the Python of an installed program. */

@@ -64,12 +64,15 @@ describe.runIf(isLinux).each(LEVELS)('behind walls of level %s', (level) => {
     expect(await agents.supervisor.whenEnded(id)).toMatchObject({ state: 'completed', exitCode: 0 })
   })
 
-  test('a script of Node in a package of its own starts, wherever its folder is', async () => {
+  test('a script of Node starts in a package of its own with the packages above it, wherever its folder is', async () => {
     const folder = newFolder()
     const script = join(folder, 'package/agents/agent.js')
-    mkdirSync(dirname(script), { recursive: true })
+    const installed = join(folder, 'package/node_modules/installed')
+    for (const one of [dirname(script), installed]) mkdirSync(one, { recursive: true })
     writeFileSync(join(folder, 'package/package.json'), '{"type":"module"}')
-    writeFileSync(script, 'console.log("begins")')
+    writeFileSync(join(installed, 'package.json'), '{"type":"module","exports":"./it.js"}')
+    writeFileSync(join(installed, 'it.js'), 'export const said = "begins"')
+    writeFileSync(script, 'import { said } from "installed"\nconsole.log(said)')
     mkdirSync(join(folder, 'work'))
     const agents = openAgents(behind(level, {}, { cwd: join(folder, 'work') }))
     const { agentId } = await agents.supervisor.start({ script })

@@ -1,6 +1,6 @@
 /** The cells of `cells.py`, for clients of npm: functions of a prompt and a model. */
 import { readFileSync } from 'node:fs'
-import { join } from 'node:path'
+import { findPackageJSON } from 'node:module'
 
 const { MATRIX_MODEL: model, MATRIX_DEAR: dear } = process.env
 const SAID = ['Ask jane.canary@northwind-traders.com for help.', 'Ask [EMAIL_REDACTED] for help.']
@@ -58,6 +58,6 @@ async function outcome(cell) {
   }
 }
 
-const versionOf = (name) => JSON.parse(readFileSync(join(process.cwd(), 'node_modules', name, 'package.json'))).version
+const versionOf = (name) => JSON.parse(readFileSync(findPackageJSON(name, import.meta.url))).version
 
 const report = (name, value) => console.log(`@@${JSON.stringify([name, value])}`)
