@@ -86,6 +86,8 @@ export interface EventData {
     sandbox?: SandboxView
     /** The strategy that it is deployed with; left out for one that is not. */
     strategy?: string
+    /** What its cost is grouped by in reports; left out without any. */
+    tags?: Readonly<Record<string, string>>
     /** Shares of the limit at which a warning is raised. (Default: 0.9.) */
     warn_at?: number[]
   }

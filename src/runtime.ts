@@ -36,7 +36,7 @@ import { type Log, openLog } from './log/log.ts'
 import { Exporter, type ExporterOptions } from './otel/exporter.ts'
 import { packageFolder } from './package-folder.ts'
 import { Incidents } from './redaction/incidents.ts'
-import { assertNoPii } from './redaction/redactor.ts'
+import { assertNamesNoPii } from './redaction/redactor.ts'
 import { reloadOf } from './redaction/reload.ts'
 import { Safety } from './redaction/safety.ts'
 import { StateManager } from './state/state-manager.ts'
@@ -268,10 +268,10 @@ function openExporter(
   opened.onClose(() => exporter.close())
 }
 
-/** Throws CageError `bad_request` for an agent name that is personal data. */
+/** Throws CageError `bad_request` for an agent's name or tag that is personal data. */
 function openSafety({ config, masterKey }: RuntimeOptions): Safety {
   const safety = new Safety(config.safety, knownSecretsOf(config, masterKey))
-  if (config.agent.name !== undefined) assertNoPii(config.agent.name, safety.logs)
+  assertNamesNoPii(config.agent, safety.logs)
   return safety
 }
 

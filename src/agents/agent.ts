@@ -510,9 +510,9 @@ export class Agent {
   }
 
   #recordStart({ pid, started, sandbox }: AgentProcess): void {
-    const { id, name, script, strategy } = this.facts
+    const { id, name, script, strategy, settings } = this.facts
     const { runs, ledger, clock, guard } = this.#parts
-    const run = { name, script, restart: this.#restarts, pid, environment: this.facts.settings.environment }
+    const run = { name, script, restart: this.#restarts, pid, environment: settings.environment }
     const times = { pid_started: started ?? null, started_at: isoTime(clock.now()) }
     const row = { id: this.#runId, agent_id: id, ...run, ...times }
     const limit_usd = toUsd(ledger.accounts.balance(id).limit)
@@ -523,6 +523,7 @@ export class Agent {
       ...guard,
       sandbox,
       ...(strategy !== undefined && { strategy }),
+      ...(Object.keys(settings.tags).length > 0 && { tags: settings.tags }),
     }
     this.#record(startedEvent(data), () => runs.insert(row))
   }

@@ -5,7 +5,7 @@ import { configSchema } from '../config/schema.ts'
 import { CageError } from '../errors.ts'
 import type { AgentId } from '../ids.ts'
 import { type Nanodollars, toUsd } from '../money.ts'
-import { assertNoPii } from '../redaction/redactor.ts'
+import { assertNamesNoPii } from '../redaction/redactor.ts'
 import { agentStatus, getAgent, loadedAgentId, statusOf } from './agents.ts'
 import { amount, check } from './body.ts'
 import { changedLimit } from './budgets.ts'
@@ -163,7 +163,7 @@ function agentSpec(
 ): AgentSpec {
   const defaults = { ...config.agent, name: undefined, args: [], cwd: undefined }
   const settings = check(configSchema.shape.agent, { ...defaults, ...chosen }, 'the body')
-  if (settings.name !== undefined) assertNoPii(settings.name, safety.logs)
+  assertNamesNoPii(settings, safety.logs)
   if (mode !== safety.mode) {
     throw new CageError('conflict', `the server runs with safety.mode "${safety.mode}", not "${mode}"`, {
       hint: 'omit the mode, or run the agent with its own server (another --db and --port)',

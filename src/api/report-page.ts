@@ -13,7 +13,7 @@ import { PII, type PiiType } from '../pii-types.ts'
 import { moneyAxis } from '../state/axis.ts'
 import { type ShownCall, tokensText } from '../state/call-view.ts'
 import { curveOf, type Limit } from '../state/figures.ts'
-import { limitsText, type ShownFigures } from '../state/figures-text.ts'
+import { limitsText, type ShownFigures, showTags } from '../state/figures-text.ts'
 import type { AgentView, BurnPoint, CircuitView } from '../state/snapshot.ts'
 import { showCount, showDuration, showLatency, showName, showNumberOf, singular } from '../units.ts'
 
@@ -62,6 +62,7 @@ export function reportPage(facts: ReportFacts): Html {
 <header>
 <h1>${agent.name} <code>${agent.id}</code></h1>
 <p>${showName(agent.state)}${agent.reason ? `: ${agent.reason}` : ''} · ${agent.environment} · ${day(agent.started_at)} · as of ${moment(at)}</p>
+${agent.tags ? html`<p class="dim">${showTags(agent.tags)}</p>` : ''}
 </header>
 ${tiles(facts)}
 ${costSection(facts)}

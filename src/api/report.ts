@@ -3,7 +3,7 @@
  */
 
 import * as z from 'zod'
-import { type CostReport, costReport } from '../budget/report.ts'
+import { type CostReport, costReport, type TagsOf } from '../budget/report.ts'
 import { isoTime } from '../clock.ts'
 import type { EventType, RuntimeEvent } from '../events.ts'
 import type { AgentId, CallId } from '../ids.ts'
@@ -38,7 +38,7 @@ export const reportRoutes = (rooms: ReportRooms): Route[] => [
     reply: () => z.object({ server_time: time(), costs: costReportView() }),
     handle: async () => ({
       server_time: isoTime(rooms.state.now()),
-      costs: await costReport(rooms.store.calls, {}),
+      costs: await costReport(rooms.store.calls, {}, tagsIn(rooms)),
     }),
   }),
   agentRoute('GET /api/agents/:id/report', {
@@ -57,12 +57,17 @@ export const reportRoutes = (rooms: ReportRooms): Route[] => [
   }),
 ]
 
+const tagsIn =
+  ({ state }: Pick<ReportRooms, 'state'>): TagsOf =>
+  (id) =>
+    state.findAgent(id)?.tags
+
 /** The printable document. */
 export const reportHtml = async (rooms: ReportRooms, id: AgentId) => reportPage(await reportFacts(rooms, id))
 
 /** The status at the time the ledger has been read. */
 async function agentReport(rooms: ReportRooms, id: AgentId): Promise<AgentReport> {
-  const costs = await costReport(rooms.store.calls, { agentId: id })
+  const costs = await costReport(rooms.store.calls, { agentId: id }, tagsIn(rooms))
   return { ...statusOf(rooms, id), costs, circuits: Object.values(rooms.state.read().circuits) }
 }
 
@@ -86,7 +91,7 @@ const MOMENTS_OF_A_KIND = 50
 
 async function reportFacts(rooms: ReportRooms, id: AgentId): Promise<ReportFacts> {
   const { state, store } = rooms
-  const costs = await costReport(store.calls, { agentId: id })
+  const costs = await costReport(store.calls, { agentId: id }, tagsIn(rooms))
   const rows = (await store.calls.find({ agentId: id, limit: CALLS_SHOWN })).map(shownCall)
   const { moments, traces } = await readHistory(state, id, rows)
   const agent = getAgent(state, id)

@@ -1,9 +1,10 @@
 import * as z from 'zod'
 import type { ApiToken } from '../access/api-tokens.ts'
+import { type Tags, tagsSchema } from '../config/tags.ts'
 import { CageError } from '../errors.ts'
 import { type AgentId, newAgentId, newRunId } from '../ids.ts'
 import { fromUsd, type Nanodollars, showUsd, toUsd } from '../money.ts'
-import { assertNoPii } from '../redaction/redactor.ts'
+import { assertNamesNoPii } from '../redaction/redactor.ts'
 import { CLIENT_SCRIPT } from '../state/snapshot.ts'
 import { amount } from './body.ts'
 import { who } from './guard.ts'
@@ -50,13 +51,16 @@ export function tokenRoutes(rooms: TokenRooms): Route[] {
       body: NEW_TOKEN,
       reply: newTokenView,
       statuses: [201],
-      handle: ({ body: { name, role, budget_usd: limit, expires_in_s: expiresInS }, identity }) => {
-        assertNoPii(name, safety.logs)
-        if (role !== 'agent' && limit !== undefined) {
-          throw new CageError('bad_request', 'budget_usd: only a token of the role agent has a budget')
+      handle: ({ body: { name, role, budget_usd, expires_in_s: expiresInS, tags }, identity }) => {
+        assertNamesNoPii({ name, tags: tags ?? {} }, safety.logs)
+        for (const [field, value] of Object.entries({ budget_usd, tags })) {
+          if (role === 'agent' || value === undefined) continue
+          throw new CageError(
+            'bad_request',
+            `${field}: only a token of the role agent makes calls, which cost something`,
+          )
         }
-        const agentId =
-          role === 'agent' ? openClient(rooms, name, limit ?? fromUsd(rooms.config.budget.limit_usd)) : null
+        const agentId = role === 'agent' ? openClient(rooms, { name, limit: budget_usd, tags }) : null
         const created = apiTokens.create({ name, role, agentId, expiresInS, createdBy: identity.name })
         // Without this row its value is not handed out.
         const details = { name, role, agent_id: agentId, expires_at: created.expires_at }
@@ -105,6 +109,9 @@ const NEW_TOKEN = z.strictObject({
     .min(1)
     .max(10 * YEAR_S)
     .optional(),
+  tags: tagsSchema
+    .optional()
+    .describe('What its cost is grouped by in reports, for the role agent. (Default: agent.tags.)'),
 })
 
 const ROTATION = z.strictObject({
@@ -117,7 +124,14 @@ const ROTATION = z.strictObject({
 })
 
 /** An agent without a process: it exists as long as its token is valid. */
-function openClient({ config, state, money, safety }: TokenRooms, name: string, limit: Nanodollars): AgentId {
+function openClient(
+  { config, state, money, safety }: TokenRooms,
+  {
+    name,
+    limit = fromUsd(config.budget.limit_usd),
+    tags = config.agent.tags,
+  }: { name: string; limit: Nanodollars | undefined; tags: Tags | undefined },
+): AgentId {
   const id = newAgentId(name)
   money.ledger.accounts.openAccount(id, limit)
   state.record({
@@ -135,6 +149,7 @@ function openClient({ config, state, money, safety }: TokenRooms, name: string, 
       limit_usd: toUsd(limit),
       safety_mode: safety.mode,
       detect: safety.detect,
+      ...(Object.keys(tags).length > 0 && { tags }),
     },
   })
   return id

@@ -99,6 +99,10 @@ export const agentView = named('Agent', () =>
     detect: z.array(piiType()),
     sandbox: sandboxView().nullable().describe('Null for a client without supervision.'),
     strategy: z.string().optional().describe('Strategy that it is deployed with; absent for one that is not.'),
+    tags: z
+      .record(z.string(), z.string())
+      .optional()
+      .describe('What its cost is grouped by in reports; absent without any.'),
     unauthorized: z.object({ denied: count(), bypassed: count(), last: z.string().nullable() }),
     warn_at: z.array(z.number()).describe('Shares of the limit at which a warning is raised.'),
     limit_usd: usd(),
@@ -251,6 +255,9 @@ export const costReportView = named('CostReport', () =>
     by_agent: z.array(cost()),
     by_model: z.array(cost()),
     by_service: z.array(cost()),
+    by_tag: z
+      .array(cost())
+      .describe('By tags of agents, such as "customer=acme". A cost counts toward each tag of its agent.'),
     by_hour: z.array(cost()).describe('Oldest first; the other lists start with the highest cost.'),
   } satisfies Shape<CostReport>),
 )

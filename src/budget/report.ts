@@ -4,8 +4,11 @@
  * meantime do not wait for it.
  */
 import { setImmediate as nextTurn } from 'node:timers/promises'
+import type { Tags } from '../config/tags.ts'
 import type { CallRow, CallTable, CostRow, LedgerScope } from '../db/calls.ts'
+import { type AgentId, toAgentId } from '../ids.ts'
 import { add, type Nanodollars, toUsd, type Usd, ZERO_NANOS } from '../money.ts'
+import { showTag } from '../state/figures-text.ts'
 
 export interface CostReport {
   /** Lifetime total with corrections: the sum of by_agent, of by_hour, and of by_model plus by_service. */
@@ -16,6 +19,8 @@ export interface CostReport {
   by_agent: Cost[]
   by_model: Cost[]
   by_service: Cost[]
+  /** By the tags of agents, such as "customer=acme". A cost counts toward each tag of its agent. */
+  by_tag: Cost[]
   /**
    * "2026-01-02T03:00Z", the hour in which a cost counts, oldest first; the other lists start with the highest cost.
    */
@@ -32,10 +37,16 @@ export interface Cost {
 /** A few ms of reading, even on a busy machine. */
 const PIECE_ROWS = 500
 
-/** Of models and of services: agents can use any number of names. */
+/** Of models, services and tags: agents can use any number of names. */
 const MAX_NAMES = 200
 
-export async function costReport(calls: CallTable, scope: LedgerScope): Promise<CostReport> {
+/** The tags of an agent, however long ago it ran. */
+export type TagsOf = (id: AgentId) => Tags | undefined
+
+/** Agents whose tags are looked up at once: each is a row to read. */
+const PIECE_AGENTS = 50
+
+export async function costReport(calls: CallTable, scope: LedgerScope, tagsOf: TagsOf): Promise<CostReport> {
   const rows = { held: 0, charged: 0, released: 0, unresolved: 0 }
   const [byAgent, byModel, byService, byHour] = [new Sums(), new Sums(), new Sums(), new Sums()]
   let spent = ZERO_NANOS
@@ -62,19 +73,45 @@ export async function costReport(calls: CallTable, scope: LedgerScope): Promise<
     by_agent: byAgent.byCost(),
     by_model: byModel.byCost(MAX_NAMES),
     by_service: byService.byCost(MAX_NAMES),
+    by_tag: (await byTag(byAgent, tagsOf)).byCost(MAX_NAMES),
     by_hour: byHour.inOrder(),
   }
 }
 
-/** Sums the cost of rows by name. */
-class Sums {
-  readonly #byName = new Map<string, { name: string; calls: number; cost: Nanodollars }>()
+async function byTag(byAgent: Sums, tagsOf: TagsOf): Promise<Sums> {
+  const sums = new Sums()
+  let read = 0
+  for (const { name, calls, cost } of byAgent) {
+    for (const tag of Object.entries(tagsOf(toAgentId(name)) ?? {})) sums.addSum(showTag(tag), calls, cost)
+    read += 1
+    if (read % PIECE_AGENTS === 0) await nextTurn()
+  }
+  return sums
+}
+
+interface Sum {
+  name: string
+  calls: number
+  cost: Nanodollars
+}
+
+/** Sums of costs by name. */
+class Sums implements Iterable<Sum> {
+  readonly #byName = new Map<string, Sum>()
 
   add(name: string, { kind, cost_nanos }: CostRow): void {
+    this.addSum(name, kind === 'correction' ? 0 : 1, cost_nanos)
+  }
+
+  addSum(name: string, calls: number, cost: Nanodollars): void {
     const sum = this.#byName.get(name) ?? { name, calls: 0, cost: ZERO_NANOS }
     this.#byName.set(name, sum)
-    sum.calls += kind === 'correction' ? 0 : 1
-    sum.cost = add(sum.cost, cost_nanos)
+    sum.calls += calls
+    sum.cost = add(sum.cost, cost)
+  }
+
+  [Symbol.iterator](): Iterator<Sum> {
+    return this.#byName.values()
   }
 
   inOrder(): Cost[] {
@@ -95,7 +132,7 @@ class Sums {
   }
 }
 
-const shown = ({ name, calls, cost }: { name: string; calls: number; cost: Nanodollars }): Cost => ({
+const shown = ({ name, calls, cost }: Sum): Cost => ({
   name,
   calls,
   cost_usd: toUsd(cost),

@@ -6,6 +6,7 @@ import { type LoadedConfig, loadConfig, type Setting } from '../config/config.ts
 import { wholeNumber } from '../config/env.ts'
 import type { Key } from '../config/problems.ts'
 import { configSchema } from '../config/schema.ts'
+import { parseTags } from '../config/tags.ts'
 import type { Terminal } from './terminal.ts'
 
 export interface ConfigFlags {
@@ -26,6 +27,7 @@ export interface AgentFlags extends ServerFlags {
   safetyMode?: string
   env?: string
   name?: string
+  tag?: string
   python?: string
   providerKeys?: string
   sandbox?: string
@@ -60,11 +62,18 @@ export const commandWithAgent = (name: string) =>
     .option('--safety-mode <mode>', 'What happens to personal data: redact, block or warn (default: redact)')
     .option('--env <name>', 'development, staging or production (default: development)')
     .option('--name <name>', "The agent's name (default: the script's)")
+    .option(...TAG_FLAG)
     .option('--python <path>', 'Python interpreter')
     .option('--provider-keys <how>', 'inject or shield (default: inject)')
     .option('--sandbox <level>', 'Walls around the agent: off, observe, standard, strict or auto (default: auto)')
     .option('--restart', 'Restart the agent after a crash (default)')
     .option('--no-restart', 'Do not restart the agent after a crash')
+
+/** The flag of `parseTags` and its description. */
+export const TAG_FLAG = [
+  '--tag <name=value>',
+  'Group its cost in reports: customer=acme, or several: customer=acme,project=x',
+] as const
 
 /** Reads the value of a flag as a number; NaN when it is none. */
 export const decimal = (text: string): number => (text.trim() === '' ? Number.NaN : Number(text))
@@ -80,6 +89,7 @@ const SETTINGS: readonly [flag: keyof AgentFlags, key: Key, origin: string][] = 
   ['safetyMode', ['safety', 'mode'], '--safety-mode'],
   ['env', ['agent', 'environment'], '--env'],
   ['name', ['agent', 'name'], '--name'],
+  ['tag', ['agent', 'tags'], '--tag'],
   ['python', ['agent', 'python'], '--python'],
   ['providerKeys', ['agent', 'provider_keys'], '--provider-keys'],
   ['sandbox', ['agent', 'sandbox', 'level'], '--sandbox'],
@@ -121,6 +131,7 @@ function unwrapped(schema: unknown): unknown {
 }
 
 function settingValue(flag: keyof AgentFlags, value: string | boolean): unknown {
+  if (flag === 'tag') return parseTags(String(value))
   if (flag === 'verbose') return 'debug'
   if (flag === 'port') return wholeNumber(String(value))
   return value

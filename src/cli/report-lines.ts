@@ -36,6 +36,7 @@ export function reportLines({
     centred(`FINAL REPORT · ${agent.id}`),
     rule('═'),
     row('State', showName(agent.state)),
+    ...Object.entries(agent.tags ?? {}).map(([name, value]) => row(`Tag ${name}`, value)),
     row('Duration', showDuration(shown.uptime_ms)),
     ...(progress ? [row(capital(unit), shown.progress!)] : []),
     ...(shown.success ? [row('Success', shown.success)] : []),
@@ -122,6 +123,7 @@ export function costLines(costs: CostReport): string[] {
     ...part('BY AGENT', costs.by_agent),
     ...part('BY MODEL', costs.by_model),
     ...part('BY SERVICE', costs.by_service),
+    ...(costs.by_tag.length > 0 ? part('BY TAG', costs.by_tag) : []),
     ...part('BY HOUR', costs.by_hour),
     rule('═'),
   ]

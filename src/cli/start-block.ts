@@ -6,6 +6,7 @@ import { knownProvider } from '../dialects/known-providers.ts'
 import type { SandboxView } from '../events.ts'
 import { showUsd, type Usd } from '../money.ts'
 import { DEFAULT_PII_TYPES } from '../pii-types.ts'
+import { showTags } from '../state/figures-text.ts'
 import type { Snapshot } from '../state/snapshot.ts'
 import { showDuration, showName } from '../units.ts'
 import { namesOf, usedKeyNames } from '../vault/open-vault.ts'
@@ -44,6 +45,7 @@ export function startBlock({ config, origins, file }: LoadedConfig, facts: Start
     ['Agent', facts.agentId],
     ['Budget', `${showUsd(config.budget.limit_usd)} hard limit (${budgetOrigin(origins['budget.limit_usd'])})`],
     ...limitsBeside(config.budget, facts.limits).map((line): TreeEntry => ['', line]),
+    ['Tags', showTags(config.agent.tags) || null],
     ['Keys', keys(config, facts.keys)],
     ['Guarded', guarded(config)],
     ['', originals(facts.keys.vault, config)],

@@ -19,6 +19,7 @@ interface Run {
   name: string
   /** ISO 8601 UTC. */
   startedAt: string
+  tags: AgentView['tags']
 }
 
 export interface TracerOptions {
@@ -59,8 +60,8 @@ export class Tracer {
     }
   }
 
-  #began({ agent_id, at, data: { run_id, name, pid } }: EventOf<'agent.started'>): undefined {
-    if (agent_id !== null && pid !== null) this.#runs.set(agent_id, { id: run_id, name, startedAt: at })
+  #began({ agent_id, at, data: { run_id, name, pid, tags } }: EventOf<'agent.started'>): undefined {
+    if (agent_id !== null && pid !== null) this.#runs.set(agent_id, { id: run_id, name, startedAt: at, tags })
   }
 
   #runOf(agentId: AgentId | null): Run | undefined {
@@ -68,7 +69,8 @@ export class Tracer {
     const seen = this.#runs.get(agentId)
     if (seen) return seen
     const agent = this.#options.findAgent(agentId)
-    return agent && !isClient(agent) ? { id: agent.run_id, name: agent.name, startedAt: agent.started_at } : undefined
+    if (!agent || isClient(agent)) return undefined
+    return { id: agent.run_id, name: agent.name, startedAt: agent.started_at, tags: agent.tags }
   }
 
   #runSpan(event: EventOf<'agent.exited'>): Span | undefined {
@@ -170,6 +172,7 @@ const agentAttributes = (agentId: AgentId | null, run: Run | undefined): Attribu
   'gen_ai.agent.id': agentId ?? undefined,
   'gen_ai.agent.name': run?.name,
   'iron_cage.run.id': run?.id,
+  ...Object.fromEntries(Object.entries(run?.tags ?? {}).map(([name, value]) => [`iron_cage.tag.${name}`, value])),
 })
 
 const timesOf = ({ at }: RuntimeEvent, latencyMs: number): Pick<Span, 'startMs' | 'endMs'> => {

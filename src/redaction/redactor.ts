@@ -23,12 +23,21 @@ export function findPii(text: string, types: readonly PiiType[] = PII_TYPES): Pi
  * For names that people choose: they are keys, stored and shown everywhere, so they cannot be silently redacted.
  * Throws CageError `bad_request`.
  */
-export function assertNoPii(name: string, redactor: Redactor): void {
+export function assertNoPii(name: string, redactor: Redactor, what = 'name'): void {
   const types = redactor.redact(name).findings.map(({ type }) => type)
   if (types.length === 0) return
-  throw new CageError('bad_request', `the name contains personal data (${types.join(', ')})`, {
-    hint: 'names are stored and shown unredacted: choose one without personal data',
+  throw new CageError('bad_request', `the ${what} contains personal data (${types.join(', ')})`, {
+    hint: `a ${what} is stored and shown unredacted: choose one without personal data`,
   })
+}
+
+/** Throws CageError `bad_request` for a name or a tag with personal data. */
+export function assertNamesNoPii(
+  { name, tags }: { name?: string | undefined; tags: Readonly<Record<string, string>> },
+  redactor: Redactor,
+): void {
+  if (name !== undefined) assertNoPii(name, redactor)
+  for (const [tag, value] of Object.entries(tags)) assertNoPii(`${tag}=${value}`, redactor, 'tag')
 }
 
 /** Returns the findings in a text as `scan --jsonl` prints them: types in capitals, UTF-16 offsets. */

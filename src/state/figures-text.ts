@@ -109,3 +109,9 @@ export function limitsText(limits: readonly Limit[]): string | null {
   )
   return [...parts, `the ${first.scope}'s limit is reached${left(first) > 0 ? ' first' : ''}`].join(' · ')
 }
+
+/** A tag as reports and lists show it: "customer=acme". */
+export const showTag = ([name, value]: readonly [string, string]): string => `${name}=${value}`
+
+/** "customer=acme, project=x"; empty without any. */
+export const showTags = (tags: AgentView['tags'] = {}): string => Object.entries(tags).map(showTag).join(', ')

@@ -69,6 +69,8 @@ export interface AgentView {
   sandbox: SandboxView | null
   /** The strategy that it is deployed with; absent for one that is not. */
   strategy?: string | undefined
+  /** What its cost is grouped by in reports; absent without any. */
+  tags?: Readonly<Record<string, string>> | undefined
   /** What it tried and was refused, and how often it connected to a provider directly. */
   unauthorized: { denied: number; bypassed: number; last: string | null }
   /** Shares of the limit at which a warning is raised. */

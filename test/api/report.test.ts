@@ -215,13 +215,16 @@ test('a long ledger is summed in slices, to the same total', async () => {
   })
   const turns = { count: 0 }
   const turning = setInterval(() => (turns.count += 1), 0)
-  const all = await costReport(calls, {})
+  const all = await costReport(calls, {}, () => ({ kind: 'all' }))
   clearInterval(turning)
   expect(turns.count).toBeGreaterThan(0)
   expect(all.spent_usd).toBe(toUsd(nanodollars((2_099 * 2_100) / 2)))
   expect(all.rows.charged).toBe(2_100)
-  for (const parts of [all.by_agent, all.by_model, all.by_hour]) expect(costs(parts)).toBe(all.spent_usd)
-  const each = await Promise.all(all.by_agent.map(({ name }) => costReport(calls, { agentId: toAgentId(name) })))
+  const { by_agent, by_model, by_hour, by_tag } = all
+  for (const parts of [by_agent, by_model, by_hour, by_tag]) expect(costs(parts)).toBe(all.spent_usd)
+  const each = await Promise.all(
+    all.by_agent.map(({ name }) => costReport(calls, { agentId: toAgentId(name) }, () => undefined)),
+  )
   expect(each.map(({ spent_usd }) => spent_usd)).toEqual(all.by_agent.map(({ cost_usd }) => cost_usd))
 })
 
@@ -301,7 +304,7 @@ test('a report sums up models beyond the two hundred dearest, and its parts stil
      VALUES ('w-1', ?, 'llm', 'openai', ?, 'charged', 5, ?, '2026-01-01', '2026-01-01')`,
   )
   for (let number = 1; number <= 300; number++) insert.run(`call-${number}`, `ft:made-up:${number}`, number)
-  const { by_model, spent_usd } = await costReport(store.calls, { agentId: toAgentId('w-1') })
+  const { by_model, spent_usd } = await costReport(store.calls, { agentId: toAgentId('w-1') }, () => undefined)
   expect(by_model).toHaveLength(201)
   expect(by_model[0]).toMatchObject({ name: 'ft:made-up:300' })
   expect(by_model.at(-1)).toEqual({ name: '100 others', calls: 100, cost_usd: toUsd(nanodollars(5_050)) })

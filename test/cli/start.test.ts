@@ -91,13 +91,14 @@ describe('start', () => {
     )
   })
 
-  test('sends calls where the client would have sent them without us, and says so', async () => {
+  test('sends calls where the client would have sent them without us, and says so; reports have its tags', async () => {
     await using provider = await FakeProvider.open()
     const place = prepare()
     place.write('agent.py', ASK)
     const address = `${provider.url}/mine/v1`
     const env = { OPENAI_BASE_URL: address, OPENAI_API_KEY: 'sk-own', GROQ_API_KEY: 'gsk-none' }
-    const { code, out } = await place.run(['start', 'agent.py', '--port', '0', '--python', PYTHON], { env })
+    const tags = ['--tag', 'customer=acme,project=search']
+    const { code, out } = await place.run(['start', 'agent.py', '--port', '0', '--python', PYTHON, ...tags], { env })
     expect({ code, out }).toMatchObject({ code: 0, out: expect.stringContaining('asked gpt-4o: Hello.') })
     expect(provider.requests.map(({ url, headers }) => [url, headers.authorization])).toEqual([
       ['/mine/v1/chat/completions', 'Bearer sk-own'],
@@ -106,6 +107,9 @@ describe('start', () => {
     expect(out).toContain('calls with GROQ_API_KEY: no provider of the configuration uses this key')
     expect(out).not.toContain('gsk-none')
     expect(out).toMatch(/Calls +1 completed, 0 failed\n/)
+    expect(out).toContain('Tags           customer=acme, project=search\n')
+    const report = await place.run(['report'])
+    expect(report.out).toMatch(/BY TAG ─+\n {2}customer=acme +1 call {2}(\$[\d.]+)\n {2}project=search +1 call {2}\1\n/)
   })
 
   test('prints at the end how to see the report, also of a database elsewhere', async () => {

@@ -24,7 +24,7 @@ test('a run is one trace: its calls and services are spans below it, with tokens
     ...settings(collector.url),
     services: { crm: { base_url: 'http://127.0.0.1:9', cost_per_call_usd: '0.1', retries: 0 } },
   })
-  const agent = cage.addAgent()
+  const agent = cage.addAgent({ tags: { customer: 'acme' } })
   cage.provider.does(answer({ usage: { prompt_tokens: 10, completion_tokens: 3 } }))
   await agent.chat({ model: 'plain' })
   cage.provider.does(sends(500))
@@ -39,6 +39,7 @@ test('a run is one trace: its calls and services are spans below it, with tokens
       'gen_ai.operation.name': 'invoke_agent',
       'gen_ai.agent.id': agent.id,
       'iron_cage.run.id': agent.runId,
+      'iron_cage.tag.customer': 'acme',
       'iron_cage.agent.state': 'failed',
       'process.exit.code': 1,
     },

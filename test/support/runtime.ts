@@ -94,6 +94,12 @@ export interface Reply {
 /** One pool for all tests, without a limit: two hundred calls are two hundred connections. */
 const connections = new Connections({ connections: null, pipelining: 1 })
 
+interface NewTestAgent {
+  limit?: string
+  name?: string
+  tags?: Record<string, string>
+}
+
 export class TestRuntime {
   readonly runtime: RuntimeParts
   readonly provider: FakeProvider
@@ -118,7 +124,7 @@ export class TestRuntime {
   }
 
   /** An agent that runs as far as anyone can tell. */
-  addAgent({ limit = '10', name = 'worker' }: { limit?: string; name?: string } = {}): TestAgent {
+  addAgent({ limit = '10', name = 'worker', tags }: NewTestAgent = {}): TestAgent {
     const id = newAgentId(name)
     const script = `/agents/${name}.py`
     const runId = newRunId()
@@ -138,6 +144,7 @@ export class TestRuntime {
         limit_usd: usd(limit),
         safety_mode: this.runtime.config.safety.mode,
         detect: this.runtime.config.safety.detect,
+        ...(tags && { tags }),
       },
     })
     return new TestAgent(this, id, runId, this.runtime.runTokens.issue({ agentId: id, runId, name, script }))

@@ -1,5 +1,5 @@
 import type { AgentState } from '../../src/events.ts'
-import { type ShownFigures, workLeft } from '../../src/state/figures-text.ts'
+import { type ShownFigures, showTags, workLeft } from '../../src/state/figures-text.ts'
 import type { AgentView } from '../../src/state/snapshot.ts'
 import { showCount, showDuration } from '../../src/units.ts'
 import { Panel, Row, Tag, type Tone } from '../parts/parts.tsx'
@@ -56,6 +56,7 @@ export function StatusPanel({ agent, figures, nowMs }: { agent: AgentView; figur
         </Row>
         <Row label="Restarts">{agent.restarts}</Row>
         {agent.strategy && <Row label="Deployed with">{agent.strategy}</Row>}
+        {agent.tags && <Row label="Tags">{showTags(agent.tags)}</Row>}
         <Row label={agent.pid === null ? 'Ended' : 'Process'}>
           {agent.pid === null ? (agent.reason ?? 'not supervised') : <span class="mono">pid {agent.pid}</span>}
         </Row>

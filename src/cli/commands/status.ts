@@ -1,7 +1,7 @@
 import type { AgentStatus } from '../../api/agents.ts'
 import { wrapLines } from '../../log/wrap.ts'
 import { type Limit, limitsOf } from '../../state/figures.ts'
-import { limitsText, type ShownFigures, shownFigures } from '../../state/figures-text.ts'
+import { limitsText, type ShownFigures, shownFigures, showTags } from '../../state/figures-text.ts'
 import type { AgentView, CircuitView } from '../../state/snapshot.ts'
 import { showCount, showName, showNumberOf } from '../../units.ts'
 import { AGENT_HELP, resolveAgentId } from '../agent-id.ts'
@@ -63,6 +63,7 @@ function agentLines(agent: AgentView, shown: ShownFigures, budgets: readonly Lim
   return tree(`${agent.id}  ${agent.name}  ${agent.state}`, [
     ['script', agent.script],
     ['deployed with', agent.strategy ?? null],
+    ['tags', showTags(agent.tags) || null],
     ['why', agent.reason],
     ['process', agent.pid === null ? null : String(agent.pid)],
     ['restarts', agent.restarts > 0 ? String(agent.restarts) : null],

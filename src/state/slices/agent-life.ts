@@ -63,6 +63,7 @@ export function newAgent(id: AgentId, at: string, data: EventOf<'agent.started'>
     detect,
     sandbox: data.sandbox ?? null,
     ...(data.strategy !== undefined && { strategy: data.strategy }),
+    ...(data.tags !== undefined && { tags: data.tags }),
     unauthorized: { denied: 0, bypassed: 0, last: null },
     warn_at,
     limit_usd,

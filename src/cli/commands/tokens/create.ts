@@ -1,8 +1,9 @@
 import { Option } from '@commander-js/extra-typings'
 import { parseTypedAmount } from '../../../config/amount.ts'
+import { parseTags } from '../../../config/tags.ts'
 import { CageError } from '../../../errors.ts'
 import { type CliCommand, examples } from '../../command.ts'
-import { commandWithDatabase, decimal } from '../../flags.ts'
+import { commandWithDatabase, decimal, TAG_FLAG } from '../../flags.ts'
 import { withClient } from '../../offline-client.ts'
 import { json } from '../../print.ts'
 import { saveToken } from '../../saved-tokens.ts'
@@ -22,6 +23,7 @@ export const createCommand: CliCommand = (terminal) =>
         .default('agent' as const),
     )
     .option('--budget <usd>', 'Hard limit in US dollars, for the role agent (default: 100)')
+    .option(...TAG_FLAG)
     .option('--days <days>', 'Days until it expires (default: never)', decimal)
     .option('--json', 'Print JSON')
     .addHelpText(
@@ -31,9 +33,10 @@ export const createCommand: CliCommand = (terminal) =>
         ['tokens create --name prometheus --role viewer', 'reads /metrics and the API'],
       ),
     )
-    .action(async ({ name, role, budget, days, json: asJson, ...flags }) => {
+    .action(async ({ name, role, budget, tag, days, json: asJson, ...flags }) => {
       const budget_usd = budget === undefined ? undefined : parseTypedAmount(budget, '--budget')
-      const body = { name, role, budget_usd, expires_in_s: secondsOf(days) }
+      const tags = tag === undefined ? undefined : parseTags(tag)
+      const body = { name, role, budget_usd, tags, expires_in_s: secondsOf(days) }
       const created = await withClient(flags, terminal, (client) => client.send<NewToken>('POST', '/api/tokens', body))
       const path = saveToken(created, terminal)
       if (asJson) return terminal.out(json(created))
