@@ -2,6 +2,7 @@
  * The provider behind every client of the matrix. It answers by the cell that the prompt names, in the format of the path,
  * and refuses what the real one refuses.
  */
+import { setTimeout as sleep } from 'node:timers/promises'
 import type { Turn } from '../../test/conformance/turn.ts'
 import { FakeProvider, type Received, type Script, sends } from '../../test/support/provider.ts'
 import { answers } from './answers.ts'
@@ -21,8 +22,14 @@ export interface Seen {
   leftAt?: number
 }
 
+/** Where a program waits, after it left a stream, until that is seen here. */
+export const LEFT = '/matrix/left'
+/** A client that has not left after this stays until its process ends, in ms. */
+const MAX_WAIT_MS = 15_000
+
 export class MatrixProvider implements AsyncDisposable {
   readonly seen = new Map<string, Seen>()
+  readonly #left = Promise.withResolvers<void>()
   readonly #provider: FakeProvider
 
   private constructor(provider: FakeProvider, vendor: Vendor, answering: Answers) {
@@ -44,6 +51,10 @@ export class MatrixProvider implements AsyncDisposable {
 
   #answer(vendor: Vendor, answering: Answers): Script {
     return async (response, received) => {
+      if (received.url === LEFT) {
+        await Promise.race([this.#left.promise, sleep(MAX_WAIT_MS, undefined, { ref: false })])
+        return sends(204, {}, '')(response)
+      }
       const refusal = await refusalOf(vendor, received)
       if (refusal) return refusal(response, received)
       const cell = CELL.exec(received.body)?.[1]
@@ -55,7 +66,9 @@ export class MatrixProvider implements AsyncDisposable {
       if (cell === '429' && seen.requests === 1) return sends(429, BUSY, failure('rate_limit_exceeded'))(response)
       if (cell === 'cancel') {
         received.hungUp.then((left) => {
-          if (left) seen.leftAt = Date.now()
+          if (!left) return
+          seen.leftAt = Date.now()
+          this.#left.resolve()
         })
         return answers(ENDLESS)(response, received)
       }

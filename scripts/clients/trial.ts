@@ -4,7 +4,7 @@ import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join, resolve } from 'node:path'
 import { ADDRESSES, type MatrixClient, MODELS, SHELL } from './clients.ts'
-import { MatrixProvider, type Seen } from './provider.ts'
+import { LEFT, MatrixProvider, type Seen } from './provider.ts'
 import { serviceAccount } from './refusals.ts'
 
 const root = resolve(import.meta.dirname, '../..')
@@ -56,6 +56,7 @@ export async function runClient(
     MATRIX_MODEL: model,
     MATRIX_DEAR: dear,
     ...(client.vendor === 'vertex' && { GOOGLE_APPLICATION_CREDENTIALS_JSON: serviceAccount(provider.url) }),
+    MATRIX_LEFT: provider.url + LEFT,
     MATRIX_ADDRESS: Object.keys(ADDRESSES[client.vendor].variables(''))[0]!,
   }
   const program = join(folder, client.program)

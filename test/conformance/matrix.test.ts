@@ -14,7 +14,6 @@ const folder = resolve(root, 'scripts/clients/programs')
 const LIGHT: Readonly<Record<string, string | undefined>> = {
   openai: '.venv-test',
   anthropic: '.venv-test',
-  boto3: '.venv-test-providers',
   cohere: '.venv-test-providers',
   'openai (Node)': undefined,
 }

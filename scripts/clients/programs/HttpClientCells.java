@@ -58,7 +58,8 @@ class HttpClientCells {
         try (BufferedReader lines = open(cell, model)) {
             lines.readLine();
         }
-        Thread.sleep(1000);
+        CLIENT.send(
+            HttpRequest.newBuilder(URI.create(System.getenv("MATRIX_LEFT"))).build(), HttpResponse.BodyHandlers.discarding());
         return "ok";
     }
 

@@ -35,7 +35,7 @@ async function joined(pieces) {
 
 async function leave(pieces) {
   for await (const _ of pieces) break
-  await new Promise((resolve) => setTimeout(resolve, 1000))
+  await fetch(process.env.MATRIX_LEFT)
   return 'ok'
 }
 
