@@ -24,6 +24,8 @@ export interface AgentIdentity {
     runId: RunId | null
     name: string
     script: string
+    /** Of a client without supervision. */
+    tokenName?: string | undefined
     process?: RunProcess | undefined
     onRefused?: ((error: CageError) => void) | undefined
   }

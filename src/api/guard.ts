@@ -36,7 +36,11 @@ export function guard({
     if (run) return { role: 'agent', name: run.agentId, run }
     const row = apiTokens.find(token)
     if (row?.agent_id)
-      return { role: 'agent', name: row.name, run: { agentId: row.agent_id, runId: null, name: row.name, script: '' } }
+      return {
+        role: 'agent',
+        name: row.name,
+        run: { agentId: row.agent_id, runId: null, name: row.name, script: '', tokenName: row.name },
+      }
     if (row && row.role !== 'agent') return { role: row.role, name: row.name, session: row.id }
     return sessions.identify(token)
   }

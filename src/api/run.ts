@@ -155,13 +155,13 @@ const workRoutes = (rooms: RunRooms, clean: Clean): Route[] => [
     reply: () => z.object({ budget: budgetStatus() }),
     errors: ['budget_exceeded', 'budget_held', 'agent_paused', 'agent_not_running'],
     handle: async ({ context, identity, body: { service: given, cost_usd: cost, ...report } }) => {
-      const { agentId, runId } = runOf(identity)
+      const { agentId, runId, tokenName } = runOf(identity)
       const { service, description } = clean(agentId, (scrub) => ({
         service: serviceOf(getAgent(rooms.state, agentId), scrub(given)),
         description: report.description && scrub(report.description),
       }))
       const { signal } = context.req.raw
-      await reportCharge(rooms, { caller: { agentId, runId }, service, cost, description, signal })
+      await reportCharge(rooms, { caller: { agentId, runId, tokenName }, service, cost, description, signal })
       return { budget: budgetOfRun(rooms, runOf(identity)) }
     },
   }),

@@ -43,6 +43,8 @@ const MAX_TIMER_MS = 86_400_000
 export interface Spender {
   agentId: AgentId
   runId: RunId | null
+  /** The name of the API token of a client without supervision, which may have a shared budget. (Default: none.) */
+  tokenName?: string | undefined
 }
 
 export interface AccountsOptions {
@@ -204,7 +206,7 @@ export class Accounts {
   /** Returns the most that a new call of this spender can hold now. */
   available(spender: Spender): Nanodollars {
     this.now()
-    const shared = this.#leases?.available() ?? UNLIMITED
+    const shared = this.#leases?.available(spender) ?? UNLIMITED
     return max(ZERO_NANOS, min(shared, ...this.payersOf(spender).map(({ available }) => available)))
   }
 

@@ -9,20 +9,29 @@
  * - Without an answer to a report for longer than the panel allows, nothing new is held: only a report of every lease
  *   extends the right to spend, so that none counts as expired on the panel while it is spent here. Running calls end and
  *   are charged.
- * - When money is scarce, everything that no call holds is returned at once.
+ * - When money is scarce, everything that no call holds is returned at once; so is it when a lease's period ends.
  */
-import { uptime } from 'node:os'
-import { type Clock, every } from '../clock.ts'
+import { type Clock, every, isoTime } from '../clock.ts'
 import type { LeaseRow } from '../db/leases.ts'
 import type { Store } from '../db/store.ts'
 import { asCageError, BudgetExceededError, BudgetHeldError, CageError } from '../errors.ts'
 import type { NewEvent } from '../events.ts'
 import type { AgentId } from '../ids.ts'
-import type { LeaseBank, SharedBalance } from '../lease-messages.ts'
+import {
+  type CallerNames,
+  DEFAULT_COVER_S,
+  type LeaseAnswer,
+  type LeaseBank,
+  type LeaseUse,
+  type NamedBudget,
+  type Reported,
+} from '../lease-messages.ts'
 import { add, max, type Nanodollars, nanodollars, subtract, UNLIMITED, ZERO_NANOS } from '../money.ts'
 import { Account } from './account.ts'
 import { exhaustedEvent } from './budget-events.ts'
+import { after, type Deadline, deadlineFrom, hasPassed } from './deadline.ts'
 import { givenBack, type JournalEntry, reconcile, statementOf } from './lease-journal.ts'
+import { hasEnded, heldOf, type Lease, LeasePool } from './lease-pool.ts'
 
 /** How often the runtime reports. A revocation or a recall takes no longer to arrive. */
 const REPORT_INTERVAL_MS = 1_000
@@ -30,18 +39,16 @@ const REPORT_INTERVAL_MS = 1_000
 const SOON_MS = 10
 /** Before a request that found no money is repeated, in ms. */
 const RETRY_MS = 50
-/** A slice is meant to last this long, in s. */
-const SLICE_S = 10
-/** Weight of the last second in the rate of spending. */
-const RATE_WEIGHT = 0.3
 /** How long the last reports may take when the runtime stops, in ms. */
 const CLOSE_MS = 2_000
 
 const ONE_NANO = nanodollars(1)
 
-export interface Lease {
-  readonly id: string
-  readonly account: Account<'shared'>
+/** Who calls. */
+export interface SharedSpender {
+  agentId: AgentId
+  /** The name of the API token of a client without supervision. (Default: none.) */
+  tokenName?: string | undefined
 }
 
 export interface LeasesOptions {
@@ -52,6 +59,8 @@ export interface LeasesOptions {
   journalId: string
   /** The panel's address, for messages. */
   url: string
+  /** Null for an unknown one. */
+  agentName: (agentId: AgentId) => string | null
   record: (event: NewEvent) => void
 }
 
@@ -66,23 +75,22 @@ export class Leases {
   #epoch: number | undefined
   #request = 0
   #deadline: Deadline | undefined
-  #balance: SharedBalance | undefined
-  #isScarce = false
-  /** The last answer said that the money is spent; true until the next one. */
-  #exhausted: { least: Nanodollars; balance: SharedBalance } | undefined
-  /** The limit that each agent was last told is spent. */
-  readonly #notified = new Map<AgentId, Nanodollars>()
+  /** For callers without shared budgets of their own. */
+  readonly #base = new LeasePool({ agent: null, token: null })
+  /** By their names. */
+  readonly #pools = new Map([[keyOf(this.#base.names), this.#base]])
+  /** The agents and tokens with shared budgets of their own, as the panel listed them. */
+  #named = namesIn([])
+  #budgetsVersion = -1
+  #coverS = DEFAULT_COVER_S
+  /** The limit and period that each agent was last told is spent. */
+  readonly #notified = new Map<AgentId, string>()
   /** Why the last message failed; undefined if it did not. */
   #fault: CageError | undefined
   #isConnected: boolean | undefined
   #asking: Promise<void> | undefined
   #reporting: Promise<void> | undefined
   #isReportDue = false
-  /** Nanodollars per second. */
-  #rate = 0
-  #spentSinceTick = ZERO_NANOS
-  /** The maximum cost of the last call. */
-  #lastMax = ONE_NANO
   #isClosing = false
 
   constructor(options: LeasesOptions) {
@@ -91,26 +99,20 @@ export class Leases {
     this.#bank = options.bank
     // A power failure must not forget what was spent.
     options.store.orm.$client.pragma('synchronous = FULL')
-    for (const row of this.#rows()) this.#add(row)
+    for (const row of this.#rows()) this.#add(row, this.#base)
     this.#stop = every(this.#clock, REPORT_INTERVAL_MS, () => this.#tick())
     void this.#report()
   }
 
   /** Returns a lease that can pay; undefined if none can now. Must not be awaited before its money is held. */
-  leaseFor(maxCost: Nanodollars): Lease | undefined {
+  leaseFor(spender: SharedSpender, maxCost: Nanodollars): Lease | undefined {
+    const pool = this.#poolOf(spender)
     // A call of a free model needs a lease as well: providers have charged for those.
     const least = max(ONE_NANO, maxCost)
-    this.#lastMax = least
+    pool.lastMax = least
     if (!this.#maySpend()) return undefined
-    let found: Lease | undefined
-    let room = ZERO_NANOS
-    for (const lease of this.#leases.values()) {
-      const { available } = lease.account
-      room = add(room, max(ZERO_NANOS, available))
-      // The smallest that fits, so that the rest of large ones stays large.
-      if (available >= least && !(found && found.account.available <= available)) found = lease
-    }
-    if (found && !this.#isScarce && subtract(room, maxCost) < this.#want / 2) void this.#ask(least)
+    const { found, room } = pool.find(least, this.#clock)
+    if (found && !pool.isScarce && subtract(room, maxCost) < pool.wanted(this.#coverS) / 2) void this.#ask(pool, least)
     return found
   }
 
@@ -118,35 +120,33 @@ export class Leases {
    * Waits until there may be money for a call. Throws BudgetExceededError when the shared budget is spent, BudgetHeldError
    * when other runtimes have it, CageError `budget_unreachable` or `runtime_revoked`.
    */
-  async change({ agentId, maxCost }: { agentId: AgentId; maxCost: Nanodollars }, leftMs: number, signal?: AbortSignal) {
-    if (leftMs <= 0 || signal?.aborted || this.#fault?.code === 'runtime_revoked') throw this.#refusal(agentId, maxCost)
-    if (this.#exhausted && maxCost >= this.#exhausted.least) {
-      const { limit, settled: spent } = this.#exhausted.balance
-      this.#recordExhausted(agentId, { limit, spent }, maxCost)
-      throw new BudgetExceededError({ budget: 'shared', agentId, limit, spent, needed: maxCost, until: null })
+  async change(call: SharedSpender & { maxCost: Nanodollars }, leftMs: number, signal?: AbortSignal) {
+    const { agentId, maxCost } = call
+    const pool = this.#poolOf(call)
+    if (leftMs <= 0 || signal?.aborted || this.#fault?.code === 'runtime_revoked') {
+      throw this.#refusal(pool, agentId, maxCost)
+    }
+    if (pool.exhausted && maxCost >= pool.exhausted.least) {
+      const { limit, settled: spent, endsAt } = pool.exhausted.balance
+      const until = endsAt === null ? null : isoTime(endsAt)
+      this.#recordExhausted(agentId, { limit, spent }, maxCost, until)
+      throw new BudgetExceededError({ budget: 'shared', agentId, limit, spent, needed: maxCost, until })
     }
     const changed = this.#nextChange(leftMs, signal)
-    if (this.#maySpend()) void this.#ask(max(ONE_NANO, maxCost))
+    if (this.#maySpend()) void this.#ask(pool, max(ONE_NANO, maxCost))
     await changed
   }
 
   /** The most that a new call may cost, as far as is known here. */
-  available(): Nanodollars {
-    if (!this.#balance) return UNLIMITED
-    return add(
-      this.#balance.free,
-      ...[...this.#leases.values()].map(({ account }) => max(ZERO_NANOS, account.available)),
-    )
+  available(spender: SharedSpender): Nanodollars {
+    const pool = this.#poolOf(spender)
+    const { balance } = pool.balance ? pool : this.#base
+    return balance ? add(balance.free, pool.unheld) : UNLIMITED
   }
 
   /** The account of a lease that is not accounted for yet. */
   find(id: string | null): Lease | undefined {
     return id === null ? undefined : this.#leases.get(id)
-  }
-
-  /** Asks the panel what has changed, without waiting for the next report. */
-  refresh(): void {
-    this.#reportSoon()
   }
 
   /** Returns everything that no call holds, and reports it. Returns what is left to be accounted for. */
@@ -171,13 +171,26 @@ export class Leases {
   }
 
   #tick(): void {
-    this.#rate = (1 - RATE_WEIGHT) * this.#rate + RATE_WEIGHT * (this.#spentSinceTick / (REPORT_INTERVAL_MS / 1000))
-    this.#spentSinceTick = ZERO_NANOS
+    for (const pool of this.#pools.values()) pool.tick(REPORT_INTERVAL_MS / 1000)
+    this.#giveBack([...this.#leases.values()].filter((lease) => hasEnded(lease, this.#clock)))
     void this.#report()
   }
 
-  get #want(): Nanodollars {
-    return nanodollars(Math.round(this.#rate * SLICE_S))
+  #poolOf({ agentId, tokenName }: SharedSpender): LeasePool {
+    const { agents, tokens } = this.#named
+    if (agents.size === 0 && tokens.size === 0) return this.#base
+    const agent = this.#options.agentName(agentId)
+    return this.#poolFor({
+      agent: agent !== null && agents.has(agent) ? agent : null,
+      token: tokenName !== undefined && tokens.has(tokenName) ? tokenName : null,
+    })
+  }
+
+  #poolFor(names: CallerNames): LeasePool {
+    const key = keyOf(names)
+    const pool = this.#pools.get(key) ?? new LeasePool(names)
+    this.#pools.set(key, pool)
+    return pool
   }
 
   #maySpend(): boolean {
@@ -189,20 +202,25 @@ export class Leases {
     )
   }
 
-  /** One request at a time: until it is answered, the same one is repeated. */
-  #ask(least: Nanodollars): Promise<void> {
+  /** One request at a time: until it is answered, its number is repeated, and the answer says whose it is. */
+  #ask(pool: LeasePool, least: Nanodollars): Promise<void> {
     const epoch = this.#epoch
     if (epoch === undefined) return Promise.resolve()
     this.#asking ??= this.#send(async () => {
-      const want = max(least, this.#want)
-      const answer = await this.#bank.request({ epoch, request: this.#request, least, want })
+      const want = max(least, pool.wanted(this.#coverS))
+      const from = deadlineFrom(this.#clock)
+      const answer = await this.#bank.request({ epoch, request: this.#request, least, want, ...pool.names })
       // Granted to an epoch that has ended: the panel lists it to the next one.
       if (this.#epoch !== epoch) return
-      this.#heard(answer)
       if (answer.outcome === 'granted') {
+        const granted = this.#poolFor(answer.names)
+        this.#heard(granted, answer)
         this.#request += 1
-        this.#store(answer)
-      } else if (answer.outcome === 'exhausted') this.#exhausted = { least, balance: answer.balance }
+        this.#store(answer, from)
+        return
+      }
+      this.#heard(pool, answer)
+      if (answer.outcome === 'exhausted') pool.exhausted = { least, balance: answer.balance }
       else await this.#clock.sleep(RETRY_MS)
     }).finally(() => {
       this.#asking = undefined
@@ -212,31 +230,47 @@ export class Leases {
   }
 
   /** Only now the money may be spent: its row is on the disk. */
-  #store({ id, granted }: { id: string; granted: Nanodollars }): void {
+  #store(answer: LeaseAnswer & { outcome: 'granted' }, from: Deadline): void {
+    const { id, granted } = answer
     if (this.#leases.has(id)) return
     const row: LeaseRow = { id, granted_nanos: granted, used_nanos: ZERO_NANOS, returned_nanos: ZERO_NANOS }
     this.#options.store.leases.insert(row)
+    const pool = this.#poolFor(answer.names)
     // What is left of older ones is too little for the call that asked.
-    this.#giveBack([...this.#leases.values()].filter(({ account }) => account.available < this.#lastMax))
-    this.#add(row)
+    this.#giveBack([...pool.leases].filter(({ account }) => account.available < pool.lastMax))
+    this.#add(row, pool)
+    this.#use(id, answer, from)
   }
 
-  #add({ id, granted_nanos, used_nanos, returned_nanos }: LeaseRow): void {
+  #add({ id, granted_nanos, used_nanos, returned_nanos }: LeaseRow, pool: LeasePool): void {
     const held = this.#options.store.leases.heldOf(id)
     const totals = { spent: used_nanos, spentBefore: ZERO_NANOS, held }
-    const lease = { id, account: new Account('shared', subtract(granted_nanos, returned_nanos), totals) }
+    const account = new Account('shared', subtract(granted_nanos, returned_nanos), totals)
+    const lease: Lease = { id, account, pool, ends: undefined }
     this.#leases.set(id, lease)
-    this.#watch(lease.account)
+    pool.leases.add(lease)
+    this.#watch(lease)
+  }
+
+  /** Says whose calls a lease pays for, and until when. `from`: before the panel was asked. */
+  #use(id: string, { names, endsInMs }: LeaseUse, from: Deadline): void {
+    const lease = this.#leases.get(id)
+    if (!lease) return
+    lease.pool.leases.delete(lease)
+    lease.pool = this.#poolFor(names)
+    lease.pool.leases.add(lease)
+    lease.ends = endsInMs === null ? undefined : after(from, endsInMs)
   }
 
   /** After each end of a call: what it did not need is free here, or returned. */
-  #watch(account: Lease['account']): void {
+  #watch(lease: Lease): void {
+    const { account } = lease
     const before = account.spent
     account.onceChanged(() => {
-      this.#spentSinceTick = add(this.#spentSinceTick, subtract(account.spent, before))
-      this.#watch(account)
+      lease.pool.spent(subtract(account.spent, before))
+      this.#watch(lease)
       this.#wake()
-      if (this.#isScarce) this.#reportSoon()
+      if (lease.pool.isScarce) this.#reportSoon()
     })
   }
 
@@ -265,25 +299,31 @@ export class Leases {
     store.transaction(() => {
       for (const entry of returned) store.leases.insert(rowOf(entry))
     })
-    for (const entry of returned) this.#add(rowOf(entry))
+    for (const entry of returned) this.#add(rowOf(entry), this.#base)
+    for (const lease of opened.leases) this.#use(lease.id, lease, from)
     // Calls that still run are reported when they end.
     this.#giveBack(ended.map((id) => this.#leases.get(id)!))
     this.#request = 0
     this.#epoch = opened.epoch
-    this.#deadline = after(from, opened.ttlMs)
+    this.#coverS = opened.coverS
+    // Nothing is spent before the first report, which brings the agents and tokens with budgets of their own.
+    this.#deadline = undefined
+    await this.#reportAll(opened.epoch)
   }
 
   async #reportAll(epoch: number): Promise<void> {
     this.#isReportDue = false
-    if (this.#isScarce || this.#isClosing) this.#giveBack([...this.#leases.values()])
+    this.#giveBack([...this.#leases.values()].filter(({ pool }) => pool.isScarce || this.#isClosing))
     const from = deadlineFrom(this.#clock)
-    const statements = this.#rows().map((row) => statementOf(entryOf(row), this.#heldOf(row)))
+    const statements = this.#rows().map((row) =>
+      statementOf(entryOf(row), heldOf(this.#leases.get(row.id)!, row.used_nanos)),
+    )
     let begin = 0
     do {
       const part = statements.slice(begin, begin + MAX_STATEMENTS)
-      const reported = await this.#bank.report({ epoch, statements: part })
+      const reported = await this.#bank.report({ epoch, statements: part, budgetsVersion: this.#budgetsVersion })
       if (this.#epoch !== epoch) return
-      this.#heard(reported)
+      this.#learn(reported)
       this.#forget(part.filter(({ isFinal }) => isFinal).map(({ id }) => id))
       begin += MAX_STATEMENTS
       if (begin >= statements.length) this.#deadline = after(from, reported.ttlMs)
@@ -294,7 +334,20 @@ export class Leases {
   #forget(ids: readonly string[]): void {
     if (ids.length === 0) return
     this.#options.store.leases.remove(ids)
-    for (const id of ids) this.#leases.delete(id)
+    for (const id of ids) {
+      const lease = this.#leases.get(id)
+      lease?.pool.leases.delete(lease)
+      this.#leases.delete(id)
+    }
+  }
+
+  #learn({ coverS, budgetsVersion, budgets, pools }: Reported): void {
+    this.#coverS = coverS
+    if (budgets) {
+      this.#named = namesIn(budgets)
+      this.#budgetsVersion = budgetsVersion
+    }
+    for (const { agent, token, ...said } of pools) this.#heard(this.#poolFor({ agent, token }), said)
   }
 
   /** Stored before it is reported; then the account has less to spend. */
@@ -302,31 +355,26 @@ export class Leases {
     const rows = new Map(this.#rows().map((row) => [row.id, row]))
     const { store } = this.#options
     store.transaction(() => {
-      for (const { id, account } of leases) {
+      for (const lease of leases) {
+        const { id, account } = lease
         const row = rows.get(id)
         if (!row || account.available <= 0) continue
-        const { returned } = givenBack(entryOf(row), this.#heldOf(row))
+        const { returned } = givenBack(entryOf(row), heldOf(lease, row.used_nanos))
         store.leases.setReturned(id, returned)
         account.limit = subtract(row.granted_nanos, returned)
       }
     })
   }
 
-  /** What calls hold, and what they cost as long as that is not committed. */
-  #heldOf({ id, used_nanos }: LeaseRow): Nanodollars {
-    const { held, spent } = this.#leases.get(id)!.account
-    return add(held, subtract(spent, used_nanos))
-  }
-
   #rows(): LeaseRow[] {
     return this.#options.store.leases.all()
   }
 
-  #heard({ balance, isScarce }: { balance: SharedBalance; isScarce: boolean }): void {
-    this.#balance = balance
-    this.#isScarce = isScarce
-    this.#exhausted = undefined
-    if (isScarce && [...this.#leases.values()].some(({ account }) => account.available > 0)) this.#reportSoon()
+  #heard(pool: LeasePool, { balance, isScarce }: Pick<LeaseAnswer, 'balance' | 'isScarce'>): void {
+    pool.balance = balance
+    pool.isScarce = isScarce
+    pool.exhausted = undefined
+    if (isScarce && pool.unheld > 0) this.#reportSoon()
   }
 
   /** Sends a message; a fault is kept for those who wait, and ends the epoch if another one has begun. */
@@ -363,9 +411,8 @@ export class Leases {
     }
   }
 
-  #refusal(agentId: string, needed: Nanodollars): CageError {
+  #refusal({ balance }: LeasePool, agentId: string, needed: Nanodollars): CageError {
     if (this.#fault?.code === 'runtime_revoked') return this.#fault
-    const balance = this.#balance
     if (this.#fault || !balance || !this.#maySpend()) {
       return new CageError(
         'budget_unreachable',
@@ -381,10 +428,16 @@ export class Leases {
     return new BudgetHeldError({ budget: 'shared', agentId, needed, held })
   }
 
-  /** Once for each agent and limit. */
-  #recordExhausted(agentId: AgentId, balance: { limit: Nanodollars; spent: Nanodollars }, needed: Nanodollars): void {
-    if (this.#notified.get(agentId) === balance.limit) return
-    this.#notified.set(agentId, balance.limit)
+  /** Once for each agent, limit and period. */
+  #recordExhausted(
+    agentId: AgentId,
+    balance: { limit: Nanodollars; spent: Nanodollars },
+    needed: Nanodollars,
+    until: string | null,
+  ): void {
+    const said = `${balance.limit} ${until}`
+    if (this.#notified.get(agentId) === said) return
+    this.#notified.set(agentId, said)
     this.#options.record(exhaustedEvent(agentId, 'shared', balance, needed, null))
   }
 
@@ -424,27 +477,10 @@ const rowOf = ({ id, granted, used, returned }: JournalEntry): LeaseRow => ({
   returned_nanos: returned,
 })
 
-/**
- * A moment on three clocks, of which the earliest counts: the monotonic one stands still while a machine sleeps, the wall
- * clock may be set back, and the time since the system's start is coarse.
- */
-interface Deadline {
-  monotonic: number
-  wall: number
-  uptime: number
+const keyOf = ({ agent, token }: CallerNames): string => JSON.stringify([agent, token])
+
+function namesIn(budgets: readonly NamedBudget[]) {
+  const of = (wanted: NamedBudget['scope']) =>
+    new Set(budgets.flatMap(({ scope, name }) => (scope === wanted ? [name] : [])))
+  return { agents: of('agent'), tokens: of('token') }
 }
-
-const deadlineFrom = (clock: Clock): Deadline => ({
-  monotonic: clock.monotonic(),
-  wall: clock.now(),
-  uptime: uptime() * 1000,
-})
-
-const after = ({ monotonic, wall, uptime: up }: Deadline, ms: number): Deadline => ({
-  monotonic: monotonic + ms,
-  wall: wall + ms,
-  uptime: up + ms,
-})
-
-const hasPassed = (deadline: Deadline, clock: Clock): boolean =>
-  clock.monotonic() >= deadline.monotonic || clock.now() >= deadline.wall || uptime() * 1000 >= deadline.uptime

@@ -38,7 +38,8 @@ import type { StateManager } from '../state/state-manager.ts'
 import { type Account, accountChange } from './account.ts'
 import { Accounts, type AccountsOptions, type Spender } from './accounts.ts'
 import { correctedEvent, type PaidBy, resolvedEvent } from './budget-events.ts'
-import type { Lease, Leases } from './leases.ts'
+import type { Lease } from './lease-pool.ts'
+import type { Leases } from './leases.ts'
 
 /** How long holds are refused after a failed write without another attempt, in ms: each attempt blocks a while. */
 const UNUSABLE_MS = 250
@@ -149,7 +150,7 @@ export class Ledger {
     for (;;) {
       // No await from here to `#take`: two calls must never see the same money.
       const full = this.#fullAccount(request, payers)
-      const lease = full ? undefined : this.#leases?.leaseFor(request.maxCost)
+      const lease = full ? undefined : this.#leases?.leaseFor(request, request.maxCost)
       if (!full && (lease || !this.#leases)) return this.#written(request, { payers, lease })
       const leftMs = deadline - this.#clock.monotonic()
       if (!full) {

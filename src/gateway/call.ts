@@ -13,6 +13,7 @@ export interface Caller {
   runId: RunId | null
   /** For a client with an API token. */
   tokenId?: string | undefined
+  tokenName?: string | undefined
   /** The client's own trace (W3C Trace Context). (Default: none.) */
   traceparent?: string | undefined
   /** Called with each error that we answer it with. */

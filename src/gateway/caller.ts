@@ -83,7 +83,7 @@ function clientOf(apiTokens: ApiTokens, sent: readonly string[]): Caller {
       hint: 'create one for a client with "iron-cage tokens create"',
     })
   }
-  return { agentId: row.agent_id, runId: null, tokenId: row.id }
+  return { agentId: row.agent_id, runId: null, tokenId: row.id, tokenName: row.name }
 }
 
 /** Returns the client's own provider key and the headers that carried it. Our own tokens are not provider keys. */

@@ -116,8 +116,16 @@ async function holdBound(
     clamp,
   )
   const maxCost = maxToHold(bound, admission, ledger.accounts.available(caller))
-  const { agentId, runId } = caller
-  const whose = { callId: id, agentId, runId, kind: 'llm', target: provider.name, model: safety.scrub(model) } as const
+  const { agentId, runId, tokenName } = caller
+  const whose = {
+    callId: id,
+    agentId,
+    runId,
+    tokenName,
+    kind: 'llm',
+    target: provider.name,
+    model: safety.scrub(model),
+  } as const
   return { bound, hold: await ledger.hold({ ...whose, maxCost }, signal) }
 }
 

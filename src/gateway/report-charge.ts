@@ -27,8 +27,16 @@ export async function reportCharge(
 ): Promise<void> {
   const { caller, service, cost, signal } = charge
   await waitUntilRunnable(state, caller, signal)
-  const { agentId, runId } = caller
-  const whose = { callId: newCallId(), agentId, runId, kind: 'reported', target: service, model: null } as const
+  const { agentId, runId, tokenName } = caller
+  const whose = {
+    callId: newCallId(),
+    agentId,
+    runId,
+    tokenName,
+    kind: 'reported',
+    target: service,
+    model: null,
+  } as const
   const hold = await raiseWait.run(caller, signal, () => ledger.hold({ ...whose, maxCost: cost }, signal))
   await ledger.charge(hold, { cost }, reportedEvent(hold, charge))
 }

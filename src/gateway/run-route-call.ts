@@ -65,8 +65,16 @@ export async function runRouteCall(road: Road, call: RouteCall, client: ClientCo
   const outgoing = await safeOutgoing(road, call, id)
   try {
     const cost = costOfRoute(route, outgoing.body)
-    const { agentId, runId } = caller
-    const whose = { callId: id, agentId, runId, kind: 'llm', target: provider.name, model: route.name } as const
+    const { agentId, runId, tokenName } = caller
+    const whose = {
+      callId: id,
+      agentId,
+      runId,
+      tokenName,
+      kind: 'llm',
+      target: provider.name,
+      model: route.name,
+    } as const
     const hold = await money.raiseWait.run(caller, client.signal, () =>
       money.ledger.hold({ ...whose, maxCost: cost }, client.signal),
     )

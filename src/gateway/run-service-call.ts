@@ -190,6 +190,7 @@ const holdRequest = ({ caller, service }: ServiceCall, { id, cost }: OpenService
   callId: id,
   agentId: caller.agentId,
   runId: caller.runId,
+  tokenName: caller.tokenName,
   kind: 'service',
   target: service,
   model: null,

@@ -3,8 +3,7 @@ import * as z from 'zod'
 import { count, named, type Shape, time, usd } from '../api/route.ts'
 import { spentOfLimit } from '../state/figures.ts'
 import type { AgentView, Snapshot } from '../state/snapshot.ts'
-import { orderView } from './control-routes.ts'
-import type { FleetAgentView, OrderView } from './fleet-view.ts'
+import type { FleetAgentView } from './fleet-view.ts'
 
 const STATES = [
   'starting',
@@ -31,19 +30,18 @@ export const agentView = named('AgentOfFleet', () =>
     calls: count(),
     spent_usd: usd(),
     limit_usd: usd(),
-    order: orderView().nullable(),
   } satisfies Shape<FleetAgentView>),
 )
 
 /** Newest first. What a runtime of another version, or a broken one, reported in another form is left out. */
-export const agentsOf = ({ agents }: Snapshot, orderOf: (agentId: string) => OrderView | null): FleetAgentView[] =>
+export const agentsOf = ({ agents }: Snapshot): FleetAgentView[] =>
   Object.values(agents)
-    .flatMap((agent) => readableViewOf(agent, orderOf(agent.id)) ?? [])
+    .flatMap((agent) => readableViewOf(agent) ?? [])
     .reverse()
 
-function readableViewOf(agent: AgentView, order: OrderView | null): FleetAgentView | undefined {
+function readableViewOf(agent: AgentView): FleetAgentView | undefined {
   try {
-    const view = viewOf(agent, order)
+    const view = viewOf(agent)
     agentView().parse(view)
     return view
   } catch {
@@ -51,7 +49,7 @@ function readableViewOf(agent: AgentView, order: OrderView | null): FleetAgentVi
   }
 }
 
-const viewOf = (agent: AgentView, order: OrderView | null): FleetAgentView => ({
+const viewOf = (agent: AgentView): FleetAgentView => ({
   id: agent.id,
   name: agent.name,
   state: agent.state,
@@ -62,5 +60,4 @@ const viewOf = (agent: AgentView, order: OrderView | null): FleetAgentView => ({
   calls: agent.calls.completed + agent.calls.failed,
   spent_usd: spentOfLimit(agent),
   limit_usd: agent.limit_usd,
-  order,
 })

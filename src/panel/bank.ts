@@ -12,15 +12,32 @@
  * - Each start of a runtime begins an epoch, and messages of an earlier one are refused.
  * - A runtime that comes back with another ledger has lost what it knew: its leases are quarantined until a person says
  *   what was spent.
+ * - A lease counts in the periods of its grant: what is spent of it after their end still counts there, and a new lease
+ *   counts in the new ones. So a border needs no agreement about the time.
  * - A function throws before it changes anything, or not at all.
  */
 import { CageError } from '../errors.ts'
-import type { LeaseAnswer, LeaseRequest, Opened, OpenMessage, SharedBalance, Statement } from '../lease-messages.ts'
+import {
+  type CallerNames,
+  DEFAULT_COVER_S,
+  type LeaseAnswer,
+  type LeaseRequest,
+  type Opened,
+  type OpenMessage,
+  type PoolBalance,
+  type Reported,
+  type SharedBalance,
+  type Statement,
+} from '../lease-messages.ts'
 import { add, divide, MAX_NANOS, max, min, type Nanodollars, nanodollars, subtract, ZERO_NANOS } from '../money.ts'
 
-export type SharedScope = 'organization' | 'team' | 'user'
+/** From the widest to the narrowest. An organization pays for all; `agent` and `token` are named by each call. */
+export const SHARED_SCOPES = ['organization', 'team', 'user', 'agent', 'token'] as const
+export type SharedScope = (typeof SHARED_SCOPES)[number]
 
+/** The account of a budget: in one period, or for ever. */
 export interface BudgetRow {
+  /** Of the account (`periods.ts`). */
   id: string
   organizationId: string
   scope: SharedScope
@@ -30,6 +47,8 @@ export interface BudgetRow {
   escrow: Nanodollars
   /** Until then money counts as scarce, in ms since 1970: somebody found too little. */
   scarceUntil: number
+  /** When its period ends, in ms since 1970; null for one that does not renew. */
+  endsAt: number | null
 }
 
 export interface RuntimeRow {
@@ -49,6 +68,7 @@ export interface LeaseRow {
   id: string
   organizationId: string
   runtimeId: string
+  /** The accounts that it was taken from. */
   path: readonly string[]
   granted: Nanodollars
   used: Nanodollars
@@ -89,8 +109,12 @@ export class Books {
   readonly entries: AuditEntry[] = []
   /** Rows to be written. */
   readonly changed = new Set<RuntimeRow | BudgetRow | LeaseRow>()
-  /** Runtimes of each organization that spend. */
-  readonly spending = new Map<string, number>()
+  /** Settings and counts of organizations. */
+  readonly organizations = new Map<string, OrganizationFacts>()
+  /** The accounts in which budgets count now, by the ids of those that renew. */
+  readonly current = new Map<string, string>()
+  /** The ids of the budgets of agents and tokens that were named, by `nameOf`. */
+  readonly named = new Map<string, string>()
   /** The database's time, in ms since 1970. */
   now = 0
 
@@ -110,6 +134,19 @@ export class Books {
     this.transfers.push({ organizationId: lease.organizationId, leaseId: lease.id, kind, amount, by, reason })
   }
 }
+
+export interface OrganizationFacts {
+  /** Runtimes that spend. */
+  spending: number
+  /** How long runtimes may spend of what they hold, in s. */
+  coverS: number
+  /** Counts the budgets of agents and tokens that were created. */
+  budgetsVersion: number
+}
+
+/** A key of `Books.named`. */
+export const nameOf = (organizationId: string, scope: SharedScope, name: string): string =>
+  JSON.stringify([organizationId, scope, name])
 
 /** What a person decided. */
 export interface Decision {
@@ -142,9 +179,12 @@ export function openRuntime(
     books.change(lease, isSameJournal ? renewed(books, ttlMs) : { state: 'quarantined', held: ZERO_NANOS })
   return {
     epoch: runtime.epoch,
-    leases: isSameJournal ? open.map(({ id, granted }) => ({ id, granted })) : [],
+    leases: isSameJournal
+      ? open.map((lease) => ({ id: lease.id, granted: lease.granted, ...useOf(books, lease) }))
+      : [],
     quarantined: isSameJournal ? [] : open,
     ttlMs,
+    coverS: factsOf(books, runtime).coverS,
   }
 }
 
@@ -152,14 +192,11 @@ export function openRuntime(
 export function grantLease(books: Books, runtimeId: string, request: LeaseRequest, ttlMs: number): LeaseAnswer {
   const runtime = requireEpoch(books, runtimeId, request.epoch)
   requirePositive(request.least)
-  const budgets = runtime.path.map((id) => books.budgets.get(id)!)
+  const budgets = payersOf(books, runtime, request)
   const id = leaseId(runtimeId, request.epoch, request.request)
   const known = books.leases.get(id)
-  if (known) {
-    const answer = { balance: balanceOf(budgets), isScarce: isScarce(books, budgets) }
-    return { outcome: 'granted', id, granted: known.granted, ...answer }
-  }
-  const spending = books.spending.get(runtime.organizationId) ?? 1
+  if (known) return grantedAnswer(books, known)
+  const { spending } = factsOf(books, runtime)
   const granted = isScarce(books, budgets) ? exactly(budgets, request.least) : sliceOf(budgets, request, spending)
   if (granted < request.least) {
     const isSpent = request.least > min(...budgets.map(unspentOf))
@@ -169,12 +206,20 @@ export function grantLease(books: Books, runtimeId: string, request: LeaseReques
     return { outcome: isSpent ? 'exhausted' : 'lent', balance: balanceOf(budgets), isScarce: true }
   }
   for (const budget of budgets) books.change(budget, { escrow: add(budget.escrow, granted) })
-  const { organizationId, path } = runtime
+  const { organizationId } = runtime
+  const path = budgets.map((budget) => budget.id)
   const nothing = { used: ZERO_NANOS, returned: ZERO_NANOS, held: ZERO_NANOS }
   const lease: LeaseRow = { id, organizationId, runtimeId, path, granted, ...nothing, ...renewed(books, ttlMs) }
   books.addLease(lease)
   books.move(lease, 'granted', granted)
-  return { outcome: 'granted', id, granted, balance: balanceOf(budgets), isScarce: isScarce(books, budgets) }
+  return grantedAnswer(books, lease)
+}
+
+function grantedAnswer(books: Books, lease: LeaseRow): LeaseAnswer {
+  const budgets = budgetsOf(books, lease)
+  const { id, granted } = lease
+  const use = useOf(books, lease)
+  return { outcome: 'granted', id, granted, ...use, balance: balanceOf(budgets), isScarce: isScarce(books, budgets) }
 }
 
 /** Applies what a runtime says of its leases. Throws CageError `runtime_revoked` or `runtime_fenced`. */
@@ -183,7 +228,7 @@ export function recordStatements(
   runtimeId: string,
   { epoch, statements }: { epoch: number; statements: readonly Statement[] },
   ttlMs: number,
-): { balance: SharedBalance; isScarce: boolean; ttlMs: number } {
+): Omit<Reported, 'budgets'> {
   const runtime = requireEpoch(books, runtimeId, epoch)
   const own = statements.filter(({ id }) => books.leases.get(id)?.runtimeId === runtimeId)
   requireCountable(books, own)
@@ -191,8 +236,19 @@ export function recordStatements(
     const lease = books.leases.get(statement.id)!
     if (lease.state !== 'quarantined') recordStatement(books, lease, statement, ttlMs)
   }
-  const budgets = runtime.path.map((id) => books.budgets.get(id)!)
-  return { balance: balanceOf(budgets), isScarce: isScarce(books, budgets), ttlMs }
+  const { coverS, budgetsVersion } = factsOf(books, runtime)
+  const pools = new Map<string, PoolBalance>()
+  for (const names of [NOBODY, ...own.map(({ id }) => useOf(books, books.leases.get(id)!).names)]) {
+    const budgets = payersOf(books, runtime, names)
+    const { agent, token } = names
+    pools.set(JSON.stringify([agent, token]), {
+      agent,
+      token,
+      balance: balanceOf(budgets),
+      isScarce: isScarce(books, budgets),
+    })
+  }
+  return { ttlMs, coverS, budgetsVersion, pools: [...pools.values()] }
 }
 
 function recordStatement(books: Books, lease: LeaseRow, statement: Statement, ttlMs: number): void {
@@ -268,6 +324,36 @@ function giveBack(books: Books, lease: LeaseRow, returned: Nanodollars, kind: 'r
   books.change(lease, { returned })
 }
 
+/** The accounts that pay for a call now. Throws CageError `not_found` for a name without a budget. */
+function payersOf(books: Books, { organizationId, path }: RuntimeRow, { agent, token }: CallerNames): BudgetRow[] {
+  const named = [
+    ...(agent === null ? [] : [requireNamed(books, organizationId, 'agent', agent)]),
+    ...(token === null ? [] : [requireNamed(books, organizationId, 'token', token)]),
+  ]
+  return [...path, ...named].map((id) => books.budgets.get(books.current.get(id) ?? id)!)
+}
+
+function requireNamed(books: Books, organizationId: string, scope: 'agent' | 'token', name: string): string {
+  const id = books.named.get(nameOf(organizationId, scope, name))
+  if (id !== undefined) return id
+  throw new CageError('not_found', `the ${scope} "${name}" has no budget on the Control Panel`)
+}
+
+/** Whose calls a lease pays for, and for how long; the panel keeps neither, for both follow from its accounts. */
+function useOf(books: Books, lease: LeaseRow): { names: CallerNames; endsInMs: number | null } {
+  const budgets = budgetsOf(books, lease)
+  const nameIn = (wanted: SharedScope) => budgets.find(({ scope }) => scope === wanted)?.name ?? null
+  const ends = budgets.flatMap(({ endsAt }) => endsAt ?? [])
+  return {
+    names: { agent: nameIn('agent'), token: nameIn('token') },
+    endsInMs: ends.length === 0 ? null : Math.max(0, Math.min(...ends) - books.now),
+  }
+}
+
+const NOBODY: CallerNames = { agent: null, token: null }
+const factsOf = (books: Books, { organizationId }: RuntimeRow): OrganizationFacts =>
+  books.organizations.get(organizationId) ?? { spending: 1, coverS: DEFAULT_COVER_S, budgetsVersion: 0 }
+
 const budgetsOf = (books: Books, { path }: LeaseRow): BudgetRow[] => path.map((id) => books.budgets.get(id)!)
 
 /**
@@ -296,8 +382,8 @@ const isScarce = ({ now }: Books, budgets: readonly BudgetRow[]): boolean =>
 
 function balanceOf(budgets: readonly BudgetRow[]): SharedBalance {
   const tightest = budgets.reduce((one, other) => (freeOf(other) < freeOf(one) ? other : one))
-  const { scope, name, limit, settled } = tightest
-  return { budget: `${scope} ${name}`, limit, settled, free: max(ZERO_NANOS, freeOf(tightest)) }
+  const { scope, name, limit, settled, endsAt } = tightest
+  return { budget: `${scope} ${name}`, limit, settled, free: max(ZERO_NANOS, freeOf(tightest)), endsAt }
 }
 
 const isSpendable = ({ state }: LeaseRow): boolean => state === 'active' || state === 'expired'

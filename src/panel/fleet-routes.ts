@@ -1,11 +1,13 @@
 /** For people: shared budgets, the runtimes of the fleet, and what they were lent. */
 import * as z from 'zod'
-import { amount, BUDGET_CHANGE, check } from '../api/body.ts'
+import { amount, check } from '../api/body.ts'
 import { count, named, type Route, routesOf, type Shape, time, usd } from '../api/route.ts'
 import { agentView } from './agent-view.ts'
+import { SHARED_SCOPES } from './bank.ts'
 import type { Member, PanelRole } from './credentials.ts'
 import type { LimitChange } from './fleet.ts'
 import type { FleetView, LeaseView, RuntimeView, SharedBudgetView } from './fleet-view.ts'
+import { SHARED_PERIODS } from './periods.ts'
 import type { PanelRooms } from './rooms.ts'
 import { viewOf } from './views.ts'
 
@@ -13,10 +15,12 @@ const fleetRoute = routesOf<Member, PanelRole>('Fleet')
 
 const budgetView = named('SharedBudget', () =>
   z.object({
-    scope: z.enum(['organization', 'team', 'user']),
+    scope: z.enum(SHARED_SCOPES),
     name: z.string(),
+    period: z.enum(SHARED_PERIODS).nullable().describe('How often its limit renews, in UTC; null for never.'),
+    ends_at: time().nullable().describe('When it renews next.'),
     limit_usd: usd(),
-    settled_usd: usd().describe('Spent, by the reports of runtimes.'),
+    settled_usd: usd().describe('Spent in this period, by the reports of runtimes.'),
     lent_usd: usd().describe('Lent to runtimes and not accounted for yet.'),
     free_usd: usd(),
   } satisfies Shape<SharedBudgetView>),
@@ -56,8 +60,24 @@ export const memberName = z
   .string()
   .regex(/^[\w.@-]{1,80}$/, 'expected up to 80 letters, digits, ".", "_", "@" and "-"')
 
-export function fleetRoutes(rooms: PanelRooms): Route<PanelRole>[] {
-  const { fleet } = rooms
+/** The name of an agent or token, as runtimes have them. */
+const callerName = z
+  .string()
+  .regex(/^[\p{L}\p{N}\p{P}\p{S} ]{1,80}$/u, 'expected up to 80 letters, digits, signs and spaces')
+
+/** A name of what has a budget. */
+export const nameFor = (scope: SharedBudgetView['scope']) =>
+  scope === 'agent' || scope === 'token' ? callerName : memberName
+
+const MAX_COVER_S = 86_400
+
+const period = z.enum(SHARED_PERIODS).nullable().optional()
+const LIMIT_CHANGE = z.union(
+  [z.strictObject({ limit_usd: amount, period }), z.strictObject({ add_usd: amount, period })],
+  { error: 'expected { "limit_usd": "75" } or { "add_usd": "25" }, with "period": "day", "month" or null' },
+)
+
+export function fleetRoutes({ fleet, telemetry }: PanelRooms): Route<PanelRole>[] {
   return [
     fleetRoute('GET /api/fleet', {
       role: 'viewer',
@@ -65,13 +85,24 @@ export function fleetRoutes(rooms: PanelRooms): Route<PanelRole>[] {
       reply: () =>
         z.object({
           organization: z.string(),
+          cover_s: count().describe('How many seconds of spending a runtime may hold in advance.'),
           server_time: time(),
           budgets: z.array(budgetView()),
           runtimes: z.array(runtimeView()),
         } satisfies Shape<FleetView>),
-      handle: ({ identity }) => viewOf(rooms, identity),
+      handle: ({ identity }) => viewOf({ fleet, telemetry }, identity),
     }),
-    ...(['organization', 'team', 'user'] as const).map((scope) => limitRoute(rooms, scope)),
+    ...SHARED_SCOPES.map((scope) => limitRoute({ fleet, telemetry }, scope)),
+    fleetRoute('PATCH /api/fleet/cover', {
+      role: 'admin',
+      summary: 'Sets how many seconds of spending a runtime may hold in advance, to go on while the panel is away.',
+      body: z.strictObject({ cover_s: z.number().int().min(1).max(MAX_COVER_S) }),
+      reply: () => z.object({ cover_s: count() }),
+      handle: async ({ body: { cover_s }, identity }) => {
+        await fleet.setCover(identity.organizationId, cover_s, identity.name)
+        return { cover_s }
+      },
+    }),
     fleetRoute('POST /api/fleet/invitations', {
       role: 'admin',
       summary: 'Creates a token with which one runtime joins, within a week. Budgets of its team and user pay as well.',
@@ -106,22 +137,26 @@ export function fleetRoutes(rooms: PanelRooms): Route<PanelRole>[] {
   ]
 }
 
-function limitRoute(rooms: PanelRooms, scope: SharedBudgetView['scope']): Route<PanelRole> {
+function limitRoute(
+  { fleet, telemetry }: Pick<PanelRooms, 'fleet' | 'telemetry'>,
+  scope: SharedBudgetView['scope'],
+): Route<PanelRole> {
   const handle = async (
     member: Member,
     name: string | null,
-    change: z.output<typeof BUDGET_CHANGE>,
+    { period, ...change }: z.output<typeof LIMIT_CHANGE>,
   ): Promise<FleetView> => {
-    const checked = name === null ? null : check(memberName, name, 'the name')
-    const limit: LimitChange = 'limit_usd' in change ? { limit: change.limit_usd } : { add: change.add_usd }
-    await rooms.fleet.setLimit(member.organizationId, { scope, name: checked }, limit, member.name)
-    return viewOf(rooms, member)
+    const checked = name === null ? null : check(nameFor(scope), name, 'the name')
+    const limit = 'limit_usd' in change ? { limit: change.limit_usd } : { add: change.add_usd }
+    const changed: LimitChange = { ...limit, ...(period !== undefined && { period }) }
+    await fleet.setLimit(member.organizationId, { scope, name: checked }, changed, member.name)
+    return viewOf({ fleet, telemetry }, member)
   }
   const doc = {
     role: 'admin',
-    body: BUDGET_CHANGE,
+    body: LIMIT_CHANGE,
     reply: () => z.looseObject({ budgets: z.array(budgetView()) }),
-    errors: ['invalid_amount'],
+    errors: ['invalid_amount', 'conflict'],
   } as const
   if (scope === 'organization') {
     const summary = "Sets or raises the organization's limit."
@@ -131,7 +166,8 @@ function limitRoute(rooms: PanelRooms, scope: SharedBudgetView['scope']): Route<
       handle: async ({ body, identity }) => ({ ...(await handle(identity, null, body)) }),
     })
   }
-  const summary = `Sets or raises the limit of a ${scope}; creates its budget.`
+  const article = scope === 'agent' ? 'an' : 'a'
+  const summary = `Sets or raises the limit of ${article} ${scope}; creates its budget.`
   return fleetRoute(`PATCH /api/fleet/budgets/${scope}/:name`, {
     ...doc,
     summary,

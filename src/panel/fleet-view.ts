@@ -1,12 +1,14 @@
 /** What `GET /api/fleet` of a Control Panel answers. Free of Node: the browser uses this file too. */
-
-import type { OrderAction } from '../control-messages.ts'
 import type { AgentState, PiiType, SafetyMode } from '../events.ts'
 import type { Usd } from '../money.ts'
 
 export interface SharedBudgetView {
-  scope: 'organization' | 'team' | 'user'
+  scope: 'organization' | 'team' | 'user' | 'agent' | 'token'
   name: string
+  /** How often its limit renews, in UTC; null for never. */
+  period: 'day' | 'month' | null
+  /** When it renews next. */
+  ends_at: string | null
   limit_usd: Usd
   settled_usd: Usd
   lent_usd: Usd
@@ -40,19 +42,6 @@ export interface FleetAgentView {
   /** Of the current day or month if its limit has a period. */
   spent_usd: Usd
   limit_usd: Usd
-  /** The last one to it; null for none in the last days. */
-  order: OrderView | null
-}
-
-/** An admin's order to an agent. */
-export interface OrderView {
-  id: string
-  action: OrderAction
-  by: string
-  at: string
-  /** `pending`: its runtime has not answered yet. */
-  state: 'pending' | 'done' | 'failed'
-  message: string | null
 }
 
 export interface RuntimeView {
@@ -111,6 +100,8 @@ export interface RequestView {
 
 export interface FleetView {
   organization: string
+  /** How many seconds of spending a runtime may hold in advance. */
+  cover_s: number
   server_time: string
   budgets: SharedBudgetView[]
   runtimes: RuntimeView[]

@@ -1,7 +1,8 @@
 /** Organizations with their budgets and runtimes. What one organization sees and changes is its own. */
 import { CageError } from '../errors.ts'
+import type { NamedBudget } from '../lease-messages.ts'
 import { add, MAX_NANOS, type Nanodollars, showUsd, toUsd, ZERO_NANOS } from '../money.ts'
-import { type Decision, problemsOf, resolveLease, revokeRuntime, type SharedScope } from './bank.ts'
+import { type Decision, problemsOf, resolveLease, revokeRuntime, SHARED_SCOPES, type SharedScope } from './bank.ts'
 import { Credentials, newId } from './credentials.ts'
 import {
   type AuditBounds,
@@ -12,14 +13,17 @@ import {
   verifyAudit,
 } from './db/audit-store.ts'
 import {
+  accountOf,
   BankStore,
   budgetOf,
   leaseOf,
   type StoredBudget,
   type StoredLease,
+  type StoredPeriod,
   type StoredRuntime,
 } from './db/bank-store.ts'
 import type { PanelDatabase, Sql } from './db/database.ts'
+import { accountAt, type SharedPeriod } from './periods.ts'
 import { Requests } from './requests.ts'
 
 export class Fleet {
@@ -32,7 +36,7 @@ export class Fleet {
     this.#database = database
     this.bank = new BankStore(database)
     this.credentials = new Credentials(database)
-    const raise = async (sql: Sql, whose: NamedBudget, more: Nanodollars) =>
+    const raise = async (sql: Sql, whose: BudgetOwner, more: Nanodollars) =>
       void (await this.#changeLimit(sql, whose, { add: more }))
     this.requests = new Requests({ database, raise })
   }
@@ -56,7 +60,7 @@ export class Fleet {
     })
   }
 
-  /** Sets or raises a limit; creates the budget of a team or user. Throws CageError `invalid_amount`. */
+  /** Sets or raises a limit; creates the budget unless it exists. Throws CageError `invalid_amount`, or `conflict` for too many. */
   async setLimit(
     organizationId: string,
     whose: { scope: SharedScope; name: string | null },
@@ -70,7 +74,37 @@ export class Fleet {
       const entry = { organizationId, actor: by, action: 'budget.changed', target: `${scope} ${named.name}`, details }
       await appendAudit(sql, this.#database.dialect, [entry])
     })
-    await this.#database.announce(organizationId)
+  }
+
+  /** Sets how long runtimes may spend of what they hold while the panel is away. */
+  async setCover(organizationId: string, coverS: number, by: string): Promise<void> {
+    await this.#database.within(organizationId, async (sql) => {
+      const [before] = await sql.rows<{ name: string; cover_s: number }>(
+        `SELECT name, cover_s FROM organizations WHERE id = $1 ${this.#database.dialect.forUpdate}`,
+        [organizationId],
+      )
+      await sql.rows('UPDATE organizations SET cover_s = $2 WHERE id = $1', [organizationId, coverS])
+      const details = { from_s: before!.cover_s, cover_s: coverS }
+      const entry = { organizationId, actor: by, action: 'cover.changed', target: before!.name, details }
+      await appendAudit(sql, this.#database.dialect, [entry])
+    })
+  }
+
+  /** The agents and tokens with budgets of their own, and the version of this list. */
+  namedBudgets(organizationId: string): Promise<{ version: number; budgets: NamedBudget[] }> {
+    return this.#database.within(organizationId, async (sql) => {
+      const own = [organizationId]
+      // First: a list that is newer than its version is sent once more.
+      const [organization] = await sql.rows<{ version: number }>(
+        'SELECT budgets_version AS version FROM organizations WHERE id = $1',
+        own,
+      )
+      const budgets = await sql.rows<NamedBudget>(
+        "SELECT scope, name FROM budgets WHERE organization_id = $1 AND scope IN ('agent', 'token') ORDER BY scope, name",
+        own,
+      )
+      return { version: organization!.version, budgets }
+    })
   }
 
   /** Ends a runtime's right to spend, at once. Throws CageError `not_found`. */
@@ -80,7 +114,6 @@ export class Fleet {
       revokeRuntime(books, runtimeId)
       books.entries.push({ organizationId, actor: by, action: 'runtime.revoked', target: runtimeId, details: {} })
     })
-    await this.#database.announce(organizationId)
   }
 
   /** A person says what was spent of a lease whose runtime is gone. Throws CageError `not_found` or `conflict`. */
@@ -114,20 +147,25 @@ export class Fleet {
     return rows.map(({ id }) => id)
   }
 
-  /** The rows of an organization: its budgets, its runtimes, and their leases that are not closed. */
+  /** The rows of an organization: its budgets as of now, its runtimes, and their leases that are not closed. */
   read(organizationId: string) {
     return this.#database.within(organizationId, async (sql) => {
       const own = [organizationId]
-      const [organization] = await sql.rows<{ name: string; now: number }>(
-        `SELECT name, ${this.#database.dialect.now} AS now FROM organizations WHERE id = $1`,
+      const [organization] = await sql.rows<{ name: string; cover_s: number; now: number }>(
+        `SELECT name, cover_s, ${this.#database.dialect.now} AS now FROM organizations WHERE id = $1`,
         own,
       )
+      const { name, cover_s: coverS, now } = organization!
       const of = <Row>(table: string, rest: string) =>
         sql.rows<Row>(`SELECT * FROM ${table} WHERE organization_id = $1 ${rest}`, own)
-      const budgets = await of<StoredBudget>('budgets', 'ORDER BY scope, name')
+      const stored = await of<StoredBudget>('budgets', `ORDER BY ${FROM_WIDE_TO_NARROW}, name`)
+      const periods = new Map(
+        (await of<StoredPeriod>('budget_periods', `AND ends_at > ${now}`)).map((row) => [row.id, row]),
+      )
+      const budgets = stored.map((row) => ({ ...row, ...currentOf(row, periods, now) }))
       const runtimes = await of<StoredRuntime>('runtimes', 'ORDER BY joined_at')
       const leases = await of<StoredLease>('leases', "AND state <> 'closed' ORDER BY id")
-      return { organization: organization!.name, now: organization!.now, budgets, runtimes, leases }
+      return { organization: name, coverS, now, budgets, runtimes, leases }
     })
   }
 
@@ -145,6 +183,8 @@ export class Fleet {
     return this.#database.money(async (sql) => {
       if (this.#database.dialect.kind === 'postgres') await sql.rows('SET TRANSACTION ISOLATION LEVEL REPEATABLE READ')
       const budgets = await sql.rows<StoredBudget>('SELECT * FROM budgets')
+      const byId = new Map(budgets.map((row) => [row.id, row]))
+      const periods = await sql.rows<StoredPeriod>('SELECT * FROM budget_periods')
       const leases = await sql.rows<StoredLease>('SELECT * FROM leases')
       const sums = await sql.rows<{ lease_id: string; kind: string; amount: string | number }>(
         'SELECT lease_id, kind, CAST(sum(amount_nanos) AS TEXT) AS amount FROM transfers GROUP BY lease_id, kind',
@@ -153,7 +193,7 @@ export class Fleet {
         sums.map(({ lease_id, kind, amount }) => [`${lease_id} ${kind}`, Number(amount) as Nanodollars]),
       )
       const problems = problemsOf(
-        budgets.map(budgetOf),
+        [...budgets.map(budgetOf), ...periods.map((row) => accountOf(byId.get(row.budget_id)!, row))],
         leases.map(leaseOf),
         (id, kind) => moved.get(`${id} ${kind}`) ?? ZERO_NANOS,
       )
@@ -185,7 +225,7 @@ export class Fleet {
   }
 
   /** Returns what has changed. Throws CageError `invalid_amount`. */
-  async #changeLimit(sql: Sql, { organizationId, scope, name }: NamedBudget, change: LimitChange) {
+  async #changeLimit(sql: Sql, { organizationId, scope, name }: BudgetOwner, change: LimitChange) {
     const [before] = await sql.rows<StoredBudget>(
       `SELECT * FROM budgets WHERE organization_id = $1 AND scope = $2 AND name = $3 ${this.#database.dialect.forUpdate}`,
       [organizationId, scope, name],
@@ -194,12 +234,27 @@ export class Fleet {
     if (limit > MAX_NANOS) {
       throw new CageError('invalid_amount', `a limit of ${showUsd(toUsd(limit))} is more than can be counted`)
     }
+    const period = change.period === undefined ? (before?.period ?? null) : change.period
+    if (!before && (scope === 'agent' || scope === 'token')) await this.#countNamed(sql, organizationId)
     await sql.rows(
-      `INSERT INTO budgets (id, organization_id, scope, name, limit_nanos) VALUES ($1, $2, $3, $4, $5)
-       ON CONFLICT (organization_id, scope, name) DO UPDATE SET limit_nanos = excluded.limit_nanos`,
-      [newId('budget'), organizationId, scope, name, limit],
+      `INSERT INTO budgets (id, organization_id, scope, name, limit_nanos, period) VALUES ($1, $2, $3, $4, $5, $6)
+       ON CONFLICT (organization_id, scope, name) DO UPDATE SET limit_nanos = excluded.limit_nanos, period = excluded.period`,
+      [newId('budget'), organizationId, scope, name, limit, period],
     )
-    return { from_usd: before ? toUsd(before.limit_nanos) : null, limit_usd: toUsd(limit) }
+    return { from_usd: before ? toUsd(before.limit_nanos) : null, limit_usd: toUsd(limit), period }
+  }
+
+  /** Runtimes learn of the budget that is created now. Throws CageError `conflict`. */
+  async #countNamed(sql: Sql, organizationId: string): Promise<void> {
+    await sql.rows('UPDATE organizations SET budgets_version = budgets_version + 1 WHERE id = $1', [organizationId])
+    const [row] = await sql.rows<{ count: number }>(
+      "SELECT count(*) AS count FROM budgets WHERE organization_id = $1 AND scope IN ('agent', 'token')",
+      [organizationId],
+    )
+    if (row!.count < MAX_NAMED_BUDGETS) return
+    throw new CageError('conflict', `the organization has ${MAX_NAMED_BUDGETS} budgets of agents and tokens`, {
+      hint: 'limit teams and users instead',
+    })
   }
 
   async #organizationName(sql: Sql, organizationId: string): Promise<string> {
@@ -218,10 +273,29 @@ export class Fleet {
   }
 }
 
-interface NamedBudget {
+interface BudgetOwner {
   organizationId: string
   scope: SharedScope
   name: string
 }
 
-export type LimitChange = { limit: Nanodollars } | { add: Nanodollars }
+/** `period`: null for a limit that does not renew. (Default: as before.) */
+export type LimitChange = ({ limit: Nanodollars } | { add: Nanodollars }) & { period?: SharedPeriod | null }
+
+const FROM_WIDE_TO_NARROW = `CASE scope ${SHARED_SCOPES.map((scope, at) => `WHEN '${scope}' THEN ${at}`).join(' ')} END`
+
+/** Every runtime knows them. */
+const MAX_NAMED_BUDGETS = 1_000
+
+/** What counts of a budget now, and until when, in ms since 1970. */
+function currentOf(budget: StoredBudget, periods: ReadonlyMap<string, StoredPeriod>, now: number) {
+  const { id, period, settled_nanos, escrow_nanos } = budget
+  if (period === null) return { settled_nanos, escrow_nanos, ends_at: null }
+  const { id: accountId, endsAt: ends_at } = accountAt(id, period, now)
+  const account = periods.get(accountId)
+  return {
+    settled_nanos: account?.settled_nanos ?? ZERO_NANOS,
+    escrow_nanos: account?.escrow_nanos ?? ZERO_NANOS,
+    ends_at,
+  }
+}

@@ -1,8 +1,9 @@
 /** For runtimes: joining, and the leases of shared budgets. Money is a decimal string in US dollars, as everywhere. */
 import * as z from 'zod'
 import { amount } from '../api/body.ts'
-import { count, named, type Route, routesOf, usd } from '../api/route.ts'
-import type { LeaseAnswer, Opened, Reported, SharedBalance } from '../lease-messages.ts'
+import { count, named, type Route, routesOf, time, usd } from '../api/route.ts'
+import { isoTime } from '../clock.ts'
+import type { LeaseAnswer, LeaseUse, Opened, PoolBalance, Reported, SharedBalance } from '../lease-messages.ts'
 import { toUsd } from '../money.ts'
 import { grantLease, leaseId, openRuntime, recordStatements } from './bank.ts'
 import type { Member, PanelRole } from './credentials.ts'
@@ -21,8 +22,38 @@ const balanceView = named('SharedBalance', () =>
     limit_usd: usd(),
     settled_usd: usd(),
     free_usd: usd(),
+    ends_at: time().nullable().describe('When its period ends; null if it does not renew.'),
   }),
 )
+
+/** Of an agent or a token. */
+const callerName = z.string().min(1).max(200).nullable()
+/** Runtimes of earlier versions do not know budgets of agents and tokens. */
+const names = { agent: callerName.default(null), token: callerName.default(null) }
+
+const leaseUse = {
+  agent: callerName.describe('Only its calls may use the lease; null for any.'),
+  token: callerName.describe('Likewise, of an API token.'),
+  ends_in_ms: count().nullable().describe('When its period ends: nothing new may be held of it then. Null for never.'),
+}
+
+const coverS = () => count().describe('How many seconds of spending the runtime may hold in advance.')
+
+const reportReply = () =>
+  z.object({
+    ttl_ms: count(),
+    cover_s: coverS(),
+    is_scarce: z.boolean(),
+    balance: balanceView().describe('For callers without budgets of their own.'),
+    pools: z
+      .array(z.object({ agent: callerName, token: callerName, is_scarce: z.boolean(), balance: balanceView() }))
+      .describe('The same for the others whose leases were reported.'),
+    budgets_version: count(),
+    budgets: z
+      .array(z.object({ scope: z.enum(['agent', 'token']), name: z.string() }))
+      .optional()
+      .describe('The agents and tokens with budgets of their own, unless the runtime has this version.'),
+  })
 
 /** How a runtime joins and leaves. */
 export const membershipRoutes = ({ fleet, version }: PanelRooms): Route<PanelRole>[] => [
@@ -46,7 +77,8 @@ export const membershipRoutes = ({ fleet, version }: PanelRooms): Route<PanelRol
 ]
 
 /** What a runtime spends. */
-export function leaseRoutes({ fleet: { bank }, ttlMs, onNotice }: PanelRooms): Route<PanelRole>[] {
+export function leaseRoutes({ fleet, ttlMs, onNotice }: PanelRooms): Route<PanelRole>[] {
+  const { bank } = fleet
   return [
     leaseRoute('POST /api/leases/open', {
       role: 'runtime',
@@ -56,7 +88,8 @@ export function leaseRoutes({ fleet: { bank }, ttlMs, onNotice }: PanelRooms): R
         z.object({
           epoch: count(),
           ttl_ms: count(),
-          leases: z.array(z.object({ id: z.string(), granted_usd: usd() })),
+          cover_s: coverS(),
+          leases: z.array(z.object({ id: z.string(), granted_usd: usd(), ...leaseUse })),
         }),
       errors: LEASE_ERRORS,
       handle: async ({ body, identity }) => {
@@ -73,20 +106,27 @@ export function leaseRoutes({ fleet: { bank }, ttlMs, onNotice }: PanelRooms): R
     leaseRoute('POST /api/leases/request', {
       role: 'runtime',
       summary: 'Requests a slice of the shared budgets. A repeated request gets the same one.',
-      body: z.strictObject({ epoch: count(), request: count(), least_usd: amount, want_usd: amount }),
+      body: z.strictObject({ epoch: count(), request: count(), least_usd: amount, want_usd: amount, ...names }),
       reply: () =>
         z.object({
           outcome: z.enum(['granted', 'exhausted', 'lent']),
           id: z.string().optional(),
           granted_usd: usd().optional(),
+          agent: leaseUse.agent.optional(),
+          token: leaseUse.token.optional(),
+          ends_in_ms: leaseUse.ends_in_ms.optional(),
           is_scarce: z.boolean(),
           balance: balanceView(),
         }),
-      errors: LEASE_ERRORS,
-      handle: async ({ body: { epoch, request, least_usd: least, want_usd: want }, identity }) => {
-        const leaseIds = [leaseId(identity.id, epoch, request)]
-        const answer = await bank.run({ runtimeId: identity.id, leaseIds }, (books) =>
-          grantLease(books, identity.id, { epoch, request, least, want }, ttlMs),
+      errors: [...LEASE_ERRORS, 'not_found'],
+      handle: async ({ body: { epoch, request, least_usd: least, want_usd: want, agent, token }, identity }) => {
+        const needs = {
+          runtimeId: identity.id,
+          leaseIds: [leaseId(identity.id, epoch, request)],
+          names: { agent, token },
+        }
+        const answer = await bank.run(needs, (books) =>
+          grantLease(books, identity.id, { epoch, request, least, want, agent, token }, ttlMs),
         )
         return wireAnswer(answer)
       },
@@ -99,10 +139,11 @@ export function leaseRoutes({ fleet: { bank }, ttlMs, onNotice }: PanelRooms): R
         statements: z
           .array(z.strictObject({ id, used_usd: amount, returned_usd: amount, held_usd: amount, final: z.boolean() }))
           .max(MAX_STATEMENTS),
+        budgets_version: z.number().int().min(-1).nullable().default(null),
       }),
-      reply: () => z.object({ ttl_ms: count(), is_scarce: z.boolean(), balance: balanceView() }),
+      reply: reportReply,
       errors: LEASE_ERRORS,
-      handle: async ({ body: { epoch, statements }, identity }) => {
+      handle: async ({ body: { epoch, statements, budgets_version: known }, identity }) => {
         const leaseIds = statements.map((statement) => statement.id)
         const said = statements.map(({ id: lease, used_usd, returned_usd, held_usd, final }) => {
           return { id: lease, used: used_usd, returned: returned_usd, held: held_usd, isFinal: final }
@@ -110,34 +151,48 @@ export function leaseRoutes({ fleet: { bank }, ttlMs, onNotice }: PanelRooms): R
         const reported = await bank.run({ runtimeId: identity.id, leaseIds }, (books) =>
           recordStatements(books, identity.id, { epoch, statements: said }, ttlMs),
         )
-        return wireReported(reported)
+        const { budgetsVersion } = reported
+        if (known === null || known === budgetsVersion) return wireReported(reported)
+        const { version, budgets } = await fleet.namedBudgets(identity.organizationId)
+        return { ...wireReported({ ...reported, budgetsVersion: version }), budgets }
       },
     }),
   ]
 }
 
-const wireBalance = ({ budget, limit, settled, free }: SharedBalance) => ({
+const wireBalance = ({ budget, limit, settled, free, endsAt }: SharedBalance) => ({
   budget,
   limit_usd: toUsd(limit),
   settled_usd: toUsd(settled),
   free_usd: toUsd(free),
+  ends_at: endsAt === null ? null : isoTime(endsAt),
 })
 
-const wireOpened = ({ epoch, ttlMs, leases }: Opened) => ({
+const wireUse = ({ names: { agent, token }, endsInMs }: LeaseUse) => ({ agent, token, ends_in_ms: endsInMs })
+
+const wireOpened = ({ epoch, ttlMs, coverS: cover_s, leases }: Opened) => ({
   epoch,
   ttl_ms: ttlMs,
-  leases: leases.map(({ id: lease, granted }) => ({ id: lease, granted_usd: toUsd(granted) })),
+  cover_s,
+  leases: leases.map((lease) => ({ id: lease.id, granted_usd: toUsd(lease.granted), ...wireUse(lease) })),
 })
 
 const wireAnswer = (answer: LeaseAnswer) => ({
   outcome: answer.outcome,
-  ...(answer.outcome === 'granted' && { id: answer.id, granted_usd: toUsd(answer.granted) }),
+  ...(answer.outcome === 'granted' && { id: answer.id, granted_usd: toUsd(answer.granted), ...wireUse(answer) }),
   is_scarce: answer.isScarce,
   balance: wireBalance(answer.balance),
 })
 
-const wireReported = ({ ttlMs, isScarce, balance }: Reported) => ({
-  ttl_ms: ttlMs,
+const wireReported = ({ ttlMs, coverS: cover_s, budgetsVersion, pools }: Reported) => {
+  const [base, ...others] = pools.map(wirePool)
+  const { is_scarce, balance } = base!
+  return { ttl_ms: ttlMs, cover_s, is_scarce, balance, pools: others, budgets_version: budgetsVersion }
+}
+
+const wirePool = ({ agent, token, isScarce, balance }: PoolBalance) => ({
+  agent,
+  token,
   is_scarce: isScarce,
   balance: wireBalance(balance),
 })

@@ -5,8 +5,9 @@ import { named, type Route, routesOf, type Shape, time, usd } from '../api/route
 import { isoTime } from '../clock.ts'
 import { CageError } from '../errors.ts'
 import { toUsd } from '../money.ts'
+import { SHARED_SCOPES } from './bank.ts'
 import type { Member, PanelRole } from './credentials.ts'
-import { memberName } from './fleet-routes.ts'
+import { nameFor } from './fleet-routes.ts'
 import type { RequestView } from './fleet-view.ts'
 import type { StoredRequest } from './requests.ts'
 import type { PanelRooms } from './rooms.ts'
@@ -16,7 +17,7 @@ const requestRoute = routesOf<Member, PanelRole>('Fleet')
 const requestView = named('BudgetRequest', () =>
   z.object({
     id: z.string(),
-    scope: z.enum(['organization', 'team', 'user']),
+    scope: z.enum(SHARED_SCOPES),
     name: z.string(),
     add_usd: usd(),
     reason: z.string(),
@@ -40,9 +41,9 @@ export const requestRoutes = ({ fleet: { requests } }: PanelRooms): Route<PanelR
   }),
   requestRoute('POST /api/fleet/requests', {
     role: 'viewer',
-    summary: 'Asks for more of a budget. `name`: of the team or user.',
+    summary: 'Asks for more of a budget. `name`: whose it is; null for the organization.',
     body: z.strictObject({
-      scope: z.enum(['organization', 'team', 'user']),
+      scope: z.enum(SHARED_SCOPES),
       name: z.string().nullable().default(null),
       add_usd: amount,
       reason: text,
@@ -52,7 +53,7 @@ export const requestRoutes = ({ fleet: { requests } }: PanelRooms): Route<PanelR
     errors: ['not_found', 'conflict', 'invalid_amount'],
     handle: async ({ body: { scope, name, add_usd: more, reason }, identity }) => {
       if (more <= 0) throw new CageError('invalid_amount', 'nothing more cannot be asked for')
-      const whose = { scope, name: scope === 'organization' ? null : check(memberName, name, 'the name') }
+      const whose = { scope, name: scope === 'organization' ? null : check(nameFor(scope), name, 'the name') }
       return viewOf(await requests.create(identity, whose, more, reason))
     },
   }),

@@ -3,11 +3,9 @@ import { isoTime } from '../clock.ts'
 import { add, max, type Nanodollars, subtract, toUsd, ZERO_NANOS } from '../money.ts'
 import { agentsOf } from './agent-view.ts'
 import { escrowOf } from './bank.ts'
-import { orderViewOf } from './control-routes.ts'
 import type { Member } from './credentials.ts'
 import { leaseOf, type StoredBudget, type StoredLease, type StoredRuntime } from './db/bank-store.ts'
 import type { FleetView, LeaseView, RuntimeView, SharedBudgetView } from './fleet-view.ts'
-import { orderKey, type StoredOrder } from './orders.ts'
 import type { PanelRooms } from './rooms.ts'
 import type { RuntimeState } from './telemetry.ts'
 
@@ -15,14 +13,14 @@ import type { RuntimeState } from './telemetry.ts'
 const SILENT_MS = 10_000
 
 export async function viewOf(
-  { fleet, telemetry, orders }: Pick<PanelRooms, 'fleet' | 'telemetry' | 'orders'>,
+  { fleet, telemetry }: Pick<PanelRooms, 'fleet' | 'telemetry'>,
   { organizationId }: Member,
 ): Promise<FleetView> {
-  const { organization, now, budgets, runtimes, leases } = await fleet.read(organizationId)
+  const { organization, coverS, now, budgets, runtimes, leases } = await fleet.read(organizationId)
   const states = await telemetry.states(organizationId)
-  const last = await orders.last(organizationId)
   return {
     organization,
+    cover_s: coverS,
     server_time: isoTime(now),
     budgets: budgets.map(budgetViewOf),
     runtimes: runtimes.map((runtime) =>
@@ -30,26 +28,28 @@ export async function viewOf(
         runtime,
         leases.filter(({ runtime_id }) => runtime_id === runtime.id),
         states.get(runtime.id),
-        { now, orders: last },
+        now,
       ),
     ),
   }
 }
 
-const budgetViewOf = ({ scope, name, limit_nanos, settled_nanos, escrow_nanos }: StoredBudget): SharedBudgetView => ({
-  scope,
-  name,
-  limit_usd: toUsd(limit_nanos),
-  settled_usd: toUsd(settled_nanos),
-  lent_usd: toUsd(escrow_nanos),
-  free_usd: toUsd(max(ZERO_NANOS, subtract(limit_nanos, add(settled_nanos, escrow_nanos)))),
+const budgetViewOf = (row: StoredBudget & { ends_at: number | null }): SharedBudgetView => ({
+  scope: row.scope,
+  name: row.name,
+  period: row.period,
+  ends_at: row.ends_at === null ? null : isoTime(row.ends_at),
+  limit_usd: toUsd(row.limit_nanos),
+  settled_usd: toUsd(row.settled_nanos),
+  lent_usd: toUsd(row.escrow_nanos),
+  free_usd: toUsd(max(ZERO_NANOS, subtract(row.limit_nanos, add(row.settled_nanos, row.escrow_nanos)))),
 })
 
 function runtimeViewOf(
   row: StoredRuntime,
   leases: readonly StoredLease[],
   told: RuntimeState | undefined,
-  { now, orders }: { now: number; orders: ReadonlyMap<string, StoredOrder> },
+  now: number,
 ): RuntimeView {
   const lent: Nanodollars = add(...leases.map((lease) => escrowOf(leaseOf(lease))))
   const lag = row.last_seen_at === null ? null : Math.max(0, now - row.last_seen_at)
@@ -64,12 +64,7 @@ function runtimeViewOf(
     lag_ms: lag,
     lent_usd: toUsd(lent),
     leases: leases.map(leaseViewOf),
-    agents: told
-      ? agentsOf(told.snapshot, (agentId) => {
-          const order = orders.get(orderKey(row.id, agentId))
-          return order ? orderViewOf(order) : null
-        })
-      : [],
+    agents: told ? agentsOf(told.snapshot) : [],
     lost_events: told?.lost ?? 0,
   }
 }

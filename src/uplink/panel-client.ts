@@ -1,16 +1,22 @@
 /** A Control Panel over HTTP. */
 import { type Clock, systemClock } from '../clock.ts'
 import { CageError, ERRORS, type ErrorCode } from '../errors.ts'
-import type { LeaseAnswer, LeaseBank, Opened, Reported, SharedBalance } from '../lease-messages.ts'
+import {
+  DEFAULT_COVER_S,
+  type LeaseAnswer,
+  type LeaseBank,
+  type LeaseUse,
+  type NamedBudget,
+  type Opened,
+  type Reported,
+  type SharedBalance,
+} from '../lease-messages.ts'
 import { fromUsd, toUsd, type Usd } from '../money.ts'
 import type { TelemetryAnswer, TelemetryBatch } from '../telemetry-messages.ts'
-import { type ControlPanel, controlAnswer } from './control.ts'
 import type { Membership } from './membership.ts'
 
 /** A message is repeated anyway. */
 const TIMEOUT_MS = 5_000
-/** A panel without news answers after some 20 s. */
-const POLL_TIMEOUT_MS = 30_000
 /** What a panel answers is far smaller. */
 const MAX_ANSWER_BYTES = 1024 * 1024
 
@@ -25,6 +31,24 @@ interface WireBalance {
   limit_usd: Usd
   settled_usd: Usd
   free_usd: Usd
+  ends_at?: string | null
+}
+
+/** A panel of an earlier version says nothing of what it does not know. */
+interface WireUse {
+  agent?: string | null
+  token?: string | null
+  ends_in_ms?: number | null
+}
+
+interface WireReported {
+  ttl_ms: number
+  cover_s?: number
+  is_scarce: boolean
+  balance: WireBalance
+  pools?: { agent: string | null; token: string | null; is_scarce: boolean; balance: WireBalance }[]
+  budgets_version?: number
+  budgets?: NamedBudget[]
 }
 
 /** Joins with an invitation. Throws CageError `unauthorized`, `panel_unreachable`, and what the panel answers. */
@@ -47,37 +71,58 @@ export function panelBank(panel: Panel): LeaseBank {
   const post = <Answer>(path: string, body: object) => send<Answer>(panel, 'POST', `/api/leases/${path}`, body)
   return {
     open: async ({ journalId }): Promise<Opened> => {
-      const { epoch, ttl_ms, leases } = await post<{
+      const { epoch, ttl_ms, cover_s, leases } = await post<{
         epoch: number
         ttl_ms: number
-        leases: { id: string; granted_usd: Usd }[]
+        cover_s?: number
+        leases: ({ id: string; granted_usd: Usd } & WireUse)[]
       }>('open', { journal_id: journalId })
       return {
         epoch,
         ttlMs: ttl_ms,
-        leases: leases.map(({ id, granted_usd }) => ({ id, granted: fromUsd(granted_usd) })),
+        coverS: cover_s ?? DEFAULT_COVER_S,
+        leases: leases.map((lease) => ({ id: lease.id, granted: fromUsd(lease.granted_usd), ...useOf(lease) })),
       }
     },
-    request: async ({ epoch, request, least, want }): Promise<LeaseAnswer> => {
+    request: async ({ epoch, request, least, want, agent, token }): Promise<LeaseAnswer> => {
       const amounts = { least_usd: toUsd(least), want_usd: toUsd(want) }
-      const answer = await post<WireAnswer>('request', { epoch, request, ...amounts })
+      const names = { ...(agent !== null && { agent }), ...(token !== null && { token }) }
+      const answer = await post<WireAnswer>('request', { epoch, request, ...amounts, ...names })
       const rest = { balance: balanceOf(answer.balance), isScarce: answer.is_scarce }
       if (answer.outcome !== 'granted') return { outcome: answer.outcome, ...rest }
       const { id, granted_usd } = answer
-      return { outcome: 'granted', id, granted: fromUsd(granted_usd), ...rest }
+      return { outcome: 'granted', id, granted: fromUsd(granted_usd), ...useOf(answer), ...rest }
     },
-    report: async ({ epoch, statements }): Promise<Reported> => {
+    report: async ({ epoch, statements, budgetsVersion: budgets_version }): Promise<Reported> => {
       const said = statements.map(({ id, used, returned, held, isFinal }) => {
         return { id, used_usd: toUsd(used), returned_usd: toUsd(returned), held_usd: toUsd(held), final: isFinal }
       })
-      const answer = await post<{ ttl_ms: number; is_scarce: boolean; balance: WireBalance }>('report', {
-        epoch,
-        statements: said,
-      })
-      return { ttlMs: answer.ttl_ms, isScarce: answer.is_scarce, balance: balanceOf(answer.balance) }
+      return reportedOf(await post<WireReported>('report', { epoch, statements: said, budgets_version }))
     },
   }
 }
+
+const useOf = ({ agent = null, token = null, ends_in_ms: endsInMs = null }: WireUse): LeaseUse => ({
+  names: { agent, token },
+  endsInMs,
+})
+
+const reportedOf = ({
+  ttl_ms: ttlMs,
+  cover_s,
+  budgets_version,
+  budgets,
+  pools = [],
+  ...base
+}: WireReported): Reported => ({
+  ttlMs,
+  coverS: cover_s ?? DEFAULT_COVER_S,
+  budgetsVersion: budgets_version ?? 0,
+  ...(budgets && { budgets }),
+  pools: [{ agent: null, token: null, ...base }, ...pools].map(({ agent, token, is_scarce: isScarce, balance }) => {
+    return { agent, token, isScarce, balance: balanceOf(balance) }
+  }),
+})
 
 /** The panel as the telemetry of a runtime uses it. */
 export const sendTelemetry =
@@ -85,26 +130,17 @@ export const sendTelemetry =
   (batch: TelemetryBatch, signal: AbortSignal): Promise<TelemetryAnswer> =>
     send(panel, 'POST', '/api/telemetry', batch, signal)
 
-/** The panel as the control of a runtime uses it. */
-export const panelControl = (panel: Panel): ControlPanel => ({
-  next: async (known, signal) => {
-    const query = known === undefined ? '' : `?known=${encodeURIComponent(known)}`
-    return controlAnswer.parse(await send(panel, 'GET', `/api/control${query}`, undefined, signal, POLL_TIMEOUT_MS))
-  },
-  answer: ({ id }, outcome, signal) =>
-    send(panel, 'POST', `/api/control/orders/${encodeURIComponent(id)}`, outcome, signal),
-})
-
 type WireAnswer = { is_scarce: boolean; balance: WireBalance } & (
-  | { outcome: 'granted'; id: string; granted_usd: Usd }
+  | ({ outcome: 'granted'; id: string; granted_usd: Usd } & WireUse)
   | { outcome: 'exhausted' | 'lent' }
 )
 
-const balanceOf = ({ budget, limit_usd, settled_usd, free_usd }: WireBalance): SharedBalance => ({
+const balanceOf = ({ budget, limit_usd, settled_usd, free_usd, ends_at = null }: WireBalance): SharedBalance => ({
   budget,
   limit: fromUsd(limit_usd),
   settled: fromUsd(settled_usd),
   free: fromUsd(free_usd),
+  endsAt: ends_at === null ? null : Date.parse(ends_at),
 })
 
 /** Throws CageError `panel_unreachable`, and what the panel answers. */
@@ -114,11 +150,10 @@ async function send<Answer>(
   path: string,
   body?: object,
   signal?: AbortSignal,
-  timeoutMs = TIMEOUT_MS,
 ): Promise<Answer> {
   const { url, token, clock = systemClock } = panel
   const timeout = new AbortController()
-  const timer = clock.after(timeoutMs, () => timeout.abort())
+  const timer = clock.after(TIMEOUT_MS, () => timeout.abort())
   try {
     const response = await fetch(url + path, {
       method,
@@ -133,7 +168,7 @@ async function send<Answer>(
   } catch (error) {
     if (error instanceof CageError) throw error
     const { message, cause } = error as Error & { cause?: { code?: string } }
-    const why = timeout.signal.aborted ? `no answer within ${timeoutMs / 1000} s` : (cause?.code ?? message)
+    const why = timeout.signal.aborted ? `no answer within ${TIMEOUT_MS / 1000} s` : (cause?.code ?? message)
     throw unreachable(url, why, error)
   } finally {
     timer.cancel()

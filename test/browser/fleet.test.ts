@@ -32,7 +32,12 @@ test('the link opens the fleet, an admin resolves a quarantined lease, and a use
     fleet.bank.run({ runtimeId, allLeases: true }, (books) => openRuntime(books, runtimeId, { journalId }, 60_000))
   const { epoch } = await open('lost')
   await fleet.bank.run({ runtimeId }, (books) =>
-    grantLease(books, runtimeId, { epoch, request: 0, least: dollars('1'), want: dollars('1') }, 60_000),
+    grantLease(
+      books,
+      runtimeId,
+      { epoch, request: 0, least: dollars('1'), want: dollars('1'), agent: null, token: null },
+      60_000,
+    ),
   )
   await open('another')
   const agent = { agent_id: 'a-1', level: 'INFO', at: '2026-01-02T03:04:05.000Z', message: '' }

@@ -292,7 +292,7 @@ function receive(world: World, message: Message, bounds: Bounds, has: Has): bool
     const answer = grantLease(
       books,
       runtimeId(message.runtime),
-      { epoch, request, least: ONE, want: nanodollars(bounds.slice) },
+      { epoch, request, least: ONE, want: nanodollars(bounds.slice), agent: null, token: null },
       TTL_MS,
     )
     if (answer.outcome !== 'granted') return false
@@ -366,6 +366,7 @@ function booksOf({ budget, runtimes, leases }: World, { limit }: Bounds): Books 
     name: 'o',
     limit: nanodollars(limit),
     scarceUntil: 0,
+    endsAt: null,
     ...budget,
   })
   for (const [index, runtime] of runtimes.entries()) {

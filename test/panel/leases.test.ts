@@ -4,7 +4,8 @@ import { type Link, openLink } from '../../scripts/soak/fleet/link.ts'
 import { Ledger } from '../../src/budget/ledger.ts'
 import { systemClock } from '../../src/clock.ts'
 import { openStore } from '../../src/db/store.ts'
-import { newCallId } from '../../src/ids.ts'
+import type { NewEvent } from '../../src/events.ts'
+import { newCallId, newRunId } from '../../src/ids.ts'
 import { fromUsd, toUsd, usd, ZERO_NANOS } from '../../src/money.ts'
 import { ORGANIZATION, type RunningPanel } from '../../src/panel/server.ts'
 import { StateManager } from '../../src/state/state-manager.ts'
@@ -33,6 +34,24 @@ async function openPanel({
   )
   return panel
 }
+
+const started = (name: string): NewEvent => ({
+  type: 'agent.started',
+  level: 'INFO',
+  agent_id: AGENT,
+  message: 'started',
+  data: {
+    run_id: newRunId(),
+    name,
+    script: '/scout.py',
+    environment: 'development',
+    pid: process.pid,
+    restart: 0,
+    limit_usd: usd('50'),
+    safety_mode: 'redact',
+    detect: ['email'],
+  },
+})
 
 const invite = ({ fleet, organizationId }: RunningPanel) =>
   fleet.credentials.invite(organizationId, { team: null, user: null }, 'x', 'ada')
@@ -88,6 +107,36 @@ describe('a runtime that has joined a panel', () => {
     expect(sent).toBe(10)
     await Promise.all(machines.map(({ machine }) => machine.close()))
     expect(await balance(panel)).toEqual({ settled: '1', lent: '0', open: 0 })
+    expect(await panel.fleet.problems()).toEqual([])
+  })
+
+  test('spends of the budgets of its agents and tokens as well, which refuse only their own calls', async () => {
+    const panel = await openPanel({ limit: '50' })
+    const { fleet, organizationId } = panel
+    await fleet.setLimit(organizationId, { scope: 'token', name: 'notebook' }, { limit: dollars('1') }, 'ada')
+    const { machine } = await joined(panel)
+    await machine.call('0.7', costs('0.7'), 'notebook')
+    await expect(machine.call('0.5', costs('0.5'), 'notebook')).rejects.toMatchObject({ code: 'budget_exceeded' })
+    await machine.call('0.5', costs('0.5'), 'ide')
+    // Its name comes from what the runtime knows of its agents.
+    machine.state.record(started('scout'))
+    await fleet.setLimit(
+      organizationId,
+      { scope: 'agent', name: 'scout' },
+      { limit: dollars('0.4'), period: 'month' },
+      'ada',
+    )
+    const outcome = () =>
+      machine.call('0.5', costs('0.1')).then(
+        () => 'paid',
+        (error: { code: string; facts: object }) => error,
+      )
+    await expect
+      .poll(outcome)
+      .toMatchObject({ code: 'budget_exceeded', facts: { until: expect.stringMatching(/-01T00/) } })
+    await machine.close()
+    const { budgets } = await fleet.read(organizationId)
+    expect(budgets.find(({ scope }) => scope === 'token')?.settled_nanos).toBe(dollars('0.7'))
     expect(await panel.fleet.problems()).toEqual([])
   })
 

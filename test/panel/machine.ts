@@ -21,7 +21,7 @@ export interface Machine {
   events: RuntimeEvent[]
   state: StateManager
   /** Holds, calls `send` with nothing held back, and charges what it returns. */
-  call(maxCost: string, send: () => Promise<Nanodollars>): Promise<void>
+  call(maxCost: string, send: () => Promise<Nanodollars>, tokenName?: string): Promise<void>
   /** As a server that stops. */
   close(): Promise<void>
 }
@@ -67,8 +67,8 @@ export function openMachine(
     leases,
     events,
     state,
-    call: async (maxCost, send) => {
-      const request = { agentId: AGENT, runId: null, kind: 'llm', target: 'openai', model: 'gpt-4' } as const
+    call: async (maxCost, send, tokenName) => {
+      const request = { agentId: AGENT, runId: null, tokenName, kind: 'llm', target: 'openai', model: 'gpt-4' } as const
       const hold = await ledger.hold({ ...request, callId: newCallId(), maxCost: fromUsd(usd(maxCost)) })
       const cost = await send()
       await ledger.charge(hold, { cost }, chargedEvent(cost))

@@ -35,7 +35,8 @@ async function openPanel() {
 test('every route refuses everybody but its role, and an admin may do what a viewer may', async () => {
   const { panel, tokens, send } = await openPanel()
   const routes = panelRoutes({
-    ...panel,
+    fleet: panel.fleet,
+    telemetry: panel.telemetry,
     version: '1',
     ttlMs: 1,
     onNotice: () => {},

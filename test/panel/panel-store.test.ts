@@ -1,5 +1,5 @@
 import { afterAll, beforeAll, describe, expect, onTestFinished, test } from 'vitest'
-import type { Statement } from '../../src/lease-messages.ts'
+import type { CallerNames, Statement } from '../../src/lease-messages.ts'
 import { fromUsd, type Nanodollars, nanodollars, toUsd, usd, ZERO_NANOS } from '../../src/money.ts'
 import { grantLease, openRuntime, recordStatements } from '../../src/panel/bank.ts'
 import type { PanelDatabase } from '../../src/panel/db/database.ts'
@@ -35,6 +35,20 @@ describe.each(Object.entries(ADDRESSES))('a panel on %s', (_, addressOf) => {
     return { database, fleet, organizationId, address }
   }
 
+  /** A panel whose database has the time that is set, with an organization that has $10. */
+  async function openWithClock(start: string) {
+    const real = await openPanelDatabase(await addressOf())
+    onTestFinished(() => real.close())
+    const setTime = (iso: string) => real.system.rows('UPDATE test_clock SET ms = $1', [Date.parse(iso)])
+    await real.system.rows('CREATE TABLE test_clock (ms BIGINT NOT NULL)')
+    await real.system.rows('INSERT INTO test_clock VALUES (0)')
+    await setTime(start)
+    const fleet = new Fleet({ ...real, dialect: { ...real.dialect, now: '(SELECT ms FROM test_clock)' } })
+    const organizationId = await fleet.openOrganization('acme')
+    await fleet.setLimit(organizationId, { scope: 'organization', name: null }, { limit: dollars('10') }, 'ada')
+    return { fleet, organizationId, setTime }
+  }
+
   /** A runtime as the panel knows it, with short names for its messages. */
   async function join(fleet: Fleet, organizationId: string, team: string | null = null) {
     const invitation = await fleet.credentials.invite(organizationId, { team, user: null }, 'laptop', 'ada')
@@ -47,10 +61,14 @@ describe.each(Object.entries(ADDRESSES))('a panel on %s', (_, addressOf) => {
       runtimeId,
       open: (journalId = 'journal') =>
         fleet.bank.run({ runtimeId, allLeases: true }, (books) => openRuntime(books, runtimeId, { journalId }, TTL_MS)),
-      request: (epoch: number, request: number, least: string, want = least) =>
-        fleet.bank.run({ runtimeId, leaseIds: [`lease-${runtimeId.slice(8)}-${epoch}-${request}`] }, (books) =>
-          grantLease(books, runtimeId, { epoch, request, least: dollars(least), want: dollars(want) }, TTL_MS),
-        ),
+      request: (epoch: number, request: number, least: string, want = least, names: Partial<CallerNames> = {}) => {
+        const { agent = null, token = null } = names
+        const leaseIds = [`lease-${runtimeId.slice(8)}-${epoch}-${request}`]
+        const amounts = { least: dollars(least), want: dollars(want) }
+        return fleet.bank.run({ runtimeId, leaseIds, names: { agent, token } }, (books) =>
+          grantLease(books, runtimeId, { epoch, request, ...amounts, agent, token }, TTL_MS),
+        )
+      },
       report: (epoch: number, statements: Statement[]) =>
         fleet.bank.run({ runtimeId, leaseIds: statements.map(({ id }) => id) }, (books) =>
           recordStatements(books, runtimeId, { epoch, statements }, TTL_MS),
@@ -127,6 +145,134 @@ describe.each(Object.entries(ADDRESSES))('a panel on %s', (_, addressOf) => {
       { name: 'acme', settled: '0', lent: '0.8' },
       { name: 'research', settled: '0', lent: '0.8' },
     ])
+  })
+
+  test('the budgets of an agent and of a token pay for their own calls as well, all or none of them', async () => {
+    const { fleet, organizationId } = await open('10')
+    const whose = { research: 'team', scout: 'agent', notebook: 'token' } as const
+    for (const [name, limit] of [
+      ['research', '4'],
+      ['scout', '1'],
+      ['notebook', '0.5'],
+    ] as const) {
+      await fleet.setLimit(organizationId, { scope: whose[name], name }, { limit: dollars(limit) }, 'ada')
+    }
+    const runtime = await join(fleet, organizationId, 'research')
+    const { epoch } = await runtime.open()
+    const both = { agent: 'scout', token: 'notebook' }
+    const lent = async () => (await budgets(fleet, organizationId)).map(({ name, lent }) => `${name} ${lent}`).sort()
+    expect((await runtime.request(epoch, 0, '0.6', '0.6', both)).outcome).toBe('exhausted')
+    expect(await lent()).toEqual(['acme 0', 'notebook 0', 'research 0', 'scout 0'])
+    const granted = await runtime.request(epoch, 0, '0.4', '0.4', both)
+    if (granted.outcome !== 'granted') throw new Error(granted.outcome)
+    expect(granted.names).toEqual(both)
+    expect(await lent()).toEqual(['acme 0.4', 'notebook 0.4', 'research 0.4', 'scout 0.4'])
+    // What one token has spent refuses neither its agent nor anybody else.
+    expect((await runtime.request(epoch, 1, '0.5', '0.5', both)).outcome).toBe('lent')
+    expect((await runtime.request(epoch, 1, '0.5', '0.5', { agent: 'scout' })).outcome).toBe('granted')
+    expect((await runtime.request(epoch, 2, '2')).outcome).toBe('granted')
+    await runtime.report(epoch, [statement(granted.id, '0.3', '0.1', true)])
+    expect(await lent()).toEqual(['acme 2.5', 'notebook 0', 'research 2.5', 'scout 0.5'])
+    // One that does not exist pays for nobody.
+    await expect(runtime.request(epoch, 3, '0.1', '0.1', { agent: 'nobody' })).rejects.toMatchObject({
+      code: 'not_found',
+    })
+    expect(await fleet.problems()).toEqual([])
+  })
+
+  test('a repeated request of another caller gets the lease of the first one, and hears whose it is', async () => {
+    const { fleet, organizationId } = await open('10')
+    await fleet.setLimit(organizationId, { scope: 'agent', name: 'scout' }, { limit: dollars('1') }, 'ada')
+    const runtime = await join(fleet, organizationId)
+    const { epoch } = await runtime.open()
+    const first = await runtime.request(epoch, 0, '0.5', '0.5', { agent: 'scout' })
+    expect(await runtime.request(epoch, 0, '2')).toEqual(first)
+    expect((await runtime.open()).leases).toEqual([
+      { id: expect.anything(), granted: dollars('0.5'), names: { agent: 'scout', token: null }, endsInMs: null },
+    ])
+  })
+
+  test('a daily limit renews at midnight in UTC, and what was lent before it is settled in its own day', async () => {
+    const { fleet, organizationId, setTime } = await openWithClock('2026-11-30T23:59:00Z')
+    await fleet.setLimit(
+      organizationId,
+      { scope: 'organization', name: null },
+      { limit: dollars('100'), period: 'month' },
+      'ada',
+    )
+    await fleet.setLimit(
+      organizationId,
+      { scope: 'team', name: 'research' },
+      { limit: dollars('2'), period: 'day' },
+      'ada',
+    )
+    const runtime = await join(fleet, organizationId, 'research')
+    const { epoch } = await runtime.open()
+    const evening = await runtime.request(epoch, 0, '1.5')
+    if (evening.outcome !== 'granted') throw new Error(evening.outcome)
+    expect(evening).toMatchObject({ endsInMs: 60_000, balance: { endsAt: Date.parse('2026-12-01T00:00:00Z') } })
+    expect((await runtime.request(epoch, 1, '1')).outcome).toBe('lent')
+    await runtime.report(epoch, [statement(evening.id, '0.5')])
+    const team = async () => (await budgets(fleet, organizationId)).find(({ name }) => name === 'research')
+    expect(await team()).toEqual({ name: 'research', settled: '0.5', lent: '1' })
+
+    await setTime('2026-12-01T00:00:00Z')
+    expect(await team()).toEqual({ name: 'research', settled: '0', lent: '0' })
+    expect((await runtime.open()).leases).toMatchObject([{ id: evening.id, endsInMs: 0 }])
+    const morning = await runtime.request(epoch + 1, 0, '1.9')
+    if (morning.outcome !== 'granted') throw new Error(morning.outcome)
+    // A call that ran across the border is charged where it was held, and so is what was left.
+    await runtime.report(epoch + 1, [statement(evening.id, '1.4', '0.1', true), statement(morning.id, '0.2')])
+    expect(await budgets(fleet, organizationId)).toEqual([
+      { name: 'acme', settled: '0.2', lent: '1.7' },
+      { name: 'research', settled: '0.2', lent: '1.7' },
+    ])
+    expect(await fleet.problems()).toEqual([])
+
+    await setTime('2026-12-02T00:00:00Z')
+    expect(await budgets(fleet, organizationId)).toEqual([
+      { name: 'acme', settled: '0.2', lent: '1.7' },
+      { name: 'research', settled: '0', lent: '0' },
+    ])
+    await setTime('2026-11-30T23:59:30Z')
+    expect(await team()).toEqual({ name: 'research', settled: '1.4', lent: '0' })
+  })
+
+  test('a limit that renews no more counts what was spent without a period', async () => {
+    const { fleet, organizationId } = await openWithClock('2026-05-12T12:00:00Z')
+    const runtime = await join(fleet, organizationId)
+    const { epoch } = await runtime.open()
+    const set = (period: 'day' | null) =>
+      fleet.setLimit(organizationId, { scope: 'organization', name: null }, { limit: dollars('10'), period }, 'ada')
+    const spend = async (request: number, cost: string) => {
+      const granted = await runtime.request(epoch, request, cost)
+      if (granted.outcome !== 'granted') throw new Error(granted.outcome)
+      await runtime.report(epoch, [statement(granted.id, cost, '0', true)])
+    }
+    await spend(0, '1')
+    await set('day')
+    await spend(1, '2')
+    expect(await budgets(fleet, organizationId)).toEqual([{ name: 'acme', settled: '2', lent: '0' }])
+    await set(null)
+    await spend(2, '3')
+    expect(await budgets(fleet, organizationId)).toEqual([{ name: 'acme', settled: '4', lent: '0' }])
+    expect((await fleet.audit(organizationId, 1))[0]).toMatchObject({ action: 'budget.changed' })
+    expect(await fleet.problems()).toEqual([])
+  })
+
+  test('an organization says how long its runtimes may spend of what they hold, and the audit says who did', async () => {
+    const { fleet, organizationId } = await open()
+    const runtime = await join(fleet, organizationId)
+    const { epoch, coverS } = await runtime.open()
+    expect(coverS).toBe(10)
+    await fleet.setCover(organizationId, 900, 'ada')
+    expect((await runtime.report(epoch, [])).coverS).toBe(900)
+    expect((await fleet.audit(organizationId, 1))[0]).toMatchObject({
+      action: 'cover.changed',
+      actor: 'ada',
+      details: JSON.stringify({ from_s: 10, cover_s: 900 }),
+    })
+    expect(await fleet.problems()).toEqual([])
   })
 
   test('a runtime that comes back without its ledger is quarantined until a person says what it spent', async () => {
@@ -317,7 +463,12 @@ test('panels that start at once on one PostgreSQL migrate it once, and lend the 
       const requests = Array.from({ length: 20 }, (_, request) => {
         const amount = dollars('0.1')
         return bank.run({ runtimeId }, (books) =>
-          grantLease(books, runtimeId, { epoch, request, least: amount, want: amount }, TTL_MS),
+          grantLease(
+            books,
+            runtimeId,
+            { epoch, request, least: amount, want: amount, agent: null, token: null },
+            TTL_MS,
+          ),
         )
       })
       return Promise.all(requests)

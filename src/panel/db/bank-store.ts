@@ -3,8 +3,10 @@
  * transaction: rows of a budget are changed by everybody, and each lock and commit costs more than the decisions.
  */
 import { CageError } from '../../errors.ts'
-import type { Nanodollars } from '../../money.ts'
-import { Books, type BudgetRow, type LeaseRow, type RuntimeRow, type Transfer } from '../bank.ts'
+import type { CallerNames } from '../../lease-messages.ts'
+import { type Nanodollars, ZERO_NANOS } from '../../money.ts'
+import { Books, type BudgetRow, type LeaseRow, nameOf, type RuntimeRow, type Transfer } from '../bank.ts'
+import { accountAt, budgetIdOf, isOfPeriod, type SharedPeriod } from '../periods.ts'
 import { appendAudit } from './audit-store.ts'
 import type { PanelDatabase, Sql, Value } from './database.ts'
 import { insert } from './insert.ts'
@@ -16,6 +18,8 @@ export interface Needs {
   leaseIds?: readonly string[]
   /** Also every lease of the runtime that is not closed. (Default: no.) */
   allLeases?: boolean
+  /** Whose own budgets are asked to pay as well. (Default: nobody's.) */
+  names?: CallerNames
   /** A person asks, not the runtime. (Default: no.) */
   isByPerson?: boolean
 }
@@ -97,28 +101,74 @@ export class BankStore {
       ],
     )
     for (const row of leases) books.leases.set(row.id, leaseOf(row))
+    await this.#loadOrganizations(sql, books)
+    const [time] = await sql.rows<{ now: number }>(`SELECT ${now} AS now`)
+    books.now = time!.now
+    await this.#loadBudgets(sql, books, await this.#namedIds(sql, books, jobs))
+    return books
+  }
+
+  /** The ids of the budgets that callers were named for. */
+  async #namedIds(sql: Sql, books: Books, jobs: readonly Job[]): Promise<string[]> {
+    const names = jobs.flatMap(({ needs: { names } }) => (names ? [names.agent, names.token] : []))
+    const known = names.filter((name) => name !== null)
+    if (known.length === 0) return []
+    const { isIn } = this.#database.dialect
+    const rows = await sql.rows<{ id: string }>(
+      `SELECT id FROM budgets WHERE ${isIn('organization_id', '$1')} AND ${isIn('name', '$2')} AND scope IN ('agent', 'token')`,
+      [list([...books.organizations.keys()]), list(known)],
+    )
+    return rows.map(({ id }) => id)
+  }
+
+  async #loadOrganizations(sql: Sql, books: Books): Promise<void> {
+    const { isIn, now } = this.#database.dialect
+    const rows = await sql.rows<{ id: string; cover_s: number; budgets_version: number; spending: number }>(
+      `SELECT id, cover_s, budgets_version,
+         (SELECT count(*) FROM runtimes WHERE organization_id = organizations.id AND revoked_at IS NULL
+            AND last_seen_at > ${now} - ${SPENDING_MS}) AS spending
+       FROM organizations WHERE ${isIn('id', '$1')}`,
+      [list([...books.runtimes.values()].map(({ organizationId }) => organizationId))],
+    )
+    for (const { id, cover_s: coverS, budgets_version: budgetsVersion, spending } of rows)
+      books.organizations.set(id, { coverS, budgetsVersion, spending })
+  }
+
+  /** The accounts of leases, and those in which the budgets of runtimes and `named` ones count now. */
+  async #loadBudgets(sql: Sql, books: Books, named: readonly string[]): Promise<void> {
+    const { isIn, forUpdate } = this.#database.dialect
     const paths = [...books.runtimes.values(), ...books.leases.values()].flatMap(({ path }) => path)
     const budgets = await sql.rows<StoredBudget>(
       `SELECT * FROM budgets WHERE ${isIn('id', '$1')} ORDER BY id ${forUpdate}`,
-      [list(paths)],
+      [list([...paths.map(budgetIdOf), ...named])],
     )
-    for (const row of budgets) books.budgets.set(row.id, budgetOf(row))
-    const spending = await sql.rows<{ organization_id: string; runtimes: number }>(
-      `SELECT organization_id, count(*) AS runtimes FROM runtimes
-       WHERE ${isIn('organization_id', '$1')} AND revoked_at IS NULL AND last_seen_at > ${now} - ${SPENDING_MS}
-       GROUP BY organization_id`,
-      [list([...books.runtimes.values()].map(({ organizationId }) => organizationId))],
+    const byId = new Map(budgets.map((row) => [row.id, row]))
+    for (const row of budgets) {
+      books.budgets.set(row.id, budgetOf(row))
+      if (row.scope === 'agent' || row.scope === 'token') {
+        books.named.set(nameOf(row.organization_id, row.scope, row.name), row.id)
+      }
+      if (row.period === null) continue
+      const { id, endsAt } = accountAt(row.id, row.period, books.now)
+      books.current.set(row.id, id)
+      const nothing = { settled: ZERO_NANOS, escrow: ZERO_NANOS, scarceUntil: 0 }
+      books.budgets.set(id, { ...budgetOf(row), id, endsAt, ...nothing })
+    }
+    const ids = [...books.current.values(), ...paths.filter(isOfPeriod)]
+    if (ids.length === 0) return
+    const periods = await sql.rows<StoredPeriod>(
+      `SELECT * FROM budget_periods WHERE ${isIn('id', '$1')} ORDER BY id ${forUpdate}`,
+      [list(ids)],
     )
-    for (const { organization_id, runtimes: count } of spending) books.spending.set(organization_id, count)
-    const [time] = await sql.rows<{ now: number }>(`SELECT ${now} AS now`)
-    books.now = time!.now
-    return books
+    for (const row of periods) books.budgets.set(row.id, accountOf(byId.get(row.budget_id)!, row))
   }
 
   async #write(sql: Sql, books: Books, jobs: readonly Job[]): Promise<void> {
     const changed = [...books.changed]
     const of = <Row>(rows: Map<string, Row>) => changed.filter((row) => rows.get((row as { id: string }).id) === row)
-    await upsert(sql, 'budgets', (of(books.budgets) as BudgetRow[]).map(storedBudget))
+    const accounts = of(books.budgets) as BudgetRow[]
+    await upsert(sql, 'budgets', accounts.filter(({ id }) => !isOfPeriod(id)).map(storedBudget))
+    await upsert(sql, 'budget_periods', accounts.filter(({ id }) => isOfPeriod(id)).map(storedPeriod))
     for (const { id, journalId, epoch, isRevoked } of of(books.runtimes) as RuntimeRow[]) {
       const revoked = isRevoked ? books.now : null
       await sql.rows(
@@ -160,6 +210,19 @@ export interface StoredBudget {
   settled_nanos: Nanodollars
   escrow_nanos: Nanodollars
   scarce_until: number
+  /** Null for one that does not renew. */
+  period: SharedPeriod | null
+}
+
+/** What a budget that renews has in one period. */
+export interface StoredPeriod {
+  id: string
+  budget_id: string
+  organization_id: string
+  ends_at: number
+  settled_nanos: Nanodollars
+  escrow_nanos: Nanodollars
+  scarce_until: number
 }
 
 export interface StoredRuntime {
@@ -198,9 +261,26 @@ export const budgetOf = (row: StoredBudget): BudgetRow => ({
   settled: row.settled_nanos,
   escrow: row.escrow_nanos,
   scarceUntil: row.scarce_until,
+  endsAt: null,
 })
 
-const storedBudget = (row: BudgetRow): Stored<StoredBudget> => ({
+/** The account of a period. */
+export const accountOf = (budget: StoredBudget, row: StoredPeriod): BudgetRow => ({
+  ...budgetOf({ ...budget, ...row }),
+  endsAt: row.ends_at,
+})
+
+const storedPeriod = (row: BudgetRow): Stored<StoredPeriod> => ({
+  id: row.id,
+  budget_id: budgetIdOf(row.id),
+  organization_id: row.organizationId,
+  ends_at: row.endsAt!,
+  settled_nanos: row.settled,
+  escrow_nanos: row.escrow,
+  scarce_until: row.scarceUntil,
+})
+
+const storedBudget = (row: BudgetRow): Stored<Omit<StoredBudget, 'period'>> => ({
   id: row.id,
   organization_id: row.organizationId,
   scope: row.scope,

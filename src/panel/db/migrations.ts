@@ -176,20 +176,63 @@ const MIGRATIONS: readonly ((dialect: Dialect) => string[])[] = [
     `CREATE INDEX events_found ON events (organization_id, at) WHERE type = 'pii.found'`,
     ...ownRows('spending', 'organization_id'),
   ],
-  ({ ownRows }) => [
-    `CREATE TABLE orders (
+  // Budgets of agents and tokens, budgets that renew, and how long runtimes may spend of what they hold.
+  (dialect) => [
+    ...withScopes(dialect, 'budgets', BUDGETS_WITH_SCOPES),
+    ...withScopes(dialect, 'requests', REQUESTS_WITH_SCOPES),
+    'CREATE INDEX IF NOT EXISTS requests_organization ON requests (organization_id, asked_at)',
+    "ALTER TABLE budgets ADD COLUMN period TEXT CHECK (period IN ('day', 'month'))",
+    `CREATE TABLE budget_periods (
       id TEXT PRIMARY KEY,
+      budget_id TEXT NOT NULL REFERENCES budgets,
       organization_id TEXT NOT NULL REFERENCES organizations,
-      runtime_id TEXT NOT NULL REFERENCES runtimes,
-      agent_id TEXT NOT NULL,
-      action TEXT NOT NULL CHECK (action IN ('stop', 'pause', 'resume')),
-      ordered_by TEXT NOT NULL,
-      ordered_at BIGINT NOT NULL,
-      state TEXT NOT NULL CHECK (state IN ('pending', 'done', 'failed', 'replaced')),
-      answered_at BIGINT,
-      message TEXT
+      ends_at BIGINT NOT NULL,
+      settled_nanos BIGINT NOT NULL CHECK (settled_nanos >= 0),
+      escrow_nanos BIGINT NOT NULL CHECK (escrow_nanos >= 0),
+      scarce_until BIGINT NOT NULL
     )`,
-    'CREATE INDEX orders_organization ON orders (organization_id, ordered_at)',
-    ...ownRows('orders', 'organization_id'),
+    'CREATE INDEX budget_periods_budget ON budget_periods (budget_id, ends_at)',
+    'ALTER TABLE organizations ADD COLUMN cover_s BIGINT NOT NULL DEFAULT 10',
+    'ALTER TABLE organizations ADD COLUMN budgets_version BIGINT NOT NULL DEFAULT 0',
+    ...dialect.ownRows('budget_periods', 'organization_id'),
   ],
 ]
+
+const SCOPES = "CHECK (scope IN ('organization', 'team', 'user', 'agent', 'token'))"
+
+/** SQLite cannot change a check: the table is written again. */
+const withScopes = ({ kind }: Dialect, table: string, columns: string): string[] =>
+  kind === 'postgres'
+    ? [`ALTER TABLE ${table} DROP CONSTRAINT ${table}_scope_check, ADD CONSTRAINT ${table}_scope_check ${SCOPES}`]
+    : [
+        `CREATE TABLE ${table}_new (${columns})`,
+        `INSERT INTO ${table}_new SELECT * FROM ${table}`,
+        `DROP TABLE ${table}`,
+        `ALTER TABLE ${table}_new RENAME TO ${table}`,
+      ]
+
+const BUDGETS_WITH_SCOPES = `
+  id TEXT PRIMARY KEY,
+  organization_id TEXT NOT NULL REFERENCES organizations,
+  scope TEXT NOT NULL ${SCOPES},
+  name TEXT NOT NULL,
+  limit_nanos BIGINT NOT NULL CHECK (limit_nanos >= 0),
+  settled_nanos BIGINT NOT NULL DEFAULT 0 CHECK (settled_nanos >= 0),
+  escrow_nanos BIGINT NOT NULL DEFAULT 0 CHECK (escrow_nanos >= 0),
+  scarce_until BIGINT NOT NULL DEFAULT 0,
+  UNIQUE (organization_id, scope, name)`
+
+const REQUESTS_WITH_SCOPES = `
+  id TEXT PRIMARY KEY,
+  organization_id TEXT NOT NULL REFERENCES organizations,
+  scope TEXT NOT NULL ${SCOPES},
+  name TEXT NOT NULL,
+  amount_nanos BIGINT NOT NULL CHECK (amount_nanos > 0),
+  reason TEXT NOT NULL,
+  asked_by TEXT NOT NULL,
+  asked_with TEXT NOT NULL,
+  asked_at BIGINT NOT NULL,
+  state TEXT NOT NULL CHECK (state IN ('pending', 'approved', 'rejected')),
+  decided_by TEXT,
+  decided_at BIGINT,
+  decision TEXT`

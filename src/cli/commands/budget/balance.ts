@@ -41,8 +41,9 @@ export function showConfigured(budgets: ConfiguredBudgets, asJson: boolean | und
 /** The budgets of a Control Panel. */
 export function showShared({ budgets }: FleetView, asJson: boolean | undefined, terminal: Terminal): void {
   if (asJson) return terminal.out(json(budgets))
-  const rows = budgets.map(({ scope, name, limit_usd, settled_usd, lent_usd, free_usd }) => {
-    return [`${scope} ${name}`, ...[limit_usd, settled_usd, lent_usd, free_usd].map(showUsd)]
+  const rows = budgets.map(({ scope, name, period, limit_usd, settled_usd, lent_usd, free_usd }) => {
+    const limit = period === null ? showUsd(limit_usd) : `${showUsd(limit_usd)} a ${period}`
+    return [`${scope} ${name}`, limit, ...[settled_usd, lent_usd, free_usd].map(showUsd)]
   })
   printTable(rows, terminal, ['BUDGET', 'LIMIT', 'SPENT', 'LENT', 'FREE'])
 }

@@ -1,10 +1,11 @@
 /** `budget set` and `budget add`: of an agent by its arguments, of the server or of each run by a flag. */
 
+import { Option } from '@commander-js/extra-typings'
 import type { AgentStatus } from '../../../api/agents.ts'
 import type { ConfiguredBudgets } from '../../../api/budgets.ts'
 import { CageError } from '../../../errors.ts'
 import type { Usd } from '../../../money.ts'
-import type { FleetView } from '../../../panel/fleet-view.ts'
+import type { FleetView, SharedBudgetView } from '../../../panel/fleet-view.ts'
 import { AGENT_HELP } from '../../agent-id.ts'
 import type { ApiClient, ClientFlags } from '../../client.ts'
 import { commandWithDatabase } from '../../flags.ts'
@@ -22,6 +23,14 @@ export const commandWithLimit = (name: string) =>
     .option('--org <usd>', 'The limit of the organization, on the Control Panel at IRON_CAGE_URL')
     .option('--team <name>', 'A team there: budget set --team research 20')
     .option('--user <name>', 'A person there')
+    .option('--agent <name>', 'An agent there, by its name, on all machines')
+    .option('--token <name>', 'An API token of machines there, by its name')
+    .addOption(
+      new Option(
+        '--period <period>',
+        'How often a limit there renews, in UTC (default: as before; at first none)',
+      ).choices(['day', 'month', 'none'] as const),
+    )
     .option('--json', 'Print JSON')
 
 /** The body of the request. */
@@ -33,24 +42,29 @@ interface LimitFlags extends ClientFlags {
   org?: string
   team?: string
   user?: string
+  agent?: string
+  token?: string
+  period?: 'day' | 'month' | 'none'
   json?: boolean
 }
 
 const ONE_BUDGET =
-  'name exactly one budget: <id> <usd>, --server <usd>, --run <usd>, --org <usd>, --team <name> <usd> or --user <name> <usd>'
+  'name exactly one budget: <id> <usd>, --server <usd>, --run <usd>, --org <usd>, or --team, --user, --agent or --token with <name> <usd>'
 
 /** `changeOf` reads the amount that was typed. Throws CageError `usage` unless exactly one budget is named. */
 export async function changeLimit(
   [id, usd]: readonly [id: string | undefined, usd: string | undefined],
-  { server, run, org, team, user, json: asJson, ...flags }: LimitFlags,
+  { server, run, org, team, user, agent, token, period, json: asJson, ...flags }: LimitFlags,
   changeOf: (typed: string) => LimitChange,
   terminal: Terminal,
 ): Promise<void> {
-  const shared = { org, team, user }
-  if (org !== undefined || team !== undefined || user !== undefined) {
+  const shared = { organization: org, team, user, agent, token }
+  if (Object.values(shared).some((name) => name !== undefined)) {
     if (usd !== undefined) throw new CageError('usage', ONE_BUDGET)
-    return changeSharedLimit(shared, id, changeOf, asJson, terminal)
+    const renews = period === undefined ? {} : { period: period === 'none' ? null : period }
+    return changeSharedLimit(shared, id, (typed) => ({ ...changeOf(typed), ...renews }), asJson, terminal)
   }
+  if (period !== undefined) throw new CageError('usage', '--period is for budgets of a Control Panel')
   const named = [id, server, run].filter((word) => word !== undefined)
   if (named.length !== 1 || (id === undefined) !== (usd === undefined)) {
     throw new CageError('usage', ONE_BUDGET)
@@ -67,19 +81,20 @@ export async function changeLimit(
   })
 }
 
-/** `amount`: of a team or a person; the organization's stands with its flag. */
+/** `amount`: the organization's stands with its flag instead. */
 async function changeSharedLimit(
-  { org, team, user }: Pick<LimitFlags, 'org' | 'team' | 'user'>,
+  shared: Record<SharedBudgetView['scope'], string | undefined>,
   amount: string | undefined,
-  changeOf: (typed: string) => LimitChange,
+  changeOf: (typed: string) => LimitChange & { period?: SharedBudgetView['period'] },
   asJson: boolean | undefined,
   terminal: Terminal,
 ): Promise<void> {
-  const isOne = [org, team, user].filter((name) => name !== undefined).length === 1
-  if (!isOne || (org === undefined) !== (amount !== undefined)) throw new CageError('usage', ONE_BUDGET)
-  const [scope, name] = team === undefined ? ['user', user] : ['team', team]
-  const path = org === undefined ? `${scope}/${encodeURIComponent(name!)}` : 'organization'
-  const change = changeOf(org ?? amount!)
+  const named = Object.entries(shared).flatMap(([scope, name]) => (name === undefined ? [] : [{ scope, name }]))
+  const [{ scope, name }] = named as [{ scope: string; name: string }]
+  const isOfAll = scope === 'organization'
+  if (named.length !== 1 || isOfAll !== (amount === undefined)) throw new CageError('usage', ONE_BUDGET)
+  const path = isOfAll ? scope : `${scope}/${encodeURIComponent(name)}`
+  const change = changeOf(amount ?? name)
   const fleet = await connectToPanel(terminal).send<FleetView>('PATCH', `/api/fleet/budgets/${path}`, change)
   showShared(fleet, asJson, terminal)
 }

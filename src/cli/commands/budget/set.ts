@@ -10,6 +10,7 @@ export const setBudgetCommand: CliCommand = (terminal) =>
       examples(
         ['budget set lg-7a3f9c2d 75', '$75.00 from now on'],
         ['budget set --server 100', '$100.00 for all agents together'],
+        ['budget set --agent lead_gen 5 --period day', '$5.00 a day for this agent on all machines of a Control Panel'],
       ),
     )
     .action((id, usd, flags) => changeLimit([id, usd], flags, newLimit, terminal))

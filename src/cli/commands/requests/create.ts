@@ -14,14 +14,16 @@ export const createRequestCommand: CliCommand = (terminal) =>
     .requiredOption('--reason <text>', 'Why, for who decides')
     .option('--team <name>', "Of this team's budget (default: the organization's)")
     .option('--user <name>', "Of this person's budget")
+    .option('--agent <name>', "Of this agent's budget")
+    .option('--token <name>', "Of this API token's budget")
     .option('--json', 'Print JSON')
     .addHelpText('after', examples(['requests create 20 --team research --reason "a larger import"', '']))
-    .action(async (usd, { reason, team, user, json: asJson }) => {
-      if (team !== undefined && user !== undefined) {
-        throw new CageError('usage', 'name one budget: --team, --user, or neither for the organization')
+    .action(async (usd, { reason, json: asJson, ...named }) => {
+      const [[scope, whose], ...others] = [...Object.entries(named), ['organization', null] as const] as const
+      if (others.length > 1) {
+        throw new CageError('usage', 'name one budget: --team, --user, --agent, --token, or none for the organization')
       }
-      const scope = team !== undefined ? 'team' : user !== undefined ? 'user' : 'organization'
-      const body = { scope, name: team ?? user ?? null, add_usd: parseTypedAmount(usd, 'the amount'), reason }
+      const body = { scope, name: whose, add_usd: parseTypedAmount(usd, 'the amount'), reason }
       const request = await connectToPanel(terminal).send<RequestView>('POST', '/api/fleet/requests', body)
       if (asJson) return terminal.out(json(request))
       const { id, add_usd, name } = request
