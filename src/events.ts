@@ -3,6 +3,7 @@
  * (`state/state-manager.ts`); the dashboard receives the same events and runs the same `applyEvent`.
  * Messages and data never contain a secret or personal data. Free of Node: the browser uses this file too.
  */
+import type { OrderAction } from './control-messages.ts'
 import type { AgentId, CallId, RunId } from './id-types.ts'
 import type { ConfiguredScope, NamedScope, Usd } from './money.ts'
 import type { PiiType } from './pii-types.ts'
@@ -104,6 +105,8 @@ export interface EventData {
    * A second event follows when processes survived SIGKILL, and names them.
    */
   'agent.stopped': { reason: 'operator' | 'budget' | 'pii' | 'shutdown' | 'exit'; survivors: number[] }
+  /** An admin of the Control Panel ordered it; `result`: what became of the agent, or why nothing did. */
+  'agent.ordered': { order_id: string; action: OrderAction; by: string; ok: boolean; result: string }
   'agent.paused': { by: string }
   'agent.resumed': { by: string }
   /** The agent connected to a provider directly: such calls bypass its budget and redaction. */

@@ -41,7 +41,7 @@ import { reloadOf } from './redaction/reload.ts'
 import { Safety } from './redaction/safety.ts'
 import { StateManager } from './state/state-manager.ts'
 import { newToken } from './tokens.ts'
-import { openLeases, openTelemetry } from './uplink/open-uplink.ts'
+import { openControl, openLeases, openTelemetry } from './uplink/open-uplink.ts'
 import { closeVault, openVault, type Secrets } from './vault/open-vault.ts'
 import type { Vault } from './vault/vault.ts'
 
@@ -217,6 +217,8 @@ async function openAll(
   const reload = watchConfiguration(options, { state, safety }, opened)
   opened.onClose(() => recordStopped(state, opened.reason))
   opened.onClose(() => supervisor.close())
+  const control = openControl({ store, state, clock }, { leases, agents: supervisor })
+  opened.onClose(() => control?.close())
   return {
     config,
     url: server.url,

@@ -31,13 +31,14 @@ const ORDER: readonly (readonly string[])[] = [
     'clock',
     'aes-gcm',
     'lease-messages',
+    'control-messages',
     'telemetry-messages',
   ],
 ]
 
 /** Parts of the last group build on each other in this order only. */
 const LEAVES: Readonly<Record<string, readonly string[]>> = {
-  events: ['id-types', 'money', 'pii-types'],
+  events: ['id-types', 'money', 'pii-types', 'control-messages'],
   errors: ['money'],
   ids: ['id-types'],
   'lease-messages': ['money'],
@@ -46,6 +47,7 @@ const LEAVES: Readonly<Record<string, readonly string[]>> = {
 
 /** Free of Node: the browser runs them too. They may import each other. */
 const SHARED_WITH_BROWSER = [
+  'src/control-messages.ts',
   'src/events.ts',
   'src/id-types.ts',
   'src/money.ts',

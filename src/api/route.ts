@@ -33,6 +33,7 @@ export const TAGS = {
 export const PANEL_TAGS = {
   Fleet: 'Budgets that several runtimes share, and the runtimes that have joined.',
   Leases: 'For runtimes: the slices of shared budgets that they spend.',
+  Control: 'For runtimes: what the panel asks of them.',
   Panel: 'The panel itself.',
 } as const
 

@@ -42,6 +42,11 @@ export function entryOf(event: RuntimeEvent): Entry | undefined {
       const { role = 'nobody', actor = 'unknown', ...details } = event.data
       return { role, actor, action: event.type, details }
     }
+    case 'agent.ordered': {
+      const { by, action, ...details } = event.data
+      const target = event.agent_id
+      return { role: 'admin', actor: by, action: `agent.${action}`, target, details: { through: 'panel', ...details } }
+    }
     case 'agent.stopped': {
       // A stop by the operator came through the API, which recorded it.
       const { reason, survivors } = event.data

@@ -149,6 +149,11 @@ export class Leases {
     return id === null ? undefined : this.#leases.get(id)
   }
 
+  /** Asks the panel what has changed, without waiting for the next report. */
+  refresh(): void {
+    this.#reportSoon()
+  }
+
   /** Returns everything that no call holds, and reports it. Returns what is left to be accounted for. */
   async giveBackAll(): Promise<number> {
     this.#isClosing = true

@@ -3,7 +3,8 @@ import * as z from 'zod'
 import { count, named, type Shape, time, usd } from '../api/route.ts'
 import { spentOfLimit } from '../state/figures.ts'
 import type { AgentView, Snapshot } from '../state/snapshot.ts'
-import type { FleetAgentView } from './fleet-view.ts'
+import { orderView } from './control-routes.ts'
+import type { FleetAgentView, OrderView } from './fleet-view.ts'
 
 const STATES = [
   'starting',
@@ -30,18 +31,19 @@ export const agentView = named('AgentOfFleet', () =>
     calls: count(),
     spent_usd: usd(),
     limit_usd: usd(),
+    order: orderView().nullable(),
   } satisfies Shape<FleetAgentView>),
 )
 
 /** Newest first. What a runtime of another version, or a broken one, reported in another form is left out. */
-export const agentsOf = ({ agents }: Snapshot): FleetAgentView[] =>
+export const agentsOf = ({ agents }: Snapshot, orderOf: (agentId: string) => OrderView | null): FleetAgentView[] =>
   Object.values(agents)
-    .flatMap((agent) => readableViewOf(agent) ?? [])
+    .flatMap((agent) => readableViewOf(agent, orderOf(agent.id)) ?? [])
     .reverse()
 
-function readableViewOf(agent: AgentView): FleetAgentView | undefined {
+function readableViewOf(agent: AgentView, order: OrderView | null): FleetAgentView | undefined {
   try {
-    const view = viewOf(agent)
+    const view = viewOf(agent, order)
     agentView().parse(view)
     return view
   } catch {
@@ -49,7 +51,7 @@ function readableViewOf(agent: AgentView): FleetAgentView | undefined {
   }
 }
 
-const viewOf = (agent: AgentView): FleetAgentView => ({
+const viewOf = (agent: AgentView, order: OrderView | null): FleetAgentView => ({
   id: agent.id,
   name: agent.name,
   state: agent.state,
@@ -60,4 +62,5 @@ const viewOf = (agent: AgentView): FleetAgentView => ({
   calls: agent.calls.completed + agent.calls.failed,
   spent_usd: spentOfLimit(agent),
   limit_usd: agent.limit_usd,
+  order,
 })

@@ -77,7 +77,8 @@ const LIMIT_CHANGE = z.union(
   { error: 'expected { "limit_usd": "75" } or { "add_usd": "25" }, with "period": "day", "month" or null' },
 )
 
-export function fleetRoutes({ fleet, telemetry }: PanelRooms): Route<PanelRole>[] {
+export function fleetRoutes(rooms: PanelRooms): Route<PanelRole>[] {
+  const { fleet } = rooms
   return [
     fleetRoute('GET /api/fleet', {
       role: 'viewer',
@@ -90,9 +91,9 @@ export function fleetRoutes({ fleet, telemetry }: PanelRooms): Route<PanelRole>[
           budgets: z.array(budgetView()),
           runtimes: z.array(runtimeView()),
         } satisfies Shape<FleetView>),
-      handle: ({ identity }) => viewOf({ fleet, telemetry }, identity),
+      handle: ({ identity }) => viewOf(rooms, identity),
     }),
-    ...SHARED_SCOPES.map((scope) => limitRoute({ fleet, telemetry }, scope)),
+    ...SHARED_SCOPES.map((scope) => limitRoute(rooms, scope)),
     fleetRoute('PATCH /api/fleet/cover', {
       role: 'admin',
       summary: 'Sets how many seconds of spending a runtime may hold in advance, to go on while the panel is away.',
@@ -137,10 +138,7 @@ export function fleetRoutes({ fleet, telemetry }: PanelRooms): Route<PanelRole>[
   ]
 }
 
-function limitRoute(
-  { fleet, telemetry }: Pick<PanelRooms, 'fleet' | 'telemetry'>,
-  scope: SharedBudgetView['scope'],
-): Route<PanelRole> {
+function limitRoute(rooms: PanelRooms, scope: SharedBudgetView['scope']): Route<PanelRole> {
   const handle = async (
     member: Member,
     name: string | null,
@@ -149,8 +147,8 @@ function limitRoute(
     const checked = name === null ? null : check(nameFor(scope), name, 'the name')
     const limit = 'limit_usd' in change ? { limit: change.limit_usd } : { add: change.add_usd }
     const changed: LimitChange = { ...limit, ...(period !== undefined && { period }) }
-    await fleet.setLimit(member.organizationId, { scope, name: checked }, changed, member.name)
-    return viewOf({ fleet, telemetry }, member)
+    await rooms.fleet.setLimit(member.organizationId, { scope, name: checked }, changed, member.name)
+    return viewOf(rooms, member)
   }
   const doc = {
     role: 'admin',

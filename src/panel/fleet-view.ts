@@ -1,4 +1,6 @@
 /** What `GET /api/fleet` of a Control Panel answers. Free of Node: the browser uses this file too. */
+
+import type { OrderAction } from '../control-messages.ts'
 import type { AgentState, PiiType, SafetyMode } from '../events.ts'
 import type { Usd } from '../money.ts'
 
@@ -42,6 +44,19 @@ export interface FleetAgentView {
   /** Of the current day or month if its limit has a period. */
   spent_usd: Usd
   limit_usd: Usd
+  /** The last one to it; null for none in the last days. */
+  order: OrderView | null
+}
+
+/** An admin's order to an agent. */
+export interface OrderView {
+  id: string
+  action: OrderAction
+  by: string
+  at: string
+  /** `pending`: its runtime has not answered yet. */
+  state: 'pending' | 'done' | 'failed'
+  message: string | null
 }
 
 export interface RuntimeView {

@@ -74,6 +74,7 @@ export class Fleet {
       const entry = { organizationId, actor: by, action: 'budget.changed', target: `${scope} ${named.name}`, details }
       await appendAudit(sql, this.#database.dialect, [entry])
     })
+    await this.#database.announce(organizationId)
   }
 
   /** Sets how long runtimes may spend of what they hold while the panel is away. */
@@ -114,6 +115,7 @@ export class Fleet {
       revokeRuntime(books, runtimeId)
       books.entries.push({ organizationId, actor: by, action: 'runtime.revoked', target: runtimeId, details: {} })
     })
+    await this.#database.announce(organizationId)
   }
 
   /** A person says what was spent of a lease whose runtime is gone. Throws CageError `not_found` or `conflict`. */

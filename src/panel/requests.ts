@@ -113,6 +113,7 @@ export class Requests {
       const entry = { organizationId, actor: by, action: `request.${verdict}`, target: id, details }
       await appendAudit(sql, this.#dialect, [entry])
     })
+    if (verdict === 'approved') await this.#database.announce(organizationId)
   }
 }
 

@@ -1,10 +1,14 @@
 /** What the routes of a Control Panel use. */
+import type { Control } from './control.ts'
 import type { Fleet } from './fleet.ts'
+import type { Orders } from './orders.ts'
 import type { PanelTelemetry } from './telemetry.ts'
 
 export interface PanelRooms {
   fleet: Fleet
   telemetry: PanelTelemetry
+  orders: Orders
+  control: Control
   version: string
   /** How long runtimes may spend without hearing from the panel, in ms. */
   ttlMs: number

@@ -4,6 +4,7 @@ import { openApiDocument } from '../api/openapi.ts'
 import { PANEL_TAGS, type Route, routesOf } from '../api/route.ts'
 import { CageError } from '../errors.ts'
 import { panelAuditRoutes } from './audit-routes.ts'
+import { controlRoutes } from './control-routes.ts'
 import { credentialRoutes } from './credential-routes.ts'
 import type { Member, PanelRole } from './credentials.ts'
 import { fleetRoutes } from './fleet-routes.ts'
@@ -24,6 +25,7 @@ export function panelRoutes(rooms: PanelRooms): Route<PanelRole>[] {
     ...requestRoutes(rooms),
     ...reportRoutes(rooms),
     ...panelAuditRoutes(rooms),
+    ...controlRoutes(rooms),
   ]
   return routes
 }

@@ -13,9 +13,12 @@ import { serveRoutes } from '../api/route.ts'
 import { type Clock, every } from '../clock.ts'
 import { asCageError, CageError } from '../errors.ts'
 import { newRequestId } from '../ids.ts'
+import { Control } from './control.ts'
 import type { Member, PanelRole } from './credentials.ts'
 import { openPanelDatabase } from './db/open.ts'
 import { Fleet } from './fleet.ts'
+import { Orders } from './orders.ts'
+import type { PanelRooms } from './rooms.ts'
 import { panelRoutes } from './routes.ts'
 import { PanelTelemetry } from './telemetry.ts'
 
@@ -40,6 +43,8 @@ export interface RunningPanel {
   url: string
   fleet: Fleet
   telemetry: PanelTelemetry
+  orders: Orders
+  control: Control
   organizationId: string
   close(): Promise<void>
 }
@@ -63,7 +68,10 @@ export async function startPanel(options: PanelOptions): Promise<RunningPanel> {
     const organizationId = await fleet.openOrganization(ORGANIZATION)
     if (!(await fleet.hasSecondWall())) onNotice(EXEMPT)
     const telemetry = new PanelTelemetry(database)
-    const server = await listen(options, fleet, telemetry)
+    const orders = new Orders(database)
+    const control = new Control({ database, clock, orders })
+    const rooms = { fleet, telemetry, orders, control }
+    const server = await listen(options, rooms)
     const stopPruning = every(clock, PRUNE_INTERVAL_MS, () => {
       const pruned = fleet.organizations().then((ids) => telemetry.prune(ids))
       pruned.catch((error) => onFault(error, 'deleting old events failed'))
@@ -79,23 +87,22 @@ export async function startPanel(options: PanelOptions): Promise<RunningPanel> {
     const close = async () => {
       stopExpiry()
       stopPruning()
+      control.close()
       await server.close()
       await database.close()
     }
-    return { url: server.url, fleet, telemetry, organizationId, close }
+    return { url: server.url, ...rooms, organizationId, close }
   } catch (error) {
     await database.close()
     throw error
   }
 }
 
-async function listen(
-  options: PanelOptions,
-  fleet: Fleet,
-  telemetry: PanelTelemetry,
-): Promise<{ url: string; close(): Promise<void> }> {
+type OpenedRooms = Omit<PanelRooms, 'version' | 'ttlMs' | 'onNotice'>
+
+async function listen(options: PanelOptions, rooms: OpenedRooms): Promise<{ url: string; close(): Promise<void> }> {
   const { host, clock, assets } = options
-  const onApi = getRequestListener(application(options, fleet, telemetry).fetch, { overrideGlobalObjects: false })
+  const onApi = getRequestListener(application(options, rooms).fetch, { overrideGlobalObjects: false })
   const connections = new Connections(maxConnections(), clock)
   let originGuard: ReturnType<typeof createOriginGuard>
   const onRequest = (request: IncomingMessage, response: ServerResponse): void => {
@@ -135,17 +142,13 @@ async function listen(
   }
 }
 
-function application(
-  { version, ttlMs, onNotice, onFault }: PanelOptions,
-  fleet: Fleet,
-  telemetry: PanelTelemetry,
-): Hono<Env> {
+function application({ version, ttlMs, onNotice, onFault }: PanelOptions, rooms: OpenedRooms): Hono<Env> {
   const app: Hono<Env> = new Hono<Env>().use(async (context, next) => {
     for (const [name, value] of Object.entries(SECURITY_HEADERS)) context.header(name, value)
     context.header('cache-control', 'no-store')
     await next()
   })
-  return serveRoutes(app, panelRoutes({ fleet, telemetry, version, ttlMs, onNotice }), guardOf(fleet))
+  return serveRoutes(app, panelRoutes({ ...rooms, version, ttlMs, onNotice }), guardOf(rooms.fleet))
     .notFound(({ req }) => {
       throw new CageError('not_found', `there is no ${req.method} ${req.path} on a Control Panel`, {
         hint: 'GET /api/openapi.json lists every route',

@@ -3,9 +3,11 @@ import { isoTime } from '../clock.ts'
 import { add, max, type Nanodollars, subtract, toUsd, ZERO_NANOS } from '../money.ts'
 import { agentsOf } from './agent-view.ts'
 import { escrowOf } from './bank.ts'
+import { orderViewOf } from './control-routes.ts'
 import type { Member } from './credentials.ts'
 import { leaseOf, type StoredBudget, type StoredLease, type StoredRuntime } from './db/bank-store.ts'
 import type { FleetView, LeaseView, RuntimeView, SharedBudgetView } from './fleet-view.ts'
+import { orderKey, type StoredOrder } from './orders.ts'
 import type { PanelRooms } from './rooms.ts'
 import type { RuntimeState } from './telemetry.ts'
 
@@ -13,11 +15,12 @@ import type { RuntimeState } from './telemetry.ts'
 const SILENT_MS = 10_000
 
 export async function viewOf(
-  { fleet, telemetry }: Pick<PanelRooms, 'fleet' | 'telemetry'>,
+  { fleet, telemetry, orders }: Pick<PanelRooms, 'fleet' | 'telemetry' | 'orders'>,
   { organizationId }: Member,
 ): Promise<FleetView> {
   const { organization, coverS, now, budgets, runtimes, leases } = await fleet.read(organizationId)
   const states = await telemetry.states(organizationId)
+  const last = await orders.last(organizationId)
   return {
     organization,
     cover_s: coverS,
@@ -28,7 +31,7 @@ export async function viewOf(
         runtime,
         leases.filter(({ runtime_id }) => runtime_id === runtime.id),
         states.get(runtime.id),
-        now,
+        { now, orders: last },
       ),
     ),
   }
@@ -49,7 +52,7 @@ function runtimeViewOf(
   row: StoredRuntime,
   leases: readonly StoredLease[],
   told: RuntimeState | undefined,
-  now: number,
+  { now, orders }: { now: number; orders: ReadonlyMap<string, StoredOrder> },
 ): RuntimeView {
   const lent: Nanodollars = add(...leases.map((lease) => escrowOf(leaseOf(lease))))
   const lag = row.last_seen_at === null ? null : Math.max(0, now - row.last_seen_at)
@@ -64,7 +67,12 @@ function runtimeViewOf(
     lag_ms: lag,
     lent_usd: toUsd(lent),
     leases: leases.map(leaseViewOf),
-    agents: told ? agentsOf(told.snapshot) : [],
+    agents: told
+      ? agentsOf(told.snapshot, (agentId) => {
+          const order = orders.get(orderKey(row.id, agentId))
+          return order ? orderViewOf(order) : null
+        })
+      : [],
     lost_events: told?.lost ?? 0,
   }
 }

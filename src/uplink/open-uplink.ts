@@ -1,9 +1,11 @@
 import { Leases, type LeasesOptions } from '../budget/leases.ts'
+import type { Order } from '../control-messages.ts'
 import type { NewEvent } from '../events.ts'
-import type { AgentId } from '../ids.ts'
+import { type AgentId, toAgentId } from '../ids.ts'
 import type { StateManager } from '../state/state-manager.ts'
+import { Control } from './control.ts'
 import { journalIdOf, readMembership } from './membership.ts'
-import { panelBank, sendTelemetry } from './panel-client.ts'
+import { panelBank, panelControl, sendTelemetry } from './panel-client.ts'
 import { Telemetry } from './telemetry.ts'
 
 type UplinkOptions = Pick<LeasesOptions, 'store' | 'clock'> & { state: StateManager }
@@ -27,3 +29,35 @@ export function openTelemetry({ store, state, clock }: UplinkOptions): Telemetry
   const send = sendTelemetry({ url, token, clock })
   return new Telemetry({ state, clock, journalId: journalIdOf(store), send })
 }
+
+/** Does what the panel asks, likewise. */
+export function openControl(
+  { store, state, clock }: UplinkOptions,
+  { leases, agents }: { leases: Leases | undefined; agents: ControlledAgents },
+): Control | undefined {
+  const membership = readMembership(store)
+  if (!membership) return undefined
+  const { url, token } = membership
+  const obey = async ({ agent_id, action, by }: Order): Promise<string> => {
+    const id = toAgentId(agent_id)
+    if (action === 'stop') await agents.stop(id)
+    else agents[action](id, `${by} through the Control Panel`)
+    return WORDS[action]
+  }
+  return new Control({
+    panel: panelControl({ url, token, clock }),
+    state,
+    clock,
+    obey,
+    onLimits: () => leases?.refresh(),
+  })
+}
+
+/** The supervisor, as orders use it. */
+export interface ControlledAgents {
+  stop(id: AgentId): Promise<void>
+  pause(id: AgentId, by: string): void
+  resume(id: AgentId, by: string): void
+}
+
+const WORDS = { stop: 'stopped', pause: 'paused', resume: 'resumed' } as const

@@ -13,10 +13,13 @@ import {
 } from '../lease-messages.ts'
 import { fromUsd, toUsd, type Usd } from '../money.ts'
 import type { TelemetryAnswer, TelemetryBatch } from '../telemetry-messages.ts'
+import { type ControlPanel, controlAnswer } from './control.ts'
 import type { Membership } from './membership.ts'
 
 /** A message is repeated anyway. */
 const TIMEOUT_MS = 5_000
+/** A panel without news answers after some 20 s. */
+const POLL_TIMEOUT_MS = 30_000
 /** What a panel answers is far smaller. */
 const MAX_ANSWER_BYTES = 1024 * 1024
 
@@ -130,6 +133,16 @@ export const sendTelemetry =
   (batch: TelemetryBatch, signal: AbortSignal): Promise<TelemetryAnswer> =>
     send(panel, 'POST', '/api/telemetry', batch, signal)
 
+/** The panel as the control of a runtime uses it. */
+export const panelControl = (panel: Panel): ControlPanel => ({
+  next: async (known, signal) => {
+    const query = known === undefined ? '' : `?known=${encodeURIComponent(known)}`
+    return controlAnswer.parse(await send(panel, 'GET', `/api/control${query}`, undefined, signal, POLL_TIMEOUT_MS))
+  },
+  answer: ({ id }, outcome, signal) =>
+    send(panel, 'POST', `/api/control/orders/${encodeURIComponent(id)}`, outcome, signal),
+})
+
 type WireAnswer = { is_scarce: boolean; balance: WireBalance } & (
   | ({ outcome: 'granted'; id: string; granted_usd: Usd } & WireUse)
   | { outcome: 'exhausted' | 'lent' }
@@ -150,10 +163,11 @@ async function send<Answer>(
   path: string,
   body?: object,
   signal?: AbortSignal,
+  timeoutMs = TIMEOUT_MS,
 ): Promise<Answer> {
   const { url, token, clock = systemClock } = panel
   const timeout = new AbortController()
-  const timer = clock.after(TIMEOUT_MS, () => timeout.abort())
+  const timer = clock.after(timeoutMs, () => timeout.abort())
   try {
     const response = await fetch(url + path, {
       method,
@@ -168,7 +182,7 @@ async function send<Answer>(
   } catch (error) {
     if (error instanceof CageError) throw error
     const { message, cause } = error as Error & { cause?: { code?: string } }
-    const why = timeout.signal.aborted ? `no answer within ${TIMEOUT_MS / 1000} s` : (cause?.code ?? message)
+    const why = timeout.signal.aborted ? `no answer within ${timeoutMs / 1000} s` : (cause?.code ?? message)
     throw unreachable(url, why, error)
   } finally {
     timer.cancel()

@@ -6,6 +6,8 @@ import { join, resolve } from 'node:path'
 import { promisify } from 'node:util'
 import { expect, onTestFinished, test } from 'vitest'
 import { databaseFiles } from '../../src/db/files.ts'
+import { toAgentId, toRunId } from '../../src/ids.ts'
+import { usd } from '../../src/money.ts'
 import type { LeaseView, RuntimeView, SharedBudgetView } from '../../src/panel/fleet-view.ts'
 import { openMachine } from '../panel/machine.ts'
 import { freePort } from '../support/free-port.ts'
@@ -82,6 +84,26 @@ test('two machines share $5; one is killed and loses its disk, the other goes on
   const other = openMachine(databases[1]!)
   onTestFinished(() => other.close().catch(() => undefined))
   await other.call('1', async () => dollars('1'))
+
+  other.state.record({
+    type: 'agent.started',
+    level: 'OK',
+    agent_id: toAgentId('lg-7a3f'),
+    message: 'started',
+    data: {
+      ...{
+        run_id: toRunId('run-1'),
+        name: 'leads',
+        script: 'leads.py',
+        environment: 'development',
+        pid: 1,
+        restart: 0,
+      },
+      ...{ limit_usd: usd('5'), safety_mode: 'redact', detect: [] },
+    },
+  })
+  await expect.poll(async () => (await runtimes()).some(({ agents }) => agents.length > 0)).toBe(true)
+  for (const command of commandsOf('control')) expect(await typed(command)).toMatch(/ was asked to \w+ lg-7a3f$/)
 
   const [list, resolveCommand] = commandsOf('resolve')
   expect(list).toBe('iron-cage runtimes list')

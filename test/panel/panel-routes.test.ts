@@ -35,8 +35,7 @@ async function openPanel() {
 test('every route refuses everybody but its role, and an admin may do what a viewer may', async () => {
   const { panel, tokens, send } = await openPanel()
   const routes = panelRoutes({
-    fleet: panel.fleet,
-    telemetry: panel.telemetry,
+    ...panel,
     version: '1',
     ttlMs: 1,
     onNotice: () => {},

@@ -4,9 +4,11 @@ import { systemClock } from '../../src/clock.ts'
 import { grantLease, openRuntime } from '../../src/panel/bank.ts'
 import { openPanelDatabase } from '../../src/panel/db/open.ts'
 import { Fleet } from '../../src/panel/fleet.ts'
+import { Orders } from '../../src/panel/orders.ts'
 import { panelRoutes } from '../../src/panel/routes.ts'
 import { startPanel } from '../../src/panel/server.ts'
 import { dollars } from '../support/money.ts'
+import { openTestPanel } from './open-panel.ts'
 import { type Cluster, startCluster } from './postgres.ts'
 
 let cluster: Cluster
@@ -72,6 +74,8 @@ const BODIES: Readonly<Record<string, object>> = {
   'POST /api/fleet/requests/:id/approve': { reason: 'mine' },
   'POST /api/fleet/requests/:id/reject': { reason: 'mine' },
   'POST /api/fleet/invitations': { team: 'victim-team' },
+  'POST /api/fleet/runtimes/:id/orders': { agent_id: 'a-1', action: 'stop' },
+  'POST /api/control/orders/:id': { ok: true, message: 'mine' },
   'POST /api/fleet/leases/:id/resolve': { spent_usd: '0', reason: 'mine' },
 }
 
@@ -120,6 +124,7 @@ test('no route shows or changes anything of another organization, whatever role 
       'telemetry',
       'events',
       'requests',
+      'orders',
     ]
     const own = (table: string) =>
       database.system.rows(
@@ -130,6 +135,7 @@ test('no route shows or changes anything of another organization, whatever role 
   }
   const asker = { organizationId: victim, role: 'viewer', id: 'victim', name: 'victim-bob' } as const
   const request = await fleet.requests.create(asker, { scope: 'organization', name: null }, amount, 'victim-reason')
+  const order = await panel.orders.create(asker, { runtimeId, agentId: 'a-1', action: 'stop' })
   const before = await everything()
 
   const tokens = {
@@ -138,14 +144,14 @@ test('no route shows or changes anything of another organization, whatever role 
     runtime: (await join(theirs, 'laptop')).token,
     invited: await invite(theirs),
   }
-  const routes = panelRoutes({ fleet, telemetry: panel.telemetry, version: '1', ttlMs: 1, onNotice: () => {} })
+  const routes = panelRoutes({ ...panel, version: '1', ttlMs: 1, onNotice: () => {} })
   for (const { method, path, body } of routes) {
     const route = `${method} ${path}`
     expect(body === undefined || Object.hasOwn(BODIES, route), `${route} needs a body here`).toBe(true)
     for (const [role, token] of Object.entries(tokens)) {
       // A token that signs out is gone.
       if (route === 'DELETE /api/auth/session' || route === 'DELETE /api/runtimes/self') continue
-      for (const id of [runtimeId, lease.id, request.id, ...credentialIds]) {
+      for (const id of [runtimeId, lease.id, request.id, order.id, ...credentialIds]) {
         const answer = await fetch(panel.url + path.replace(':id', id).replace(':name', 'victim-team'), {
           method,
           headers: { authorization: `Bearer ${token}`, 'content-type': 'application/json' },
@@ -171,6 +177,41 @@ test('what is revoked on one process of the panel has ended on all others', asyn
   expect(session).toMatchObject({ role: 'admin' })
   await fleet.credentials.revoke(ours, session!.id, 'ada')
   expect(await other.identify(token.token)).toBeUndefined()
+})
+
+test('what is ordered on one process of the panel reaches a runtime that waits at another, also after PostgreSQL was away', async () => {
+  const { database, fleet, ours } = await openTenants()
+  // No request is answered for having waited long enough.
+  const never = { cancel: () => {}, unref: () => never }
+  const other = await openTestPanel({ database: database.address, clock: { ...systemClock, after: () => never } })
+  const invitation = await fleet.credentials.invite(ours, { team: null, user: null }, 'x', 'ada')
+  const { runtimeId, token } = await fleet.credentials.join((await fleet.credentials.identify(invitation))!, 'x', '1')
+  const poll = async (known: string) => {
+    const headers = { authorization: `Bearer ${token}` }
+    const answer = await fetch(`${other.url}/api/control?known=${known}`, { headers })
+    return (await answer.json()) as { revision: string; orders: { id: string; action: string }[] }
+  }
+  const orders = new Orders(database)
+  const order = (action: 'stop' | 'pause') =>
+    orders.create({ organizationId: ours, name: 'ada' }, { runtimeId, agentId: 'a-1', action })
+  let { revision } = await poll('')
+  const waiting = poll(revision)
+  const { id } = await order('pause')
+  const answer = await waiting
+  expect(answer.orders).toMatchObject([{ id, action: 'pause' }])
+  revision = answer.revision
+  await cluster.crash()
+  await cluster.start()
+  const after = poll(revision)
+  await expect
+    .poll(() =>
+      order('stop').then(
+        () => true,
+        () => false,
+      ),
+    )
+    .toBe(true)
+  expect((await after).orders).toMatchObject([{ action: 'stop' }])
 })
 
 test('a transaction that PostgreSQL crashes under is refused, and the panel goes on with the next one', async () => {

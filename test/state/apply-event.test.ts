@@ -65,6 +65,13 @@ const PAYLOADS: Payloads = {
   'server.started': { version: text, url: text, pid: count },
   'panel.connected': { url: text },
   'panel.lost': { url: text, code: text, reason: text },
+  'agent.ordered': {
+    order_id: text,
+    action: fc.constantFrom('stop', 'pause', 'resume'),
+    by: text,
+    ok: fc.boolean(),
+    result: text,
+  },
   'server.stopped': { reason: text },
   'config.loaded': {
     file: nullable(text),

@@ -1,13 +1,14 @@
 /** The page of a Control Panel: shared budgets, the machines that joined, and the leases that wait for a person. */
 import { signal, useSignal } from '@preact/signals'
 import { showUsd, usd } from '../../src/money.ts'
-import type { FleetView, LeaseView, RuntimeView } from '../../src/panel/fleet-view.ts'
+import type { FleetAgentView, FleetView, LeaseView, RuntimeView } from '../../src/panel/fleet-view.ts'
 import { showCount, showDuration } from '../../src/units.ts'
 import { StateTag } from '../panels/status.tsx'
 import { Dialog } from '../parts/dialog.tsx'
 import { Page } from '../parts/page.tsx'
 import { Empty, Fault, faultText, Panel, Tag, type Tone } from '../parts/parts.tsx'
 import { Table } from '../parts/table.tsx'
+import { AgentOrders, OrderDialog } from './orders.tsx'
 import { Requests, refreshRequests } from './requests.tsx'
 import { isAdmin, send, signInWithToken, token } from './session.ts'
 import './fleet-page.css'
@@ -40,6 +41,7 @@ export function FleetPage() {
         {view && <Runtimes view={view} />}
         {view && <Agents view={view} />}
       </div>
+      <OrderDialog onOrdered={refresh} />
       {resolving.value && <ResolveDialog lease={resolving.value} />}
     </Page>
   )
@@ -130,21 +132,12 @@ const Agents = ({ view: { runtimes } }: { view: FleetView }) => {
             Calls: 'figure',
             Spent: 'figure',
             Limit: 'figure',
+            '': '',
           }}
         >
           <tbody>
-            {agents.map(({ runtime, agent: { id, name, state, reason, work, calls, spent_usd, limit_usd } }) => (
-              <tr key={`${runtime.id} ${id}`}>
-                <td title={id}>{name}</td>
-                <td>{runtime.name}</td>
-                <td title={reason ?? undefined}>
-                  <StateTag state={state} />
-                </td>
-                <td class="figure">{work ? showWork(work) : '–'}</td>
-                <td class="figure">{showCount(calls)}</td>
-                <td class="figure">{showUsd(spent_usd)}</td>
-                <td class="figure">{showUsd(limit_usd)}</td>
-              </tr>
+            {agents.map(({ runtime, agent }) => (
+              <AgentRow key={`${runtime.id} ${agent.id}`} runtime={runtime} agent={agent} />
             ))}
           </tbody>
         </Table>
@@ -152,6 +145,23 @@ const Agents = ({ view: { runtimes } }: { view: FleetView }) => {
     </Panel>
   )
 }
+
+const AgentRow = ({ runtime, agent }: { runtime: RuntimeView; agent: FleetAgentView }) => (
+  <tr>
+    <td title={agent.id}>{agent.name}</td>
+    <td>{runtime.name}</td>
+    <td title={agent.reason ?? undefined}>
+      <StateTag state={agent.state} />
+    </td>
+    <td class="figure">{agent.work ? showWork(agent.work) : '–'}</td>
+    <td class="figure">{showCount(agent.calls)}</td>
+    <td class="figure">{showUsd(agent.spent_usd)}</td>
+    <td class="figure">{showUsd(agent.limit_usd)}</td>
+    <td>
+      <AgentOrders runtime={runtime} agent={agent} />
+    </td>
+  </tr>
+)
 
 const showWork = ({ done, total, unit }: { done: number; total: number | null; unit: string }): string =>
   `${showCount(done)}${total === null ? '' : ` of ${showCount(total)}`} ${unit}`

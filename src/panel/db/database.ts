@@ -21,8 +21,17 @@ export interface PanelDatabase {
   within<T>(organizationId: string, work: (sql: Sql) => Promise<T>): Promise<T>
   /** Runs `work` in one transaction on the connection for money, for all organizations. Transactions take turns. */
   money<T>(work: (sql: Sql) => Promise<T>): Promise<T>
+  /** Tells every process of the panel that something of this organization has changed. Never rejects: it may get lost. */
+  announce(organizationId: string): Promise<void>
+  /**
+   * Calls `listener` with the organization that has changed; with undefined when any may have. Returns an unsubscribe
+   * function.
+   */
+  listen(listener: ChangeListener): () => void
   close(): Promise<void>
 }
+
+export type ChangeListener = (organizationId: string | undefined) => void
 
 export interface Dialect {
   readonly kind: 'postgres' | 'sqlite'

@@ -176,6 +176,22 @@ const MIGRATIONS: readonly ((dialect: Dialect) => string[])[] = [
     `CREATE INDEX events_found ON events (organization_id, at) WHERE type = 'pii.found'`,
     ...ownRows('spending', 'organization_id'),
   ],
+  ({ ownRows }) => [
+    `CREATE TABLE orders (
+      id TEXT PRIMARY KEY,
+      organization_id TEXT NOT NULL REFERENCES organizations,
+      runtime_id TEXT NOT NULL REFERENCES runtimes,
+      agent_id TEXT NOT NULL,
+      action TEXT NOT NULL CHECK (action IN ('stop', 'pause', 'resume')),
+      ordered_by TEXT NOT NULL,
+      ordered_at BIGINT NOT NULL,
+      state TEXT NOT NULL CHECK (state IN ('pending', 'done', 'failed', 'replaced')),
+      answered_at BIGINT,
+      message TEXT
+    )`,
+    'CREATE INDEX orders_organization ON orders (organization_id, ordered_at)',
+    ...ownRows('orders', 'organization_id'),
+  ],
   // Budgets of agents and tokens, budgets that renew, and how long runtimes may spend of what they hold.
   (dialect) => [
     ...withScopes(dialect, 'budgets', BUDGETS_WITH_SCOPES),

@@ -5,6 +5,7 @@
  */
 import pg from 'pg'
 import { exactNanos } from '../bank.ts'
+import { CHANNEL, Changes } from './changes.ts'
 import type { Dialect, PanelDatabase, Sql, Value } from './database.ts'
 import { migrate } from './migrations.ts'
 
@@ -55,8 +56,9 @@ export async function openPostgres(connectionString: string): Promise<PanelDatab
   const system = new pg.Pool({ ...pooled, max: MAX_SYSTEM_CONNECTIONS, onConnect: (client) => seeEverything(client) })
   for (const pool of [tenants, system]) pool.on('error', () => {})
   const money = new MoneyConnection(options)
+  const changes = new Changes(options)
   const close = async () => {
-    await Promise.all([tenants.end(), system.end(), money.close()])
+    await Promise.all([tenants.end(), system.end(), money.close(), changes.close()])
   }
   try {
     await money.transaction((sql) => migrate(sql, POSTGRES))
@@ -69,6 +71,10 @@ export async function openPostgres(connectionString: string): Promise<PanelDatab
     system: sqlOf(system),
     within: (organizationId, work) => within(tenants, organizationId, work),
     money: (work) => money.transaction(work),
+    announce: async (organizationId) => {
+      await system.query('SELECT pg_notify($1, $2)', [CHANNEL, organizationId]).catch(() => undefined)
+    },
+    listen: (listener) => changes.listen(listener),
     close,
   }
 }

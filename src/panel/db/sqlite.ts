@@ -2,7 +2,7 @@
 import { closeSync, mkdirSync, openSync } from 'node:fs'
 import { dirname } from 'node:path'
 import Sqlite from 'better-sqlite3'
-import type { Dialect, PanelDatabase, Sql, Value } from './database.ts'
+import type { ChangeListener, Dialect, PanelDatabase, Sql, Value } from './database.ts'
 import { migrate } from './migrations.ts'
 
 const SQLITE: Dialect = {
@@ -61,11 +61,20 @@ export async function openSqlite(path: string): Promise<PanelDatabase> {
     client.close()
     throw error
   }
+  const listeners = new Set<ChangeListener>()
   return {
     dialect: SQLITE,
     system: { rows: (text, values) => inTurn(() => sql.rows(text, values)) },
     within: (_organizationId, work) => transaction(work),
     money: transaction,
+    // This is the only process.
+    announce: async (organizationId) => {
+      for (const listener of listeners) listener(organizationId)
+    },
+    listen: (listener) => {
+      listeners.add(listener)
+      return () => listeners.delete(listener)
+    },
     close: () => inTurn(async () => void client.close()),
   }
 }

@@ -2,6 +2,7 @@ import { type CliCommand, group } from '../../command.ts'
 import { coverCommand } from './cover.ts'
 import { inviteCommand } from './invite.ts'
 import { listRuntimesCommand } from './list.ts'
+import { orderCommand } from './order.ts'
 import { resolveCommand } from './resolve.ts'
 import { revokeRuntimeCommand } from './revoke.ts'
 
@@ -9,6 +10,13 @@ export const runtimesCommand: CliCommand = (terminal) =>
   group(
     'runtimes',
     'Manage the machines of the Control Panel at IRON_CAGE_URL',
-    [listRuntimesCommand, inviteCommand, revokeRuntimeCommand, resolveCommand, coverCommand],
+    [
+      listRuntimesCommand,
+      inviteCommand,
+      revokeRuntimeCommand,
+      resolveCommand,
+      coverCommand,
+      ...(['stop', 'pause', 'resume'] as const).map(orderCommand),
+    ],
     terminal,
   )

@@ -1,0 +1,38 @@
+import { Command } from '@commander-js/extra-typings'
+import type { OrderAction } from '../../../control-messages.ts'
+import { CageError } from '../../../errors.ts'
+import type { FleetView, OrderView } from '../../../panel/fleet-view.ts'
+import { type CliCommand, examples } from '../../command.ts'
+import { json } from '../../print.ts'
+import { connectToPanel } from './panel-client.ts'
+
+const EFFECTS: Record<OrderAction, string> = {
+  stop: 'End an agent of another machine',
+  pause: 'Let an agent of another machine wait, with its calls',
+  resume: 'Let a paused agent of another machine go on',
+}
+
+/** Makes the command for one kind of order. */
+export const orderCommand =
+  (action: OrderAction): CliCommand =>
+  (terminal) =>
+    new Command(action)
+      .description(`${EFFECTS[action]}, at once while that machine is connected`)
+      .argument('<agent>', 'The agent, as the fleet page shows it')
+      .option('--json', 'Print JSON')
+      .addHelpText('after', examples([`runtimes ${action} lg-7a3f`, '']))
+      .action(async (agentId, { json: asJson }) => {
+        const client = connectToPanel(terminal)
+        const { runtimes } = await client.send<FleetView>('GET', '/api/fleet')
+        const runtime = runtimes.find(({ agents }) => agents.some(({ id }) => id === agentId))
+        if (!runtime) {
+          throw new CageError('not_found', `no machine has reported an agent "${agentId}"`, {
+            hint: 'the fleet page and "iron-cage runtimes list --json" show the agents of every machine',
+          })
+        }
+        const path = `/api/fleet/runtimes/${encodeURIComponent(runtime.id)}/orders`
+        const order = await client.send<OrderView>('POST', path, { agent_id: agentId, action })
+        if (asJson) return terminal.out(json(order))
+        if (runtime.state === 'connected') terminal.out(`${runtime.name} was asked to ${action} ${agentId}`)
+        else terminal.out(`not delivered yet: ${runtime.name} is silent; it will ${action} ${agentId} when it is back`)
+      })

@@ -1,0 +1,28 @@
+/** What a Control Panel asks of a runtime. The runtime fetches all of it again after each change, so nothing is missed. */
+
+/** An admin's order to an agent of another machine. */
+export interface Order {
+  id: string
+  agent_id: string
+  action: OrderAction
+  /** Who gave it. */
+  by: string
+}
+
+export type OrderAction = 'stop' | 'pause' | 'resume'
+
+export interface ControlState {
+  /** Those that the runtime has not answered, oldest first. */
+  orders: Order[]
+  /** Differs after each change of a limit of its shared budgets. */
+  limits: string
+}
+
+/** `revision` differs from that of any other state. */
+export type ControlAnswer = ControlState & { revision: string }
+
+/** How an order ended. `message`: what became of the agent, or why nothing did. */
+export interface OrderOutcome {
+  ok: boolean
+  message: string
+}

@@ -1,0 +1,157 @@
+/**
+ * What the Control Panel asks of this runtime: a request that waits there for news. Nothing here is awaited by an agent or a
+ * call.
+ *
+ * The rules are:
+ * - Each answer is the whole state, so that a lost one is made up for by the next.
+ * - An order is carried out once, however often it is heard, and its outcome is sent until the panel has it.
+ * - What does not have the form of an answer changes nothing. After a failure the next request waits, twice as long each
+ *   time.
+ */
+import * as z from 'zod'
+import type { Clock, Timer } from '../clock.ts'
+import type { ControlAnswer, Order, OrderOutcome } from '../control-messages.ts'
+import { asCageError } from '../errors.ts'
+import { toAgentId } from '../ids.ts'
+import type { StateManager } from '../state/state-manager.ts'
+
+/** Before the first attempt after a failure, in ms. */
+const RETRY_MS = 1_000
+const MAX_BACKOFF_MS = 60_000
+/** Between an answer and the next request, in ms: a panel that always has news must not keep this process busy. */
+const PAUSE_MS = 50
+/** Orders in one answer. */
+const MAX_ORDERS = 1_000
+
+export const controlAnswer: z.ZodType<ControlAnswer> = z.object({
+  revision: z.string().max(200),
+  orders: z
+    .array(
+      z.object({
+        id: z.string().max(200),
+        agent_id: z.string().max(200),
+        action: z.enum(['stop', 'pause', 'resume']),
+        by: z.string().max(200),
+      }),
+    )
+    .max(MAX_ORDERS),
+  limits: z.string(),
+})
+
+/** The panel as this part uses it; both reject with CageError, or for an answer of another form. */
+export interface ControlPanel {
+  next(known: string | undefined, signal: AbortSignal): Promise<ControlAnswer>
+  answer(order: Order, outcome: OrderOutcome, signal: AbortSignal): Promise<void>
+}
+
+export interface ControlOptions {
+  panel: ControlPanel
+  state: Pick<StateManager, 'record' | 'subscribe'>
+  clock: Clock
+  /** Returns what became of the agent. Rejects with CageError. */
+  obey: (order: Order) => Promise<string>
+  /** A limit of the shared budgets has changed. */
+  onLimits: () => void
+}
+
+export class Control {
+  readonly #options: ControlOptions
+  readonly #abort = new AbortController()
+  readonly #unsubscribe: () => void
+  /** By id: those that are carried out, or whose outcome the panel may not have. */
+  readonly #orders = new Map<string, Promise<void>>()
+  #known: ControlAnswer | undefined
+  #failures = 0
+  #timer: Timer | undefined
+  #running: Promise<void> | undefined
+
+  constructor(options: ControlOptions) {
+    this.#options = options
+    // A panel that is back need not wait for the end of the back-off.
+    this.#unsubscribe = options.state.subscribe(({ type }) => {
+      if (type !== 'panel.connected') return
+      this.#failures = 0
+      this.#schedule(0)
+    })
+    this.#schedule(0)
+  }
+
+  async close(): Promise<void> {
+    this.#unsubscribe()
+    this.#timer?.cancel()
+    this.#abort.abort()
+    await this.#running
+  }
+
+  #schedule(ms: number): void {
+    if (this.#abort.signal.aborted || this.#running) return
+    this.#timer?.cancel()
+    this.#timer = this.#options.clock.after(ms, () => void this.#run()).unref()
+  }
+
+  async #run(): Promise<void> {
+    this.#running = this.#poll()
+    await this.#running
+    this.#running = undefined
+    this.#schedule(this.#failures === 0 ? PAUSE_MS : backOff(this.#failures))
+  }
+
+  /** Never rejects. */
+  async #poll(): Promise<void> {
+    try {
+      const answer = await this.#options.panel.next(this.#known?.revision, this.#abort.signal)
+      this.#failures = 0
+      const before = this.#known
+      this.#known = answer
+      if (before !== undefined && before.limits !== answer.limits) this.#options.onLimits()
+      this.#hear(answer.orders)
+    } catch (error) {
+      this.#failures += 1
+      // The leases find out what is lost, and say it.
+      if (asCageError(error).code === 'runtime_revoked' && this.#failures === 1) this.#options.onLimits()
+    }
+  }
+
+  #hear(orders: readonly Order[]): void {
+    const present = new Set(orders.map(({ id }) => id))
+    // The panel has their outcome.
+    for (const id of this.#orders.keys()) if (!present.has(id)) this.#orders.delete(id)
+    for (const order of orders) if (!this.#orders.has(order.id)) this.#orders.set(order.id, this.#carryOut(order))
+  }
+
+  /** Never rejects. */
+  async #carryOut(order: Order): Promise<void> {
+    const { obey, state } = this.#options
+    const { id: order_id, action, by } = order
+    let outcome: OrderOutcome
+    try {
+      outcome = { ok: true, message: await obey(order) }
+    } catch (error) {
+      outcome = { ok: false, message: asCageError(error).message }
+    }
+    const { ok, message: result } = outcome
+    state.record({
+      type: 'agent.ordered',
+      level: ok ? 'INFO' : 'WARN',
+      agent_id: toAgentId(order.agent_id),
+      message: `${by} asked through the Control Panel to ${action} ${order.agent_id}: ${result}`,
+      data: { order_id, action, by, ok, result },
+    })
+    await this.#send(order, outcome)
+  }
+
+  async #send(order: Order, outcome: OrderOutcome): Promise<void> {
+    const { panel, clock } = this.#options
+    const { signal } = this.#abort
+    for (let failures = 1; !signal.aborted; failures++) {
+      try {
+        return await panel.answer(order, outcome, signal)
+      } catch (error) {
+        if (asCageError(error).code === 'not_found') return
+      }
+      await clock.sleep(backOff(failures), signal).catch(() => undefined)
+    }
+  }
+}
+
+const backOff = (failures: number): number => Math.min(MAX_BACKOFF_MS, RETRY_MS * 2 ** (failures - 1))
