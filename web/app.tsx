@@ -11,7 +11,17 @@ import { heardAt } from './store.ts'
 export function App() {
   if (isShared()) return <SharedReport />
   if (session.value === 'starting') return null
-  if (session.value !== 'open') return <SignIn />
+  if (session.value !== 'open') {
+    return (
+      <SignIn title="Sign in to Iron Cage">
+        <p>
+          Open the link that <code>iron-cage start</code>, <code>serve</code> or <code>demo</code> prints. To get a new
+          link, in the folder where it was started:
+        </p>
+        <pre>iron-cage status{'\n'}iron-cage status --db iron_demo.db # of the demo</pre>
+      </SignIn>
+    )
+  }
   const reported = reportedAgent()
   if (reported) return <ReportPage agentId={reported} />
   if (address.value?.page === 'api') return <ApiPage />

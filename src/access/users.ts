@@ -2,15 +2,13 @@
  * People who sign in with a name and a password. Changing a role or password, or removing a user, ends all sessions of that
  * user immediately (`onChange`).
  */
-import { isIPv6 } from 'node:net'
 import { type Clock, isoTime } from '../clock.ts'
 import type { Store } from '../db/store.ts'
 import type { UserRow, UserTable } from '../db/users.ts'
 import { CageError } from '../errors.ts'
 import { newUserId } from '../ids.ts'
-import { Backoff } from './backoff.ts'
-import { isLoopback } from './localhost.ts'
 import { hashPassword, verifyPassword } from './passwords.ts'
+import { SignInAttempts } from './sign-in-attempts.ts'
 
 /** The fields of a user that may be shown. */
 export type User = Omit<UserRow, 'password_hash'>
@@ -18,8 +16,16 @@ export type UserRole = User['role']
 
 /** Reserved: the audit uses these names for other actors. */
 const TAKEN_NAMES: readonly string[] = ['operator', 'iron-cage', 'unknown', 'nobody', 'system']
-const MAX_PROVEN = 10_000
 const NAME = /^[a-z0-9][a-z0-9._-]{0,39}$/
+
+/** The name in small letters. Throws CageError `bad_request` for one that no user can have. */
+export function validUsername(username: string): string {
+  const name = username.toLowerCase()
+  if (NAME.test(name) && !TAKEN_NAMES.includes(name) && !name.startsWith('user-')) return name
+  throw new CageError('bad_request', `a user cannot be called ${JSON.stringify(username)}`, {
+    hint: 'use up to 40 letters, digits, ".", "_" and "-", such as "alice"',
+  })
+}
 
 export class Users {
   readonly #clock: Clock
@@ -27,19 +33,13 @@ export class Users {
   /** By id. Only this process writes the file, so memory and rows agree. */
   readonly #rows: Map<string, UserRow>
   readonly #listeners = new Set<(userId: string) => void>()
-  /** Keyed by name and address, so that nobody can lock out a user who signs in from elsewhere. */
-  readonly #byName: Backoff
-  readonly #byAddress: Backoff
-  /** Names that signed in successfully, by address: failures of others there do not slow them down. */
-  readonly #provenAt = new Set<string>()
+  readonly #attempts: SignInAttempts
 
   constructor({ store, clock }: { store: Pick<Store, 'users'>; clock: Clock }) {
     this.#clock = clock
     this.#table = store.users
     this.#rows = new Map(this.#table.all().map((row) => [row.id, row]))
-    this.#byName = new Backoff(clock, 5)
-    // Several people can share an address; on localhost all do.
-    this.#byAddress = new Backoff(clock, 20)
+    this.#attempts = new SignInAttempts(clock)
   }
 
   get count(): number {
@@ -63,12 +63,7 @@ export class Users {
 
   /** Throws CageError `bad_request` for an invalid name or password, `conflict` for a name that exists. */
   async add({ username, role, password }: { username: string; role: UserRole; password: string }): Promise<User> {
-    const name = username.toLowerCase()
-    if (!NAME.test(name) || TAKEN_NAMES.includes(name) || name.startsWith('user-')) {
-      throw new CageError('bad_request', `a user cannot be called ${JSON.stringify(username)}`, {
-        hint: 'use up to 40 letters, digits, ".", "_" and "-", such as "alice"',
-      })
-    }
+    const name = validUsername(username)
     this.#requireFree(name)
     const password_hash = await hashPassword(password)
     // Checked again: hashing takes time.
@@ -123,44 +118,17 @@ export class Users {
     address: string
   }): Promise<User> {
     const name = username.toLowerCase()
-    const source = sourceOf(address)
-    const key = `${name} ${source}`
-    const isProven = this.#provenAt.has(key)
-    const takeBack = () => isProven || this.#byAddress.takeBack(source)
-    if (!isProven) this.#byAddress.begin(source)
-    try {
-      this.#byName.begin(key)
-    } catch (error) {
-      takeBack()
-      throw error
-    }
-    const row = this.#named(name)
-    const isRight = await verifyPassword(row?.password_hash, password).catch((error: unknown) => {
-      // The password was not checked.
-      this.#byName.takeBack(key)
-      takeBack()
-      throw error
+    return this.#attempts.run({ name, address }, async () => {
+      const row = this.#named(name)
+      const isRight = await verifyPassword(row?.password_hash, password)
+      // It may have been removed or changed in the meantime.
+      return row && isRight && this.#rows.get(row.id) === row ? shown(row) : undefined
     })
-    // Removed or changed in the meantime.
-    if (!row || !isRight || this.#rows.get(row.id) !== row) {
-      throw new CageError('unauthorized', 'wrong user name or password', { hint: 'check both and try again' })
-    }
-    this.#byName.forget(key)
-    takeBack()
-    this.#prove(key)
-    return shown(row)
   }
 
   /** Calls `listener` with the id of each user that was changed or removed. */
   onChange(listener: (userId: string) => void): void {
     this.#listeners.add(listener)
-  }
-
-  /** Keeps the most recent ones. */
-  #prove(key: string): void {
-    this.#provenAt.delete(key)
-    this.#provenAt.add(key)
-    if (this.#provenAt.size > MAX_PROVEN) this.#provenAt.delete(this.#provenAt.values().next().value!)
   }
 
   #row(idOrName: string): UserRow {
@@ -192,17 +160,6 @@ export class Users {
   #notify(userId: string): void {
     for (const listener of this.#listeners) listener(userId)
   }
-}
-
-/** All addresses of this machine count as one, and all of an IPv6 network (64 bits). */
-function sourceOf(address: string): string {
-  const plain = address.replace(/^::ffff:/, '')
-  if (isLoopback(plain)) return 'localhost'
-  if (!isIPv6(plain)) return plain
-  const [head = '', tail] = plain.split('::')
-  const groups = head.split(':').filter(Boolean)
-  const after = tail?.split(':').filter(Boolean) ?? []
-  return [...groups, ...Array(8 - groups.length - after.length).fill('0'), ...after].slice(0, 4).join(':')
 }
 
 const shown = ({ password_hash: _hash, ...row }: UserRow): User => row

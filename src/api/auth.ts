@@ -8,7 +8,7 @@ import type { Rooms } from './rooms.ts'
 import { named, type Route, routesOf, type Shape } from './route.ts'
 
 /** Of routes without authentication. */
-const MAX_PROOF_BYTES = 8_192
+export const MAX_PROOF_BYTES = 8_192
 
 const route = routesOf('Access')
 
@@ -108,7 +108,7 @@ export function authRoutes({ access: { sessions, users }, audit, refusals }: Aut
   ]
 }
 
-const sessionTokens = named('SessionTokens', () =>
+export const sessionTokens = named('SessionTokens', () =>
   z.object({
     access_token: z.string().describe('For Authorization: Bearer.'),
     refresh_token: z.string().describe('For POST /api/auth/refresh, once.'),

@@ -16,7 +16,7 @@ type TokenRooms = Pick<Rooms, 'config' | 'access' | 'audit' | 'safety' | 'state'
 const YEAR_S = 31_536_000
 const DAY_S = 86_400
 
-const tokenView = named('ApiToken', () =>
+export const tokenView = named('ApiToken', () =>
   z.object({
     id: z.string(),
     name: z.string(),
@@ -29,7 +29,7 @@ const tokenView = named('ApiToken', () =>
   } satisfies Shape<ApiToken>),
 )
 
-const newTokenView = () => tokenView().extend({ token: z.string().describe('Its value, returned only here.') })
+export const newTokenView = () => tokenView().extend({ token: z.string().describe('Its value, returned only here.') })
 
 const route = routesOf('Access')
 
@@ -99,7 +99,7 @@ export function tokenRoutes(rooms: TokenRooms): Route[] {
   ]
 }
 
-const NEW_TOKEN = z.strictObject({
+export const NEW_TOKEN = z.strictObject({
   name: z.string().min(1).max(80),
   role: z.enum(['admin', 'viewer', 'agent']).default('agent'),
   budget_usd: amount.optional().describe('Hard limit, for the role agent. (Default: budget.limit_usd.)'),

@@ -63,7 +63,7 @@ export const userRoutes = ({
   }),
 ]
 
-const userView = named('User', () =>
+export const userView = named('User', () =>
   z.object({
     id: z.string(),
     username: z.string(),
@@ -74,12 +74,12 @@ const userView = named('User', () =>
 )
 
 const role = z.enum(['admin', 'viewer'])
-const NEW_USER = z.strictObject({
+export const NEW_USER = z.strictObject({
   username: z.string().max(80),
   password: z.string(),
   role: role.default('viewer'),
 })
-const USER_CHANGE = z
+export const USER_CHANGE = z
   .strictObject({ role: role.optional(), password: z.string().optional() })
   .refine(({ role, password }) => role !== undefined || password !== undefined, {
     error: 'expected { "role": "viewer" } or { "password": "…" }',

@@ -48,6 +48,20 @@ export async function signIn(flags: ClientFlags, terminal: Terminal, body: Login
   return { ...tokens, url: (await find()).url }
 }
 
+/** Signs in with the one-time code of a link. Throws CageError `usage` for what is no such link. */
+export async function signInWithLink(link: string): Promise<SignedIn> {
+  const url = /^https?:\/\//.test(link) && URL.canParse(link) ? new URL(link) : undefined
+  const code = /^#code=(.+)$/.exec(url?.hash ?? '')?.[1]
+  if (!url || code === undefined) {
+    throw new CageError('usage', '--link: expected a link such as http://localhost:8090/#code=…', {
+      hint: 'put it in quotes',
+    })
+  }
+  const find = async () => ({ url: url.origin, token: undefined })
+  const tokens = await clientOf(find).send<SessionTokens>('POST', '/api/auth/exchange', { code })
+  return { ...tokens, url: url.origin }
+}
+
 export interface Login {
   username: string
   password: string

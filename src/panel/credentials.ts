@@ -4,6 +4,7 @@
  */
 import { randomBytes } from 'node:crypto'
 import { tokenHash } from '../access/run-tokens.ts'
+import type { SessionTokens } from '../access/sessions.ts'
 import { CageError } from '../errors.ts'
 import { newToken } from '../tokens.ts'
 import type { AuditEntry, SharedScope } from './bank.ts'
@@ -21,7 +22,11 @@ export interface Member {
   /** Of the credential, for the audit; the id of a runtime. */
   name: string
   id: string
+  /** The person whose session or token it is. (Default: nobody's, such as the terminal's.) */
+  userId?: string | null
 }
+
+export type PersonRole = 'admin' | 'viewer'
 
 export interface Team {
   /** Null for none. */
@@ -37,11 +42,12 @@ export interface StoredCredential {
   name: string
   created_at: number
   expires_at: number | null
+  created_by: string | null
 }
 
 /** How long the link to the dashboard works, in ms. */
-const CODE_MS = 24 * 3_600_000
-/** How long a session on the dashboard lasts, in ms. */
+const CODE_MS = 3_600_000
+/** How long a session lasts without being renewed, in ms. */
 const SESSION_MS = 12 * 3_600_000
 /** Lifetime of an invitation without another, in ms. */
 const INVITATION_MS = 7 * 24 * 3_600_000
@@ -65,14 +71,15 @@ export class Credentials {
       kind: string
       role: PanelRole
       name: string
+      user_id: string | null
     }>(
-      `SELECT id, organization_id, kind, role, name FROM credentials
+      `SELECT id, organization_id, kind, role, name, user_id FROM credentials
        WHERE hash = $1 AND kind <> 'code' AND ended_at IS NULL AND (expires_at IS NULL OR expires_at > ${now})`,
       [hash],
     )
     if (credential) {
-      const { id, organization_id: organizationId, kind, role, name } = credential
-      return { id, organizationId, name, role: kind === 'invitation' ? 'invited' : role }
+      const { id, organization_id: organizationId, kind, role, name, user_id: userId } = credential
+      return { id, organizationId, name, userId, role: kind === 'invitation' ? 'invited' : role }
     }
     const [runtime] = await this.#database.system.rows<StoredRuntime>('SELECT * FROM runtimes WHERE token_hash = $1', [
       hash,
@@ -80,11 +87,12 @@ export class Credentials {
     return runtime && { role: 'runtime', organizationId: runtime.organization_id, name: runtime.name, id: runtime.id }
   }
 
-  /** True when the organization has a token of an admin. */
+  /** True when somebody can act as an admin without a link: with a token, or with a password. */
   async hasAdmin(organizationId: string): Promise<boolean> {
     const rows = await this.#database.within(organizationId, (sql) =>
       sql.rows(
-        `SELECT 1 AS found FROM credentials WHERE organization_id = $1 AND kind = 'token' AND role = 'admin' AND ended_at IS NULL`,
+        `SELECT id FROM credentials WHERE organization_id = $1 AND kind = 'token' AND role = 'admin' AND ended_at IS NULL
+         UNION ALL SELECT id FROM users WHERE organization_id = $1 AND role = 'admin'`,
         [organizationId],
       ),
     )
@@ -92,13 +100,25 @@ export class Credentials {
   }
 
   /** Creates a token of a person. Only this result holds its value. */
-  createToken(organizationId: string, role: 'admin' | 'viewer', name: string, by: string): Promise<string> {
-    return this.#createCredential({ organizationId, kind: 'token', role, name, by, path: null, lifeMs: null })
+  async createToken(organizationId: string, role: PersonRole, name: string, by: string): Promise<string> {
+    const { value } = await this.issueToken({ organizationId, role, name, by, userId: null, lifeMs: null })
+    return value
   }
 
-  /** Creates the code of a link to the dashboard, which works once. */
-  newCode(organizationId: string, by: string): Promise<string> {
-    return this.#createCredential({
+  /**
+   * Creates a token, which ends with the person `userId`, or after `lifeMs`; null for never. `prepare` runs in the same
+   * transaction, and prevents the token by throwing, here and below. (Default: nothing.)
+   */
+  issueToken(
+    token: Pick<NewCredential, 'organizationId' | 'name' | 'by' | 'userId' | 'lifeMs'> & { role: PersonRole },
+    prepare?: Prepare,
+  ): Promise<IssuedCredential> {
+    return this.#createCredential({ ...token, kind: 'token', path: null }, prepare)
+  }
+
+  /** Creates the code of a link to the dashboard, which works once, within an hour. */
+  async newCode(organizationId: string, by: string): Promise<string> {
+    const code = {
       organizationId,
       kind: 'code',
       role: 'admin',
@@ -106,29 +126,74 @@ export class Credentials {
       by,
       path: null,
       lifeMs: CODE_MS,
-    })
+    } as const
+    return (await this.#createCredential(code)).value
   }
 
   /** Exchanges a code for a session. Throws CageError `unauthorized`. */
-  async exchange(code: string): Promise<{ token: string; role: 'admin' | 'viewer'; expires_in: number }> {
+  async exchange(code: string): Promise<SessionTokens> {
     const { now } = this.#database.dialect
-    const [row] = await this.#database.system.rows<{ organization_id: string; role: 'admin' | 'viewer'; name: string }>(
+    const [row] = await this.#database.system.rows<{ organization_id: string; role: PersonRole; name: string }>(
       `UPDATE credentials SET ended_at = ${now}
        WHERE hash = $1 AND kind = 'code' AND ended_at IS NULL AND expires_at > ${now} RETURNING organization_id, role, name`,
       [tokenHash(code)],
     )
     if (!row) {
       throw new CageError('unauthorized', 'this link has expired or was already used', {
-        hint: 'sign in with a token from "iron-cage panel token"',
+        hint: 'sign in with your password, or with the link that a start of the panel prints',
       })
     }
-    const { organization_id: organizationId, role, name } = row
-    const session = { organizationId, kind: 'session', role, name, by: name, path: null, lifeMs: SESSION_MS } as const
-    return { token: await this.#createCredential(session), role, expires_in: SESSION_MS / 1000 }
+    return this.openSession({ ...row, organizationId: row.organization_id })
+  }
+
+  /** Opens a session of a person, or of the terminal. */
+  async openSession(
+    {
+      organizationId,
+      role,
+      name,
+      userId = null,
+    }: Pick<Member, 'organizationId' | 'name' | 'userId'> & { role: PersonRole },
+    prepare?: Prepare,
+  ): Promise<SessionTokens> {
+    const session = {
+      organizationId,
+      kind: 'session',
+      role,
+      name,
+      by: name,
+      userId,
+      path: null,
+      lifeMs: SESSION_MS,
+    } as const
+    return sessionTokens((await this.#createCredential(session, prepare)).value, { role, name })
+  }
+
+  /** Exchanges the token of a session for a new one; each works once. Throws CageError `unauthorized`. */
+  async refresh(token: string): Promise<SessionTokens> {
+    const { now } = this.#database.dialect
+    const value = newToken('ic')
+    const [row] = await this.#database.system.rows<{ role: PersonRole; name: string }>(
+      `UPDATE credentials SET hash = $2, expires_at = ${now} + ${SESSION_MS}
+       WHERE hash = $1 AND kind = 'session' AND ended_at IS NULL AND expires_at > ${now} RETURNING role, name`,
+      [tokenHash(token), tokenHash(value)],
+    )
+    if (!row) throw new CageError('unauthorized', 'the session has ended', { hint: 'sign in again' })
+    return sessionTokens(value, row)
   }
 
   /** Creates a token with which one runtime joins. Throws CageError `not_found` for a team or user without a budget. */
-  async invite(organizationId: string, { team, user }: Team, name: string, by: string): Promise<string> {
+  async invite(organizationId: string, team: Team, name: string, by: string): Promise<string> {
+    return (await this.issueInvitation(organizationId, team, name, by)).value
+  }
+
+  /** The same, with its id. */
+  async issueInvitation(
+    organizationId: string,
+    { team, user }: Team,
+    name: string,
+    by: string,
+  ): Promise<IssuedCredential> {
     const path = [
       ...(await this.#budgetIds(organizationId, 'organization', null)),
       ...(team === null ? [] : await this.#budgetIds(organizationId, 'team', team)),
@@ -173,7 +238,7 @@ export class Credentials {
     const { now } = this.#database.dialect
     return this.#database.within(organizationId, (sql) =>
       sql.rows<StoredCredential>(
-        `SELECT id, kind, role, name, created_at, expires_at FROM credentials
+        `SELECT id, kind, role, name, created_at, expires_at, created_by FROM credentials
          WHERE organization_id = $1 AND kind <> 'code' AND ended_at IS NULL AND (expires_at IS NULL OR expires_at > ${now})
          ORDER BY created_at DESC, id`,
         [organizationId],
@@ -205,16 +270,17 @@ export class Credentials {
     })
   }
 
-  async #createCredential(credential: NewCredential): Promise<string> {
-    const { organizationId, kind, role, name, by, path, lifeMs } = credential
-    const token = newToken(kind === 'code' ? 'code' : 'ic')
+  async #createCredential(credential: NewCredential, prepare?: Prepare): Promise<IssuedCredential> {
+    const { organizationId, kind, role, name, by, path, lifeMs, userId = null } = credential
+    const value = newToken(kind === 'code' ? 'code' : 'ic')
     const id = newId(kind)
     const { now } = this.#database.dialect
     await this.#database.within(organizationId, async (sql) => {
+      await prepare?.(sql)
       await sql.rows(
-        `INSERT INTO credentials (hash, id, organization_id, kind, role, name, path, created_at, expires_at)
-         VALUES ($1, $2, $3, $4, $5, $6, $7, ${now}, ${lifeMs === null ? 'NULL' : `${now} + ${lifeMs}`})`,
-        [tokenHash(token), id, organizationId, kind, role, name, path],
+        `INSERT INTO credentials (hash, id, organization_id, kind, role, name, path, user_id, created_by, created_at, expires_at)
+         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, ${now}, ${lifeMs === null ? 'NULL' : `${now} + ${lifeMs}`})`,
+        [tokenHash(value), id, organizationId, kind, role, name, path, userId, by],
       )
       await this.#record(sql, {
         organizationId,
@@ -224,7 +290,7 @@ export class Credentials {
         details: { name, role },
       })
     })
-    return token
+    return { id, value }
   }
 
   #record(sql: Sql, entry: AuditEntry): Promise<void> {
@@ -247,6 +313,14 @@ export class Credentials {
   }
 }
 
+type Prepare = (sql: Sql) => Promise<void>
+
+/** `value`: only here. */
+export interface IssuedCredential {
+  id: string
+  value: string
+}
+
 interface NewCredential {
   organizationId: string
   kind: 'token' | 'code' | 'session' | 'invitation'
@@ -257,4 +331,14 @@ interface NewCredential {
   /** Of an invitation: the budgets that will pay, as JSON. */
   path: string | null
   lifeMs: number | null
+  userId?: string | null
 }
+
+/** A session has one token: it is looked up at each use anyway. */
+const sessionTokens = (token: string, { role, name }: { role: PersonRole; name: string }): SessionTokens => ({
+  access_token: token,
+  refresh_token: token,
+  expires_in: SESSION_MS / 1000,
+  role,
+  name,
+})

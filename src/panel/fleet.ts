@@ -23,6 +23,7 @@ import {
   type StoredRuntime,
 } from './db/bank-store.ts'
 import type { PanelDatabase, Sql } from './db/database.ts'
+import { People } from './people.ts'
 import { accountAt, type SharedPeriod } from './periods.ts'
 import { Requests } from './requests.ts'
 
@@ -30,12 +31,14 @@ export class Fleet {
   readonly bank: BankStore
   readonly credentials: Credentials
   readonly requests: Requests
+  readonly people: People
   readonly #database: PanelDatabase
 
   constructor(database: PanelDatabase) {
     this.#database = database
     this.bank = new BankStore(database)
     this.credentials = new Credentials(database)
+    this.people = new People(database)
     const raise = async (sql: Sql, whose: BudgetOwner, more: Nanodollars) =>
       void (await this.#changeLimit(sql, whose, { add: more }))
     this.requests = new Requests({ database, raise })

@@ -3,6 +3,7 @@ import * as z from 'zod'
 import { openApiDocument } from '../api/openapi.ts'
 import { PANEL_TAGS, type Route, routesOf } from '../api/route.ts'
 import { CageError } from '../errors.ts'
+import { accessRoutes } from './access-routes.ts'
 import { panelAuditRoutes } from './audit-routes.ts'
 import { controlRoutes } from './control-routes.ts'
 import { credentialRoutes } from './credential-routes.ts'
@@ -17,6 +18,7 @@ import { telemetryRoutes } from './telemetry-routes.ts'
 export function panelRoutes(rooms: PanelRooms): Route<PanelRole>[] {
   const routes: Route<PanelRole>[] = [
     ...healthRoutes(rooms, () => routes),
+    ...accessRoutes(rooms),
     ...credentialRoutes(rooms),
     ...membershipRoutes(rooms),
     ...leaseRoutes(rooms),

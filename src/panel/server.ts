@@ -18,6 +18,7 @@ import type { Member, PanelRole } from './credentials.ts'
 import { openPanelDatabase } from './db/open.ts'
 import { Fleet } from './fleet.ts'
 import { Orders } from './orders.ts'
+import { ORGANIZATION } from './organization.ts'
 import type { PanelRooms } from './rooms.ts'
 import { panelRoutes } from './routes.ts'
 import { PanelTelemetry } from './telemetry.ts'
@@ -49,8 +50,6 @@ export interface RunningPanel {
   close(): Promise<void>
 }
 
-/** The organization of a panel without another name. */
-export const ORGANIZATION = 'default'
 /** Organizations are then kept apart by the panel's statements alone. */
 const EXEMPT =
   'the database role is a superuser or exempt from row-level security; use one that is not, and owns the database'
@@ -166,7 +165,7 @@ const guardOf =
     const member = token === undefined ? undefined : await identify(fleet, token)
     if (!member) {
       throw new CageError('unauthorized', 'this needs an Authorization header with a token of this panel', {
-        hint: 'set IRON_CAGE_TOKEN to a token from "iron-cage panel token"',
+        hint: 'sign in with "iron-cage login", or set IRON_CAGE_TOKEN to a token from "iron-cage panel token"',
       })
     }
     if (member.role !== role && !(member.role === 'admin' && role === 'viewer')) {

@@ -1,12 +1,13 @@
 /** The page of a Control Panel: what is spent and lent, and a lease that a person resolves. */
 import { mkdirSync } from 'node:fs'
 import { join, resolve } from 'node:path'
+import type { Page } from 'playwright-core'
 import { expect, onTestFinished, test } from 'vitest'
 import { loadAssets } from '../../src/api/assets.ts'
 import type { RuntimeEvent } from '../../src/events.ts'
 import { grantLease, openRuntime } from '../../src/panel/bank.ts'
 import { openTestPanel } from '../panel/open-panel.ts'
-import { openBrowser, openPage } from '../support/browser.ts'
+import { findings, openBrowser, openPage, resizeTo } from '../support/browser.ts'
 import { dollars } from '../support/money.ts'
 
 const root = resolve(import.meta.dirname, '../..')
@@ -22,7 +23,7 @@ const STARTED = {
   detect: [],
 }
 
-test('the link opens the fleet, an admin resolves a quarantined lease, and a used link asks for a token', async () => {
+test('the link opens the fleet, an admin resolves a quarantined lease, and a used link leads to the sign-in form', async () => {
   const panel = await openTestPanel({ assets: loadAssets(join(root, 'dist/panel')) })
   const { fleet, organizationId } = panel
   await fleet.setLimit(organizationId, { scope: 'organization', name: null }, { limit: dollars('5') }, 'ada')
@@ -44,8 +45,14 @@ test('the link opens the fleet, an admin resolves a quarantined lease, and a use
   const events = [
     { ...agent, seq: 1, type: 'agent.started', data: STARTED },
     { ...agent, seq: 2, type: 'progress.updated', data: { done: 7, total: 9, unit: 'leads', label: null } },
+    {
+      ...agent,
+      ...{ at: new Date().toISOString(), seq: 3, type: 'call.completed' },
+      data: { model: 'gpt-4o', cost_usd: '0.25' },
+    },
+    { ...agent, seq: 4, type: 'pii.found', data: { pii_type: 'email', action: 'redact', place: 'reply' } },
   ] as unknown as RuntimeEvent[]
-  const batch = { journal_id: 'another', after: 0, through: 2, lost: null, events }
+  const batch = { journal_id: 'another', after: 0, through: 4, lost: null, events }
   await panel.telemetry.store.take(organizationId, runtimeId, batch)
 
   const browser = await openBrowser()
@@ -75,8 +82,57 @@ test('the link opens the fleet, an admin resolves a quarantined lease, and a use
   expect((await fleet.audit(organizationId, 1))[0]).toMatchObject({ action: 'request.approved' })
   expect(faults).toEqual([])
 
-  const { page: again } = await openPage(browser, link)
-  await again.getByLabel('Token').fill(await fleet.credentials.createToken(organizationId, 'viewer', 'bob', 'ada'))
-  await again.getByRole('button', { name: 'Sign in' }).click()
-  await again.getByText('$0.42').waitFor()
+  await look(page)
+  await page.getByRole('link', { name: 'Spending' }).click()
+  await page.getByText('gpt-4o').first().waitFor()
+  await look(page)
+  await page.getByLabel('Divided by').selectOption('machine')
+  await page.getByRole('cell', { name: 'laptop', exact: true }).waitFor()
+  await page.getByRole('link', { name: 'Incidents' }).click()
+  await page.getByRole('cell', { name: /E-?mail/i }).waitFor()
+  await look(page)
+  await page.getByRole('link', { name: 'Audit' }).click()
+  await page.getByText('lease.resolved').waitFor()
+  await page.getByRole('button', { name: 'Verify' }).click()
+  await page.getByText(/chain intact/).waitFor()
+  await look(page)
+  await page.getByRole('link', { name: 'People' }).click()
+  await page.getByRole('button', { name: '+ Add user' }).click()
+  await page.getByLabel('User name').fill('carol')
+  await page.getByLabel('Password').fill('correct horse')
+  await page.getByRole('button', { name: 'Add', exact: true }).click()
+  await page.getByText('carol').waitFor()
+  await look(page)
+  expect(faults).toEqual([])
+  await page.getByRole('button', { name: 'Sign out' }).click()
+
+  await page.goto(link)
+  // The address differs in its end only: it is no new page yet.
+  await page.reload()
+  await page.getByText('This link no longer works').waitFor()
+  await page.getByLabel('User name').fill('carol')
+  await page.getByLabel('Password').fill('correct horse')
+  await page.getByRole('button', { name: 'Sign in' }).click()
+  await page.getByText('$0.42').waitFor()
+  // A viewer sees everything, and changes nothing.
+  expect(await page.getByRole('link', { name: 'People' }).count()).toBe(0)
+  await page.reload()
+  await page.getByText('$0.42').waitFor()
+  expect(await page.getByRole('link', { name: 'Audit' }).count()).toBe(0)
 })
+
+let pictures = 0
+
+/** Accessible in both themes, and nothing cut on a phone. */
+async function look(page: Page): Promise<void> {
+  for (const colorScheme of ['light', 'dark'] as const) {
+    await page.emulateMedia({ colorScheme, reducedMotion: 'reduce' })
+    expect(await findings(page)).toEqual([])
+  }
+  pictures += 1
+  await page.screenshot({ path: join(root, `test-output/fleet-${pictures}.png`) })
+  await resizeTo(page, 390, 844)
+  expect(await page.evaluate(() => document.documentElement.scrollWidth)).toBeLessThanOrEqual(390)
+  await page.screenshot({ path: join(root, `test-output/fleet-${pictures}-phone.png`) })
+  await resizeTo(page, 1920, 1080)
+}

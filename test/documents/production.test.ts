@@ -28,10 +28,12 @@ test('two machines share $5; one is killed and loses its disk, the other goes on
   onTestFinished(() => rmSync(folder, { recursive: true, force: true }))
   const port = String(await freePort())
   const env: Record<string, string> = { PATH: process.env.PATH!, HOME: folder, NO_COLOR: '1' }
-  const typed = async (command: string, cwd = folder) => {
+  const typed = async (command: string, cwd = folder, input = '') => {
     const words = [...command.matchAll(/"([^"]*)"|(\S+)/g)].map(([, quoted, plain]) => quoted ?? plain!)
     const args = words.slice(1).map((word) => word.replace('8090', port))
-    return (await run(process.execPath, [join(root, 'dist/iron-cage.mjs'), ...args], { cwd, env })).stdout.trim()
+    const running = run(process.execPath, [join(root, 'dist/iron-cage.mjs'), ...args], { cwd, env })
+    running.child.stdin!.end(input)
+    return (await running).stdout.trim()
   }
 
   const bob = await typed('iron-cage panel token --name bob')
@@ -48,21 +50,26 @@ test('two machines share $5; one is killed and loses its disk, the other goes on
   })
   await expect.poll(() => printed).toContain('runtimes invite')
 
-  const [exported, setBudget, invite] = commandsOf('admin')
-  expect(exported).toBe('export IRON_CAGE_URL=http://localhost:8090 IRON_CAGE_TOKEN=ic_…')
-  Object.assign(env, { IRON_CAGE_URL: `http://localhost:${port}`, IRON_CAGE_TOKEN: /ic_\S+/.exec(printed)![0] })
+  const [exported, login, setBudget, invite] = commandsOf('admin')
+  expect(exported).toBe('export IRON_CAGE_URL=http://localhost:8090')
+  expect(printed).not.toContain('ic_')
+  env.IRON_CAGE_URL = `http://localhost:${port}`
+  await typed(login!.replace('code_…', /login --link .*#code=(\S+?)"/.exec(printed)![1]!))
   await typed(setBudget!)
   const [create, listRequests, approve] = commandsOf('requests')
   await typed('iron-cage budget set --team research 20')
-  const ada = env.IRON_CAGE_TOKEN!
   env.IRON_CAGE_TOKEN = bob
   const [id] = (await typed(create!)).split(' ')
-  env.IRON_CAGE_TOKEN = ada
+  delete env.IRON_CAGE_TOKEN
   expect(await typed(listRequests!)).toContain(id)
   expect(await typed(approve!.replace('request-…', id!))).toContain('the limit is raised')
   for (const command of commandsOf('levels')) expect(await typed(command)).toMatch(/a (day|month)/)
   await typed('iron-cage budget set --org 5 --period none')
   expect(await typed(commandsOf('cover')[0]!)).toContain('15 min')
+  const [addUser, signIn, generate] = commandsOf('people')
+  await typed(addUser!, folder, 'correct horse')
+  await typed(signIn!, folder, 'correct horse')
+  expect(await typed(generate!)).toMatch(/^ic_/)
   const [join_] = commandsOf('machine')
   const databases = await Promise.all(
     ['one', 'other'].map(async (name) => {

@@ -1,5 +1,7 @@
 /** Who may use which route of a Control Panel, tried with every role on every route. */
 import { expect, onTestFinished, test } from 'vitest'
+import type { SessionTokens } from '../../src/access/sessions.ts'
+import type { CageError } from '../../src/errors.ts'
 import type { PanelRole } from '../../src/panel/credentials.ts'
 import { openPanelDatabase } from '../../src/panel/db/open.ts'
 import { Fleet } from '../../src/panel/fleet.ts'
@@ -65,20 +67,85 @@ test('health, version and what is wrong with a request are answered without a to
 
 test('an admin hands out a token over HTTP, and ends it; whoever signs out is out', async () => {
   const { tokens, send } = await openPanel()
-  const create = await send('POST', '/api/fleet/credentials', tokens.admin, { role: 'viewer', name: 'carl' })
+  const create = await send('POST', '/api/tokens', tokens.admin, { role: 'viewer', name: 'carl' })
   expect(create.status).toBe(201)
-  const { token } = (await create.json()) as { token: string }
+  const { token, id } = (await create.json()) as { token: string; id: string }
   expect((await send('GET', '/api/fleet', token)).status).toBe(200)
-  const listed = (await (await send('GET', '/api/fleet/credentials', tokens.admin)).json()) as {
-    credentials: { id: string; name: string }[]
+  for (const path of ['/api/fleet/credentials', '/api/tokens']) {
+    const listed = await (await send('GET', path, tokens.admin)).text()
+    expect(listed).toContain(id)
+    expect(listed).not.toContain(token)
   }
-  expect(JSON.stringify(listed)).not.toContain(token)
-  const { id } = listed.credentials.find(({ name }) => name === 'carl')!
-  const path = `/api/fleet/credentials/${id}`
-  expect((await send('DELETE', path, tokens.admin)).status).toBe(204)
+  expect((await send('DELETE', `/api/tokens/${id}`, tokens.admin)).status).toBe(204)
   expect((await send('GET', '/api/fleet', token)).status).toBe(401)
-  expect((await send('DELETE', '/api/auth/session', tokens.viewer)).status).toBe(204)
+  expect((await send('POST', '/api/auth/logout', tokens.viewer)).status).toBe(204)
   expect((await send('GET', '/api/fleet', tokens.viewer)).status).toBe(401)
+})
+
+test('a person signs in with a password; a change of the person ends sessions, tabs and tokens', async () => {
+  const { tokens, send } = await openPanel()
+  const carol = { username: 'Carol', role: 'admin', password: 'correct horse' }
+  expect((await send('POST', '/api/users', tokens.admin, carol)).status).toBe(201)
+  expect((await send('POST', '/api/users', tokens.admin, carol)).status).toBe(409)
+  const signIn = async (password: string, username = 'carol') =>
+    send('POST', '/api/auth/login', undefined, { username, password })
+  expect((await signIn('wrong horse')).status).toBe(401)
+  expect((await signIn('correct horse', 'nobody/carol')).status).toBe(401)
+  const open = async (answer: Promise<Response>) => ((await (await answer).json()) as SessionTokens).access_token
+  const session = await open(signIn('correct horse', 'default/carol'))
+  expect(await (await send('GET', '/api/auth/me', session)).json()).toEqual({ role: 'admin', name: 'carol' })
+  const tab = await open(send('POST', '/api/auth/tab', session))
+  const created = await send('POST', '/api/tokens', session, { role: 'admin', name: 'ci' })
+  const { token } = (await created.json()) as { token: string }
+  const renewed = await open(send('POST', '/api/auth/refresh', undefined, { refresh_token: session }))
+  expect((await send('POST', '/api/auth/refresh', undefined, { refresh_token: session })).status).toBe(401)
+  const statuses = () =>
+    Promise.all([session, renewed, tab, token].map(async (one) => (await send('GET', '/api/users', one)).status))
+  expect(await statuses()).toEqual([401, 200, 200, 200])
+  const change = await send('PATCH', '/api/users/carol', tokens.admin, { role: 'viewer' })
+  expect(await change.json()).toMatchObject({ username: 'carol', role: 'viewer' })
+  expect(await statuses()).toEqual([401, 401, 401, 401])
+  const asViewer = await open(signIn('correct horse'))
+  expect((await send('GET', '/api/users', asViewer)).status).toBe(403)
+  expect((await send('DELETE', '/api/users/carol', tokens.admin)).status).toBe(204)
+  expect((await send('GET', '/api/fleet', asViewer)).status).toBe(401)
+  expect((await signIn('correct horse')).status).toBe(401)
+  const { rows } = (await (await send('GET', '/api/audit?limit=200', tokens.admin)).json()) as {
+    rows: { action: string; details: object }[]
+  }
+  expect(rows.map(({ action }) => action)).toEqual(
+    expect.arrayContaining(['user.created', 'user.changed', 'user.removed', 'session.created']),
+  )
+  expect(JSON.stringify(rows)).not.toMatch(/horse|argon2/)
+  expect(await (await send('GET', '/api/audit/verify', tokens.admin)).json()).toMatchObject({ ok: true })
+})
+
+test('guesses are slowed down where they come from, and the owner elsewhere is not', async () => {
+  const { fleet, organizationId } = await openTestPanel()
+  const person = { username: 'carol', role: 'viewer', password: 'correct horse' } as const
+  await fleet.people.add({ organizationId, name: 'ada' }, person)
+  const attempt = (password: string, address: string) =>
+    fleet.people.signIn({ username: 'carol', password, address }, 'default')
+  const guesses = await Promise.allSettled(Array.from({ length: 20 }, () => attempt('guess', '203.0.113.7')))
+  const codes = guesses.map((guess) => guess.status === 'rejected' && (guess.reason as CageError).code)
+  expect(codes.filter((code) => code === 'unauthorized').length).toBeLessThanOrEqual(7)
+  await expect(attempt('correct horse', '203.0.113.7')).rejects.toMatchObject({ code: 'too_many_attempts' })
+  expect(await attempt('correct horse', '198.51.100.2')).toMatchObject({ username: 'carol' })
+})
+
+test('an agent token is an invitation, with a budget of its own if it says how much', async () => {
+  const { panel, tokens, send } = await openPanel()
+  const body = { name: 'notebook', budget_usd: '100' }
+  const created = await send('POST', '/api/tokens', tokens.admin, body)
+  expect(created.status).toBe(201)
+  const { token } = (await created.json()) as { token: string }
+  const joined = await send('POST', '/api/runtimes/join', token, { name: 'laptop', version: '1' })
+  expect(joined.status).toBe(201)
+  const { budgets } = await panel.fleet.read(panel.organizationId)
+  expect(budgets).toContainEqual(
+    expect.objectContaining({ scope: 'user', name: 'notebook', limit_nanos: dollars('100') }),
+  )
+  expect((await send('POST', '/api/tokens', tokens.admin, body)).status).toBe(409)
 })
 
 test('a runtime cannot claim more than can be counted, or borrow nothing', async () => {

@@ -58,7 +58,11 @@ test('every table with an organization is behind row-level security, also for it
 /** A body that each route would accept, so that nothing but its tenant refuses it. */
 const BODIES: Readonly<Record<string, object>> = {
   'POST /api/auth/exchange': { code: 'code_none' },
-  'POST /api/fleet/credentials': { role: 'viewer', name: 'eve' },
+  'POST /api/auth/login': { username: 'ours/victim-carol', password: 'a wrong password' },
+  'POST /api/auth/refresh': { refresh_token: 'ic_none' },
+  'POST /api/users': { username: 'eve', password: 'a long password' },
+  'PATCH /api/users/:id': { role: 'viewer' },
+  'POST /api/tokens': { role: 'viewer', name: 'eve' },
   'POST /api/runtimes/join': { name: 'eve', version: '1' },
   'POST /api/leases/open': { journal_id: 'j' },
   'POST /api/leases/request': { epoch: 1, request: 0, least_usd: '0.1', want_usd: '0.1' },
@@ -110,6 +114,10 @@ test('no route shows or changes anything of another organization, whatever role 
   // Quarantined: an admin of its own organization could resolve it now.
   await open('another')
   await credentials.createToken(victim, 'viewer', 'victim-bob', 'victim-ada')
+  const carol = await fleet.people.add(
+    { organizationId: victim, name: 'victim-ada' },
+    { username: 'victim-carol', role: 'admin', password: 'a long password' },
+  )
   const credentialIds = (await credentials.list(victim)).map(({ id }) => id)
   const everything = async () => {
     const tables = [
@@ -125,6 +133,8 @@ test('no route shows or changes anything of another organization, whatever role 
       'events',
       'requests',
       'orders',
+      'spending',
+      'users',
     ]
     const own = (table: string) =>
       database.system.rows(
@@ -150,8 +160,8 @@ test('no route shows or changes anything of another organization, whatever role 
     expect(body === undefined || Object.hasOwn(BODIES, route), `${route} needs a body here`).toBe(true)
     for (const [role, token] of Object.entries(tokens)) {
       // A token that signs out is gone.
-      if (route === 'DELETE /api/auth/session' || route === 'DELETE /api/runtimes/self') continue
-      for (const id of [runtimeId, lease.id, request.id, order.id, ...credentialIds]) {
+      if (route === 'POST /api/auth/logout' || route === 'DELETE /api/runtimes/self') continue
+      for (const id of [runtimeId, lease.id, request.id, order.id, carol.id, ...credentialIds]) {
         const answer = await fetch(panel.url + path.replace(':id', id).replace(':name', 'victim-team'), {
           method,
           headers: { authorization: `Bearer ${token}`, 'content-type': 'application/json' },
@@ -173,10 +183,10 @@ test('what is revoked on one process of the panel has ended on all others', asyn
   onTestFinished(() => replica.close())
   const token = await fleet.credentials.exchange(await fleet.credentials.newCode(ours, 'ada'))
   const other = new Fleet(replica).credentials
-  const session = await other.identify(token.token)
+  const session = await other.identify(token.access_token)
   expect(session).toMatchObject({ role: 'admin' })
   await fleet.credentials.revoke(ours, session!.id, 'ada')
-  expect(await other.identify(token.token)).toBeUndefined()
+  expect(await other.identify(token.access_token)).toBeUndefined()
 })
 
 test('what is ordered on one process of the panel reaches a runtime that waits at another, also after PostgreSQL was away', async () => {

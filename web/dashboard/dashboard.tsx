@@ -19,6 +19,7 @@ import { ProtectionPanel } from '../panels/protection.tsx'
 import { SecretsPanel } from '../panels/secrets.tsx'
 import { StatusPanel } from '../panels/status.tsx'
 import { Empty } from '../parts/parts.tsx'
+import { Shell } from '../parts/shell.tsx'
 import { useLoaded } from '../parts/use-loaded.ts'
 import { SettingsPage } from '../settings/settings-page.tsx'
 import { agent, agents, alerts, circuits, log, pastAgent, serverNow, shown, snapshot, staleMs } from '../store.ts'
@@ -70,7 +71,7 @@ export function Dashboard() {
   const isStale = staleMs.value > STALE_MS
   useTabState(current)
   return (
-    <div class={`app ${isPresenting.value ? 'presenting' : ''} ${isStale ? 'stale' : ''}`}>
+    <Shell class={`${isPresenting.value ? 'presenting' : ''} ${isStale ? 'stale' : ''}`}>
       <Header current={current} onMenu={() => (showsMenu.value = true)} />
       {isStale && (
         <div class="banner bad" role="status">
@@ -103,7 +104,7 @@ export function Dashboard() {
           onClose={() => (showsMenu.value = false)}
         />
       )}
-    </div>
+    </Shell>
   )
 }
 

@@ -7,17 +7,14 @@ import { pause, restart, resume, stop } from '../actions.ts'
 import { agentAddress, callsAddress, reportAddress } from '../address.ts'
 import { roundTripMs } from '../connection.ts'
 import { StateTag } from '../panels/status.tsx'
-import { AdminAction, Mark } from '../parts/parts.tsx'
+import { AdminAction } from '../parts/parts.tsx'
+import { Top } from '../parts/shell.tsx'
 import { agents, isAlive, isConnected, snapshot } from '../store.ts'
 import './header.css'
 
 export function Header({ current, onMenu }: { current: AgentView | undefined; onMenu: () => void }) {
   return (
-    <header class="top">
-      <a class="home" href="#/" aria-label="Iron Cage: all agents">
-        <Mark />
-        <h1>Iron Cage</h1>
-      </a>
+    <Top title="Iron Cage" home="all agents">
       {agents.value.length > 0 && <AgentChoice current={current} />}
       {current && <span class="pill environment">{current.environment}</span>}
       <span class="space" />
@@ -42,7 +39,7 @@ export function Header({ current, onMenu }: { current: AgentView | undefined; on
         Menu <kbd>⌘K</kbd>
       </button>
       {current && <AgentButtons current={current} />}
-    </header>
+    </Top>
   )
 }
 

@@ -1,16 +1,24 @@
 /** The page of a Control Panel: shared budgets, the machines that joined, and the leases that wait for a person. */
-import { signal, useSignal } from '@preact/signals'
+import { signal } from '@preact/signals'
 import { showUsd, usd } from '../../src/money.ts'
 import type { FleetAgentView, FleetView, LeaseView, RuntimeView } from '../../src/panel/fleet-view.ts'
 import { showCount, showDuration } from '../../src/units.ts'
+import { address } from '../address.ts'
+import { AuditPage } from '../pages/audit-page.tsx'
+import { SignIn } from '../pages/sign-in.tsx'
 import { StateTag } from '../panels/status.tsx'
 import { Dialog } from '../parts/dialog.tsx'
-import { Page } from '../parts/page.tsx'
 import { Empty, Fault, faultText, Panel, Tag, type Tone } from '../parts/parts.tsx'
+import { Shell } from '../parts/shell.tsx'
 import { Table } from '../parts/table.tsx'
+import { isAdmin, send, session } from '../session.ts'
+import { Budgets } from './budgets.tsx'
+import { FleetHeader } from './fleet-header.tsx'
+import { FleetIncidents } from './incidents.tsx'
 import { AgentOrders, OrderDialog } from './orders.tsx'
+import { PeoplePage } from './people-page.tsx'
 import { Requests, refreshRequests } from './requests.tsx'
-import { isAdmin, send, signInWithToken, token } from './session.ts'
+import { SpendingPage } from './spending-page.tsx'
 import './fleet-page.css'
 
 const fleet = signal<FleetView | null>(null)
@@ -19,7 +27,7 @@ const resolving = signal<LeaseView | null>(null)
 
 /** Reads the fleet again, if somebody has signed in. Never rejects. */
 export async function refresh(): Promise<void> {
-  if (token.value === null) return
+  if (session.value !== 'open') return
   try {
     fleet.value = await send<FleetView>('GET', '/api/fleet')
     await refreshRequests()
@@ -30,44 +38,55 @@ export async function refresh(): Promise<void> {
 }
 
 export function FleetPage() {
-  if (token.value === null) return <SignIn />
-  const view = fleet.value
+  if (session.value === 'starting') return null
+  if (session.value !== 'open') {
+    return (
+      <SignIn title="Sign in to the Control Panel">
+        <p>
+          Open the link that <code>iron-cage panel</code> prints. A user of another organization than the first signs in
+          as <code>organization/name</code>.
+        </p>
+      </SignIn>
+    )
+  }
+  const { page = 'agents' } = address.value ?? {}
   return (
-    <Page class="fleet" back={null} title="Fleet" actions={<span class="aside">{view?.organization}</span>}>
-      <div class="stack">
-        <Fault text={fault.value} />
-        {view && <Budgets view={view} />}
-        {view && <Requests onDecided={refresh} />}
-        {view && <Runtimes view={view} />}
-        {view && <Agents view={view} />}
-      </div>
+    <Shell class="fleet">
+      <FleetHeader organization={fleet.value?.organization} current={page} />
+      <Fault text={fault.value} />
+      <CurrentPage page={page} />
       <OrderDialog onOrdered={refresh} />
       {resolving.value && <ResolveDialog lease={resolving.value} />}
-    </Page>
+    </Shell>
   )
 }
 
-const Budgets = ({ view: { budgets } }: { view: FleetView }) => (
-  <Panel name="budgets" title="Budgets">
-    <Table label="Budgets" columns={{ Budget: '', Limit: 'figure', Spent: 'figure', Lent: 'figure', Free: 'figure' }}>
-      <tbody>
-        {budgets.map(({ scope, name, period, limit_usd, settled_usd, lent_usd, free_usd }) => (
-          <tr key={`${scope} ${name}`}>
-            <td>
-              {scope} {name}
-              {period && <span class="aside"> · each {period}</span>}
-            </td>
-            {[limit_usd, settled_usd, lent_usd, free_usd].map((amount, column) => (
-              <td key={column} class="figure">
-                {showUsd(amount)}
-              </td>
-            ))}
-          </tr>
-        ))}
-      </tbody>
-    </Table>
-  </Panel>
-)
+function CurrentPage({ page }: { page: string }) {
+  switch (page) {
+    case 'spending':
+      return <SpendingPage />
+    case 'incidents':
+      return <FleetIncidents />
+    case 'audit':
+      return <AuditPage />
+    case 'people':
+      return <PeoplePage />
+    default:
+      return <Overview />
+  }
+}
+
+function Overview() {
+  const view = fleet.value
+  return (
+    <main class="overview-page">
+      {view && <Budgets budgets={view.budgets} />}
+      {view && <Requests onDecided={refresh} />}
+      {view && <Runtimes view={view} />}
+      {view && <Agents view={view} />}
+    </main>
+  )
+}
 
 const RUNTIME_TONES: Record<RuntimeView['state'], Tone> = { connected: 'ok', silent: 'warn', revoked: 'off' }
 
@@ -213,39 +232,5 @@ function ResolveDialog({ lease }: { lease: LeaseView }) {
         <input name="reason" maxLength={500} autocomplete="off" required />
       </label>
     </Dialog>
-  )
-}
-
-function SignIn() {
-  const wrong = useSignal<string | null>(null)
-  const submit = async (event: SubmitEvent) => {
-    event.preventDefault()
-    const typed = String(new FormData(event.currentTarget as HTMLFormElement).get('token'))
-    try {
-      await signInWithToken(typed.trim())
-      await refresh()
-    } catch (error) {
-      wrong.value = faultText(error)
-    }
-  }
-  return (
-    <main class="sign-in-page">
-      <Empty title="Sign in to the Control Panel">
-        <p>
-          Open the link that <code>iron-cage panel</code> prints, or sign in with a token from:
-        </p>
-        <pre>iron-cage panel token</pre>
-        <form class="sign-in" onSubmit={submit}>
-          <label>
-            Token
-            <input name="token" type="password" autocomplete="off" required />
-          </label>
-          <button type="submit" class="btn primary">
-            Sign in
-          </button>
-          <Fault text={wrong.value} />
-        </form>
-      </Empty>
-    </main>
   )
 }

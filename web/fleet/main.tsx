@@ -1,9 +1,9 @@
 /** The page of a Control Panel, read again every second. */
 import '../base.css'
 import { render } from 'preact'
+import { openSession } from '../session.ts'
 import { restoreTheme } from '../theme.ts'
 import { FleetPage, refresh } from './fleet-page.tsx'
-import { openSession } from './session.ts'
 
 const REFRESH_MS = 1_000
 

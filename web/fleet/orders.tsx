@@ -3,7 +3,7 @@ import { signal } from '@preact/signals'
 import type { FleetAgentView, OrderView, RuntimeView } from '../../src/panel/fleet-view.ts'
 import { Dialog } from '../parts/dialog.tsx'
 import { Tag, type Tone } from '../parts/parts.tsx'
-import { isAdmin, send } from './session.ts'
+import { isAdmin, send } from '../session.ts'
 
 type Action = OrderView['action']
 

@@ -5,7 +5,7 @@ import type { RequestView } from '../../src/panel/fleet-view.ts'
 import { Dialog } from '../parts/dialog.tsx'
 import { Panel, Tag, type Tone } from '../parts/parts.tsx'
 import { Table } from '../parts/table.tsx'
-import { isAdmin, send } from './session.ts'
+import { isAdmin, send } from '../session.ts'
 
 type Verb = 'approve' | 'reject'
 

@@ -11,7 +11,8 @@ import { send } from '../session.ts'
 interface AuditRow {
   seq: number
   at: string
-  role: string
+  /** Of the actor; left out by a Control Panel. */
+  role?: string
   actor: string
   action: string
   target: string | null

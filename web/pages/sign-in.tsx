@@ -1,10 +1,12 @@
 /** The screen without a session: how to get a link, and a sign-in form. */
 import { useSignal } from '@preact/signals'
+import type { ComponentChildren } from 'preact'
 import { Empty, faultText, Mark } from '../parts/parts.tsx'
 import { ApiError, refusal, signIn } from '../session.ts'
 import './sign-in.css'
 
-export function SignIn() {
+/** `children`: how to get a link. */
+export function SignIn({ title, children }: { title: string; children: ComponentChildren }) {
   const isWaiting = useSignal(false)
   const fault = useSignal<string | null>(null)
   const submit = async (event: SubmitEvent) => {
@@ -24,13 +26,9 @@ export function SignIn() {
   return (
     <main class="sign-in-page">
       <Mark />
-      <Empty title={refusal.value ? 'This link no longer works' : 'Sign in to Iron Cage'}>
+      <Empty title={refusal.value ? 'This link no longer works' : title}>
         {refusal.value && <p>It has expired or was already used.</p>}
-        <p>
-          Open the link that <code>iron-cage start</code>, <code>serve</code> or <code>demo</code> prints. To get a new
-          link, in the folder where it was started:
-        </p>
-        <pre>iron-cage status{'\n'}iron-cage status --db iron_demo.db # of the demo</pre>
+        {children}
         <form class="sign-in" onSubmit={submit}>
           <p>Or sign in:</p>
           <label>

@@ -1,21 +1,44 @@
 import { CageError } from '../../errors.ts'
-import { signIn } from '../client.ts'
+import { type SignedIn, signIn, signInWithLink } from '../client.ts'
 import { type CliCommand, examples } from '../command.ts'
 import { commandWithDatabase } from '../flags.ts'
 import { saveLogin } from '../saved-tokens.ts'
 import { readSecret } from '../secret-input.ts'
+import type { Terminal } from '../terminal.ts'
 
 export const loginCommand: CliCommand = (terminal) =>
   commandWithDatabase('login')
-    .description('Sign in to the server at IRON_CAGE_URL; the password is typed, piped in, or read from a file')
-    .argument('<username>', 'The name of the user')
+    .description(
+      'Sign in to the server or Control Panel at IRON_CAGE_URL; the password is typed, piped in, or read from a file',
+    )
+    .argument('[username]', 'The name of the user; "organization/name" on a Control Panel with several organizations')
     .option('--from-file <file>', 'Read the password from this file')
-    .addHelpText('after', examples(['login alice', 'with IRON_CAGE_URL=http://cage:8080, then commands act as alice']))
-    .action(async (username, { fromFile, ...flags }) => {
-      const password = await readSecret({ what: 'Password', fromFile }, terminal)
-      if (password === '') throw new CageError('usage', 'the password is empty', { hint: 'type it, or pipe it in' })
-      const signedIn = await signIn(flags, terminal, { username, password })
+    .option('--link <link>', 'Sign in with a link that works once, as "iron-cage panel" prints it, instead')
+    .addHelpText(
+      'after',
+      examples(
+        ['login alice', 'with IRON_CAGE_URL=http://cage:8080, then commands act as alice'],
+        ['login --link "http://localhost:8090/#code=…"', 'as the operator of a new Control Panel'],
+      ),
+    )
+    .action(async (username, { fromFile, link, ...flags }) => {
+      if ((username === undefined) === (link === undefined)) {
+        throw new CageError('usage', 'expected a user name, or --link', { hint: 'see "iron-cage login --help"' })
+      }
+      const signedIn =
+        link === undefined ? await byPassword(username!, fromFile, flags, terminal) : await signInWithLink(link)
       const path = saveLogin(signedIn.url, signedIn, terminal)
       terminal.err(`signed in as ${signedIn.name} (${signedIn.role}), saved to ${path}`)
       terminal.err(`commands act as ${signedIn.name} while IRON_CAGE_URL is ${signedIn.url}`)
     })
+
+async function byPassword(
+  username: string,
+  fromFile: string | undefined,
+  flags: Parameters<typeof signIn>[0],
+  terminal: Terminal,
+): Promise<SignedIn> {
+  const password = await readSecret({ what: 'Password', fromFile }, terminal)
+  if (password === '') throw new CageError('usage', 'the password is empty', { hint: 'type it, or pipe it in' })
+  return signIn(flags, terminal, { username, password })
+}

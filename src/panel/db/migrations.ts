@@ -212,6 +212,23 @@ const MIGRATIONS: readonly ((dialect: Dialect) => string[])[] = [
     'ALTER TABLE organizations ADD COLUMN budgets_version BIGINT NOT NULL DEFAULT 0',
     ...dialect.ownRows('budget_periods', 'organization_id'),
   ],
+  // Codes, sessions and tokens of a person end with the person.
+  ({ ownRows }) => [
+    `CREATE TABLE users (
+      id TEXT PRIMARY KEY,
+      organization_id TEXT NOT NULL REFERENCES organizations,
+      username TEXT NOT NULL,
+      role TEXT NOT NULL CHECK (role IN ('admin', 'viewer')),
+      password_hash TEXT NOT NULL,
+      created_at BIGINT NOT NULL,
+      password_changed_at BIGINT NOT NULL,
+      UNIQUE (organization_id, username)
+    )`,
+    'ALTER TABLE credentials ADD COLUMN user_id TEXT',
+    'ALTER TABLE credentials ADD COLUMN created_by TEXT',
+    'CREATE INDEX credentials_user ON credentials (user_id) WHERE ended_at IS NULL',
+    ...ownRows('users', 'organization_id'),
+  ],
 ]
 
 const SCOPES = "CHECK (scope IN ('organization', 'team', 'user', 'agent', 'token'))"

@@ -1,7 +1,7 @@
 /** For commands that use the database of a panel itself, beside its processes. */
 import { openPanelDatabase } from '../../../panel/db/open.ts'
 import { Fleet } from '../../../panel/fleet.ts'
-import { ORGANIZATION } from '../../../panel/server.ts'
+import { ORGANIZATION } from '../../../panel/organization.ts'
 
 export const DATABASE_HELP = 'PostgreSQL (postgres://user@host/name; a password in PGPASSWORD), or an SQLite file'
 export const DEFAULT_DATABASE = 'iron_panel.db'

@@ -70,7 +70,7 @@ async function panel(flags: PanelFlags, terminal: Terminal): Promise<void> {
     onFault: (error, what) => print('ERROR', `${what}: ${(error as Error).message}`),
   })
   try {
-    for (const line of await startLines(running, database)) terminal.out(line)
+    for (const line of await startLines(running, database, terminal.columns !== undefined)) terminal.out(line)
     await end.asked
   } finally {
     await running.close()
@@ -87,17 +87,19 @@ function numberOf(text: string, flag: string, least: number, most: number): numb
   throw new CageError('usage', `${flag}: expected a whole number from ${least} to ${most}, got "${text}"`)
 }
 
-/** The first start of an organization prints a token of an admin, which nobody has otherwise. */
-async function startLines({ url, fleet, organizationId }: RunningPanel, database: string): Promise<string[]> {
-  const by = 'the terminal of the panel'
-  const token = (await fleet.credentials.hasAdmin(organizationId))
-    ? null
-    : await fleet.credentials.createToken(organizationId, 'admin', 'first admin', by)
+/** Links for whoever reads the output: while nobody can sign in otherwise, and on a terminal. A log keeps none for long. */
+async function startLines(
+  { url, fleet: { credentials }, organizationId }: RunningPanel,
+  database: string,
+  isTerminal: boolean,
+): Promise<string[]> {
+  const shows = isTerminal || !(await credentials.hasAdmin(organizationId))
+  const link = async () => `${url}/#code=${await credentials.newCode(organizationId, 'the terminal of the panel')}`
   return tree(`Iron Cage ${VERSION} Control Panel`, [
     ['Database', withoutPassword(database)],
-    ['Fleet', `${url}/#code=${await fleet.credentials.newCode(organizationId, by)}`],
-    ['Admin token', token && `${token} (shown once)`],
-    ['Next', `export IRON_CAGE_URL=${url} IRON_CAGE_TOKEN=${token === null ? '<token>' : 'the token'}`],
+    ['Fleet', shows ? `${await link()} (works once, within an hour)` : url],
+    ['Next', `export IRON_CAGE_URL=${url}`],
+    ['', shows ? `iron-cage login --link "${await link()}"` : 'iron-cage login <user>'],
     ['', 'iron-cage budget set --org 5'],
     ['', 'iron-cage runtimes invite'],
   ])

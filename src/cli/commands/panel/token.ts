@@ -1,6 +1,6 @@
 import { Command, Option } from '@commander-js/extra-typings'
 import { CageError } from '../../../errors.ts'
-import { ORGANIZATION } from '../../../panel/server.ts'
+import { ORGANIZATION } from '../../../panel/organization.ts'
 import { type CliCommand, examples } from '../../command.ts'
 import { json } from '../../print.ts'
 import { DATABASE_HELP, DEFAULT_DATABASE, withFleet } from './fleet.ts'

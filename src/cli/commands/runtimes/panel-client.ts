@@ -6,6 +6,6 @@ import type { Terminal } from '../../terminal.ts'
 export function connectToPanel(terminal: Terminal): ApiClient {
   if (terminal.env.serverUrl !== undefined) return connect({}, terminal)
   throw new CageError('usage', 'no Control Panel is named', {
-    hint: 'set IRON_CAGE_URL to its address and IRON_CAGE_TOKEN to a token of it',
+    hint: 'set IRON_CAGE_URL to its address, and sign in with "iron-cage login"',
   })
 }

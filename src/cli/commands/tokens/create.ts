@@ -31,6 +31,7 @@ export const createCommand: CliCommand = (terminal) =>
       examples(
         ['tokens create --name notebook --budget 20', 'then use it as OPENAI_API_KEY'],
         ['tokens create --name prometheus --role viewer', 'reads /metrics and the API'],
+        ['token generate --name ada --budget 100', 'on a Control Panel: an invitation of one machine'],
       ),
     )
     .action(async ({ name, role, budget, tag, days, json: asJson, ...flags }) => {
@@ -41,8 +42,12 @@ export const createCommand: CliCommand = (terminal) =>
       const path = saveToken(created, terminal)
       if (asJson) return terminal.out(json(created))
       terminal.out(created.token)
-      const use =
-        role === 'agent' ? 'calls go to <server>/gateway/openai/v1 or /gateway/anthropic' : `its role is ${role}`
+      // On a Control Panel a token of an agent has no agent yet: a machine joins with it.
+      const agentUse =
+        created.agent_id === null
+          ? `on a machine: iron-cage join ${terminal.env.serverUrl} --token <this token>`
+          : 'calls go to <server>/gateway/openai/v1 or /gateway/anthropic'
+      const use = role === 'agent' ? agentUse : `its role is ${role}`
       terminal.err(`saved to ${path}; ${use}`)
     })
 

@@ -1,0 +1,184 @@
+/** Sessions, people and tokens of an organization, by the same routes as those of a server, so that the same commands and pages use them. */
+import { getConnInfo } from '@hono/node-server/conninfo'
+import * as z from 'zod'
+import type { ApiToken } from '../access/api-tokens.ts'
+import { MAX_PROOF_BYTES, sessionTokens } from '../api/auth.ts'
+import { check } from '../api/body.ts'
+import { type Route, routesOf } from '../api/route.ts'
+import { NEW_TOKEN, newTokenView, tokenView } from '../api/tokens.ts'
+import { NEW_USER, USER_CHANGE, userView } from '../api/users.ts'
+import { isoTime, systemClock } from '../clock.ts'
+import { CageError } from '../errors.ts'
+import type { Member, PanelRole, PersonRole, StoredCredential } from './credentials.ts'
+import { memberName } from './fleet-routes.ts'
+import { ORGANIZATION } from './organization.ts'
+import type { StoredPerson } from './people.ts'
+import type { PanelRooms } from './rooms.ts'
+
+const route = routesOf<Member, PanelRole>('Panel')
+
+export const accessRoutes = (rooms: PanelRooms): Route<PanelRole>[] => [
+  ...sessionRoutes(rooms),
+  ...peopleRoutes(rooms),
+  ...tokenRoutes(rooms),
+]
+
+const sessionRoutes = ({ fleet: { credentials, people } }: PanelRooms): Route<PanelRole>[] => [
+  route('POST /api/auth/exchange', {
+    role: 'open',
+    summary: 'Opens a session with a one-time code from a sign-in link.',
+    body: z.strictObject({ code: z.string().max(100) }),
+    maxBytes: MAX_PROOF_BYTES,
+    reply: sessionTokens,
+    errors: ['unauthorized'],
+    handle: ({ body }) => credentials.exchange(body.code),
+  }),
+  route('POST /api/auth/login', {
+    role: 'open',
+    summary: 'Opens a session with user name and password; a user of another organization is "organization/name".',
+    body: z.strictObject({ username: z.string().max(200), password: z.string().max(1024) }),
+    maxBytes: MAX_PROOF_BYTES,
+    reply: sessionTokens,
+    errors: ['unauthorized', 'too_many_attempts'],
+    handle: async ({ context, body }) => {
+      const address = getConnInfo(context).remote.address ?? 'unknown'
+      const person = await people.signIn({ ...body, address }, ORGANIZATION)
+      return credentials.openSession(sessionOf(person), (sql) => people.requireUnchanged(sql, person))
+    },
+  }),
+  route('POST /api/auth/refresh', {
+    role: 'open',
+    summary: 'Renews a session. A token works once.',
+    body: z.strictObject({ refresh_token: z.string().max(100) }),
+    maxBytes: MAX_PROOF_BYTES,
+    reply: sessionTokens,
+    errors: ['unauthorized'],
+    handle: ({ body }) => credentials.refresh(body.refresh_token),
+  }),
+  route('POST /api/auth/tab', {
+    role: 'viewer',
+    summary: 'Opens another session of the same person, for a second tab of the browser.',
+    reply: sessionTokens,
+    handle: ({ identity }) =>
+      credentials.openSession({ ...identity, role: identity.role as PersonRole }, (sql) =>
+        people.requireAlive(sql, identity),
+      ),
+  }),
+  route('POST /api/auth/logout', {
+    role: 'viewer',
+    summary: 'Ends the session or token of the caller, on every process of the panel.',
+    reply: null,
+    handle: ({ identity }) => credentials.revoke(identity.organizationId, identity.id, identity.name),
+  }),
+  route('GET /api/auth/me', {
+    role: 'viewer',
+    summary: 'Returns the identity of the caller.',
+    reply: () => z.object({ role: z.enum(['admin', 'viewer']), name: z.string() }),
+    handle: ({ identity: { role, name } }) => ({ role: role as PersonRole, name }),
+  }),
+]
+
+const sessionOf = ({ id: userId, organization_id: organizationId, role, username: name }: StoredPerson) => {
+  return { userId, organizationId, role, name }
+}
+
+/** `:id` may also be the name. */
+const peopleRoutes = ({ fleet: { people } }: PanelRooms): Route<PanelRole>[] => [
+  route('GET /api/users', {
+    role: 'admin',
+    summary: 'Lists users.',
+    reply: () => z.object({ users: z.array(userView()) }),
+    handle: async ({ identity }) => ({ users: (await people.list(identity.organizationId)).map(shown) }),
+  }),
+  route('POST /api/users', {
+    role: 'admin',
+    summary: 'Creates a user.',
+    body: NEW_USER,
+    reply: userView,
+    statuses: [201],
+    errors: ['conflict', 'too_many_attempts'],
+    handle: async ({ body, identity }) => shown(await people.add(identity, body)),
+  }),
+  route('PATCH /api/users/:id', {
+    role: 'admin',
+    summary: "Changes a user's role, password or both, and ends the user's sessions and tokens.",
+    body: USER_CHANGE,
+    reply: userView,
+    errors: ['not_found', 'too_many_attempts'],
+    handle: async ({ params, body, identity }) => shown(await people.change(identity, params.id, body)),
+  }),
+  route('DELETE /api/users/:id', {
+    role: 'admin',
+    summary: 'Deletes a user, and ends the sessions and tokens of that user.',
+    reply: null,
+    errors: ['not_found'],
+    handle: ({ params, identity }) => people.remove(identity, params.id),
+  }),
+]
+
+const shown = ({ id, username, role, created_at, password_changed_at }: StoredPerson) => {
+  return { id, username, role, created_at: isoTime(created_at), password_changed_at: isoTime(password_changed_at) }
+}
+
+const tokenRoutes = ({ fleet }: PanelRooms): Route<PanelRole>[] => [
+  route('GET /api/tokens', {
+    role: 'admin',
+    summary: 'Lists tokens of people that still work, without their values.',
+    reply: () => z.object({ tokens: z.array(tokenView()) }),
+    handle: async ({ identity }) => {
+      const credentials = await fleet.credentials.list(identity.organizationId)
+      return { tokens: credentials.filter(({ kind }) => kind === 'token').map(tokenOf) }
+    },
+  }),
+  route('POST /api/tokens', {
+    role: 'admin',
+    summary:
+      'Creates a token, which ends with the user who created it. With the role agent it is an invitation, with which one runtime joins; with budget_usd, its calls must fit into a new budget of its name too.',
+    body: NEW_TOKEN,
+    reply: newTokenView,
+    statuses: [201],
+    errors: ['conflict', 'invalid_amount'],
+    handle: async ({ body, identity }) => {
+      const { name, role, budget_usd: limit, expires_in_s: expiresInS } = body
+      const { organizationId, name: by, userId = null } = identity
+      const created = { name, agent_id: null, created_at: isoTime(systemClock.now()), revoked_at: null, created_by: by }
+      const lifeMs = expiresInS === undefined ? null : expiresInS * 1000
+      if (role === 'agent') {
+        const user = limit === undefined ? null : check(memberName, name, 'name')
+        if (user !== null && limit !== undefined) {
+          const { budgets } = await fleet.read(organizationId)
+          if (budgets.some((budget) => budget.scope === 'user' && budget.name === user)) {
+            throw new CageError('conflict', `the user "${user}" has a budget already`, {
+              hint: `invite a runtime for it with "iron-cage runtimes invite --user ${user}"`,
+            })
+          }
+          await fleet.setLimit(organizationId, { scope: 'user', name: user }, { limit }, by)
+        }
+        const { id, value } = await fleet.credentials.issueInvitation(organizationId, { team: null, user }, name, by)
+        return { ...created, id, role, token: value, expires_at: null }
+      }
+      if (limit !== undefined) {
+        throw new CageError('bad_request', 'budget_usd: only a token of the role agent has a budget')
+      }
+      const { id, value } = await fleet.credentials.issueToken(
+        { organizationId, role, name, by, userId, lifeMs },
+        (sql) => fleet.people.requireAlive(sql, identity),
+      )
+      const expires_at = lifeMs === null ? null : isoTime(systemClock.now() + lifeMs)
+      return { ...created, id, role, token: value, expires_at }
+    },
+  }),
+  route('DELETE /api/tokens/:id', {
+    role: 'admin',
+    summary: 'Revokes a token, on every process of the panel.',
+    reply: null,
+    errors: ['not_found'],
+    handle: ({ params, identity }) => fleet.credentials.revoke(identity.organizationId, params.id, identity.name),
+  }),
+]
+
+const tokenOf = ({ id, name, role, created_at, expires_at, created_by }: StoredCredential): ApiToken => ({
+  ...{ id, name, role: role as PersonRole, agent_id: null, revoked_at: null, created_by: created_by ?? 'unknown' },
+  created_at: isoTime(created_at),
+  expires_at: expires_at === null ? null : isoTime(expires_at),
+})

@@ -1,0 +1,2 @@
+/** The organization of a panel without another name. */
+export const ORGANIZATION = 'default'

@@ -1,0 +1,189 @@
+/**
+ * People of organizations, who sign in with a name and a password. A change of a role or password, and a removal, end all
+ * sessions and tokens of the person in the same transaction, and so on every process of the panel.
+ */
+import { hashPassword, verifyPassword } from '../access/passwords.ts'
+import { SignInAttempts } from '../access/sign-in-attempts.ts'
+import { validUsername } from '../access/users.ts'
+import { type Clock, systemClock } from '../clock.ts'
+import { CageError } from '../errors.ts'
+import { newUserId } from '../ids.ts'
+import type { Member, PersonRole } from './credentials.ts'
+import { appendAudit } from './db/audit-store.ts'
+import type { PanelDatabase, Sql } from './db/database.ts'
+import { insert } from './db/insert.ts'
+
+export interface StoredPerson {
+  id: string
+  organization_id: string
+  username: string
+  role: PersonRole
+  password_hash: string
+  created_at: number
+  password_changed_at: number
+}
+
+type Admin = Pick<Member, 'organizationId' | 'name'>
+
+export class People {
+  readonly #database: PanelDatabase
+  readonly #attempts: SignInAttempts
+
+  constructor(database: PanelDatabase, clock: Clock = systemClock) {
+    this.#database = database
+    this.#attempts = new SignInAttempts(clock)
+  }
+
+  /** By name. */
+  list(organizationId: string): Promise<StoredPerson[]> {
+    return this.#database.within(organizationId, (sql) =>
+      sql.rows<StoredPerson>('SELECT * FROM users WHERE organization_id = $1 ORDER BY username', [organizationId]),
+    )
+  }
+
+  /** Throws CageError `bad_request` for an invalid name or password, `conflict` for a name that exists. */
+  async add(
+    { organizationId, name: actor }: Admin,
+    { username, role, password }: { username: string; role: PersonRole; password: string },
+  ): Promise<StoredPerson> {
+    const name = validUsername(username)
+    const password_hash = await hashPassword(password)
+    const { dialect } = this.#database
+    return this.#database.within(organizationId, async (sql) => {
+      const now = await this.#now(sql)
+      const person: StoredPerson = {
+        ...{ id: newUserId(), organization_id: organizationId, username: name, role, password_hash },
+        ...{ created_at: now, password_changed_at: now },
+      }
+      await insert(sql, 'users', [person], () => ' ON CONFLICT (organization_id, username) DO NOTHING')
+      if ((await this.#find(sql, organizationId, name))?.id !== person.id) {
+        throw new CageError('conflict', `there is a user "${name}" already`, {
+          hint: 'choose another name, or change the password with "iron-cage users passwd"',
+        })
+      }
+      const entry = {
+        organizationId,
+        actor,
+        action: 'user.created',
+        target: person.id,
+        details: { username: name, role },
+      }
+      await appendAudit(sql, dialect, [entry])
+      return person
+    })
+  }
+
+  /** By id or name. Ends what the person has signed in with. Throws CageError `not_found`, or `bad_request` for a password. */
+  async change(
+    { organizationId, name: actor }: Admin,
+    idOrName: string,
+    { role, password }: { role?: PersonRole | undefined; password?: string | undefined },
+  ): Promise<StoredPerson> {
+    const password_hash = password === undefined ? undefined : await hashPassword(password)
+    return this.#database.within(organizationId, async (sql) => {
+      const before = await this.#lock(sql, organizationId, idOrName)
+      const changed: StoredPerson = {
+        ...before,
+        role: role ?? before.role,
+        ...(password_hash !== undefined && { password_hash, password_changed_at: await this.#now(sql) }),
+      }
+      const { id, username } = changed
+      await sql.rows('UPDATE users SET role = $2, password_hash = $3, password_changed_at = $4 WHERE id = $1', [
+        ...[id, changed.role, changed.password_hash],
+        changed.password_changed_at,
+      ])
+      await this.#endCredentials(sql, id)
+      const details = {
+        username,
+        role_before: before.role,
+        role: changed.role,
+        password_changed: password === undefined ? 'no' : 'yes',
+      }
+      const entry = { organizationId, actor, action: 'user.changed', target: id, details }
+      await appendAudit(sql, this.#database.dialect, [entry])
+      return changed
+    })
+  }
+
+  /** By id or name. Throws CageError `not_found`. */
+  async remove({ organizationId, name: actor }: Admin, idOrName: string): Promise<void> {
+    await this.#database.within(organizationId, async (sql) => {
+      const { id, username } = await this.#lock(sql, organizationId, idOrName)
+      await this.#endCredentials(sql, id)
+      await sql.rows('DELETE FROM users WHERE id = $1', [id])
+      const entry = { organizationId, actor, action: 'user.removed', target: id, details: { username } }
+      await appendAudit(sql, this.#database.dialect, [entry])
+    })
+  }
+
+  /**
+   * Returns the person with this name and password; a name of another organization than `home` is written
+   * "organization/name". An unknown one takes as long and fails the same way. Throws CageError `unauthorized` or
+   * `too_many_attempts`.
+   */
+  signIn(attempt: { username: string; password: string; address: string }, home: string): Promise<StoredPerson> {
+    const [organization, username] = attempt.username.includes('/')
+      ? (attempt.username.split('/', 2) as [string, string])
+      : [home, attempt.username]
+    const name = username.toLowerCase()
+    return this.#attempts.run({ name: `${organization}/${name}`, address: attempt.address }, async () => {
+      const [person] = await this.#database.system.rows<StoredPerson>(
+        `SELECT users.* FROM users JOIN organizations ON organizations.id = users.organization_id
+         WHERE organizations.name = $1 AND users.username = $2`,
+        [organization, name],
+      )
+      const isRight = await verifyPassword(person?.password_hash, attempt.password)
+      return isRight ? person : undefined
+    })
+  }
+
+  /**
+   * For the transaction that opens a session of a person: throws CageError `unauthorized` if the person was removed or
+   * changed while the password was checked.
+   */
+  async requireUnchanged(sql: Sql, person: StoredPerson): Promise<void> {
+    const row = await this.#find(sql, person.organization_id, person.id)
+    if (row?.password_hash === person.password_hash && row.role === person.role) return
+    throw new CageError('unauthorized', 'this user was changed meanwhile', { hint: 'sign in again' })
+  }
+
+  /** For the transaction in which a caller creates a credential: throws CageError `unauthorized` if its own has ended. */
+  async requireAlive(sql: Sql, { organizationId, id, userId }: Member): Promise<void> {
+    // Locked first, as by a change of the person: what it ends includes what is created here.
+    const owner = userId ? await this.#find(sql, organizationId, userId) : null
+    const [own] = await sql.rows(
+      'SELECT id FROM credentials WHERE organization_id = $1 AND id = $2 AND ended_at IS NULL',
+      [organizationId, id],
+    )
+    if (owner === undefined || !own)
+      throw new CageError('unauthorized', 'the session has ended', { hint: 'sign in again' })
+  }
+
+  async #lock(sql: Sql, organizationId: string, idOrName: string): Promise<StoredPerson> {
+    const person = await this.#find(sql, organizationId, idOrName)
+    if (person) return person
+    throw new CageError('not_found', `there is no user "${idOrName}"`, {
+      hint: 'list them with "iron-cage users list"',
+    })
+  }
+
+  async #find(sql: Sql, organizationId: string, idOrName: string): Promise<StoredPerson | undefined> {
+    const [person] = await sql.rows<StoredPerson>(
+      `SELECT * FROM users WHERE organization_id = $1 AND (id = $2 OR username = $3) ${this.#database.dialect.forUpdate}`,
+      [organizationId, idOrName, idOrName.toLowerCase()],
+    )
+    return person
+  }
+
+  async #endCredentials(sql: Sql, userId: string): Promise<void> {
+    await sql.rows(
+      `UPDATE credentials SET ended_at = ${this.#database.dialect.now} WHERE user_id = $1 AND ended_at IS NULL`,
+      [userId],
+    )
+  }
+
+  async #now(sql: Sql): Promise<number> {
+    const [row] = await sql.rows<{ now: number }>(`SELECT ${this.#database.dialect.now} AS now`)
+    return row!.now
+  }
+}
