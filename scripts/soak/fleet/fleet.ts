@@ -7,6 +7,7 @@ import { type ChildProcess, spawn } from 'node:child_process'
 import { closeSync, mkdtempSync, openSync, readSync, rmSync, statSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join, resolve } from 'node:path'
+import { createInterface } from 'node:readline'
 import { setTimeout as wait } from 'node:timers/promises'
 import { build } from 'esbuild'
 import { databaseFiles } from '../../../src/db/files.ts'
@@ -14,6 +15,7 @@ import { openStore } from '../../../src/db/store.ts'
 import { add, nanodollars, toUsd, type Usd, ZERO_NANOS } from '../../../src/money.ts'
 import { escrowOf } from '../../../src/panel/bank.ts'
 import { leaseOf } from '../../../src/panel/db/bank-store.ts'
+import type { PanelDatabase } from '../../../src/panel/db/database.ts'
 import { openPanelDatabase } from '../../../src/panel/db/open.ts'
 import { Fleet } from '../../../src/panel/fleet.ts'
 import { ORGANIZATION } from '../../../src/panel/organization.ts'
@@ -22,6 +24,7 @@ import { joinMachine } from '../../../test/panel/machine.ts'
 import { type Cluster, startCluster } from '../../../test/panel/postgres.ts'
 import { freePort } from '../../../test/support/free-port.ts'
 import { type Link, openLink } from './link.ts'
+import { SOAK_TOKEN } from './token.ts'
 
 export interface FleetOptions {
   seconds: number
@@ -30,12 +33,16 @@ export interface FleetOptions {
   callers: number
   /** Between two faults, in ms. */
   faultIntervalMs: number
+  /** Called now and then with what happened so far. (Default: nobody is told.) */
+  onProgress?: (text: string) => void
 }
 
 export interface FleetResult {
   /** Sentences; none if all went well. */
   violations: string[]
   faults: Record<string, number>
+  /** Of machines, panels and PostgreSQL together. */
+  kills: number
   looks: number
   calls: number
   refused: Record<string, number>
@@ -49,10 +56,14 @@ export interface FleetResult {
 const STEP_NANOS = nanodollars(5_000_000_000)
 const TTL_S = 3
 const LOOK_INTERVAL_MS = 200
+const LOOKS_PER_LINE = 50
 /** How often nearly nothing may be free before a person acts. */
 const LOOKS_AT_LAST_CENTS = 10
 /** How long each may take to start, stop, or answer again. */
 const PATIENCE_MS = 60_000
+const TOKEN_BUDGET = { scope: 'token', name: SOAK_TOKEN } as const
+const PERIODS = ['day', 'month', null] as const
+const KILLS: ReadonlySet<string> = new Set(['machine killed', 'disk lost', 'panel killed', 'PostgreSQL crashed'])
 const root = resolve(import.meta.dirname, '../../..')
 
 interface Machine {
@@ -61,6 +72,8 @@ interface Machine {
   link: Link
   membership: Membership
   process: ChildProcess | undefined
+  /** It calls, and ends on SIGTERM. */
+  isReady: boolean
   isBusy: boolean
 }
 
@@ -91,9 +104,12 @@ class FleetRun {
   readonly #result: FleetResult
   #address = ''
   #fleet!: Fleet
+  #database!: PanelDatabase
   #organizationId = ''
   #allowedHosts = ''
   #isOver = false
+  #periods = 0
+  #nextLine = 0
   #isCrashed = false
 
   constructor(options: FleetOptions, folder: string, cluster: Cluster) {
@@ -105,6 +121,7 @@ class FleetRun {
     this.#result = {
       violations: [],
       faults: {},
+      kills: 0,
       looks: 0,
       calls: 0,
       refused: {},
@@ -120,10 +137,13 @@ class FleetRun {
     this.#address = await this.#cluster.newDatabase()
     const database = await openPanelDatabase(this.#address)
     try {
+      this.#database = database
       this.#fleet = new Fleet(database)
       this.#organizationId = await this.#fleet.openOrganization(ORGANIZATION)
       await this.#raise()
       await this.#startAll()
+      // Faults before the first call would prove nothing.
+      for (let waited = 0; this.#provider.total() === 0 && waited < PATIENCE_MS; waited += 50) await wait(50)
       const until = Date.now() + this.#options.seconds * 1000
       await Promise.all([this.#lookUntil(until), this.#faultsUntil(until)])
       await this.#end()
@@ -152,7 +172,7 @@ class FleetRun {
         'ada',
       )
       const membership = await joinMachine(database, link.url, invitation)
-      const machine = { name: `m${n}`, database, link, membership, process: undefined, isBusy: false }
+      const machine = { name: `m${n}`, database, link, membership, process: undefined, isReady: false, isBusy: false }
       this.#machines.push(machine)
       this.#startMachine(machine)
     }
@@ -190,7 +210,11 @@ class FleetRun {
     const args = [this.#program, machine.database, this.#provider.path, machine.name, String(this.#options.callers)]
     const child = spawn(process.execPath, args, { stdio: ['ignore', 'pipe', 'inherit'] })
     machine.process = child
-    child.stdout!.on('data', (chunk: Buffer) => this.#count(chunk.toString()))
+    machine.isReady = false
+    createInterface(child.stdout!).on('line', (line) => {
+      machine.isReady = true
+      this.#count(line)
+    })
     child.once('exit', (code, signal) => {
       if (code !== 0 && signal !== 'SIGKILL')
         this.#result.violations.push(`${machine.name} ended with ${code ?? signal}`)
@@ -199,7 +223,7 @@ class FleetRun {
   }
 
   #count(line: string): void {
-    const { refused } = JSON.parse(line) as { refused: Record<string, number> }
+    const { refused = {} } = JSON.parse(line) as { refused?: Record<string, number> }
     for (const [code, count] of Object.entries(refused))
       this.#result.refused[code] = (this.#result.refused[code] ?? 0) + count
   }
@@ -209,6 +233,7 @@ class FleetRun {
       const left = await this.#look()
       // A while of the last cents, then there is more.
       full = left !== undefined && left < STEP_NANOS / 100 ? full + 1 : 0
+      this.#progress(until)
       if (full < LOOKS_AT_LAST_CENTS) continue
       full = 0
       await this.#resolveOnce().catch(() => undefined)
@@ -216,32 +241,67 @@ class FleetRun {
     }
   }
 
+  #progress(until: number): void {
+    const { looks, kills, violations } = this.#result
+    if (looks < this.#nextLine) return
+    this.#nextLine = looks + LOOKS_PER_LINE
+    const left = Math.max(0, Math.round((until - Date.now()) / 1000))
+    const calls = `${this.#provider.calls} calls`
+    this.#options.onProgress?.(
+      `${left} s left: ${calls}, ${kills} kills, ${looks} looks, ${violations.length} violations`,
+    )
+  }
+
   /** Returns what is free; undefined while the database is down. */
   async #look(): Promise<number | undefined> {
     // First: what was sent by now is lent or settled later too.
-    const sent = this.#provider.total()
-    const budgets = await this.#fleet.read(this.#organizationId).then(
-      (read) => read.budgets,
-      () => undefined,
-    )
-    if (!budgets) return undefined
-    const { limit_nanos: limit, settled_nanos: settled, escrow_nanos: escrow } = budgets[0]!
+    const sent = { organization: this.#provider.total(), token: this.#provider.ofToken }
+    const accounts = await this.#accounts().catch(() => undefined)
+    if (!accounts) return undefined
     this.#result.looks += 1
-    if (sent > settled + escrow)
-      this.#result.violations.push(`the provider was sent ${sent}, settled and lent are ${settled + escrow}`)
-    if (settled + escrow > limit) this.#result.violations.push(`settled and lent are ${settled + escrow} of ${limit}`)
-    return limit - settled - escrow
+    const { violations } = this.#result
+    for (const { scope, limit, used } of accounts) {
+      if (used > limit) violations.push(`settled and lent of the ${scope} are ${used} of ${limit}`)
+    }
+    for (const [scope, cost] of Object.entries(sent)) {
+      const used = accounts.reduce((sum, account) => sum + (account.scope === scope ? account.used : 0), 0)
+      if (cost > used) violations.push(`the provider was sent ${cost} of the ${scope}, settled and lent are ${used}`)
+    }
+    const { limit, used } = accounts.find(({ scope }) => scope === 'organization')!
+    return limit - used
+  }
+
+  /** What counts in each account of each budget, at one moment. `used`: settled and lent. */
+  #accounts(): Promise<{ scope: string; limit: number; used: number }[]> {
+    return this.#database.system.rows(
+      `SELECT scope, limit_nanos AS limit, settled_nanos + escrow_nanos AS used FROM budgets
+       UNION ALL
+       SELECT b.scope, b.limit_nanos, p.settled_nanos + p.escrow_nanos FROM budget_periods p JOIN budgets b ON b.id = p.budget_id`,
+    )
   }
 
   async #raise(): Promise<void> {
-    await this.#fleet.setLimit(this.#organizationId, { scope: 'organization', name: null }, { add: STEP_NANOS }, 'ada')
+    const whole = { scope: 'organization', name: null } as const
+    await this.#fleet.setLimit(this.#organizationId, whole, { add: STEP_NANOS }, 'ada')
+    await this.#fleet.setLimit(this.#organizationId, TOKEN_BUDGET, { add: nanodollars(STEP_NANOS / 4) }, 'ada')
+  }
+
+  /** A new period begins, as far as the books can know: leases of the one before are still open. */
+  async #turnPeriod(): Promise<boolean> {
+    const period = PERIODS[this.#periods++ % PERIODS.length]!
+    return this.#fleet.setLimit(this.#organizationId, TOKEN_BUDGET, { add: ZERO_NANOS, period }, 'ada').then(
+      () => true,
+      () => false,
+    )
   }
 
   async #faultsUntil(until: number): Promise<void> {
     while (Date.now() < until) {
       await wait(this.#options.faultIntervalMs)
       const [name, fault] = pick(this.#faults())
-      if (await fault()) this.#result.faults[name] = (this.#result.faults[name] ?? 0) + 1
+      if (!(await fault())) continue
+      this.#result.faults[name] = (this.#result.faults[name] ?? 0) + 1
+      if (KILLS.has(name)) this.#result.kills += 1
     }
   }
 
@@ -254,6 +314,7 @@ class FleetRun {
       [6, 'disk lost', () => this.#killMachine(machine, () => this.#loseDisk(machine))],
       [28, 'panel killed', () => this.#killPanel(panel)],
       [6, 'PostgreSQL crashed', () => this.#crashDatabase()],
+      [10, 'period turned', () => this.#turnPeriod()],
       [
         7,
         'machine paused',
@@ -332,17 +393,21 @@ class FleetRun {
       link.mend()
       child?.kill('SIGCONT')
     }
+    const untilAll = async (is: (machine: Machine) => boolean) => {
+      for (let waited = 0; !this.#machines.every(is) && waited < PATIENCE_MS; waited += 50) await wait(50)
+    }
+    await untilAll(({ isReady }) => isReady)
     await wait(1_500)
     for (const { process: child } of this.#machines) child?.kill('SIGTERM')
-    for (let waited = 0; this.#machines.some(({ process: child }) => child) && waited < PATIENCE_MS; waited += 50)
-      await wait(50)
+    await untilAll(({ process: child }) => child === undefined)
     const silent = this.#machines.filter(({ process: child }) => child)
     if (silent.length > 0) this.#result.violations.push(`${silent.map(({ name }) => name).join()} did not stop`)
     await this.#resolveAll()
     await this.#look()
-    const { budgets } = await this.#fleet.read(this.#organizationId)
+    const { budgets, leases } = await this.#fleet.read(this.#organizationId)
     const { limit_nanos: limit, settled_nanos: settled, escrow_nanos: escrow } = budgets[0]!
-    if (escrow !== 0) this.#result.violations.push(`${escrow} are still lent`)
+    if (escrow !== 0 || leases.length > 0)
+      this.#result.violations.push(`${escrow} are still lent, in ${leases.length} leases`)
     this.#result.violations.push(...(await this.#fleet.problems()))
     const sent = nanodollars(this.#provider.total())
     Object.assign(this.#result, {
@@ -395,6 +460,8 @@ class ProviderFile {
   #read = 0
   #total = 0
   calls = 0
+  /** Of it, by callers with the token, when `total` was read. */
+  ofToken = 0
   #rest = ''
 
   constructor(path: string) {
@@ -412,7 +479,11 @@ class ProviderFile {
     this.#read = size
     const lines = (this.#rest + chunk.toString()).split('\n')
     this.#rest = lines.pop()!
-    for (const line of lines) this.#total += Number(line.split(' ')[1])
+    for (const line of lines) {
+      const [who, cost] = line.split(' ')
+      this.#total += Number(cost)
+      if (who === SOAK_TOKEN) this.ofToken += Number(cost)
+    }
     this.calls += lines.length
     return this.#total
   }

@@ -9,8 +9,8 @@ export interface Link {
   close(): void
 }
 
-/** `ports`: of the panels. */
-export async function openLink(ports: readonly number[]): Promise<Link> {
+/** `ports`: of the panels; `roundTripMs`: what the way takes. (Default: nothing.) */
+export async function openLink(ports: readonly number[], roundTripMs = 0): Promise<Link> {
   const sockets = new Set<Socket>()
   let isCut = false
   let turn = 0
@@ -19,7 +19,8 @@ export async function openLink(ports: readonly number[]): Promise<Link> {
     const join = (left: number): void => {
       const panel = connect(ports[turn++ % ports.length]!, '127.0.0.1')
       panel.once('connect', () => {
-        client.pipe(panel).pipe(client)
+        forward(client, panel, roundTripMs / 2)
+        forward(panel, client, roundTripMs / 2)
         for (const socket of [client, panel]) {
           sockets.add(socket)
           socket.on('error', () => socket.destroy())
@@ -54,4 +55,11 @@ export async function openLink(ports: readonly number[]): Promise<Link> {
       breakAll()
     },
   }
+}
+
+/** In order, each piece after `delayMs`. */
+function forward(from: Socket, to: Socket, delayMs: number): void {
+  if (delayMs === 0) return void from.pipe(to)
+  from.on('data', (chunk: Buffer) => setTimeout(() => to.writable && to.write(chunk), delayMs))
+  from.once('end', () => setTimeout(() => to.end(), delayMs))
 }

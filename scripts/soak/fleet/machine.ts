@@ -1,12 +1,13 @@
 /**
  * One machine of the fleet: a runtime's own ledger and leases, with callers instead of agents and a file instead of the
- * provider. Arguments: database, provider's file, name, callers. Ends on SIGTERM with a line of JSON.
+ * provider. Arguments: database, provider's file, name, callers. Prints a line of JSON when it calls, and when SIGTERM ends it.
  */
 import { openSync, writeSync } from 'node:fs'
 import { setTimeout as wait } from 'node:timers/promises'
 import { CageError } from '../../../src/errors.ts'
 import { nanodollars } from '../../../src/money.ts'
 import { AGENT, openMachine } from '../../../test/panel/machine.ts'
+import { SOAK_TOKEN } from './token.ts'
 
 const [database, providerFile, name, callers] = process.argv.slice(2) as [string, string, string, string]
 const MAX_COST_NANOS = 10_000_000
@@ -18,17 +19,25 @@ process.once('SIGTERM', () => {
 })
 const machine = openMachine(database)
 const refused: Record<string, number> = {}
+// From here on SIGTERM is obeyed.
+console.log(JSON.stringify({ name }))
 
-async function caller(): Promise<void> {
+/** Every other caller is a client with a token, whose own budget pays as well. */
+async function caller(_: unknown, n: number): Promise<void> {
+  const token = n % 2 === 1 ? SOAK_TOKEN : undefined
   while (!isStopping) {
     try {
-      await machine.call('0.01', async () => {
-        const cost = nanodollars(1_000_000 + Math.floor(Math.random() * (MAX_COST_NANOS - 1_000_000)))
-        // From here on it costs, whatever becomes of this process.
-        writeSync(provider, `${name} ${cost}\n`)
-        await wait(Math.random() * 20)
-        return cost
-      })
+      await machine.call(
+        '0.01',
+        async () => {
+          const cost = nanodollars(1_000_000 + Math.floor(Math.random() * (MAX_COST_NANOS - 1_000_000)))
+          // From here on it costs, whatever becomes of this process.
+          writeSync(provider, `${token ?? 'any'} ${cost}\n`)
+          await wait(Math.random() * 20)
+          return cost
+        },
+        token,
+      )
     } catch (error) {
       if (!(error instanceof CageError)) throw error
       refused[error.code] = (refused[error.code] ?? 0) + 1
