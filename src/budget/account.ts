@@ -25,6 +25,8 @@ export class Account<Scope extends PayingScope = BudgetScope> implements Balance
   warnedShare = 0
   /** The agents notified that this limit is exhausted: each is notified once. */
   readonly exhausted = new Set<AgentId>()
+  /** The agents that were refused a call larger than this whole limit while nothing was spent. */
+  readonly oversized = new Set<AgentId>()
   readonly #waiting = new Set<() => void>()
 
   constructor(scope: Scope, limit: Nanodollars, { spent, spentBefore, held }: Totals, runId?: RunId) {
@@ -86,6 +88,7 @@ export class Account<Scope extends PayingScope = BudgetScope> implements Balance
   #renew(): void {
     this.warnedShare = 0
     this.exhausted.clear()
+    this.oversized.clear()
     this.#wake()
   }
 

@@ -282,11 +282,17 @@ export class Accounts {
   }
 
   /**
-   * Notifies an agent, once, that a budget is exhausted. `needed`: cost of the refused call; null when all is spent.
+   * Notifies an agent, once, that a budget is exhausted. `needed`: cost of the refused call; null when all is spent. A
+   * first call that is larger than a budget of which nothing is spent does not exhaust it: the agent may go on with a
+   * smaller one. Where calls wait for a raise, it does, so that somebody hears of it.
    */
   exhaust(agentId: AgentId, account: Account, needed: Nanodollars | null): void {
-    const { scope } = account
+    const { scope, spent, limit, oversized } = account
     if (scope === 'part' || account.exhausted.has(agentId)) return
+    if (limit > 0 && spent === 0 && this.pauseMs === null && !oversized.has(agentId)) {
+      oversized.add(agentId)
+      return
+    }
     account.exhausted.add(agentId)
     this.#state.record(exhaustedEvent(agentId, scope, account, needed, this.pauseMs), () =>
       this.#saveOwn(agentId, account),

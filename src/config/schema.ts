@@ -262,7 +262,7 @@ const safety = z
       .enum(['labels', 'shaped'])
       .default('labels')
       .describe(
-        'What replaces a value: `labels` such as `[EMAIL_REDACTED]`; `shaped` is a value of the same shape for e-mail addresses, phone and social security numbers and IPv4 addresses, such as `redacted-3fa2c1d0@redacted.example`, so that typed extraction accepts it. Equal values get the same one while the server runs.',
+        'What replaces a value: `labels` such as `[EMAIL_REDACTED]`; `shaped` is a value of the same shape for all types but secrets, wallets and the numbers of states, such as `redacted-3fa2c1d0@redacted.example`, so that typed extraction accepts it. Equal values get the same one while the server runs.',
       ),
   })
   .superRefine(({ detect, modes }, context) => {

@@ -8,6 +8,7 @@ import type { Money } from '../budget/open-money.ts'
 import type { Price } from '../budget/price.ts'
 import type { ModelAdmission } from '../budget/trust.ts'
 import type { Clock } from '../clock.ts'
+import { BudgetExceededError, CageError } from '../errors.ts'
 import { max, min, type Nanodollars, nanodollars } from '../money.ts'
 import type { Safety } from '../redaction/safety.ts'
 import type { StateManager } from '../state/state-manager.ts'
@@ -90,9 +91,11 @@ async function holdAdmitted(
   const bytes = Buffer.byteLength(unclamped)
   let isSent = false
   try {
-    const { bound, hold } = await meter.money.raiseWait.run(call.caller, signal, () =>
-      holdBound(meter, call, { price, admission, bytes }, signal),
-    )
+    const { bound, hold } = await meter.money.raiseWait
+      .run(call.caller, signal, () => holdBound(meter, call, { price, admission, bytes }, signal))
+      .catch((error) => {
+        throw call.demands.serverTools ? withToolsExplained(error) : error
+      })
     const { clampTo, toolUses } = bound
     isSent = clampTo === null && toolUses === null
     const body = isSent ? unclamped : await request.write(format, { ...asIs, clampTo, toolUses })
@@ -100,6 +103,17 @@ async function holdAdmitted(
   } finally {
     if (!isSent) freeSent(unclamped)
   }
+}
+
+/** Why so little text may cost so much. */
+function withToolsExplained(error: unknown): unknown {
+  if (!(error instanceof BudgetExceededError)) return error
+  const { message, facts } = error
+  const why = 'each use of a tool that the provider runs may read a whole context window'
+  return new CageError('budget_exceeded', `${message}: ${why}`, {
+    facts,
+    hint: `limit how often they are used (max_uses, max_tool_calls), leave them out (mcp_servers, tools), or ${error.hint}`,
+  })
 }
 
 async function holdBound(

@@ -334,7 +334,7 @@ describe('restart by the operator', () => {
 })
 
 describe('the budget', () => {
-  /** A call that costs more than there is. */
+  /** Calls that cost more than there is: the first one of them is only refused. */
   const overspend = async (agents: Agents, id: AgentId) => {
     const call = {
       callId: toCallId('call-1'),
@@ -344,9 +344,13 @@ describe('the budget', () => {
       target: 'openai',
       model: 'gpt-4',
     } as const
-    await expect(agents.ledger.hold({ ...call, maxCost: nanodollars(6_000_000_000) })).rejects.toMatchObject({
-      code: 'budget_exceeded',
-    })
+    for (const exhausts of [false, true]) {
+      expect(agents.count('budget.exhausted')).toBe(0)
+      await expect(agents.ledger.hold({ ...call, maxCost: nanodollars(6_000_000_000) })).rejects.toMatchObject({
+        code: 'budget_exceeded',
+      })
+      expect(agents.count('budget.exhausted')).toBe(exhausts ? 1 : 0)
+    }
   }
 
   it('stops the agent for good when it is exhausted', async () => {

@@ -102,6 +102,24 @@ test('calls of tools and the plan before them are texts of their own', async () 
   expect(cage.provider.requests[1]!.body).toContain('4 degrees in Rome')
 })
 
+test('what was held back of a plan comes before the first call of a tool', async () => {
+  const { cage, agent } = await openCohere()
+  const call = { tool_calls: { id: 't0', type: 'function', function: { name: 'warmth', arguments: '{}' } } }
+  const plan = PIECES.map((piece) => event('tool-plan-delta', { tool_plan: piece }))
+  cage.provider.does(
+    streams(framesOf(...plan, event('tool-call-start', call, 0), event('tool-call-end', undefined, 0), END)) as Script,
+  )
+  const body = { model: MODEL, stream: true, messages: [{ role: 'user', content: 'x' }] }
+  const { text } = await agent.send('cohere', 'POST', '/v2/chat', JSON.stringify(body))
+  const steps = [...text.matchAll(/^data: (.+)$/gm)].map(([, data]) => JSON.parse(data!) as Record<string, unknown>)
+  const planned = steps.filter(({ type }) => type === 'tool-plan-delta')
+  expect(planned.map(({ delta }) => (delta as { message: { tool_plan: string } }).message.tool_plan).join('')).toBe(
+    SAFE,
+  )
+  expect(steps.indexOf(planned.at(-1)!)).toBeLessThan(steps.findIndex(({ type }) => type === 'tool-call-start'))
+  expect(steps.at(-1)).toMatchObject({ type: 'message-end' })
+})
+
 test('embeddings cost what the list says', async () => {
   const { cage, agent } = await openCohere()
   const meta = { api_version: { version: '2' }, billed_units: { input_tokens: 10 } }

@@ -81,3 +81,23 @@ test('a cheaper model of a provider that is not configured is a mistake in the c
   const flags = [{ key: ['budget', 'on_warn', 'model'], value: 'groq/small', origin: 'the test' }]
   expect(() => loadConfig({ flags, env: { settings: [] }, cwd: '/' })).toThrow('a model of a configured provider')
 })
+
+test('an MCP connector that a whole budget cannot pay is refused with the reason; the second such call exhausts it', async () => {
+  const cage = await openTestRuntime()
+  const agent = cage.addAgent({ limit: '20' })
+  const connector = { type: 'url', url: 'https://mcp.example.com/sse', name: 'docs' }
+  const asked = { model: 'plain', max_tokens: 9, messages: [{ role: 'user', content: 'x' }], mcp_servers: [connector] }
+  const ask = () => agent.send('anthropic', 'POST', '/v1/messages', JSON.stringify(asked))
+  const { status, text } = await ask()
+  expect([status, text]).toEqual([402, expect.stringContaining('has $20.00 of $20.00 left: each use of a tool that')])
+  expect(text).toContain('leave them out (mcp_servers, tools), or approve an increase')
+  expect(cage.of('budget.exhausted')).toEqual([])
+  expect(cage.of('call.refused')).toHaveLength(1)
+  expect((await agent.chat()).status).toBe(200)
+
+  const other = cage.addAgent({ limit: '20' })
+  const again = () => other.send('anthropic', 'POST', '/v1/messages', JSON.stringify(asked))
+  expect([(await again()).status, (await again()).status]).toEqual([402, 402])
+  expect(cage.of('budget.exhausted').map(({ agent_id }) => agent_id)).toEqual([other.id])
+  expect(cage.provider.requests).toHaveLength(1)
+})

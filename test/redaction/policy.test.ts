@@ -1,7 +1,7 @@
 import { describe, expect, test } from 'vitest'
 import { PII_TYPES } from '../../src/pii-types.ts'
 import { DEFAULT_POLICY } from '../../src/redaction/policy.ts'
-import { Redactor } from '../../src/redaction/redactor.ts'
+import { findPii, Redactor } from '../../src/redaction/redactor.ts'
 
 const TEXT =
   'Ask Support@Partner.com or jane@partner.com, (415) 733-2671 or 415-733-2672, key ghp_Zx8Qw3Lk9Rt2Vb7Nm4Hj6Fd1Sa5Gc0PyKuTe.'
@@ -51,8 +51,21 @@ describe('placeholders of the shape of a value', () => {
     expect([...safe].map((character) => again.push(character)).join('') + again.end()).toBe(safe)
   })
 
-  test('are labels where a shape could be somebody’s', () => {
-    expect(redactor.redact('IBAN GB29 NWBK 6016 1331 9268 19').text).toBe('IBAN [IBAN_REDACTED]')
-    expect(redactor.redact('Card 4111 1111 1111 1111').text).toBe('Card [CREDIT_CARD_REDACTED]')
+  test('pass the checks of their type: cards by Luhn, IBANs by their remainder', () => {
+    const found = redactor.redact('Card 4111 1111 1111 1111, IBAN GB29 NWBK 6016 1331 9268 19').text
+    expect(found).toMatch(/^Card 99990000000\d{5}, IBAN DE\d\d0{14}\d{4}$/)
+    expect(findPii(found).map(({ type }) => type)).toEqual(['credit_card', 'iban'])
+    expect(redactor.redact(found)).toEqual({ text: found, findings: [] })
+    const seldom = redactor.redact(
+      'From 2606:4700:4700::1111, MAC 3c:22:fb:12:34:56, born 1984-03-12, DOB: 1984-03-12',
+    ).text
+    expect(seldom).toMatch(
+      /^From 2001:db8::[0-9a-f]{4}, MAC 00:00:5E:00:53:[0-9A-F]{2}, born 1900-01-01, DOB: 1900-01-01$/,
+    )
+    expect(redactor.redact(seldom)).toEqual({ text: seldom, findings: [] })
+  })
+
+  test('are labels where no such range is known', () => {
+    expect(redactor.redact('key sk-proj-abcdEFGH1234567890abcdEFGH1234567890').text).toBe('key [SECRET_REDACTED]')
   })
 })
