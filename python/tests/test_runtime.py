@@ -431,7 +431,7 @@ if __name__ == "__main__":
 """
 
 
-@pytest.mark.parametrize("method", ["fork", "spawn"])
+@pytest.mark.parametrize("method", ["fork", "spawn", "forkserver"])
 def test_a_budget_is_not_multiplied_by_the_processes_of_a_pool(folder: Path, provider: Server, method: str) -> None:
     (folder / "unshared.py").write_text(UNSHARED)
     environment = {**os.environ, "PYTHONPATH": str(ROOT / "python")}
