@@ -196,7 +196,10 @@ function toPrice(
     output: toRate(prices.output_mtok) ?? flatRate(0),
     audioInput: toRate(prices.input_audio_mtok),
     audioOutput: toRate(prices.output_audio_mtok),
-    imageOutput: highest([prices.output_image_mtok, prices.output_video_mtok].map(toRate)),
+    // All that such a model writes is images.
+    imageOutput:
+      highest([prices.output_image_mtok, prices.output_video_mtok].map(toRate)) ??
+      (/^gpt-image-/.test(model.id) ? toRate(prices.output_mtok) : undefined),
     reasoning: toRate(prices.output_reasoning_mtok),
     citation: toRate(prices.output_citation_mtok),
     request: perThousand(prices.requests_kcount),

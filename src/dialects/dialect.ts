@@ -175,6 +175,8 @@ export interface Limits {
 export interface Format {
   /** Unique within its dialect. */
   readonly name: string
+  /** The configuration can give its route a fixed price instead. (Default: it cannot.) */
+  readonly yieldsToConfig?: true
   /** Its streams are a JSON array when they are no event stream. */
   readonly streamsArray?: true
   /** Reads model, streaming and size of a body, in which `model` is set. Throws CageError `bad_request`. */

@@ -136,8 +136,10 @@ async function answer(rooms: GatewayRooms, { streams, tokenCalls }: Running, exc
   // Claude Code sends HEAD to check that the server is reachable.
   if (request.method === 'HEAD') return client.send(200, {}, '')
   const { prefix, path } = normalizePath(pathOf(given), dialect)
-  const { route, model } = findRoute(dialect.routes, request.method ?? '', path, isVendors(provider))
-  const allowed = route === 'blocked' ? allowedRoute(provider, request.method ?? '', path) : undefined
+  const { route: known, model } = findRoute(dialect.routes, request.method ?? '', path, isVendors(provider))
+  const isOpen = known === 'blocked' || (known !== 'unmetered' && known.yieldsToConfig)
+  const allowed = isOpen ? allowedRoute(provider, request.method ?? '', path) : undefined
+  const route = allowed ? 'blocked' : known
   if (route === 'blocked' && !allowed) throw blocked(request.method ?? '', provider, path)
   const bytes = await readDecoded(request, rooms.maxBodyBytes, client)
   const keyRequest: KeyRequest = { caller, provider, sentKey: ownKeyOf(sent) }

@@ -132,3 +132,35 @@ test('a slot takes one id; every other route is an event whose hint names the ke
   }
   expect(cage.provider.requests).toHaveLength(1)
 })
+
+test('images of the public list cost the tokens that they are counted as; a price of the configuration replaces that', async () => {
+  const cage = await openTestRuntime()
+  const agent = cage.addAgent({ limit: '1' })
+  const generate = (body: object) =>
+    agent.send(
+      'openai',
+      'POST',
+      '/v1/images/generations',
+      JSON.stringify({ prompt: 'A cat of jane@corp.com', ...body }),
+    )
+  const details = { text_tokens: 20, image_tokens: 0 }
+  const usage = { input_tokens: 20, input_tokens_details: details, output_tokens: 2_112, total_tokens: 2_132 }
+  const picture = `iVBORw0KGgo${'A'.repeat(2_000_000)}`
+  const made = { b64_json: picture, revised_prompt: 'A cat of jane.roe@northwind-traders.com' }
+  cage.provider.does(sends(200, JSON_TYPE, { created: 1, data: [made, made], usage }))
+  const reply = await generate({ model: 'gpt-image-1', n: 2 })
+  expect([reply.status, reply.headers['x-iron-cage-cost-usd']]).toEqual([200, '0.08468'])
+  expect(reply.text.replaceAll(picture, 'picture')).toContain('"b64_json":"picture","revised_prompt":"A cat of [EMAIL_')
+  expect(cage.rows()).toMatchObject([{ model: 'gpt-image-1', cost_nanos: 84_680_000, estimated: 0 }])
+
+  for (const [body, facts] of [
+    [{ model: 'dall-e-3' }, { model: 'dall-e-3' }],
+    [{ model: 'gpt-image-2', size: '3840x2160' }, { model: 'gpt-image-2' }],
+    [{ model: 'gpt-image-1', stream: true, partial_images: 3 }, { field: 'stream' }],
+  ] as const) {
+    const refused = await generate(body)
+    expect([refused.status, refused.json().error]).toMatchObject([403, { code: 'price_unknown', facts }])
+  }
+  expect((await generate({ model: 'gpt-image-1', n: 4 })).status).toBe(402)
+  expect(cage.provider.requests).toHaveLength(1)
+})

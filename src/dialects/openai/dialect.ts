@@ -5,6 +5,7 @@ import { chatCompletions } from './chat-completions.ts'
 import { completions } from './completions.ts'
 import { embeddings } from './embeddings.ts'
 import { fields } from './fields.ts'
+import { images } from './images.ts'
 import { responses } from './responses.ts'
 
 export const openai: Dialect = {
@@ -25,6 +26,8 @@ export const openai: Dialect = {
     { method: 'POST', path: '/responses', route: responses },
     { method: 'POST', path: '/completions', route: completions },
     { method: 'POST', path: '/embeddings', route: embeddings },
+    // Other vendors' images cost something else.
+    { method: 'POST', path: '/images/generations', route: images, onlyVendors: true },
     { method: 'GET', path: '/models', route: 'unmetered' },
     { method: 'GET', path: '/models/{model}', route: 'unmetered' },
     // Mistral charges for this route.
