@@ -18,6 +18,11 @@ export async function openTestPanel(options: Partial<PanelOptions> = {}): Promis
     onFault: () => {},
     ...options,
   })
-  onTestFinished(() => panel.close())
-  return panel
+  let closing: Promise<void> | undefined
+  const close = () => {
+    closing ??= panel.close()
+    return closing
+  }
+  onTestFinished(close)
+  return { ...panel, close }
 }

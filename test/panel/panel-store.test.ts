@@ -1,11 +1,17 @@
 import { afterAll, beforeAll, describe, expect, onTestFinished, test } from 'vitest'
+import { openLink } from '../../scripts/soak/fleet/link.ts'
 import type { CallerNames, Statement } from '../../src/lease-messages.ts'
 import { fromUsd, type Nanodollars, nanodollars, toUsd, usd, ZERO_NANOS } from '../../src/money.ts'
 import { grantLease, openRuntime, recordStatements } from '../../src/panel/bank.ts'
 import type { PanelDatabase } from '../../src/panel/db/database.ts'
+import { migrate } from '../../src/panel/db/migrations.ts'
 import { openPanelDatabase } from '../../src/panel/db/open.ts'
 import { Fleet } from '../../src/panel/fleet.ts'
+import type { RunningPanel } from '../../src/panel/server.ts'
+import { freePort } from '../support/free-port.ts'
 import { temporaryFile } from '../support/temporary-file.ts'
+import { joinMachine, openMachine } from './machine.ts'
+import { openTestPanel } from './open-panel.ts'
 import { type Cluster, startCluster } from './postgres.ts'
 
 let cluster: Cluster
@@ -275,6 +281,26 @@ describe.each(Object.entries(ADDRESSES))('a panel on %s', (_, addressOf) => {
     expect(await fleet.problems()).toEqual([])
   })
 
+  test('a panel of the version before goes on with a newer database if that says so, and changes nothing of it', async () => {
+    const { database, address } = await open()
+    const set = (key: string, value: number) =>
+      database.system.rows('UPDATE panel_meta SET value = $2 WHERE key = $1', [key, String(value)])
+    const meta = () => database.system.rows<{ value: string }>('SELECT key, value FROM panel_meta ORDER BY key')
+    const [row] = await database.system.rows<{ value: string }>("SELECT value FROM panel_meta WHERE key = 'version'")
+    const version = Number(row!.value)
+    await set('version', version + 1)
+    const before = await meta()
+    const again = async () => {
+      if (database.dialect.kind === 'sqlite') return migrate(database.system, database.dialect)
+      const older = await openPanelDatabase(address)
+      await older.close()
+    }
+    await again()
+    expect(await meta()).toEqual(before)
+    await set('oldest', version + 1)
+    await expect(again()).rejects.toMatchObject({ code: 'database_unusable', hint: 'update Iron Cage' })
+  })
+
   test('a runtime that comes back without its ledger is quarantined until a person says what it spent', async () => {
     const { fleet, organizationId } = await open()
     const runtime = await join(fleet, organizationId)
@@ -438,6 +464,49 @@ describe.each(Object.entries(ADDRESSES))('a panel on %s', (_, addressOf) => {
       code: 'not_found',
     })
   })
+})
+
+test('three panels are replaced one after the other while machines call, and no call fails', async () => {
+  const database = await cluster.newDatabase()
+  const ports = await Promise.all([freePort(), freePort(), freePort()])
+  const link = await openLink(ports)
+  onTestFinished(() => link.close())
+  const start = (port: number) => openTestPanel({ database, port, allowedHosts: [new URL(link.url).host] })
+  const panels = await Promise.all(ports.map(start))
+  const [{ fleet, organizationId }] = panels as [RunningPanel]
+  await fleet.setLimit(organizationId, { scope: 'organization', name: null }, { limit: dollars('20') }, 'ada')
+  const machines = await Promise.all(
+    Array.from({ length: 3 }, async () => {
+      const path = temporaryFile()
+      const invitation = await fleet.credentials.invite(organizationId, { team: null, user: null }, 'x', 'ada')
+      await joinMachine(path, link.url, invitation)
+      return openMachine(path)
+    }),
+  )
+  let isOver = false
+  let calls = 0
+  const calling = machines.map(async (machine) => {
+    while (!isOver) {
+      // More than any slice: each is asked for.
+      await machine.call('0.4', async () => dollars('0.0001'))
+      calls += 1
+    }
+    await machine.close()
+  })
+  for (const [at, port] of ports.entries()) {
+    const before = calls
+    await panels[at]!.close()
+    await start(port)
+    await expect.poll(() => calls).toBeGreaterThan(before + 20)
+  }
+  isOver = true
+  await Promise.all(calling)
+  const reader = await openPanelDatabase(database)
+  onTestFinished(() => reader.close())
+  const { budgets, leases } = await new Fleet(reader).read(organizationId)
+  expect(leases).toEqual([])
+  expect(budgets[0]).toMatchObject({ escrow_nanos: 0, settled_nanos: calls * dollars('0.0001') })
+  expect(await new Fleet(reader).problems()).toEqual([])
 })
 
 test('panels that start at once on one PostgreSQL migrate it once, and lend the same money once', async () => {

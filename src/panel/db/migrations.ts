@@ -1,4 +1,10 @@
-/** The tables of a panel, forward only: never edit a migration that has shipped. Panels that start at once take turns. */
+/**
+ * The tables of a panel, forward only: never edit a migration that has shipped. Panels that start at once take turns.
+ *
+ * During an update panels of two versions use one database, and somebody may go back to the version before: a migration
+ * adds, and what nothing uses any more is taken away a release later. The database says from which version on a panel may
+ * use it.
+ */
 import { CageError } from '../../errors.ts'
 import type { Dialect, Sql } from './database.ts'
 
@@ -10,6 +16,8 @@ export async function migrate(sql: Sql, dialect: Dialect): Promise<void> {
   await sql.rows('CREATE TABLE IF NOT EXISTS panel_meta (key TEXT PRIMARY KEY, value TEXT NOT NULL)')
   const [row] = await sql.rows<{ value: string }>("SELECT value FROM panel_meta WHERE key = 'version'")
   const version = Number(row?.value ?? 0)
+  const [oldest] = await sql.rows<{ value: string }>("SELECT value FROM panel_meta WHERE key = 'oldest'")
+  if (version > MIGRATIONS.length && Number(oldest?.value ?? version) <= MIGRATIONS.length) return
   if (version > MIGRATIONS.length) {
     throw new CageError(
       'database_unusable',
@@ -20,11 +28,16 @@ export async function migrate(sql: Sql, dialect: Dialect): Promise<void> {
   for (const statements of MIGRATIONS.slice(version)) {
     for (const statement of statements(dialect)) await sql.rows(statement)
   }
-  await sql.rows(
-    `INSERT INTO panel_meta (key, value) VALUES ('version', $1) ON CONFLICT (key) DO UPDATE SET value = excluded.value`,
-    [String(MIGRATIONS.length)],
-  )
+  for (const [key, value] of Object.entries({ version: MIGRATIONS.length, oldest: OLDEST })) {
+    await sql.rows(
+      'INSERT INTO panel_meta (key, value) VALUES ($1, $2) ON CONFLICT (key) DO UPDATE SET value = excluded.value',
+      [key, String(value)],
+    )
+  }
 }
+
+/** Panels that know at least so many migrations work with the tables of all. To be raised by one that takes away. */
+const OLDEST = 7
 
 const MIGRATIONS: readonly ((dialect: Dialect) => string[])[] = [
   ({ serial }) => [
