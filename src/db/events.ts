@@ -1,5 +1,5 @@
 import { setImmediate as nextTurn } from 'node:timers/promises'
-import { and, asc, between, desc, eq, gt, inArray, lt, lte, max, min, sql } from 'drizzle-orm'
+import { and, asc, between, desc, eq, gt, inArray, lt, max, min, sql } from 'drizzle-orm'
 import { isoTime } from '../clock.ts'
 import type { Level, RuntimeEvent } from '../events.ts'
 import type { AgentId } from '../ids.ts'
@@ -21,6 +21,8 @@ export interface EventQuery {
 
 /** Takes a few ms to read, even on a busy machine. */
 const MAX_WINDOW = 1_000
+/** Events that are deleted in one statement, which takes some 10 ms. */
+const MAX_PRUNED = 1_000
 
 type CallTimes = Pick<CallRow, 'id' | 'agent_id' | 'started_at' | 'ended_at'>
 /** Findings in a text are recorded in batches, shortly after its call. */
@@ -34,6 +36,10 @@ export function eventTable({ orm }: Pick<Database, 'orm'>) {
   const insert = orm.$client.prepare(
     `INSERT INTO events (seq, at, agent_id, level, type, message, data)
      VALUES (:seq, :at, :agent_id, :level, :type, :message, :data)`,
+  )
+  const prune = orm.$client.prepare<{ last: number; at: string; full: number }>(
+    `DELETE FROM events WHERE seq IN (SELECT seq FROM events WHERE seq <= :last ORDER BY seq LIMIT ${MAX_PRUNED})
+     AND (at < :at OR seq <= :full)`,
   )
 
   return {
@@ -96,15 +102,11 @@ export function eventTable({ orm }: Pick<Database, 'orm'>) {
       }
     },
 
-    /** Deletes events up to `seq`, whatever their age. */
-    pruneUpTo: (seq: number): void => void orm.delete(events).where(lte(events.seq, seq)).run(),
-
-    /** Deletes events up to `seq` that are older than `at`. */
-    prune: (seq: number, at: string): void =>
-      void orm
-        .delete(events)
-        .where(and(lte(events.seq, seq), lt(events.at, at)))
-        .run(),
+    /**
+     * Deletes some of the oldest events up to `last`: those from before `at`, and those up to `full` whatever their age.
+     * Returns true when there may be more.
+     */
+    prune: (limits: { last: number; at: string; full: number }): boolean => prune.run(limits).changes === MAX_PRUNED,
   }
 }
 

@@ -42,6 +42,7 @@ const MAX_STORED_EVENTS = 1_000_000
 /** Lines of output that may wait for the disk; further ones are counted and lost. */
 const OUTPUT_WAITING = 1_000
 const RETRY_MS = 500
+const PRUNE_PAUSE_MS = 50
 const REPLAY_PAGE = 5_000
 const DAY_MS = 86_400_000
 
@@ -75,6 +76,7 @@ export class StateManager {
   #lostLines = 0
   #draining = false
   #retry: Timer | undefined
+  #pruning: Timer | undefined
 
   /** Rebuilds the state from the rows. */
   constructor(options: StateOptions) {
@@ -170,6 +172,7 @@ export class StateManager {
     this.#drain()
     this.#stopRetry()
     if (this.#pending.length === 0) this.#save()
+    this.#pruning?.cancel()
     this.#listeners.clear()
   }
 
@@ -310,18 +313,29 @@ export class StateManager {
 
   #save(): void {
     try {
-      const retainFrom = isoTime(this.now() - this.#options.retentionDays * DAY_MS)
       this.#options.store.transaction(() => {
         this.#meta.put('snapshot', JSON.stringify({ version: SNAPSHOT_VERSION, snapshot: this.#snapshot }))
         this.pastAgents.write()
-        // The last event stays: the next seq continues from it.
-        this.#events.prune(this.#snapshot.seq - 1, retainFrom)
-        this.#events.pruneUpTo(this.#snapshot.seq - this.#eventsKept)
       })
       this.#savedSeq = this.#snapshot.seq
       this.pastAgents.written()
     } catch (error) {
       this.#options.onFault(error, 'cannot save the snapshot')
+    }
+    this.#prune()
+  }
+
+  /** Deletes old events, some at a time, since nobody else is answered meanwhile. */
+  #prune(): void {
+    this.#pruning?.cancel()
+    const at = isoTime(this.now() - this.#options.retentionDays * DAY_MS)
+    // The last event stays, since the next seq continues from it, and those that the saved snapshot does not know.
+    const last = Math.min(this.#savedSeq, this.#snapshot.seq - 1)
+    try {
+      if (!this.#events.prune({ last, at, full: this.#snapshot.seq - this.#eventsKept })) return
+      this.#pruning = this.#options.clock.after(PRUNE_PAUSE_MS, () => this.#prune()).unref()
+    } catch (error) {
+      this.#options.onFault(error, 'cannot delete old events')
     }
   }
 }

@@ -212,7 +212,7 @@ test.each([
   ['parts', Array(500_000).fill([])],
   ['texts', Array.from({ length: 5_000 }, (_, index) => `word ${index}`)],
   ['characters outside its longest texts', Array.from({ length: 25 }, (_, index) => `${index} ${WORDS}`)],
-  ['characters in short texts', Array.from({ length: 100 }, (_, index) => `${index} ${WORDS.slice(0, 3_000)}`)],
+  ['characters in short texts', Array.from({ length: 200 }, (_, index) => `${index} ${WORDS.slice(0, 1_900)}`)],
 ])('a stream with a frame of too many %s breaks', async (_what, more) => {
   const cage = await openTestRuntime()
   const frame = JSON.stringify({ choices: [{ index: 0, delta: { content: WORDS }, more }] })

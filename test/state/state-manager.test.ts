@@ -247,9 +247,10 @@ test('what agents print waits for the disk up to a bound, and a line says how mu
 })
 
 test('the oldest events go when there are too many, however young', () => {
-  const { state, rows, open } = openState({ eventsKept: 100 })
+  const { state, clock, rows, open } = openState({ eventsKept: 100 })
   state.record(started)
   for (let done = 1; done <= 4_100; done++) state.record(progressed(done))
+  clock.advance(500)
   state.close()
   expect(rows()).toHaveLength(100)
   const again = open()
@@ -297,6 +298,17 @@ describe('a restart', () => {
     expect(JSON.stringify(again.read())).toBe(JSON.stringify(state.read()))
     again.record(progressed(51))
     expect(rows().map(({ seq }) => seq)).toEqual([51, 52])
+  })
+
+  test('forgets many old events some at a time, so that nobody waits for it', () => {
+    const { state, clock, rows } = openState({ eventsKept: 100 })
+    state.recordAll(Array.from({ length: 3_500 }, (_, n) => ({ event: progressed(n) })))
+    expect(rows()[0]!.seq).toBe(1_001)
+    for (const first of [2_001, 3_001, 3_401, 3_401]) {
+      clock.advance(50)
+      expect(rows()[0]!.seq).toBe(first)
+    }
+    expect(rows()).toHaveLength(100)
   })
 
   test('of what events tell is what a fold over the stored rows gives', () => {
