@@ -131,7 +131,8 @@ function callWrites({ orm }: Database) {
       orm
         .update(calls)
         .set({ state: 'unresolved', code: 'server_ended', ended_at: at })
-        .where(eq(calls.state, 'held'))
+        // SQLite uses a partial index only for its own words.
+        .where(sql`${calls.state} IN ('held', 'unresolved') AND ${calls.state} = 'held'`)
         .returning()
         .all(),
 

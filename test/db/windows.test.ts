@@ -2,12 +2,29 @@
 
 import { describe, expect, onTestFinished, test, vi } from 'vitest'
 import type { EventQuery } from '../../src/db/events.ts'
-import { openStore } from '../../src/db/store.ts'
+import { openStore, type Store } from '../../src/db/store.ts'
 import { type CallId, toAgentId, toCallId } from '../../src/ids.ts'
 import { turnsDuring } from '../support/turns.ts'
 
 const ROWS = 10_000
 const id = (number: number) => toCallId(`call-${String(number).padStart(9, '0')}`)
+
+/** Returns what SQLite does for each query: it searches, or scans all rows. */
+async function plansDuring({ orm: { $client } }: Store, act: () => unknown): Promise<string[]> {
+  const plain = $client.prepare.bind($client)
+  const queries = vi.spyOn($client, 'prepare')
+  await act()
+  return queries.mock.calls.flatMap(([query]) => {
+    const steps = plain(`EXPLAIN QUERY PLAN ${query}`).all(...Array(query.split('?').length - 1).fill(1))
+    return steps.map((step) => (step as { detail: string }).detail)
+  })
+}
+
+test('calls that a killed server left open are found without a look at all of them', async () => {
+  const store = filled()
+  const plans = await plansDuring(store, () => store.calls.markUnresolved('2026-01-02'))
+  expect(plans).toEqual(['SEARCH calls USING INDEX calls_open (state=?)'])
+})
 
 function filled() {
   const store = openStore({ path: ':memory:' })
@@ -78,17 +95,12 @@ describe('events', () => {
 
   test('are looked for without a look at all of them', async () => {
     const store = filled()
-    const { $client } = store.orm
-    const plain = $client.prepare.bind($client)
-    const queries = vi.spyOn($client, 'prepare')
-    await store.events.search({ type: 'audit.broken', limit: 9 })
-    store.events.firstOf(toAgentId('w-1'))
-    const plans = queries.mock.calls.map(([query]) => {
-      const steps = plain(`EXPLAIN QUERY PLAN ${query}`).all(...Array(query.split('?').length - 1).fill(1))
-      return steps.map((step) => (step as { detail: string }).detail)
+    const plans = await plansDuring(store, async () => {
+      await store.events.search({ type: 'audit.broken', limit: 9 })
+      store.events.firstOf(toAgentId('w-1'))
     })
     expect(plans.length).toBeGreaterThan(5)
-    expect(plans.flat().filter((detail) => detail.startsWith('SCAN'))).toEqual([])
+    expect(plans.filter((detail) => detail.startsWith('SCAN'))).toEqual([])
   })
 
   test('of some types since a time come newest first, and each once', async () => {
