@@ -1,5 +1,5 @@
 /**
- * Writes the generated parts of docs/, and Python's table of exit codes: `npm run docs`. Each part stands between
+ * Writes the generated parts of docs/, Python's table of exit codes, and the data protocol: `npm run docs`. Each part stands between
  * `<!-- generated: name -->` and `<!-- end -->` and is made from what the program itself uses. test/documents fails when a file differs.
  */
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
@@ -18,6 +18,7 @@ import { BUILT_IN, KNOWN_PROVIDER_NAMES, knownProvider } from '../src/dialects/k
 import { ERRORS } from '../src/errors.ts'
 import type { AgentId } from '../src/ids.ts'
 import { openRuntime } from '../src/index.ts'
+import { generateProtocol } from './protocol.ts'
 
 const docs = resolve(import.meta.dirname, '../docs')
 
@@ -48,6 +49,7 @@ export async function generateDocs(): Promise<ReadonlyMap<string, string>> {
     files.set(file, text)
   }
   files.set('../python/iron_cli/exit_codes.py', exitCodesOfPython())
+  files.set('../python/iron_cage/protocol.json', generateProtocol())
   return files
 }
 

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import ast
+import json
 import subprocess
 import sys
 import types
@@ -11,6 +12,7 @@ from pathlib import Path
 import server  # noqa: F401  (first: it finds iron_cage)
 
 import iron_cage
+from iron_cage import protocol
 
 PACKAGE = Path(iron_cage.__file__).parent
 #: Need a framework; python/tests/frameworks tests them with it.
@@ -107,6 +109,38 @@ class Package(unittest.TestCase):
 
     def test_it_says_that_it_is_typed(self) -> None:
         self.assertTrue((PACKAGE / "py.typed").is_file())
+
+
+class Protocol(unittest.TestCase):
+    def test_the_package_carries_the_data_protocol(self) -> None:
+        expected = {"event", "call", "report", "telemetry", "lease-request", "lease-request-answer"}
+        self.assertLessEqual(expected, set(protocol.names()))
+        for name in protocol.names():
+            self.assertEqual(protocol.schema(name)["$schema"], "http://json-schema.org/draft-07/schema#", name)
+        event = protocol.schema("event")
+        event.clear()
+        self.assertNotEqual(protocol.schema("event"), event)
+        with self.assertRaises(KeyError):
+            protocol.schema("nothing")
+
+    def test_every_event_and_field_of_the_released_protocol_is_still_there(self) -> None:
+        released = json.loads((Path(__file__).parent / "protocol-0.3.0.json").read_text(encoding="utf-8"))
+        present = fields(protocol.schema("event"))
+        self.assertGreater(len(present), 50)
+        for kind, names in fields(released["schemas"]["event"]).items():
+            self.assertLessEqual(names, present[kind], kind)
+
+
+def fields(schema: dict[str, typing.Any]) -> dict[str, set[str]]:
+    """The fields of the data of each type of event."""
+    found: dict[str, set[str]] = {}
+    for option in schema["definitions"]["RuntimeEvent"]["anyOf"]:
+        kind, data = option["properties"]["type"], option["properties"]["data"]
+        if "$ref" in data:
+            data = schema["definitions"][data["$ref"].rsplit("/", 1)[1]]
+        for name in kind.get("enum", [kind.get("const")]):
+            found[name] = set(data.get("properties", ()))
+    return found
 
 
 if __name__ == "__main__":

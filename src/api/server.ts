@@ -35,6 +35,7 @@ import { sharedReportRoutes } from './report-links.ts'
 import type { Rooms } from './rooms.ts'
 import { type Route, routesOf, serveRoutes } from './route.ts'
 import { runRoutes } from './run.ts'
+import { schemaRoutes } from './schemas.ts'
 import { secretRoutes } from './secrets.ts'
 import { originalRoutes } from './state.ts'
 import { storeRoutes } from './store-routes.ts'
@@ -167,6 +168,7 @@ export function apiRoutes(rooms: ApiRooms): Route[] {
     ...alertRoutes(rooms),
     ...contentRoutes(rooms),
     ...boothRoutes(rooms),
+    ...schemaRoutes('Server'),
   ]
   return routes
 }

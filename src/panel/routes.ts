@@ -2,6 +2,7 @@
 import * as z from 'zod'
 import { openApiDocument } from '../api/openapi.ts'
 import { PANEL_TAGS, type Route, routesOf } from '../api/route.ts'
+import { schemaRoutes } from '../api/schemas.ts'
 import { CageError } from '../errors.ts'
 import { accessRoutes } from './access-routes.ts'
 import { panelAuditRoutes } from './audit-routes.ts'
@@ -18,6 +19,7 @@ import { telemetryRoutes } from './telemetry-routes.ts'
 export function panelRoutes(rooms: PanelRooms): Route<PanelRole>[] {
   const routes: Route<PanelRole>[] = [
     ...healthRoutes(rooms, () => routes),
+    ...schemaRoutes('Panel'),
     ...accessRoutes(rooms),
     ...credentialRoutes(rooms),
     ...membershipRoutes(rooms),
