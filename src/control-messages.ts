@@ -16,6 +16,17 @@ export interface ControlState {
   orders: Order[]
   /** Differs after each change of a limit of its shared budgets. */
   limits: string
+  /** Differs after each change of the secrets that it may have; empty for none. */
+  secrets: string
+}
+
+/** A secret that a panel gives to a runtime. */
+export interface CentralSecret {
+  name: string
+  version: number
+  value: string
+  /** The name of the agents that get it; null for all. */
+  agent: string | null
 }
 
 /** `revision` differs from that of any other state. */

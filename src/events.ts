@@ -354,6 +354,8 @@ export interface EventData {
   'secret.read': SecretFacts
   /** It has a new value. */
   'secret.updated': SecretFacts
+  /** The Control Panel gave another value to agents of this machine. */
+  'secret.received': { name: string; environment: string; version: number }
   'secret.deleted': SecretFacts
   'secret.restored': SecretFacts
   /** Every running agent of its environment has the new value, or timed out. */
@@ -364,7 +366,10 @@ export interface EventData {
   'secret.reload_failed': { name: string; environment: string; reason: 'does_not_listen' | 'no_answer' }
   /** A provider refused a new key and accepted the previous one, which is the current one again. */
   'secret.rolled_back': { name: string; environment: string }
-  /** An agent started without the secrets of its environment because the vault was locked. */
+  /**
+   * An agent started without the secrets of its environment: the vault was locked, or, with `secrets: 0`, the Control Panel
+   * did not answer.
+   */
   'secret.withheld': { environment: string; secrets: number }
 
   /** Something that needs attention. `source_seq`: the event that caused it. */

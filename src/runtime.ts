@@ -217,7 +217,7 @@ async function openAll(
   const reload = watchConfiguration(options, { state, safety }, opened)
   opened.onClose(() => recordStopped(state, opened.reason))
   opened.onClose(() => supervisor.close())
-  const control = openControl({ store, state, clock }, { leases, agents: supervisor })
+  const control = openControl({ ...rooms, leases, agents: supervisor, central: secrets.central })
   opened.onClose(() => control?.close())
   return {
     config,

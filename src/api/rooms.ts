@@ -22,7 +22,7 @@ export interface Rooms {
   safety: Safety
   incidents: Incidents
   money: Money
-  secrets: Pick<Secrets, 'vault' | 'rotation'>
+  secrets: Pick<Secrets, 'vault' | 'central' | 'rotation'>
   access: Access
   gateway: Pick<Gateway, 'answer' | 'upstream' | 'circuits' | 'contents'>
   supervisor: Supervisor

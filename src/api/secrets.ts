@@ -4,6 +4,7 @@ import type { Audit } from '../audit/chain.ts'
 import type { SecretAuditRow } from '../db/secrets.ts'
 import { CageError } from '../errors.ts'
 import { assertNoPii } from '../redaction/redactor.ts'
+import type { CentralSecrets } from '../vault/central-secrets.ts'
 import type { Rotation } from '../vault/rotation.ts'
 import type { SecretView } from '../vault/secret.ts'
 import type { Requester } from '../vault/secret-audit.ts'
@@ -15,6 +16,7 @@ import { supervisedRunOf } from './run-secrets.ts'
 
 interface AgentSecrets {
   vault: Vault
+  central: Pick<CentralSecrets, 'list'>
   /** The secrets that agents may have. */
   rotation: Pick<Rotation, 'isEntitled'>
 }
@@ -50,7 +52,7 @@ const secretAuditEntry = named('SecretAuditEntry', () =>
 
 const route = routesOf('Secrets')
 
-export function secretRoutes({ store, audit, safety, secrets: { vault, rotation } }: SecretRooms): Route[] {
+export function secretRoutes({ store, audit, safety, secrets: { vault, central, rotation } }: SecretRooms): Route[] {
   return [
     route('GET /api/secrets', {
       role: 'any',
@@ -58,7 +60,12 @@ export function secretRoutes({ store, audit, safety, secrets: { vault, rotation 
       query: z.object({ environment: environment.optional(), name: z.string().optional(), deleted: flag }),
       reply: () =>
         z.object({
-          secrets: z.array(secretView()),
+          secrets: z.array(
+            secretView().extend({
+              origin: z.enum(['vault', 'panel']).describe("This machine's vault, or the Control Panel."),
+              agent: z.string().nullable().describe('The name of the agents that get it; null for all.'),
+            }),
+          ),
           vault: z.union([
             z.object({ state: z.literal('open') }),
             z.object({ state: z.literal('locked'), why: z.string(), message: z.string(), hint: z.string() }),
@@ -66,10 +73,16 @@ export function secretRoutes({ store, audit, safety, secrets: { vault, rotation 
         }),
       handle: ({ query: { environment, name, deleted }, identity }) => {
         const isVisible = visibleTo(identity, rotation)
-        const secrets = vault
-          .list({ environment, deleted: deleted === 'true' })
-          .filter((secret) => (name === undefined || secret.name === name) && isVisible(secret))
-        return { secrets, vault: vault.state }
+        const isAsked = (secret: SecretView) => (name === undefined || secret.name === name) && isVisible(secret)
+        const own = vault.list({ environment, deleted: deleted === 'true' }).filter(isAsked)
+        const given = identity.role === 'agent' ? [] : central.list({ environment }).filter(isAsked)
+        return {
+          secrets: [
+            ...own.map((secret) => ({ ...secret, origin: 'vault' as const, agent: null })),
+            ...given.map((secret) => ({ ...secret, origin: 'panel' as const })),
+          ],
+          vault: vault.state,
+        }
       },
     }),
     route('POST /api/secrets', {

@@ -49,6 +49,8 @@ export async function withClient<T>(
   )
 }
 
+/** A panel is asked by servers only. */
+const NO_PANEL = { list: () => [] }
 /** No agent runs, so none may have a secret. */
 const NO_AGENTS = { isEntitled: () => false }
 
@@ -62,7 +64,7 @@ function clientOf(config: Config, offline: OfflineStore, vault?: Vault): ApiClie
   const rooms = { ...offline, config, clock, safety, access, gateway }
   const routes = [
     ...storeRoutes(rooms),
-    ...(vault ? vaultRoutes({ ...rooms, secrets: { vault, rotation: NO_AGENTS } }) : []),
+    ...(vault ? vaultRoutes({ ...rooms, secrets: { vault, central: NO_PANEL, rotation: NO_AGENTS } }) : []),
   ]
   const app = serveRoutes(new Hono<Env>(), routes, guard({ ...rooms, refusals: new Refusals(rooms) }))
     .notFound(needsServer)

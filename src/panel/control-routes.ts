@@ -65,6 +65,7 @@ export const controlRoutes = ({ orders, control, telemetry }: PanelRooms): Route
           z.object({ id: z.string(), agent_id: z.string(), action, by: z.string() } satisfies Shape<Order>),
         ),
         limits: z.string().describe('Differs after each change of a limit of its budgets.'),
+        secrets: z.string().describe('Differs after each change of the secrets that it may have.'),
       }),
     errors: ['runtime_revoked'],
     handle: ({ query, identity, context }) => control.next(identity, query.known, context.req.raw.signal),

@@ -14,6 +14,7 @@ import { CageError } from '../errors.ts'
 import type { Member } from './credentials.ts'
 import type { PanelDatabase } from './db/database.ts'
 import type { Orders } from './orders.ts'
+import type { PanelSecrets } from './secrets.ts'
 
 /** How long a request without news waits, in ms. */
 export const HOLD_MS = 20_000
@@ -22,6 +23,7 @@ export interface ControlOptions {
   database: PanelDatabase
   clock: Clock
   orders: Orders
+  secrets: PanelSecrets
 }
 
 export class Control {
@@ -98,7 +100,7 @@ export class Control {
   }
 
   async #stateOf(member: Member): Promise<ControlState> {
-    const { database, orders } = this.#options
+    const { database, orders, secrets } = this.#options
     const limits = await database.within(member.organizationId, async (sql) => {
       const [runtime] = await sql.rows<{ path: string; revoked_at: number | null }>(
         'SELECT path, revoked_at FROM runtimes WHERE organization_id = $1 AND id = $2',
@@ -113,6 +115,6 @@ export class Control {
       )
       return budgets.map(({ limit_nanos }) => String(limit_nanos)).join(' ')
     })
-    return { orders: await orders.pendingFor(member), limits }
+    return { orders: await orders.pendingFor(member), limits, secrets: await secrets.stateFor(member) }
   }
 }

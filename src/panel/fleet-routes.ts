@@ -44,6 +44,7 @@ const runtimeView = named('RuntimeOfFleet', () =>
     id: z.string(),
     name: z.string(),
     version: z.string(),
+    environments: z.array(z.string()).describe('Whose secrets it may have.'),
     state: z.enum(['connected', 'silent', 'revoked']),
     joined_at: time(),
     last_seen_at: time().nullable(),

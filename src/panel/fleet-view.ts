@@ -48,6 +48,21 @@ export interface FleetAgentView {
   order: OrderView | null
 }
 
+/** A secret of the organization, without its value. */
+export interface CentralSecretView {
+  id: string
+  name: string
+  /** Null for every environment. */
+  environment: string | null
+  /** The name of the agents that get it; null for all. */
+  agent: string | null
+  masked: string
+  version: number
+  created_at: string
+  updated_at: string
+  updated_by: string
+}
+
 /** An admin's order to an agent. */
 export interface OrderView {
   id: string
@@ -63,6 +78,8 @@ export interface RuntimeView {
   id: string
   name: string
   version: string
+  /** Whose secrets it may have. */
+  environments: string[]
   state: 'connected' | 'silent' | 'revoked'
   joined_at: string
   last_seen_at: string | null

@@ -2,6 +2,7 @@
 import type { Control } from './control.ts'
 import type { Fleet } from './fleet.ts'
 import type { Orders } from './orders.ts'
+import type { PanelSecrets } from './secrets.ts'
 import type { PanelTelemetry } from './telemetry.ts'
 
 export interface PanelRooms {
@@ -9,6 +10,7 @@ export interface PanelRooms {
   telemetry: PanelTelemetry
   orders: Orders
   control: Control
+  secrets: PanelSecrets
   version: string
   /** How long runtimes may spend without hearing from the panel, in ms. */
   ttlMs: number

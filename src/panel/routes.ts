@@ -14,6 +14,7 @@ import { leaseRoutes, membershipRoutes } from './lease-routes.ts'
 import { reportRoutes } from './report-routes.ts'
 import { requestRoutes } from './request-routes.ts'
 import type { PanelRooms } from './rooms.ts'
+import { centralSecretRoutes } from './secret-routes.ts'
 import { telemetryRoutes } from './telemetry-routes.ts'
 
 export function panelRoutes(rooms: PanelRooms): Route<PanelRole>[] {
@@ -30,6 +31,7 @@ export function panelRoutes(rooms: PanelRooms): Route<PanelRole>[] {
     ...reportRoutes(rooms),
     ...panelAuditRoutes(rooms),
     ...controlRoutes(rooms),
+    ...centralSecretRoutes(rooms),
   ]
   return routes
 }

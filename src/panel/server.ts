@@ -21,9 +21,11 @@ import { Orders } from './orders.ts'
 import { ORGANIZATION } from './organization.ts'
 import type { PanelRooms } from './rooms.ts'
 import { panelRoutes } from './routes.ts'
+import { type MasterKey, openSecretKey } from './secret-key.ts'
+import { PanelSecrets } from './secrets.ts'
 import { PanelTelemetry } from './telemetry.ts'
 
-export interface PanelOptions {
+export interface PanelOptions extends MasterKey {
   /** "postgres://…", or the path of an SQLite file. */
   database: string
   host: string
@@ -46,6 +48,7 @@ export interface RunningPanel {
   telemetry: PanelTelemetry
   orders: Orders
   control: Control
+  secrets: PanelSecrets
   organizationId: string
   close(): Promise<void>
 }
@@ -68,8 +71,11 @@ export async function startPanel(options: PanelOptions): Promise<RunningPanel> {
     if (!(await fleet.hasSecondWall())) onNotice(EXEMPT)
     const telemetry = new PanelTelemetry(database)
     const orders = new Orders(database)
-    const control = new Control({ database, clock, orders })
-    const rooms = { fleet, telemetry, orders, control }
+    const key = await openSecretKey(database, options)
+    if (key.problem !== undefined) onNotice(key.problem)
+    const secrets = new PanelSecrets(database, key.keyFor)
+    const control = new Control({ database, clock, orders, secrets })
+    const rooms = { fleet, telemetry, orders, control, secrets }
     const server = await listen(options, rooms)
     const stopPruning = every(clock, PRUNE_INTERVAL_MS, () => {
       const pruned = fleet.organizations().then((ids) => telemetry.prune(ids))

@@ -61,6 +61,7 @@ function runtimeViewOf(
     id: row.id,
     name: row.name,
     version: row.version,
+    environments: JSON.parse(row.environments) as string[],
     state,
     joined_at: isoTime(row.joined_at),
     last_seen_at: row.last_seen_at === null ? null : isoTime(row.last_seen_at),

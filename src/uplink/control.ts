@@ -36,6 +36,8 @@ export const controlAnswer: z.ZodType<ControlAnswer> = z.object({
     )
     .max(MAX_ORDERS),
   limits: z.string(),
+  // A panel of an earlier version has none.
+  secrets: z.string().default(''),
 })
 
 /** The panel as this part uses it; both reject with CageError, or for an answer of another form. */
@@ -52,6 +54,8 @@ export interface ControlOptions {
   obey: (order: Order) => Promise<string>
   /** A limit of the shared budgets has changed. */
   onLimits: () => void
+  /** The secrets that this runtime may have are others than before, or those of the first answer. */
+  onSecrets: () => void
 }
 
 export class Control {
@@ -104,6 +108,7 @@ export class Control {
       const before = this.#known
       this.#known = answer
       if (before !== undefined && before.limits !== answer.limits) this.#options.onLimits()
+      if (before?.secrets !== answer.secrets) this.#options.onSecrets()
       this.#hear(answer.orders)
     } catch (error) {
       this.#failures += 1

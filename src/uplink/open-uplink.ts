@@ -1,11 +1,13 @@
 import { Leases, type LeasesOptions } from '../budget/leases.ts'
+import type { Config } from '../config/schema.ts'
 import type { Order } from '../control-messages.ts'
 import type { NewEvent } from '../events.ts'
 import { type AgentId, toAgentId } from '../ids.ts'
 import type { StateManager } from '../state/state-manager.ts'
+import type { CentralSecrets } from '../vault/central-secrets.ts'
 import { Control } from './control.ts'
 import { journalIdOf, readMembership } from './membership.ts'
-import { panelBank, panelControl, sendTelemetry } from './panel-client.ts'
+import { fetchSecrets, panelBank, panelControl, sendTelemetry } from './panel-client.ts'
 import { Telemetry } from './telemetry.ts'
 
 type UplinkOptions = Pick<LeasesOptions, 'store' | 'clock'> & { state: StateManager }
@@ -31,13 +33,12 @@ export function openTelemetry({ store, state, clock }: UplinkOptions): Telemetry
 }
 
 /** Does what the panel asks, likewise. */
-export function openControl(
-  { store, state, clock }: UplinkOptions,
-  { leases, agents }: { leases: Leases | undefined; agents: ControlledAgents },
-): Control | undefined {
+export function openControl(parts: UplinkOptions & ControlParts): Control | undefined {
+  const { store, state, clock, leases, agents, central, config } = parts
   const membership = readMembership(store)
   if (!membership) return undefined
   const { url, token } = membership
+  central.connect(fetchSecrets({ url, token, clock }), config.agent.environment)
   const obey = async ({ agent_id, action, by }: Order): Promise<string> => {
     const id = toAgentId(agent_id)
     if (action === 'stop') await agents.stop(id)
@@ -50,7 +51,15 @@ export function openControl(
     clock,
     obey,
     onLimits: () => leases?.refresh(),
+    onSecrets: () => void central.refresh(),
   })
+}
+
+export interface ControlParts {
+  leases: Leases | undefined
+  agents: ControlledAgents
+  central: CentralSecrets
+  config: Config
 }
 
 /** The supervisor, as orders use it. */

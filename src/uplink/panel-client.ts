@@ -1,4 +1,5 @@
 /** A Control Panel over HTTP. */
+import * as z from 'zod'
 import { type Clock, systemClock } from '../clock.ts'
 import { CageError, ERRORS, type ErrorCode } from '../errors.ts'
 import {
@@ -13,6 +14,8 @@ import {
 } from '../lease-messages.ts'
 import { fromUsd, toUsd, type Usd } from '../money.ts'
 import type { TelemetryAnswer, TelemetryBatch } from '../telemetry-messages.ts'
+import type { FetchSecrets } from '../vault/central-secrets.ts'
+import { isSecretName } from '../vault/secret.ts'
 import { type ControlPanel, controlAnswer } from './control.ts'
 import type { Membership } from './membership.ts'
 
@@ -141,6 +144,27 @@ export const panelControl = (panel: Panel): ControlPanel => ({
   },
   answer: ({ id }, outcome, signal) =>
     send(panel, 'POST', `/api/control/orders/${encodeURIComponent(id)}`, outcome, signal),
+})
+
+/** The panel as the secrets of a runtime use it. */
+export const fetchSecrets =
+  (panel: Panel): FetchSecrets =>
+  async (wanted) => {
+    const body = { environment: wanted.environment, agent: wanted.agent }
+    return centralSecrets.parse(await send(panel, 'POST', '/api/control/secrets', body)).secrets
+  }
+
+const centralSecrets = z.object({
+  secrets: z
+    .array(
+      z.object({
+        name: z.string().refine(isSecretName),
+        version: z.number(),
+        value: z.string(),
+        agent: z.string().nullable(),
+      }),
+    )
+    .max(1_000),
 })
 
 type WireAnswer = { is_scarce: boolean; balance: WireBalance } & (

@@ -2,7 +2,6 @@
  * Values in memory while the vault is open: a call must not wait, and the redactor must know them. Includes replaced
  * values, because programs continue to use them for a while.
  */
-import type { SecretRow } from '../db/secrets.ts'
 
 /** A secret in memory. */
 export interface LiveSecret {
@@ -39,7 +38,7 @@ export class LiveValues {
   }
 
   /** Sets the current value; the previous one becomes a former value. */
-  remember({ id, name, environment, version }: SecretRow, value: string): void {
+  remember({ id, name, environment, version }: Omit<LiveSecret, 'value'>, value: string): void {
     this.#retireCurrent(id)
     const live = { id, name, environment, version, value }
     this.#byId.set(id, live)

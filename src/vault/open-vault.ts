@@ -6,12 +6,15 @@ import type { Store } from '../db/store.ts'
 import { knownProvider } from '../dialects/known-providers.ts'
 import { ancestorsWith } from '../process-table.ts'
 import type { StateManager } from '../state/state-manager.ts'
+import { CentralSecrets } from './central-secrets.ts'
 import { ProviderKeys } from './provider-keys.ts'
 import { Rotation } from './rotation.ts'
 import { Vault } from './vault.ts'
 
 export interface Secrets {
   vault: Vault
+  /** What a Control Panel gives to the agents of this machine. */
+  central: CentralSecrets
   /** The part of the vault that agents use. */
   rotation: Rotation
   /** The keys that calls are sent with. */
@@ -49,20 +52,38 @@ export async function openVault(
 ): Promise<Secrets> {
   const { state, clock } = options
   const keyNames = keyNamesOf(config)
-  const vault = await Vault.open(options)
+  const { audit, onValues } = options
+  let [own, given]: (readonly string[])[] = [[], []]
+  const publish = () => onValues([...own!, ...given!])
+  const vault = await Vault.open({
+    ...options,
+    onValues: (values) => {
+      own = values
+      publish()
+    },
+  })
+  const central = new CentralSecrets({
+    ...{ state, audit, clock },
+    onValues: (values) => {
+      given = values
+      publish()
+    },
+  })
   if (!vault.isLocked) recordExposure(state)
   const names = [...keyNames.ofProviders]
   return {
     vault,
-    rotation: new Rotation({ vault, state, clock, providerKeyNames: keyNames.ofProviders }),
-    keys: new ProviderKeys({ vault, state, clock, names, variables: environment, onFault }),
+    central,
+    rotation: new Rotation({ vault, central, state, clock, providerKeyNames: keyNames.ofProviders }),
+    keys: new ProviderKeys({ vault, central, state, clock, names, variables: environment, onFault }),
     keyNames,
   }
 }
 
-export function closeVault({ vault, rotation, keys }: Secrets): void {
+export function closeVault({ vault, central, rotation, keys }: Secrets): void {
   rotation.close()
   keys.close()
+  central.close()
   vault.close()
 }
 

@@ -1,19 +1,23 @@
 /**
- * The keys that the gateway sends calls with: from the vault, else from the server's own environment.
+ * The keys that the gateway sends calls with: from the vault, else from the Control Panel, else from the server's own
+ * environment.
  *
  * The rules are:
  * - A replaced key is still accepted: a client object built before the rotation continues to work, and the provider
  *   receives the current value.
  * - A new key is on trial until the provider has accepted it, for five minutes at most. When the provider answers 401
  *   to it, the call is sent once more with the previous key; if that one is accepted, the vault rolls back
- *   automatically and reports it. A 401 alone is not enough: other headers of a call can cause it too.
+ *   automatically and reports it. A key of the Control Panel is never rolled back here. A 401 alone is not enough: other headers of a call can cause it too.
  */
 import type { Clock } from '../clock.ts'
 import type { StateManager } from '../state/state-manager.ts'
+import type { CentralSecrets } from './central-secrets.ts'
 import type { Vault } from './vault.ts'
 
 export interface ProviderKeysOptions {
   vault: Pick<Vault, 'loaded' | 'isLocked' | 'find' | 'valueOf' | 'currentOf' | 'rollBack'>
+  /** (Default: none.) */
+  central?: Pick<CentralSecrets, 'valueOf' | 'currentOf'> | undefined
   state: StateManager
   clock: Clock
   /** The names of secrets that are provider keys. */
@@ -64,8 +68,8 @@ export class ProviderKeys {
 
   /** The key of this name; undefined when there is none, or the vault that has it is locked. */
   find(name: string, environment: string): string | undefined {
-    const { vault, variables } = this.#options
-    return vault.valueOf(name, environment) ?? (variables[name] || undefined)
+    const { vault, central, variables } = this.#options
+    return vault.valueOf(name, environment) ?? central?.valueOf(name, environment) ?? (variables[name] || undefined)
   }
 
   /** True when the key is in the vault and the vault is locked. */
@@ -76,7 +80,8 @@ export class ProviderKeys {
 
   /** The key's replacement; the key itself when it was not replaced. */
   currentKeyFor(key: string): string {
-    return this.#options.vault.currentOf(key)?.value ?? key
+    const { vault, central } = this.#options
+    return vault.currentOf(key)?.value ?? central?.currentOf(key)?.value ?? key
   }
 
   /** The key to try after a refusal: the current one, or the one before a key on trial. */

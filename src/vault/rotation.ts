@@ -22,6 +22,7 @@ import type { Config } from '../config/schema.ts'
 import { CageError } from '../errors.ts'
 import type { AgentId, RunId } from '../ids.ts'
 import type { StateManager } from '../state/state-manager.ts'
+import type { CentralSecrets } from './central-secrets.ts'
 import { whyReserved } from './reserved-names.ts'
 import type { Requester } from './secret-audit.ts'
 import type { Vault } from './vault.ts'
@@ -45,6 +46,8 @@ export interface SecretProcess {
 
 export interface RotationOptions {
   vault: Pick<Vault, 'isLocked' | 'list' | 'revealEnvironment'>
+  /** (Default: none.) */
+  central?: Pick<CentralSecrets, 'load' | 'reveal'> | undefined
   state: StateManager
   clock: Clock
   /** The variables that hold provider keys. */
@@ -86,7 +89,8 @@ export class Rotation {
   constructor(options: RotationOptions) {
     this.#options = options
     this.#unsubscribe = options.state.subscribe((event) => {
-      if (event.type === 'secret.updated') this.#rotate(event.data.name, event.data.environment)
+      if (event.type === 'secret.updated' || event.type === 'secret.received')
+        this.#rotate(event.data.name, event.data.environment)
     })
   }
 
@@ -96,18 +100,18 @@ export class Rotation {
    */
   async forStart(run: SecretRun): Promise<Record<string, string>> {
     this.#followers.set(run.runId, { run, process: undefined, listens: false, owes: new Set() })
-    const { vault } = this.#options
-    const secrets = vault.list({ environment: run.environment }).length
-    if (secrets === 0) return {}
-    if (!vault.isLocked) return (await this.handOver(run.runId)).secrets
-    this.#options.state.record({
-      type: 'secret.withheld',
-      level: 'WARN',
-      agent_id: run.agentId,
-      message: `${run.name} starts without the ${secrets} secrets of ${run.environment}: the vault is locked`,
-      data: { environment: run.environment, secrets },
-    })
-    return {}
+    const { vault, central, state } = this.#options
+    const { agentId: agent_id, name, environment } = run
+    const withheld = (secrets: number, what: string) => {
+      const message = `${name} starts without ${what}`
+      state.record({ type: 'secret.withheld', level: 'WARN', agent_id, message, data: { environment, secrets } })
+    }
+    if ((await central?.load(environment, name)) === false)
+      withheld(0, `the secrets of ${environment} from the Control Panel, which does not answer`)
+    const secrets = vault.list({ environment }).length
+    if (secrets > 0 && vault.isLocked)
+      withheld(secrets, `the ${secrets} secrets of ${environment}: the vault is locked`)
+    return this.#valuesFor(run, !vault.isLocked)
   }
 
   /** Records that the run has a process. */
@@ -131,10 +135,20 @@ export class Rotation {
   async handOver(runId: RunId): Promise<{ revision: number; secrets: Record<string, string> }> {
     const { run } = this.#get(runId)
     const revision = this.#revision
-    const by: Requester = { role: 'agent', actor: run.agentId, agentId: run.agentId }
+    return { revision, secrets: await this.#valuesFor(run, true) }
+  }
+
+  /** Those of the Control Panel, and those of the vault, which count instead. */
+  async #valuesFor(run: SecretRun, withVault: boolean): Promise<Record<string, string>> {
+    const { vault, central } = this.#options
+    const { agentId, name: agent, environment } = run
+    const by: Requester = { role: 'agent', actor: agentId, agentId }
     const isEntitled = (name: string) => !this.isWithheld(run, name)
-    const secrets = await this.#options.vault.revealEnvironment(run.environment, by, isEntitled)
-    return { revision, secrets: Object.fromEntries(secrets) }
+    const own = vault.list({ environment })
+    const local = own.length === 0 || !withVault ? [] : await vault.revealEnvironment(environment, by, isEntitled)
+    const isFree = (name: string) => isEntitled(name) && !own.some((secret) => secret.name === name)
+    const given = central?.reveal({ environment, agent }, by, isFree) ?? []
+    return Object.fromEntries([...given, ...local])
   }
 
   /**

@@ -29,6 +29,16 @@ export function requireName(name: string): void {
   }
 }
 
+/** True for what `requireName` accepts. */
+export function isSecretName(name: string): boolean {
+  try {
+    requireName(name)
+    return true
+  } catch {
+    return false
+  }
+}
+
 /** Throws CageError `bad_request` for a value that an environment variable cannot hold. */
 export function requireValue(value: string): void {
   const problem = problemOf(value)

@@ -1,6 +1,6 @@
 /** docs/production.md as somebody follows it: its own commands, on two machines, one of which is lost. */
 import { execFile, spawn } from 'node:child_process'
-import { mkdirSync, mkdtempSync, readFileSync, rmSync } from 'node:fs'
+import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join, resolve } from 'node:path'
 import { promisify } from 'node:util'
@@ -39,9 +39,10 @@ test('two machines share $5; one is killed and loses its disk, the other goes on
   const bob = await typed('iron-cage panel token --name bob')
   const [panelCommand] = commandsOf('panel')
   const args = panelCommand!.replace('8090', port).split(' ').slice(1)
+  await typed('iron-cage keygen --out panel.key')
   const panel = spawn(process.execPath, [join(root, 'dist/iron-cage.mjs'), ...args, '--lease-ttl', '2'], {
     cwd: folder,
-    env,
+    env: { ...env, IRON_CAGE_MASTER_KEY_FILE: join(folder, 'panel.key') },
   })
   onTestFinished(() => void panel.kill('SIGKILL'))
   let printed = ''
@@ -111,6 +112,18 @@ test('two machines share $5; one is killed and loses its disk, the other goes on
   })
   await expect.poll(async () => (await runtimes()).some(({ agents }) => agents.length > 0)).toBe(true)
   for (const command of commandsOf('control')) expect(await typed(command)).toMatch(/ was asked to \w+ lg-7a3f$/)
+
+  writeFileSync(join(folder, 'key.txt'), 'sk-of-the-organization')
+  const [machineOne] = await runtimes()
+  const [setAll, setOne, allow, listSecrets] = commandsOf('secrets')
+  for (const command of [setAll!, setOne!]) {
+    expect(command).toMatch(/ < key\.txt$/)
+    await typed(command.replace('< key.txt', '--from-file key.txt'))
+  }
+  expect(await typed(allow!.replace('runtime-…', machineOne!.id))).toContain('development, production')
+  expect(await typed(listSecrets!)).toMatch(
+    /CRM_KEY +production, agents named lead_gen[\s\S]*OPENAI_API_KEY +every env/,
+  )
 
   const [list, resolveCommand] = commandsOf('resolve')
   expect(list).toBe('iron-cage runtimes list')

@@ -79,6 +79,9 @@ const BODIES: Readonly<Record<string, object>> = {
   'POST /api/fleet/requests/:id/reject': { reason: 'mine' },
   'POST /api/fleet/invitations': { team: 'victim-team' },
   'POST /api/fleet/runtimes/:id/orders': { agent_id: 'a-1', action: 'stop' },
+  'PUT /api/fleet/secrets': { name: 'THEIR_KEY', value: 'sk-of-theirs' },
+  'PUT /api/fleet/runtimes/:id/environments': { environments: ['production'] },
+  'POST /api/control/secrets': { environment: 'production', agent: null },
   'POST /api/control/orders/:id': { ok: true, message: 'mine' },
   'POST /api/fleet/leases/:id/resolve': { spent_usd: '0', reason: 'mine' },
 }
@@ -89,6 +92,7 @@ test('no route shows or changes anything of another organization, whatever role 
   const panel = await startPanel({
     ...options,
     database: database.address,
+    masterKey: 'k7Qe2n0Z-VtYxW1rBs9uLcDpAa3fGh5JmX8iOo4q_Ew',
     assets: () => false,
     onNotice: () => {},
     onFault: (error) => {
@@ -135,6 +139,7 @@ test('no route shows or changes anything of another organization, whatever role 
       'orders',
       'spending',
       'users',
+      'secrets',
     ]
     const own = (table: string) =>
       database.system.rows(
@@ -143,15 +148,18 @@ test('no route shows or changes anything of another organization, whatever role 
       )
     return JSON.stringify(await Promise.all(tables.map(own)))
   }
+  const { runtimeId: theirRuntime, token: theirToken } = await join(theirs, 'laptop')
   const asker = { organizationId: victim, role: 'viewer', id: 'victim', name: 'victim-bob' } as const
   const request = await fleet.requests.create(asker, { scope: 'organization', name: null }, amount, 'victim-reason')
+  const secret = await panel.secrets.set(asker, { name: 'KEY', environment: null, agent: null }, 'victim-secret')
+  await panel.secrets.allow({ organizationId: theirs, name: 'eve' }, theirRuntime, ['production'])
   const order = await panel.orders.create(asker, { runtimeId, agentId: 'a-1', action: 'stop' })
   const before = await everything()
 
   const tokens = {
     admin: await credentials.createToken(theirs, 'admin', 'eve', 'eve'),
     viewer: await credentials.createToken(theirs, 'viewer', 'eve', 'eve'),
-    runtime: (await join(theirs, 'laptop')).token,
+    runtime: theirToken,
     invited: await invite(theirs),
   }
   const routes = panelRoutes({ ...panel, version: '1', ttlMs: 1, onNotice: () => {} })
@@ -161,7 +169,7 @@ test('no route shows or changes anything of another organization, whatever role 
     for (const [role, token] of Object.entries(tokens)) {
       // A token that signs out is gone.
       if (route === 'POST /api/auth/logout' || route === 'DELETE /api/runtimes/self') continue
-      for (const id of [runtimeId, lease.id, request.id, order.id, carol.id, ...credentialIds]) {
+      for (const id of [runtimeId, lease.id, request.id, order.id, secret.id, carol.id, ...credentialIds]) {
         const answer = await fetch(panel.url + path.replace(':id', id).replace(':name', 'victim-team'), {
           method,
           headers: { authorization: `Bearer ${token}`, 'content-type': 'application/json' },

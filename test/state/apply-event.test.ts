@@ -65,6 +65,7 @@ const PAYLOADS: Payloads = {
   'server.started': { version: text, url: text, pid: count },
   'panel.connected': { url: text },
   'panel.lost': { url: text, code: text, reason: text },
+  'secret.received': { name: text, environment: text, version: fc.nat() },
   'agent.ordered': {
     order_id: text,
     action: fc.constantFrom('stop', 'pause', 'resume'),

@@ -234,6 +234,8 @@ export interface StoredRuntime {
   journal_id: string | null
   epoch: number
   version: string
+  /** Whose secrets it may have, as JSON. */
+  environments: string
   joined_at: number
   last_seen_at: number | null
   revoked_at: number | null

@@ -242,6 +242,25 @@ const MIGRATIONS: readonly ((dialect: Dialect) => string[])[] = [
     'CREATE INDEX credentials_user ON credentials (user_id) WHERE ended_at IS NULL',
     ...ownRows('users', 'organization_id'),
   ],
+  ({ ownRows }) => [
+    `CREATE TABLE secrets (
+      id TEXT PRIMARY KEY,
+      organization_id TEXT NOT NULL REFERENCES organizations,
+      name TEXT NOT NULL,
+      environment TEXT NOT NULL,
+      agent TEXT NOT NULL,
+      version BIGINT NOT NULL,
+      masked TEXT NOT NULL,
+      nonce TEXT NOT NULL,
+      ciphertext TEXT NOT NULL,
+      created_at BIGINT NOT NULL,
+      updated_at BIGINT NOT NULL,
+      updated_by TEXT NOT NULL,
+      UNIQUE (organization_id, name, environment, agent)
+    )`,
+    "ALTER TABLE runtimes ADD COLUMN environments TEXT NOT NULL DEFAULT '[]'",
+    ...ownRows('secrets', 'organization_id'),
+  ],
 ]
 
 const SCOPES = "CHECK (scope IN ('organization', 'team', 'user', 'agent', 'token'))"

@@ -63,6 +63,7 @@ async function panel(flags: PanelFlags, terminal: Terminal): Promise<void> {
     port: numberOf(flags.port, '--port', 0, 65_535),
     allowedHosts: allowedHosts.split(',').filter(Boolean),
     ttlMs: numberOf(flags.leaseTtl, '--lease-ttl', MIN_TTL_S, MAX_TTL_S) * 1000,
+    ...terminal.env.readMasterKey(),
     version: VERSION,
     clock: systemClock,
     assets: loadAssets(`${packageFolder()}dist/panel`),

@@ -1,4 +1,5 @@
 import { type CliCommand, group } from '../../command.ts'
+import { allowCommand } from './allow.ts'
 import { coverCommand } from './cover.ts'
 import { inviteCommand } from './invite.ts'
 import { listRuntimesCommand } from './list.ts'
@@ -13,6 +14,7 @@ export const runtimesCommand: CliCommand = (terminal) =>
     [
       listRuntimesCommand,
       inviteCommand,
+      allowCommand,
       revokeRuntimeCommand,
       resolveCommand,
       coverCommand,

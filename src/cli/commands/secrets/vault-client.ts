@@ -38,7 +38,8 @@ export const readValue = (fromFile: string | undefined, terminal: Terminal): Pro
 
 /** What `GET /api/secrets` answers. */
 export interface SecretsResponse {
-  secrets: SecretView[]
+  /** `agent`: null for all. */
+  secrets: (SecretView & { origin: 'vault' | 'panel'; agent: string | null })[]
   vault: Vault['state']
 }
 
@@ -52,7 +53,8 @@ export async function findSecret(
   environment: string,
 ): Promise<SecretView | undefined> {
   const query = new URLSearchParams({ name, environment })
-  return (await client.send<SecretsResponse>('GET', `${SECRETS}?${query}`)).secrets[0]
+  const { secrets } = await client.send<SecretsResponse>('GET', `${SECRETS}?${query}`)
+  return secrets.find(({ origin }) => origin !== 'panel')
 }
 
 /** Throws CageError `not_found`. */

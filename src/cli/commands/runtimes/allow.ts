@@ -1,0 +1,20 @@
+import { Argument, Command } from '@commander-js/extra-typings'
+import { type CliCommand, examples } from '../../command.ts'
+import { connectToPanel } from './panel-client.ts'
+
+const ENVIRONMENTS = ['development', 'staging', 'production'] as const
+
+export const allowCommand: CliCommand = (terminal) =>
+  new Command('allow')
+    .description("Say which environments' secrets of the organization a machine may have; none at first")
+    .argument('<id>', 'The runtime, as "runtimes list" shows it')
+    .addArgument(
+      new Argument('[environments...]', 'All that it may have from now on; none without any').choices(ENVIRONMENTS),
+    )
+    .addHelpText('after', examples(['runtimes allow runtime-5f0c2b9e41d3 development staging', '']))
+    .action(async (id, environments) => {
+      await connectToPanel(terminal).send('PUT', `/api/fleet/runtimes/${encodeURIComponent(id)}/environments`, {
+        environments,
+      })
+      terminal.out(`${id} may have the secrets of ${environments.join(', ') || 'no environment'}`)
+    })
