@@ -86,6 +86,7 @@ export async function callEveryRoute(server: BuiltServer): Promise<Map<string, A
     'alerts/{id}': ((await ask('POST', '/api/alerts/test')).json() as { alert_id: string }).alert_id,
     'circuits/{name}': 'openai',
     'models/{name}': 'openai',
+    'schemas/{name}': 'event',
     'budgets/{scope}': 'server',
     'links/{id}': link.id!,
   }
