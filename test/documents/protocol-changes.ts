@@ -34,7 +34,7 @@ export function breaks(before: Schema, after: Schema, direction: Direction): str
       if (found.some((problems) => problems.length === 0)) return []
       return found.length === 1 ? found[0]! : [`${path}: ${nameOf(option, index)} fits nothing any more`]
     })
-    const isUnion = now.every((option) => discriminator(option) !== undefined)
+    const isUnion = now.some((option) => discriminator(option) !== undefined)
     const isWider = direction === 'sent' && !isUnion && now.length > old.length
     return isWider ? [...lost, `${path}: may be something else too`] : lost
   }
