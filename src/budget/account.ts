@@ -25,7 +25,7 @@ export class Account<Scope extends PayingScope = BudgetScope> implements Balance
   warnedShare = 0
   /** The agents notified that this limit is exhausted: each is notified once. */
   readonly exhausted = new Set<AgentId>()
-  /** The agents that were refused a call larger than this whole limit while nothing was spent. */
+  /** The agents that were refused a call with the provider's tools, larger than this whole limit. */
   readonly oversized = new Set<AgentId>()
   readonly #waiting = new Set<() => void>()
 

@@ -282,17 +282,19 @@ export class Accounts {
   }
 
   /**
-   * Notifies an agent, once, that a budget is exhausted. `needed`: cost of the refused call; null when all is spent. A
-   * first call that is larger than a budget of which nothing is spent does not exhaust it: the agent may go on with a
-   * smaller one. Where calls wait for a raise, it does, so that somebody hears of it.
+   * Returns true for the first call of an agent that is larger than a budget of which nothing is spent. Never where calls
+   * wait for a raise, so that somebody hears of it.
    */
+  isFirstOversized(agentId: AgentId, { spent, limit, oversized }: Account): boolean {
+    if (limit === 0 || spent > 0 || this.pauseMs !== null || oversized.has(agentId)) return false
+    oversized.add(agentId)
+    return true
+  }
+
+  /** Notifies an agent, once, that a budget is exhausted. `needed`: cost of the refused call; null when all is spent. */
   exhaust(agentId: AgentId, account: Account, needed: Nanodollars | null): void {
-    const { scope, spent, limit, oversized } = account
+    const { scope } = account
     if (scope === 'part' || account.exhausted.has(agentId)) return
-    if (limit > 0 && spent === 0 && this.pauseMs === null && !oversized.has(agentId)) {
-      oversized.add(agentId)
-      return
-    }
     account.exhausted.add(agentId)
     this.#state.record(exhaustedEvent(agentId, scope, account, needed, this.pauseMs), () =>
       this.#saveOwn(agentId, account),

@@ -54,6 +54,8 @@ export interface HoldRequest extends Spender {
   model: string | null
   /** The maximum cost of this call. */
   maxCost: Nanodollars
+  /** Most of it is for tools that the provider runs, which the agent can leave out. (Default: false.) */
+  isForTools?: boolean
 }
 
 /** Money set aside for one running call. */
@@ -236,14 +238,15 @@ export class Ledger {
    * Returns the first account that could pay once running calls release money; undefined when all can pay now. Throws
    * BudgetExceededError if one cannot, whatever running calls cost.
    */
-  #fullAccount({ agentId, maxCost }: HoldRequest, payers: readonly Account[]): Account | undefined {
+  #fullAccount({ agentId, maxCost, isForTools = false }: HoldRequest, payers: readonly Account[]): Account | undefined {
     this.accounts.now()
     const refusing = payers.find(({ unspent }) => maxCost > unspent)
     if (refusing) {
       const { scope: budget, limit, spent } = refusing
       const until = budget === 'run' || budget === 'part' ? null : (this.accounts.period()?.ends_at ?? null)
       const error = new BudgetExceededError({ budget, agentId, limit, spent, needed: maxCost, until })
-      this.accounts.exhaust(agentId, refusing, maxCost)
+      if (!isForTools || !this.accounts.isFirstOversized(agentId, refusing))
+        this.accounts.exhaust(agentId, refusing, maxCost)
       throw error
     }
     return payers.find(({ available }) => maxCost > available)

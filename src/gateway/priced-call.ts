@@ -140,7 +140,7 @@ async function holdBound(
     target: provider.name,
     model: safety.scrub(model),
   } as const
-  return { bound, hold: await ledger.hold({ ...whose, maxCost }, signal) }
+  return { bound, hold: await ledger.hold({ ...whose, maxCost, isForTools: demands.serverTools !== null }, signal) }
 }
 
 /**

@@ -334,7 +334,7 @@ describe('restart by the operator', () => {
 })
 
 describe('the budget', () => {
-  /** Calls that cost more than there is: the first one of them is only refused. */
+  /** A call that costs more than there is. */
   const overspend = async (agents: Agents, id: AgentId) => {
     const call = {
       callId: toCallId('call-1'),
@@ -344,13 +344,9 @@ describe('the budget', () => {
       target: 'openai',
       model: 'gpt-4',
     } as const
-    for (const exhausts of [false, true]) {
-      expect(agents.count('budget.exhausted')).toBe(0)
-      await expect(agents.ledger.hold({ ...call, maxCost: nanodollars(6_000_000_000) })).rejects.toMatchObject({
-        code: 'budget_exceeded',
-      })
-      expect(agents.count('budget.exhausted')).toBe(exhausts ? 1 : 0)
-    }
+    await expect(agents.ledger.hold({ ...call, maxCost: nanodollars(6_000_000_000) })).rejects.toMatchObject({
+      code: 'budget_exceeded',
+    })
   }
 
   it('stops the agent for good when it is exhausted', async () => {

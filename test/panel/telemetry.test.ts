@@ -87,12 +87,14 @@ describe.each([
     await machines[0]!.call('0.5', async () => dollars('0.25'))
     const doneOf = async () => (await agents(panel)).map(({ work }) => work?.done ?? null)
     await expect.poll(doneOf).toEqual([700, null])
-    expect((await agents(panel))[0]).toMatchObject({
-      name: 'leads',
-      state: 'running',
-      spent_usd: '0.25',
-      limit_usd: '5',
-    })
+    await expect
+      .poll(async () => (await agents(panel))[0])
+      .toMatchObject({
+        name: 'leads',
+        state: 'running',
+        spent_usd: '0.25',
+        limit_usd: '5',
+      })
     machines[1]!.state.record(progress(3))
     await expect.poll(doneOf).toEqual([700, 3])
     if (!address.startsWith('postgres')) return

@@ -124,7 +124,6 @@ export const REFUSED_READS = {
   'GET /api/calls/{id}/content': 404,
   'GET /api/pii/incidents/{id}/original': 404,
   'GET /api/run/secrets': 403,
-  'GET /api/schemas/{name}': 404,
 }
 
 /** What makes something comes first and what ends something last, so that the others find it. */
