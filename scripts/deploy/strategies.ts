@@ -95,9 +95,10 @@ async function startPanel(): Promise<Panel> {
   const folder = join(place, 'panel')
   mkdirSync(folder)
   const port = String(20_000 + (process.pid % 10_000))
-  const printed = await start(process.execPath, [BIN, 'panel', '--port', port], folder, {}, 'runtimes invite')
+  const token = await run(folder, {}, ['panel', 'token', '--role', 'admin'])
+  await start(process.execPath, [BIN, 'panel', '--port', port], folder, {}, 'runtimes invite')
   const url = `http://localhost:${port}`
-  const env = { IRON_CAGE_URL: url, IRON_CAGE_TOKEN: /ic_\S+/.exec(printed.out)![0] }
+  const env = { IRON_CAGE_URL: url, IRON_CAGE_TOKEN: token }
   const admin = (...words: string[]) => run(folder, env, words)
   await admin('budget', 'set', '--org', '5')
   return { url, admin }

@@ -82,9 +82,10 @@ describe('deploy up', () => {
     await using provider = await FakeProvider.open()
     provider.does(answer({ usage: { prompt_tokens: 500, completion_tokens: 50, total_tokens: 550 } }))
     const place = prepare()
+    const token = (await place.run(['panel', 'token', '--role', 'admin'])).out.trim()
     const panel = place.start(['panel', '--port', '0'])
     await panel.shows('runtimes invite')
-    const [, url = '', token = ''] = /(http:\/\/[^\s/]+)[\s\S]*?(ic_\S+)/.exec(panel.out)!
+    const [url] = /http:\/\/[^\s/]+/.exec(panel.out)!
     const admin = async (...words: string[]) =>
       (await place.run(words, { env: { IRON_CAGE_URL: url, IRON_CAGE_TOKEN: token } })).out.trim()
     await admin('budget', 'set', '--org', '5')
