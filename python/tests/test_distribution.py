@@ -121,7 +121,10 @@ def test_types_of_decorated_functions_come_through(tmp_path: Path) -> None:
 def test_the_wheel_holds_the_package_and_its_types_and_nothing_else(built: Path) -> None:
     (wheel,) = built.glob("*.whl")
     files = {name for name in zipfile.ZipFile(wheel).namelist() if ".dist-info/" not in name}
-    package = {str(file.relative_to(PYTHON)) for file in [*PACKAGE.rglob("*.py"), PACKAGE / "py.typed"]}
+    package = {
+        str(file.relative_to(PYTHON))
+        for file in [*PACKAGE.rglob("*.py"), PACKAGE / "py.typed", PACKAGE / "protocol.json"]
+    }
     version = wheel.name.split("-")[1]
     assert files == package | {"iron_runtime.py", f"iron_cage-{version}.data/scripts/iron-cage"}
 

@@ -25,6 +25,8 @@ const OPEN = [
   'GET /api/shared-report',
   'GET /api/health',
   'GET /api/version',
+  'GET /api/schemas',
+  'GET /api/schemas/:name',
   'POST /api/auth/exchange',
   'POST /api/auth/login',
   'POST /api/auth/refresh',

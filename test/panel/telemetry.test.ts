@@ -238,7 +238,9 @@ describe.each([
       await panel.telemetry.store.keep(panel.organizationId, cursor, snapshot)
       await systemClock.sleep(5)
       await panel.telemetry.store.prune(0, 0)
-      expect(await panel.telemetry.store.events(panel.organizationId, cursor, 0, 10)).toEqual([])
+      const left = await panel.telemetry.store.events(panel.organizationId, cursor, 0, 10)
+      // What arrived since is not in the kept snapshot.
+      expect(left.filter(({ seq }) => seq <= snapshot.seq)).toEqual([])
     }
     expect(await agents(panel)).toEqual(before)
   })
