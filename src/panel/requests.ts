@@ -102,7 +102,10 @@ export class Requests {
         `SELECT *, ${this.#dialect.now} AS now FROM requests WHERE organization_id = $1 AND id = $2 ${this.#dialect.forUpdate}`,
         [organizationId, id],
       )
-      requireDecidable(request, id, member)
+      requireDecidable(request, id)
+      if (await this.#isOwn(sql, request, member)) {
+        throw new CageError('forbidden', 'nobody decides on a request of their own', { hint: 'ask another admin' })
+      }
       await sql.rows('UPDATE requests SET state = $2, decided_by = $3, decided_at = $4, decision = $5 WHERE id = $1', [
         ...[id, verdict, by],
         ...[request.now, decision],
@@ -115,12 +118,28 @@ export class Requests {
     })
     if (verdict === 'approved') await this.#database.announce(organizationId)
   }
+
+  /** Whichever of their tokens and sessions a person uses. Whoever creates a token for another has its value too. */
+  async #isOwn(
+    sql: Sql,
+    { asked_with, asked_by, organization_id }: StoredRequest,
+    { id, name }: Member,
+  ): Promise<boolean> {
+    if (asked_with === id || asked_by === name) return true
+    const rows = await sql.rows<{ id: string; user_id: string | null; created_by: string | null }>(
+      'SELECT id, user_id, created_by FROM credentials WHERE organization_id = $1 AND id IN ($2, $3)',
+      [organization_id, asked_with, id],
+    )
+    const asker = rows.find((row) => row.id === asked_with)
+    const decider = rows.find((row) => row.id === id)
+    if (asker?.user_id && decider?.user_id) return asker.user_id === decider.user_id
+    return asker?.created_by === name || decider?.created_by === asked_by
+  }
 }
 
 function requireDecidable(
   request: StoredRequest | undefined,
   id: string,
-  { id: credential, name }: Member,
 ): asserts request is StoredRequest & { now: number } {
   if (!request) {
     throw new CageError('not_found', `there is no request "${id}"`, {
@@ -129,8 +148,5 @@ function requireDecidable(
   }
   if (request.state !== 'pending') {
     throw new CageError('conflict', `request ${id} was ${request.state} by ${request.decided_by}`)
-  }
-  if (request.asked_with === credential || request.asked_by === name) {
-    throw new CageError('forbidden', 'nobody decides on a request of their own', { hint: 'ask another admin' })
   }
 }

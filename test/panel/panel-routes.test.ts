@@ -120,6 +120,45 @@ test('a person signs in with a password; a change of the person ends sessions, t
   expect(await (await send('GET', '/api/audit/verify', tokens.admin)).json()).toMatchObject({ ok: true })
 })
 
+test('nobody decides on a request of their own, whichever of their tokens or sessions they ask and decide with', async () => {
+  const { panel, tokens, send } = await openPanel()
+  const team = { limit_usd: '1' }
+  expect((await send('PATCH', '/api/fleet/budgets/team/:name', tokens.admin, team)).status).toBe(200)
+  const password = 'correct horse'
+  for (const username of ['carol', 'dave']) {
+    await send('POST', '/api/users', tokens.admin, { username, role: 'admin', password })
+  }
+  const signIn = async (username: string) =>
+    ((await (await send('POST', '/api/auth/login', undefined, { username, password })).json()) as SessionTokens)
+      .access_token
+  const tokenOf = async (creator: string, name: string) =>
+    ((await (await send('POST', '/api/tokens', creator, { role: 'admin', name })).json()) as { token: string }).token
+  const carol = await signIn('carol')
+  const own = [carol, await signIn('carol'), await tokenOf(carol, 'ci'), await tokenOf(carol, 'notebook')]
+  const ask = async (token: string) => {
+    const body = { scope: 'team', name: 'none', add_usd: '1', reason: 'more' }
+    return ((await (await send('POST', '/api/fleet/requests', token, body)).json()) as { id: string }).id
+  }
+  const decide = async (id: string, token: string) =>
+    (await send('POST', `/api/fleet/requests/${id}/approve`, token, { reason: 'agreed' })).status
+  for (const asker of own) {
+    const id = await ask(asker)
+    for (const decider of own) expect(await decide(id, decider)).toBe(403)
+    expect(await decide(id, await signIn('dave'))).toBe(204)
+  }
+  // Whoever creates a token has its value.
+  const byAda = await tokenOf(tokens.admin, 'spare')
+  for (const [asker, decider] of [
+    [byAda, tokens.admin],
+    [tokens.admin, byAda],
+  ] as const) {
+    const id = await ask(asker)
+    expect(await decide(id, decider)).toBe(403)
+    expect(await decide(id, carol)).toBe(204)
+  }
+  expect((await panel.fleet.read(panel.organizationId)).budgets[1]!.limit_nanos).toBe(dollars('7'))
+})
+
 test('guesses are slowed down where they come from, and the owner elsewhere is not', async () => {
   const { fleet, organizationId } = await openTestPanel()
   const person = { username: 'carol', role: 'viewer', password: 'correct horse' } as const
