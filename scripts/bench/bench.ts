@@ -6,6 +6,7 @@
  *
  *   --rounds 5        how often each part is measured; the table shows medians
  *   --parts a,b       only these of: start, sequential, calls 1k, calls 100k, streams 1, streams 32, streams 128, streams 256
+ *   --tls             the provider speaks HTTPS, as those that users call
  *   --json            the figures of every round in place of the table
  *   --memory 1000000  in place of the parts: the cage's memory over so many calls, at every twentieth of them
  *   --profile         in place of the parts: where the server's processor time goes, in microseconds a call, beside the
@@ -33,6 +34,7 @@ const { values: flags } = parseArgs({
   options: {
     rounds: { type: 'string', default: '5' },
     parts: { type: 'string', default: ['start', ...PARTS].join() },
+    tls: { type: 'boolean', default: false },
     json: { type: 'boolean', default: false },
     memory: { type: 'string' },
     profile: { type: 'boolean', default: false },
@@ -62,6 +64,9 @@ const unknown = wanted.filter((part) => part !== 'start' && !PARTS.includes(part
 if (unknown.length > 0) throw new Error(`no such part: ${unknown.join()}; there are start, ${PARTS.join(', ')}`)
 
 const folder = mkdtempSync(join(tmpdir(), 'iron-cage-bench-'))
+/** All processes trust the provider's certificate: Node's, and with the second name Python's. */
+const certificate = join(root, 'test/support/tls/cert.pem')
+if (flags.tls) Object.assign(process.env, { NODE_EXTRA_CA_CERTS: certificate, SSL_CERT_FILE: certificate })
 const children: ChildProcess[] = []
 
 for (const signal of ['SIGINT', 'SIGTERM'] as const) {
@@ -72,7 +77,7 @@ for (const signal of ['SIGINT', 'SIGTERM'] as const) {
 }
 
 try {
-  const provider = await listening(['provider.ts'])
+  const provider = await startProvider()
   const plan = (targets: Target[], parts: string[]): Plan => ({ targets, parts, rounds: Number(flags.rounds) })
   if (flags.profile) {
     await profileAll(provider, plan)
@@ -89,10 +94,9 @@ try {
 }
 
 async function profileAll(provider: Listening, plan: (targets: Target[], parts: string[]) => Plan): Promise<void> {
-  const { port } = new URL(provider.origin)
   const flagsFor = (name: string) => ['--cpu-prof', `--cpu-prof-dir=${join(folder, `profile-${name}`)}`]
-  const ideal = await listening([...flagsFor('ideal'), 'ideal.ts'], port, join(folder, 'profiled.db'))
-  const forward = await listening([...flagsFor('forward'), 'ideal.ts'], port)
+  const ideal = await listening([...flagsFor('ideal'), 'ideal.ts'], provider.origin, join(folder, 'profiled.db'))
+  const forward = await listening([...flagsFor('forward'), 'ideal.ts'], provider.origin)
   const part = wanted.length === 1 ? wanted[0]! : 'calls 1k'
   const targets = [
     { name: 'ideal', ...ideal },
@@ -114,9 +118,8 @@ async function profileAll(provider: Listening, plan: (targets: Target[], parts: 
 }
 
 async function measureAll(provider: Listening): Promise<void> {
-  const { port } = new URL(provider.origin)
-  const pipe = await listening(['pipe.ts'], port)
-  const ideal = await listening(['ideal.ts'], port, join(folder, 'ideal.db'))
+  const pipe = await listening(['pipe.ts'], provider.origin)
+  const ideal = await listening(['ideal.ts'], provider.origin, join(folder, 'ideal.db'))
   const peers = await startPeers(provider.origin, folder, children)
   const targets: Target[] = [
     { name: 'direct', ...provider },
@@ -149,6 +152,13 @@ async function listening(command: string[], ...args: string[]): Promise<Listenin
   const [port] = (await once(createInterface(child.stdout!), 'line')) as [string]
   const origin = `http://127.0.0.1:${port}`
   return { pid: child.pid!, origin, url: `${origin}/v1/chat/completions`, headers: {} }
+}
+
+async function startProvider(): Promise<Listening> {
+  if (!flags.tls) return listening(['provider.ts'])
+  const { pid, origin } = await listening(['provider.ts'], 'tls')
+  const secure = `https://localhost:${new URL(origin).port}`
+  return { pid, origin: secure, url: `${secure}/v1/chat/completions`, headers: {} }
 }
 
 /** Runs the load in the cage and returns what it measured. */

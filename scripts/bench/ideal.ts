@@ -1,5 +1,5 @@
 /**
- * The least that a gateway with a ledger must do: `node ideal.ts <provider port> <database>`. Whole bodies through
+ * The least that a gateway with a ledger must do: `node ideal.ts <provider> <database>`, an origin and a file. Whole bodies through
  * undici, request and reply parsed, a hold committed before and a charge after. Without a database it forwards the
  * bodies and does nothing else. Prints its port.
  */
@@ -8,8 +8,8 @@ import type { AddressInfo } from 'node:net'
 import { Pool } from 'undici'
 import { openIdealLedger } from './ideal-ledger.ts'
 
-const [providerPort, database] = process.argv.slice(2)
-const pool = new Pool(`http://127.0.0.1:${providerPort}`, { connections: 512, pipelining: 1 })
+const [provider, database] = process.argv.slice(2)
+const pool = new Pool(provider!, { connections: 512, pipelining: 1 })
 const ledger = database === undefined ? undefined : openIdealLedger(database)
 const HEADERS = { 'content-type': 'application/json', authorization: 'Bearer bench' }
 // A profile is written when the process exits by itself.

@@ -1,13 +1,16 @@
-/** A bare byte pipe in Node, the least a gateway can do: `node pipe.ts <provider port>`. Prints its port. */
-import { Agent, createServer, request } from 'node:http'
+/** A bare byte pipe in Node, the least a gateway can do: `node pipe.ts <provider>`, an origin. Prints its port. */
+import * as http from 'node:http'
+import * as https from 'node:https'
 import type { AddressInfo } from 'node:net'
 
+const provider = new URL(process.argv[2]!)
+const { Agent, request } = provider.protocol === 'https:' ? https : http
 const agent = new Agent({ keepAlive: true, maxSockets: 512 })
-const port = Number(process.argv[2])
+const { hostname, port } = provider
 
-const server = createServer((incoming, outgoing) => {
+const server = http.createServer((incoming, outgoing) => {
   const { method, url: path, headers } = incoming
-  const upstream = request({ host: '127.0.0.1', port, method, path, headers, agent }, (answer) => {
+  const upstream = request({ hostname, port, method, path, headers, agent }, (answer) => {
     outgoing.writeHead(answer.statusCode!, answer.headers)
     answer.pipe(outgoing)
   })

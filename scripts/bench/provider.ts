@@ -1,9 +1,13 @@
 /**
  * The simulated provider of the benchmark: answers at once, or streams 64 pieces, one every 20 ms. A process of its own;
- * prints its port.
+ * prints its port. `node provider.ts tls` speaks HTTPS, with HTTP/2 on offer.
  */
-import { createServer, type ServerResponse } from 'node:http'
+import { readFileSync } from 'node:fs'
+import { createServer } from 'node:http'
+import { createSecureServer, type Http2ServerResponse } from 'node:http2'
 import type { AddressInfo } from 'node:net'
+import { resolve } from 'node:path'
+import type { Readable } from 'node:stream'
 import { setTimeout } from 'node:timers/promises'
 
 const PROSE =
@@ -32,7 +36,10 @@ const last =
   frame({ choices: [], usage }) +
   'data: [DONE]\n\n'
 
-async function stream(response: ServerResponse): Promise<void> {
+/** What responses of both versions of HTTP can do. */
+type Response = Pick<Http2ServerResponse, 'writeHead' | 'write' | 'end'>
+
+async function stream(response: Response): Promise<void> {
   response.writeHead(200, { 'content-type': 'text/event-stream' })
   for (const piece of pieces) {
     response.write(piece)
@@ -41,7 +48,8 @@ async function stream(response: ServerResponse): Promise<void> {
   response.end(last)
 }
 
-const server = createServer((request, response) => {
+/** For both versions of HTTP. */
+function answer(request: Readable, response: Response): void {
   let body = ''
   request.setEncoding('latin1')
   request.on('data', (chunk: string) => {
@@ -52,6 +60,17 @@ const server = createServer((request, response) => {
     response.writeHead(200, { 'content-type': 'application/json', 'content-length': Buffer.byteLength(reply) })
     response.end(reply)
   })
-})
-server.keepAliveTimeout = 60_000
+}
+
+function openServer() {
+  if (process.argv[2] !== 'tls') {
+    const server = createServer((request, response) => answer(request, response as unknown as Response))
+    server.keepAliveTimeout = 60_000
+    return server
+  }
+  const of = (name: string) => readFileSync(resolve(import.meta.dirname, '../../test/support/tls', name))
+  return createSecureServer({ key: of('key.pem'), cert: of('cert.pem'), allowHTTP1: true }, answer)
+}
+
+const server = openServer()
 server.listen(0, '127.0.0.1', 1024, () => console.log((server.address() as AddressInfo).port))
