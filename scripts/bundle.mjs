@@ -20,11 +20,12 @@ export const bundleProgram = ({ define = {}, ...options }) =>
 /** Threads, each a program of its own that `threadFile` of src/package-folder.ts finds by its name. */
 export const bundleThreads = (options) =>
   bundleProgram({
-    entryPoints: ['gateway/bodies/large-thread.ts', 'budget/tokenizer-thread.ts'].map((path) => ({
+    entryPoints: ['gateway/bodies/large-thread.ts', 'budget/tokenizer-thread.ts', 'db/check-thread.ts'].map((path) => ({
       in: `${root}src/${path}`,
       out: path.slice(path.lastIndexOf('/') + 1, -'.ts'.length),
     })),
     target: 'node22',
+    external: ['better-sqlite3'],
     ...options,
   })
 

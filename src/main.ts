@@ -34,10 +34,11 @@ let isEnding = false
 process.on('uncaughtException', async (error) => {
   if (isEnding) process.exit(ERRORS.internal.exit)
   isEnding = true
-  terminal.err(errorText(asCageError(error), terminal.log))
+  const cause = asCageError(error)
+  terminal.err(errorText(cause, terminal.log))
   terminal.log?.error('Iron Cage ended by an unexpected error', { error })
   await terminal.log?.close()
-  process.exit(ERRORS.internal.exit)
+  process.exit(ERRORS[cause.code].exit)
 })
 
 // Not process.exitCode: a write to a pipe without a reader would keep the process alive.

@@ -10,6 +10,7 @@ import Sqlite from 'better-sqlite3'
 import { getTableName } from 'drizzle-orm'
 import { type BetterSQLite3Database, drizzle } from 'drizzle-orm/better-sqlite3'
 import { CageError } from '../errors.ts'
+import { checkStructure } from './check-structure.ts'
 import { journalPath } from './files.ts'
 import { GroupCommit } from './group-commit.ts'
 import { start } from './migrations/0007-start.ts'
@@ -67,6 +68,7 @@ export interface DatabaseOptions {
  */
 export function openDatabase({ path, synchronous = 'normal' }: DatabaseOptions): Database {
   let client: Sqlite.Database | undefined
+  let endCheck = () => {}
   try {
     if (path !== ':memory:') {
       requireNoJournal(path)
@@ -85,12 +87,12 @@ export function openDatabase({ path, synchronous = 'normal' }: DatabaseOptions):
     client.pragma('wal_autocheckpoint = 1000')
     // Shrinks the write-ahead log after a burst.
     client.pragma(`journal_size_limit = ${MAX_IDLE_WAL_BYTES}`)
-    const problem = client.pragma('quick_check(1)', { simple: true })
-    if (problem !== 'ok') throw new Error(String(problem))
+    endCheck = checkStructure(client)
     if (path !== ':memory:') chmodSync(path, 0o600)
     migrate(client)
     requireTables(client)
   } catch (error) {
+    endCheck()
     client?.close()
     if (error instanceof CageError) throw error
     throw new CageError('database_unusable', `cannot use ${path} as a database: ${(error as Error).message}`, {
@@ -98,16 +100,20 @@ export function openDatabase({ path, synchronous = 'normal' }: DatabaseOptions):
       cause: error,
     })
   }
-  const transactions = client.transaction((work: () => unknown) => work())
+  const opened = client
+  const transactions = opened.transaction((work: () => unknown) => work())
   const transaction = <T>(work: () => T) => transactions.immediate(work) as T
   const commits = new GroupCommit(transaction)
   return {
     path,
-    orm: drizzle({ client }),
+    orm: drizzle({ client: opened }),
     ...openSeal(path),
     transaction,
     groupCommit: (write, ended) => commits.add(write, ended),
-    close: () => client.close(),
+    close() {
+      endCheck()
+      opened.close()
+    },
   }
 }
 
