@@ -138,7 +138,8 @@ async function listen(options: PanelOptions, rooms: OpenedRooms): Promise<{ url:
   )
   const { port } = servers[0]!.address() as AddressInfo
   const isNamed = !isLoopback(host) && !['0.0.0.0', '::'].includes(host)
-  originGuard = createOriginGuard(port, [...options.allowedHosts, ...(isNamed ? [`${host}:${port}`] : [])], [])
+  // The proxy in front has TLS: its names are those of the panel's page over https as well.
+  originGuard = createOriginGuard(port, [...options.allowedHosts, ...(isNamed ? [`${host}:${port}`] : [])], [], true)
   return {
     url: `http://${isNamed ? host : 'localhost'}:${port}`,
     close: async () => {

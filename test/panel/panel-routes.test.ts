@@ -1,4 +1,6 @@
 /** Who may use which route of a Control Panel, tried with every role on every route. */
+import { once } from 'node:events'
+import { type IncomingMessage, request } from 'node:http'
 import { expect, onTestFinished, test } from 'vitest'
 import type { SessionTokens } from '../../src/access/sessions.ts'
 import type { CageError } from '../../src/errors.ts'
@@ -157,6 +159,21 @@ test('nobody decides on a request of their own, whichever of their tokens or ses
     expect(await decide(id, carol)).toBe(204)
   }
   expect((await panel.fleet.read(panel.organizationId)).budgets[1]!.limit_nanos).toBe(dollars('7'))
+})
+
+test('the page behind a proxy with TLS may call its panel, and no other page', async () => {
+  const panel = await openTestPanel({ allowedHosts: ['panel.example.com'] })
+  const statusFor = async (origin: string) => {
+    const headers = { host: 'panel.example.com', origin, 'content-type': 'application/json' }
+    const sent = request(`${panel.url}/api/auth/login`, { method: 'POST', headers })
+    sent.end(JSON.stringify({ username: 'nobody', password: 'wrong' }))
+    const [answer] = (await once(sent, 'response')) as [IncomingMessage]
+    answer.resume()
+    return answer.statusCode
+  }
+  expect(await statusFor('https://panel.example.com')).toBe(401)
+  expect(await statusFor('https://evil.example')).toBe(403)
+  expect(await statusFor('https://panel.example.com.evil.example')).toBe(403)
 })
 
 test('guesses are slowed down where they come from, and the owner elsewhere is not', async () => {
