@@ -18,7 +18,7 @@ const ORDER: readonly (readonly string[])[] = [
   ['state'],
   ['db', 'config'],
   ['dialects'],
-  ['log', 'process-table', 'package-folder', 'http-pools', 'waiting-list'],
+  ['log', 'process-table', 'package-folder', 'http-pools', 'waiting-list', 'repeating-task'],
   [
     'events',
     'errors',

@@ -9,15 +9,14 @@
  *   time.
  */
 import * as z from 'zod'
-import type { Clock, Timer } from '../clock.ts'
+import type { Clock } from '../clock.ts'
 import type { ControlAnswer, Order, OrderOutcome } from '../control-messages.ts'
 import { asCageError } from '../errors.ts'
 import { toAgentId } from '../ids.ts'
+import { backOff, RepeatingTask } from '../repeating-task.ts'
 import type { StateManager } from '../state/state-manager.ts'
+import { whenBack } from './when-back.ts'
 
-/** Before the first attempt after a failure, in ms. */
-const RETRY_MS = 1_000
-const MAX_BACKOFF_MS = 60_000
 /** Between an answer and the next request, in ms: a panel that always has news must not keep this process busy. */
 const PAUSE_MS = 50
 /** Orders in one answer. */
@@ -61,59 +60,39 @@ export interface ControlOptions {
 export class Control {
   readonly #options: ControlOptions
   readonly #abort = new AbortController()
+  readonly #task: RepeatingTask
   readonly #unsubscribe: () => void
   /** By id: those that are carried out, or whose outcome the panel may not have. */
   readonly #orders = new Map<string, Promise<void>>()
   #known: ControlAnswer | undefined
-  #failures = 0
-  #timer: Timer | undefined
-  #running: Promise<void> | undefined
 
   constructor(options: ControlOptions) {
     this.#options = options
-    // A panel that is back need not wait for the end of the back-off.
-    this.#unsubscribe = options.state.subscribe(({ type }) => {
-      if (type !== 'panel.connected') return
-      this.#failures = 0
-      this.#schedule(0)
-    })
-    this.#schedule(0)
+    this.#task = new RepeatingTask(options.clock, () => this.#poll())
+    this.#unsubscribe = whenBack(options.state, this.#task)
   }
 
   async close(): Promise<void> {
     this.#unsubscribe()
-    this.#timer?.cancel()
     this.#abort.abort()
-    await this.#running
+    await this.#task.stop()
   }
 
-  #schedule(ms: number): void {
-    if (this.#abort.signal.aborted || this.#running) return
-    this.#timer?.cancel()
-    this.#timer = this.#options.clock.after(ms, () => void this.#run()).unref()
-  }
-
-  async #run(): Promise<void> {
-    this.#running = this.#poll()
-    await this.#running
-    this.#running = undefined
-    this.#schedule(this.#failures === 0 ? PAUSE_MS : backOff(this.#failures))
-  }
-
-  /** Never rejects. */
-  async #poll(): Promise<void> {
+  /** Returns the pause until the next request. */
+  async #poll(): Promise<number> {
+    const { panel, onLimits, onSecrets } = this.#options
     try {
-      const answer = await this.#options.panel.next(this.#known?.revision, this.#abort.signal)
-      this.#failures = 0
+      const answer = await panel.next(this.#known?.revision, this.#abort.signal)
       const before = this.#known
       this.#known = answer
-      if (before !== undefined && before.limits !== answer.limits) this.#options.onLimits()
-      if (before?.secrets !== answer.secrets) this.#options.onSecrets()
+      if (before !== undefined && before.limits !== answer.limits) onLimits()
+      if (before?.secrets !== answer.secrets) onSecrets()
       this.#hear(answer.orders)
+      return PAUSE_MS
     } catch (error) {
-      this.#failures += 1
       // The leases find out what is lost, and say it.
-      if (asCageError(error).code === 'runtime_revoked' && this.#failures === 1) this.#options.onLimits()
+      if (asCageError(error).code === 'runtime_revoked' && this.#task.failures === 0) onLimits()
+      throw error
     }
   }
 
@@ -158,5 +137,3 @@ export class Control {
     }
   }
 }
-
-const backOff = (failures: number): number => Math.min(MAX_BACKOFF_MS, RETRY_MS * 2 ** (failures - 1))

@@ -3,12 +3,15 @@ import { createServer, type IncomingMessage, type ServerResponse } from 'node:ht
 import type { AddressInfo } from 'node:net'
 import { afterAll, beforeAll, describe, expect, onTestFinished, test } from 'vitest'
 import { systemClock } from '../../src/clock.ts'
+import { CageError } from '../../src/errors.ts'
 import type { NewEvent, RuntimeEvent } from '../../src/events.ts'
 import { toRunId } from '../../src/ids.ts'
 import { usd } from '../../src/money.ts'
 import type { FleetSpending } from '../../src/panel/fleet-view.ts'
 import type { RunningPanel } from '../../src/panel/server.ts'
 import { viewOf } from '../../src/panel/views.ts'
+import type { TelemetryBatch } from '../../src/telemetry-messages.ts'
+import { Telemetry } from '../../src/uplink/telemetry.ts'
 import { dollars } from '../support/money.ts'
 import { temporaryFile } from '../support/temporary-file.ts'
 import { AGENT, joinMachine, type Machine, openMachine } from './machine.ts'
@@ -283,6 +286,34 @@ test('lines of output stay on the machine', async () => {
     'hello',
   )
   expect(cursor!.lost).toBe(0)
+})
+
+test('an event that the panel refuses keeps back no other one, also right after events that were deleted unsent', async () => {
+  const events = [7, 8, 9].map((seq) => ({ ...started, seq, at: '2026-01-02T03:04:05.000Z' }) as RuntimeEvent)
+  const taken: Pick<TelemetryBatch, 'through' | 'lost'>[] = []
+  let refused = 0
+  const telemetry = new Telemetry({
+    state: { findEvents: ({ after }) => events.filter(({ seq }) => seq > after!), subscribe: () => () => true },
+    clock: systemClock,
+    journalId: 'one',
+    send: async ({ through, lost, events: sent }) => {
+      if (sent.some(({ seq }) => seq === 7)) {
+        if (++refused > 10) throw new CageError('panel_unreachable', 'again and again')
+        throw new CageError('bad_request', 'no')
+      }
+      taken.push({ through, lost })
+      return { acked_seq: through || 3 }
+    },
+  })
+  onTestFinished(() => telemetry.close())
+  await expect
+    .poll(() => taken)
+    .toEqual([
+      { through: 0, lost: null },
+      { through: 7, lost: { from: 4, to: 7 } },
+      { through: 8, lost: null },
+      { through: 9, lost: null },
+    ])
 })
 
 type Answer = (request: IncomingMessage, response: ServerResponse) => void
