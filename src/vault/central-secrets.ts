@@ -45,6 +45,8 @@ export class CentralSecrets {
   readonly #known = new Map<string, Known>()
   /** What agents have started with. */
   readonly #wanted = new Map<string, Wanted>()
+  /** Of those, what the panel has answered. */
+  readonly #fetched = new Set<string>()
   #fetch: FetchSecrets | undefined
   #refreshing: Promise<void> = Promise.resolve()
 
@@ -67,18 +69,14 @@ export class CentralSecrets {
   async load(environment: string, agent: string | null): Promise<boolean> {
     if (!this.#fetch) return true
     const wanted = { environment, agent }
-    const isNew = !this.#wanted.has(keyOf(wanted))
     this.#wanted.set(keyOf(wanted), wanted)
-    const { clock } = this.#options
     const giveUp = new AbortController()
-    const isLoaded = await Promise.race([
-      this.#load(wanted).finally(() => giveUp.abort()),
-      clock.sleep(WAIT_MS, giveUp.signal).then(
-        () => false,
-        () => false,
-      ),
-    ])
-    return isLoaded || !isNew
+    const timeout = this.#options.clock.sleep(WAIT_MS, giveUp.signal).then(() => false)
+    try {
+      return (await Promise.race([this.#load(wanted), timeout])) || this.#fetched.has(keyOf(wanted))
+    } finally {
+      giveUp.abort()
+    }
   }
 
   /** They have changed on the panel: fetches all that agents have started with. Never rejects. */
@@ -149,11 +147,15 @@ export class CentralSecrets {
     try {
       const secrets = await this.#fetch?.(wanted)
       if (secrets && this.#fetch) this.#take(wanted, secrets)
+      this.#fetched.add(keyOf(wanted))
       return true
     } catch (error) {
       const { code } = asCageError(error)
       // By default nothing is allowed, and what no longer is goes.
-      if (code === 'forbidden' || code === 'runtime_revoked') this.#take(wanted, [])
+      if (code === 'forbidden' || code === 'runtime_revoked') {
+        this.#take(wanted, [])
+        this.#fetched.delete(keyOf(wanted))
+      }
       return code === 'forbidden'
     }
   }

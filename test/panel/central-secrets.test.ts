@@ -4,7 +4,9 @@ import { dirname, resolve } from 'node:path'
 import { expect, test } from 'vitest'
 import type { Member } from '../../src/panel/credentials.ts'
 import { openPanelDatabase } from '../../src/panel/db/open.ts'
+import { CentralSecrets, type CentralSecretsOptions } from '../../src/vault/central-secrets.ts'
 import { python } from '../support/agent-parts.ts'
+import { TestClock } from '../support/clock.ts'
 import { dollars } from '../support/money.ts'
 import { answer } from '../support/provider.ts'
 import { openTestRuntime, type TestRuntime } from '../support/runtime.ts'
@@ -127,6 +129,7 @@ test('an agent starts with the secrets of the organization, and gets a new value
   expect(await cage.event('secret.rotated')).toMatchObject({
     data: { name: 'A_KEY', reloaded: 1, restart_required: 0 },
   })
+  expect(cage.of('secret.withheld')).toEqual([])
   expect(cage.of('agent.exited')).toEqual([])
   const query = "SELECT target, details FROM audit WHERE action = 'secret.read'"
   const audit = cage.database.prepare(query).all() as { target: string; details: string }[]
@@ -138,6 +141,47 @@ test('an agent starts with the secrets of the organization, and gets a new value
     secrets: [{ name: 'A_KEY', environment: 'staging', origin: 'panel', agent: null, version: 2 }],
   })
   for (const text of [JSON.stringify(audit), listed, JSON.stringify(cage.events)]) expect(text).not.toContain(VALUE)
+})
+
+test('an agent that starts while the panel is away gets what was fetched before; without that, each start says so', async () => {
+  const panel = await openPanel()
+  const { folder, runtimeId } = await join(panel)
+  await panel.secrets.allow(ada(panel), runtimeId, ['staging'])
+  await panel.secrets.set(ada(panel), everywhere('A_KEY'), `${VALUE}v1`)
+  const startTwice = async (cage: TestRuntime, between = async () => {}) => {
+    const printed = () => cage.of('agent.output').map(({ data }) => data.text)
+    await cage.runtime.supervisor.start({ script: PROGRAM })
+    await expect.poll(() => printed().length, { timeout: 30_000 }).toBe(1)
+    await between()
+    await cage.runtime.supervisor.start({ script: PROGRAM })
+    await expect.poll(() => printed().length, { timeout: 30_000 }).toBe(2)
+    const withheld = cage.of('secret.withheld').map(({ data }) => data)
+    await cage.close()
+    return { printed: printed(), withheld }
+  }
+  const kept = await startTwice(await openRuntime(folder), () => panel.close())
+  expect(kept).toEqual({ printed: ['ends in v1', 'ends in v1'], withheld: [] })
+  const { printed, withheld } = await startTwice(await openRuntime(folder))
+  expect(printed).toEqual(['ends in ng', 'ends in ng'])
+  expect(withheld).toEqual(Array(2).fill({ environment: 'staging', secrets: 0 }))
+})
+
+test('a panel that never answers delays the start of an agent by two seconds, and no more', async () => {
+  const clock = new TestClock()
+  const options = { state: { record: () => undefined }, audit: {}, clock, onValues: () => {} }
+  const central = new CentralSecrets(options as unknown as CentralSecretsOptions)
+  central.connect(() => new Promise(() => {}), 'staging')
+  for (const start of ['first', 'second']) {
+    let loaded: boolean | undefined
+    const loading = central.load('staging', 'leads').then((is) => {
+      loaded = is
+    })
+    await clock.advanceAsync(1_999)
+    expect(loaded, start).toBeUndefined()
+    await clock.advanceAsync(1)
+    await loading
+    expect(loaded, start).toBe(false)
+  }
 })
 
 test('calls are sent with the key of the organization, also when it changes, and replies never show it', async () => {
