@@ -4,6 +4,7 @@ import { resolve } from 'node:path'
 import { Ajv } from 'ajv'
 import { expect, onTestFinished, test } from 'vitest'
 import protocol from '../../python/iron_cage/protocol.json' with { type: 'json' }
+import type { RuntimeEvent } from '../../src/events.ts'
 import { usd } from '../../src/money.ts'
 import { AGENT, joinMachine, openMachine } from '../panel/machine.ts'
 import { openTestPanel } from '../panel/open-panel.ts'
@@ -100,6 +101,16 @@ test.each<[string, object, Direction, string[]]>([
   expect(breaks(BEFORE, after as typeof BEFORE, direction)).toEqual(found)
 })
 
+/** The event without each of its fields, and with a value of another type in each; so with its data. */
+function wrongOf(event: RuntimeEvent): object[] {
+  const damaged = (good: object): object[] =>
+    Object.keys(good).flatMap((key) => [
+      Object.fromEntries(Object.entries(good).filter(([name]) => name !== key)),
+      { ...good, [key]: { not: 'this' } },
+    ])
+  return [...damaged(event), ...damaged(event.data).map((data) => ({ ...event, data }))]
+}
+
 test('what a runtime records, sends and is answered fits the schemas, which the panel serves', async () => {
   const panel = await openTestPanel()
   const { fleet, organizationId, url } = panel
@@ -120,7 +131,7 @@ test('what a runtime records, sends and is answered fits the schemas, which the 
   const events = machine.state.findEvents({ after: 0, limit: 100 })
   expect(new Set(events.map(({ type }) => type)).size).toBeGreaterThan(1)
   for (const one of events) expect(faults('event', one)).toEqual([])
-  expect(faults('event', { ...events[0], seq: 'first' })).not.toEqual([])
+  for (const wrong of events.flatMap(wrongOf)) expect(faults('event', wrong), JSON.stringify(wrong)).not.toEqual([])
 
   const { token } = await fleet.credentials.join((await fleet.credentials.identify(await invite()))!, 'x', '1')
   const send = async (name: Name, route: string, body: object) => {
