@@ -13,6 +13,7 @@ import { runCli } from '../src/cli/cli.ts'
 import { EXIT_CODES } from '../src/cli/commands/help.ts'
 import { processTerminal } from '../src/cli/terminal.ts'
 import { SETTINGS, VARIABLES } from '../src/config/env.ts'
+import { POLICY_SETTINGS } from '../src/config/policy.ts'
 import { configSchema } from '../src/config/schema.ts'
 import { BUILT_IN, KNOWN_PROVIDER_NAMES, knownProvider } from '../src/dialects/known-providers.ts'
 import { ERRORS } from '../src/errors.ts'
@@ -33,6 +34,7 @@ const PARTS: Readonly<Record<string, Readonly<Record<string, () => string | Prom
     keys: configurationKeys,
     variables: environmentVariables,
   },
+  'production.md': { policy: policySettings },
   'errors.md': { errors: errorTable, 'exit codes': exitCodeTable },
 }
 
@@ -65,6 +67,12 @@ const table = (head: readonly string[], rows: readonly (readonly string[])[]): s
 const cell = (text: string): string => text.replaceAll(/(?<!\\)\|/g, '\\|').replaceAll('\n', ' ')
 
 const code = (text: string): string => `\`${text}\``
+
+/** What a policy may set. */
+function policySettings(): string {
+  const rows = POLICY_SETTINGS.map(({ key, how }) => [code(key), how])
+  return table(['setting', 'value that counts'], rows)
+}
 
 /** One table for each section of the configuration. */
 function configurationKeys(): string {

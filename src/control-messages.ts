@@ -18,6 +18,16 @@ export interface ControlState {
   limits: string
   /** Differs after each change of the secrets that it may have; empty for none. */
   secrets: string
+  /** Null until the organization has one. */
+  policy: PolicyState | null
+}
+
+/** The policy of an organization. */
+export interface PolicyState {
+  /** Grows with each change. */
+  revision: number
+  /** Settings by section, as in a configuration file; null since it was cleared. */
+  settings: Readonly<Record<string, unknown>> | null
 }
 
 /** A secret that a panel gives to a runtime. */

@@ -11,6 +11,7 @@ import type { RuntimeEvent } from './events.ts'
 import type { AgentId } from './ids.ts'
 import { openParts } from './runtime.ts'
 import type { Snapshot } from './state/snapshot.ts'
+import { withPolicy } from './uplink/with-policy.ts'
 
 export { CageError, type ErrorCode } from './errors.ts'
 export type { RuntimeEvent } from './events.ts'
@@ -67,7 +68,7 @@ export async function openRuntime({
   cwd = process.cwd(),
 }: OpenOptions = {}): Promise<Runtime> {
   const env = readEnvironment()
-  const loaded = loadConfig({ flags: givenSettings(config), configFile, env, cwd })
+  const loaded = withPolicy(loadConfig({ flags: givenSettings(config), configFile, env, cwd }))
   if (loaded.file !== null) new AgentFolders(env.variables.HOME).requireUntouched(loaded.file)
   const { state, supervisor, ...runtime } = await openParts({
     config: loaded.config,

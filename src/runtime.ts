@@ -24,6 +24,7 @@ import type { PriceList } from './budget/price-list.ts'
 import type { Trust } from './budget/trust.ts'
 import { type Clock, systemClock } from './clock.ts'
 import { AgentFolders } from './config/agent-folders.ts'
+import { mergePolicy } from './config/policy.ts'
 import type { Config } from './config/schema.ts'
 import { watchFile } from './config/watch.ts'
 import { databaseFiles } from './db/files.ts'
@@ -37,7 +38,7 @@ import { Exporter, type ExporterOptions } from './otel/exporter.ts'
 import { packageFolder } from './package-folder.ts'
 import { Incidents } from './redaction/incidents.ts'
 import { assertNamesNoPii } from './redaction/redactor.ts'
-import { reloadOf } from './redaction/reload.ts'
+import { type Load, type Reload, reloadOf } from './redaction/reload.ts'
 import { Safety } from './redaction/safety.ts'
 import { StateManager } from './state/state-manager.ts'
 import { newToken } from './tokens.ts'
@@ -50,7 +51,7 @@ export interface RuntimeOptions {
   /** The configuration file; null without one. */
   configFile: string | null
   /** Reads the configuration again, as at the start. (Default: it is never reloaded.) */
-  reload?: (() => { config: Config; file: string | null }) | undefined
+  reload?: Load | undefined
   /** The source of each value, for error messages. (Default: the file.) */
   origins?: Readonly<Record<string, string>>
   /** The environment that agents inherit, and that provider keys are read from if the vault does not have them. */
@@ -217,7 +218,7 @@ async function openAll(
   const reload = watchConfiguration(options, { state, safety }, opened)
   opened.onClose(() => recordStopped(state, opened.reason))
   opened.onClose(() => supervisor.close())
-  const control = openControl({ ...rooms, leases, agents: supervisor, central: secrets.central })
+  const control = openControl({ ...rooms, leases, agents: supervisor, central: secrets.central, reload })
   opened.onClose(() => control?.close())
   return {
     config,
@@ -233,7 +234,7 @@ async function openAll(
     checkpoints: store.checkpoints,
     runTokens: access.runTokens,
     log,
-    reload: () => reload?.(true),
+    reload: () => options.reload && reload(true),
     viewers: server.viewers,
     close: (why) => {
       opened.reason = why
@@ -318,18 +319,20 @@ function openSupervisor(options: RuntimeOptions, rooms: SupervisorRooms, port: (
   })
 }
 
-/** Returns a function that reloads the configuration, if it can be; also called when its file changes. */
+/** Returns a function that reloads the configuration; also called when its file changes, if it can be read again. */
 function watchConfiguration(
-  { config, configFile: file, reload: load, clock }: RuntimeOptions & { clock: Clock },
+  { config, configFile: file, origins = {}, reload: load, clock }: RuntimeOptions & { clock: Clock },
   { state, safety }: { state: StateManager; safety: Safety },
   opened: Opened,
-): ((isAsked: boolean) => void) | undefined {
+): Reload {
   const message = file
     ? `Configuration read from ${file}`
     : 'No configuration file; defaults, flags and environment apply'
   state.record({ type: 'config.loaded', level: 'DEBUG', message, data: { file } })
-  const reload = load && reloadOf({ config, file, load, safety, state })
-  if (file !== null && reload) opened.onClose(watchFile(file, clock, () => reload(false)))
+  const loaded = { config, origins, file }
+  const loadAgain: Load = load ?? ((policy) => (policy ? mergePolicy(loaded, policy) : loaded))
+  const reload = reloadOf({ config, file, load: loadAgain, safety, state })
+  if (file !== null && load) opened.onClose(watchFile(file, clock, () => reload(false)))
   return reload
 }
 

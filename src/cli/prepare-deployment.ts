@@ -17,8 +17,9 @@ import { CageError } from '../errors.ts'
 import { isSingleExecutable, packageFolder } from '../package-folder.ts'
 import { serverFilesOf } from '../runtime.ts'
 import { Deployments, freePort } from './deployments.ts'
-import { type AgentFlags, commandWithAgent, loadFlags } from './flags.ts'
+import { type AgentFlags, commandWithAgent } from './flags.ts'
 import { type Adapted, adaptWithModel } from './selector-agent.ts'
+import { loadServerFlags } from './server-flags.ts'
 import { loadStrategies, requireUntouched } from './strategies.ts'
 import type { Terminal } from './terminal.ts'
 
@@ -75,7 +76,7 @@ export async function prepareDeployment(typed: string, flags: DeployFlags, termi
   if (!statSync(script, { throwIfNoEntry: false })?.isFile()) {
     throw new CageError('script_not_found', `${typed} is not a file`, { facts: { path: script } })
   }
-  const loaded = loadFlags(flags, terminal, { scriptDir: dirname(script) })
+  const loaded = loadServerFlags(flags, terminal, { scriptDir: dirname(script) })
   const { config } = loaded
   const { variables } = terminal.env
   const agent = readAgentFacts(script)

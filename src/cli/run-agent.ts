@@ -5,6 +5,7 @@ import type { AgentSpec } from '../agents/supervisor.ts'
 import type { LoadedConfig } from '../config/config.ts'
 import type { RuntimeEvent } from '../events.ts'
 import type { AgentId } from '../ids.ts'
+import type { Load } from '../redaction/reload.ts'
 import { openParts, type RuntimeParts } from '../runtime.ts'
 import { openBrowser } from './browser.ts'
 import { endBlock } from './end-block.ts'
@@ -16,7 +17,7 @@ import { VERSION } from './version.ts'
 export interface AgentShow {
   loaded: LoadedConfig
   /** Reads the configuration again. (Default: it is read once.) */
-  reload?: (() => LoadedConfig) | undefined
+  reload?: Load | undefined
   /** As it was typed. */
   script: string
   /** The same for the server; a script's path is absolute. */

@@ -180,7 +180,8 @@ function schemaAt(schema: z.core.$ZodType, key: Key): z.core.$ZodType | undefine
   return undefined
 }
 
-function unwrapped(schema: z.core.$ZodType): z.core.$ZodType {
+/** Returns the schema without its default. */
+export function unwrapped(schema: z.core.$ZodType): z.core.$ZodType {
   return schema instanceof z.ZodDefault || schema instanceof z.ZodPrefault || schema instanceof z.ZodOptional
     ? unwrapped(schema.def.innerType as z.core.$ZodType)
     : schema

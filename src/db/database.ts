@@ -140,6 +140,27 @@ export function readDatabase(path: string): Pick<Database, 'orm'> & Disposable {
   }
 }
 
+/** Reads one value of `meta` from a database of any version, even while a server writes it. Throws CageError `database_unusable`. */
+export function readMeta(path: string, key: string): string | undefined {
+  let client: Sqlite.Database | undefined
+  try {
+    requireNoJournal(path)
+    client = new Sqlite(path, { readonly: true })
+    // A file that no server has used yet has no tables.
+    const isEmpty = client.prepare("SELECT 1 FROM sqlite_schema WHERE name = 'meta'").get() === undefined
+    return isEmpty ? undefined : (client.prepare('SELECT value FROM meta WHERE key = ?').pluck().get(key) as string)
+  } catch (error) {
+    if (error instanceof CageError) throw error
+    const why = (error as Error).message
+    throw new CageError('database_unusable', `cannot use ${path} as a database: ${why}`, {
+      facts: { path },
+      cause: error,
+    })
+  } finally {
+    client?.close()
+  }
+}
+
 /**
  * Ours never has a rollback journal, and SQLite would write the pages of one into the database before anything else:
  * anyone who can write next to the database could change it. Throws CageError `database_unusable`.

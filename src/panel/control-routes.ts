@@ -1,8 +1,8 @@
 /** Control of agents on other machines: what admins order, and how runtimes hear of it. */
 import * as z from 'zod'
-import { named, type Route, routesOf, type Shape, time } from '../api/route.ts'
+import { count, named, type Route, routesOf, type Shape, time } from '../api/route.ts'
 import { isoTime } from '../clock.ts'
-import type { Order } from '../control-messages.ts'
+import type { Order, PolicyState } from '../control-messages.ts'
 import { CageError } from '../errors.ts'
 import type { Member, PanelRole } from './credentials.ts'
 import type { OrderView } from './fleet-view.ts'
@@ -66,6 +66,13 @@ export const controlRoutes = ({ orders, control, telemetry }: PanelRooms): Route
         ),
         limits: z.string().describe('Differs after each change of a limit of its budgets.'),
         secrets: z.string().describe('Differs after each change of the secrets that it may have.'),
+        policy: z
+          .object({
+            revision: count(),
+            settings: z.record(z.string(), z.unknown()).nullable(),
+          } satisfies Shape<PolicyState>)
+          .nullable()
+          .describe('Of the organization; null until it has one.'),
       }),
     errors: ['runtime_revoked'],
     handle: ({ query, identity, context }) => control.next(identity, query.known, context.req.raw.signal),

@@ -14,6 +14,7 @@ import { CageError } from '../errors.ts'
 import type { Member } from './credentials.ts'
 import type { PanelDatabase } from './db/database.ts'
 import type { Orders } from './orders.ts'
+import type { Policies } from './policies.ts'
 import type { PanelSecrets } from './secrets.ts'
 
 /** How long a request without news waits, in ms. */
@@ -24,6 +25,7 @@ export interface ControlOptions {
   clock: Clock
   orders: Orders
   secrets: PanelSecrets
+  policies: Policies
 }
 
 export class Control {
@@ -100,7 +102,7 @@ export class Control {
   }
 
   async #stateOf(member: Member): Promise<ControlState> {
-    const { database, orders, secrets } = this.#options
+    const { database, orders, secrets, policies } = this.#options
     const limits = await database.within(member.organizationId, async (sql) => {
       const [runtime] = await sql.rows<{ path: string; revoked_at: number | null }>(
         'SELECT path, revoked_at FROM runtimes WHERE organization_id = $1 AND id = $2',
@@ -115,6 +117,7 @@ export class Control {
       )
       return budgets.map(({ limit_nanos }) => String(limit_nanos)).join(' ')
     })
-    return { orders: await orders.pendingFor(member), limits, secrets: await secrets.stateFor(member) }
+    const policy = await policies.stateOf(member.organizationId)
+    return { orders: await orders.pendingFor(member), limits, secrets: await secrets.stateFor(member), policy }
   }
 }

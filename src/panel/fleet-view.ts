@@ -63,6 +63,16 @@ export interface CentralSecretView {
   updated_by: string
 }
 
+/** Settings that every runtime merges into its configuration. */
+export interface PolicyView {
+  /** Grows with each change; 0 for none yet. */
+  revision: number
+  /** By section, as in a configuration file; null for none. */
+  settings: Readonly<Record<string, unknown>> | null
+  updated_at: string | null
+  updated_by: string | null
+}
+
 /** An admin's order to an agent. */
 export interface OrderView {
   id: string

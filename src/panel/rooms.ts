@@ -2,6 +2,7 @@
 import type { Control } from './control.ts'
 import type { Fleet } from './fleet.ts'
 import type { Orders } from './orders.ts'
+import type { Policies } from './policies.ts'
 import type { PanelSecrets } from './secrets.ts'
 import type { PanelTelemetry } from './telemetry.ts'
 
@@ -11,6 +12,7 @@ export interface PanelRooms {
   orders: Orders
   control: Control
   secrets: PanelSecrets
+  policies: Policies
   version: string
   /** How long runtimes may spend without hearing from the panel, in ms. */
   ttlMs: number

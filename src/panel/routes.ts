@@ -11,6 +11,7 @@ import { credentialRoutes } from './credential-routes.ts'
 import type { Member, PanelRole } from './credentials.ts'
 import { fleetRoutes } from './fleet-routes.ts'
 import { leaseRoutes, membershipRoutes } from './lease-routes.ts'
+import { policyRoutes } from './policy-routes.ts'
 import { reportRoutes } from './report-routes.ts'
 import { requestRoutes } from './request-routes.ts'
 import type { PanelRooms } from './rooms.ts'
@@ -32,6 +33,7 @@ export function panelRoutes(rooms: PanelRooms): Route<PanelRole>[] {
     ...panelAuditRoutes(rooms),
     ...controlRoutes(rooms),
     ...centralSecretRoutes(rooms),
+    ...policyRoutes(rooms),
   ]
   return routes
 }

@@ -19,6 +19,7 @@ import { openPanelDatabase } from './db/open.ts'
 import { Fleet } from './fleet.ts'
 import { Orders } from './orders.ts'
 import { ORGANIZATION } from './organization.ts'
+import { Policies } from './policies.ts'
 import type { PanelRooms } from './rooms.ts'
 import { panelRoutes } from './routes.ts'
 import { type MasterKey, openSecretKey } from './secret-key.ts'
@@ -49,6 +50,7 @@ export interface RunningPanel {
   orders: Orders
   control: Control
   secrets: PanelSecrets
+  policies: Policies
   organizationId: string
   close(): Promise<void>
 }
@@ -74,8 +76,9 @@ export async function startPanel(options: PanelOptions): Promise<RunningPanel> {
     const key = await openSecretKey(database, options)
     if (key.problem !== undefined) onNotice(key.problem)
     const secrets = new PanelSecrets(database, key.keyFor)
-    const control = new Control({ database, clock, orders, secrets })
-    const rooms = { fleet, telemetry, orders, control, secrets }
+    const policies = new Policies(database)
+    const control = new Control({ database, clock, orders, secrets, policies })
+    const rooms = { fleet, telemetry, orders, control, secrets, policies }
     const server = await listen(options, rooms)
     const stopPruning = every(clock, PRUNE_INTERVAL_MS, () => {
       const pruned = fleet.organizations().then((ids) => telemetry.prune(ids))

@@ -1,9 +1,20 @@
 /** Reloads the configuration while the server runs: safety settings apply at once, others after a restart. */
-import { changedKeys } from '../config/config.ts'
+import { changedKeys, type LoadedConfig } from '../config/config.ts'
+import { type Policy, parsePolicy } from '../config/policy.ts'
 import type { Config } from '../config/schema.ts'
+import type { PolicyState } from '../control-messages.ts'
 import { CageError } from '../errors.ts'
 import type { StateManager } from '../state/state-manager.ts'
 import type { Safety } from './safety.ts'
+
+/** Loads the configuration. `policy`: instead of the one that was kept; null for none. */
+export type Load = (policy?: Policy | null) => LoadedConfig
+
+/** A policy that the Control Panel has sent; `keep` is called when it can be used. */
+export interface ReceivedPolicy {
+  state: PolicyState
+  keep: () => void
+}
 
 export interface ReloadOptions {
   /** The configuration of the start. */
@@ -11,22 +22,23 @@ export interface ReloadOptions {
   /** The file of the start. */
   file: string | null
   /** Loads it again, as at the start. */
-  load: () => { config: Config; file: string | null }
+  load: Load
   safety: Safety
   state: StateManager
 }
 
 /**
- * Returns a function that reloads. An invalid configuration is recorded and changes nothing; an unchanged one is
- * recorded only if the reload was requested.
+ * Returns a function that reloads, also with a policy that was received. An invalid configuration is recorded and changes
+ * nothing; an unchanged one is recorded only if the reload was requested.
  */
-export function reloadOf({ config, file, load, safety, state }: ReloadOptions): (isRequested: boolean) => void {
+export function reloadOf({ config, file, load, safety, state }: ReloadOptions): Reload {
   let current = config
-  const read = (isRequested: boolean) => {
-    const next = load()
+  const read = (isRequested: boolean, received: ReceivedPolicy | undefined) => {
+    const next = load(received && policyOf(received))
     if (next.file !== file) throw new CageError('invalid_config', `${file} no longer exists`)
+    received?.keep()
     const changed = changedKeys(current, next.config)
-    if (changed.length === 0 && !isRequested) return
+    if (changed.length === 0 && !isRequested && !received) return
     const later = changed.filter((key) => !key.startsWith('safety.'))
     current = { ...current, safety: next.config.safety }
     safety.apply(next.config.safety)
@@ -34,23 +46,31 @@ export function reloadOf({ config, file, load, safety, state }: ReloadOptions): 
       type: 'config.loaded',
       level: later.length > 0 ? 'WARN' : 'INFO',
       message:
-        `Configuration reloaded: ${changed.join(', ') || 'nothing'} changed` +
+        `${received ? nameOf(received) : 'Configuration reloaded'}: ${changed.join(', ') || 'nothing'} changed` +
         (later.length > 0 ? `; needs a restart: ${later.join(', ')}` : ''),
       data: { file, changed, needs_restart: later, safety: { mode: safety.mode, detect: safety.detect } },
     })
   }
-  return (isRequested) => {
+  return (isRequested, received) => {
     try {
-      read(isRequested)
+      read(isRequested, received)
     } catch (error) {
       if (!(error instanceof CageError)) throw error
       const { message: reason } = error
+      const what = received ? `${nameOf(received)} not applied` : 'Configuration not reloaded'
       state.record({
         type: 'config.refused',
         level: 'ERROR',
-        message: `Configuration not reloaded, nothing changed: ${reason.replaceAll('\n', ' · ')}`,
+        message: `${what}, nothing changed: ${reason.replaceAll('\n', ' · ')}`,
         data: { file, reason },
       })
     }
   }
 }
+
+export type Reload = (isRequested: boolean, received?: ReceivedPolicy) => void
+
+const policyOf = ({ state: { settings } }: ReceivedPolicy): Policy | null => (settings ? parsePolicy(settings) : null)
+
+const nameOf = ({ state: { revision, settings } }: ReceivedPolicy): string =>
+  `Policy ${revision} of the Control Panel${settings ? '' : ' (removed)'}`

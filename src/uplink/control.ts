@@ -10,7 +10,7 @@
  */
 import * as z from 'zod'
 import type { Clock } from '../clock.ts'
-import type { ControlAnswer, Order, OrderOutcome } from '../control-messages.ts'
+import type { ControlAnswer, Order, OrderOutcome, PolicyState } from '../control-messages.ts'
 import { asCageError } from '../errors.ts'
 import { toAgentId } from '../ids.ts'
 import { backOff, RepeatingTask } from '../repeating-task.ts'
@@ -35,8 +35,12 @@ export const controlAnswer: z.ZodType<ControlAnswer> = z.object({
     )
     .max(MAX_ORDERS),
   limits: z.string(),
-  // A panel of an earlier version has none.
+  // A panel of an earlier version has neither.
   secrets: z.string().default(''),
+  policy: z
+    .object({ revision: z.number(), settings: z.record(z.string(), z.unknown()).nullable() })
+    .nullable()
+    .default(null),
 })
 
 /** The panel as this part uses it; both reject with CageError, or for an answer of another form. */
@@ -55,6 +59,10 @@ export interface ControlOptions {
   onLimits: () => void
   /** The secrets that this runtime may have are others than before, or those of the first answer. */
   onSecrets: () => void
+  /** The policy that was kept; null for none. */
+  policy: PolicyState | null
+  /** The organization has another policy than the last one. */
+  onPolicy: (policy: PolicyState) => void
 }
 
 export class Control {
@@ -65,9 +73,12 @@ export class Control {
   /** By id: those that are carried out, or whose outcome the panel may not have. */
   readonly #orders = new Map<string, Promise<void>>()
   #known: ControlAnswer | undefined
+  /** As JSON, also of one that could not be used. */
+  #policy: string
 
   constructor(options: ControlOptions) {
     this.#options = options
+    this.#policy = JSON.stringify(options.policy)
     this.#task = new RepeatingTask(options.clock, () => this.#poll())
     this.#unsubscribe = whenBack(options.state, this.#task)
   }
@@ -87,6 +98,7 @@ export class Control {
       this.#known = answer
       if (before !== undefined && before.limits !== answer.limits) onLimits()
       if (before?.secrets !== answer.secrets) onSecrets()
+      if (answer.policy) this.#take(answer.policy)
       this.#hear(answer.orders)
       return PAUSE_MS
     } catch (error) {
@@ -94,6 +106,13 @@ export class Control {
       if (asCageError(error).code === 'runtime_revoked' && this.#task.failures === 0) onLimits()
       throw error
     }
+  }
+
+  #take(policy: PolicyState): void {
+    const text = JSON.stringify(policy)
+    if (text === this.#policy) return
+    this.#policy = text
+    this.#options.onPolicy(policy)
   }
 
   #hear(orders: readonly Order[]): void {

@@ -3,9 +3,11 @@ import type { Config } from '../config/schema.ts'
 import type { Order } from '../control-messages.ts'
 import type { NewEvent } from '../events.ts'
 import { type AgentId, toAgentId } from '../ids.ts'
+import type { Reload } from '../redaction/reload.ts'
 import type { StateManager } from '../state/state-manager.ts'
 import type { CentralSecrets } from '../vault/central-secrets.ts'
 import { Control } from './control.ts'
+import { keepPolicy, readPolicy } from './kept-policy.ts'
 import { journalIdOf, readMembership } from './membership.ts'
 import { fetchSecrets, panelBank, panelControl, sendTelemetry } from './panel-client.ts'
 import { Telemetry } from './telemetry.ts'
@@ -34,7 +36,7 @@ export function openTelemetry({ store, state, clock }: UplinkOptions): Telemetry
 
 /** Does what the panel asks, likewise. */
 export function openControl(parts: UplinkOptions & ControlParts): Control | undefined {
-  const { store, state, clock, leases, agents, central, config } = parts
+  const { store, state, clock, leases, agents, central, config, reload } = parts
   const membership = readMembership(store)
   if (!membership) return undefined
   const { url, token } = membership
@@ -52,6 +54,8 @@ export function openControl(parts: UplinkOptions & ControlParts): Control | unde
     obey,
     onLimits: () => leases?.refresh(),
     onSecrets: () => void central.refresh(),
+    policy: readPolicy(store),
+    onPolicy: (policy) => reload(false, { state: policy, keep: () => keepPolicy(store, policy) }),
   })
 }
 
@@ -60,6 +64,8 @@ export interface ControlParts {
   agents: ControlledAgents
   central: CentralSecrets
   config: Config
+  /** Of the configuration, with a policy. */
+  reload: Reload
 }
 
 /** The supervisor, as orders use it. */

@@ -127,6 +127,13 @@ test('two machines share $5; one is killed and loses its disk, the other goes on
     /CRM_KEY +production, agents named lead_gen[\s\S]*OPENAI_API_KEY +every env/,
   )
 
+  const page = readFileSync(join(root, 'docs/production.md'), 'utf8')
+  writeFileSync(join(folder, 'policy.yaml'), /must have:\n\n```yaml\n([^`]+)```/.exec(page)![1]!)
+  const [setPolicy, showPolicy] = commandsOf('policy')
+  expect(await typed(setPolicy!)).toBe('policy 1 is set')
+  expect(await typed(showPolicy!)).toMatch(/safety\.mode +block/)
+  expect(await typed('iron-cage policy clear')).toContain('no policy')
+
   const [list, resolveCommand] = commandsOf('resolve')
   expect(list).toBe('iron-cage runtimes list')
   const expired = async (): Promise<LeaseView[]> =>

@@ -81,6 +81,7 @@ const BODIES: Readonly<Record<string, object>> = {
   'POST /api/fleet/runtimes/:id/orders': { agent_id: 'a-1', action: 'stop' },
   'PUT /api/fleet/secrets': { name: 'THEIR_KEY', value: 'sk-of-theirs' },
   'PUT /api/fleet/runtimes/:id/environments': { environments: ['production'] },
+  'PUT /api/fleet/policy': { settings: { safety: { mode: 'warn' } } },
   'POST /api/control/secrets': { environment: 'production', agent: null },
   'POST /api/control/orders/:id': { ok: true, message: 'mine' },
   'POST /api/fleet/leases/:id/resolve': { spent_usd: '0', reason: 'mine' },
@@ -140,6 +141,7 @@ test('no route shows or changes anything of another organization, whatever role 
       'spending',
       'users',
       'secrets',
+      'policies',
     ]
     const own = (table: string) =>
       database.system.rows(

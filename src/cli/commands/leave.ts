@@ -1,5 +1,6 @@
 import { systemClock } from '../../clock.ts'
 import { CageError } from '../../errors.ts'
+import { keepPolicy } from '../../uplink/kept-policy.ts'
 import { readMembership, writeMembership } from '../../uplink/membership.ts'
 import { openLeases } from '../../uplink/open-uplink.ts'
 import { leavePanel } from '../../uplink/panel-client.ts'
@@ -45,6 +46,7 @@ async function leave({ store, state }: OfflineStore, abandon: boolean): Promise<
   store.transaction(() => {
     store.leases.remove(store.leases.all().map(({ id }) => id))
     writeMembership(store, undefined)
+    keepPolicy(store, null)
   })
   return { url, abandoned }
 }

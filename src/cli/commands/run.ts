@@ -8,11 +8,13 @@ import { openSync, readFileSync } from 'node:fs'
 import { isatty } from 'node:tty'
 import { readServerFile } from '../../access/server-file.ts'
 import type { AgentSpec } from '../../agents/supervisor.ts'
+import type { Policy } from '../../config/policy.ts'
 import { CageError } from '../../errors.ts'
 import { type CliCommand, examples, typedCommand } from '../command.ts'
-import { commandWithAgent, loadFlags } from '../flags.ts'
+import { commandWithAgent } from '../flags.ts'
 import { joinServer } from '../join.ts'
 import { type AgentShow, reportOf, runAgent, type StartedAgent } from '../run-agent.ts'
+import { loadServerFlags } from '../server-flags.ts'
 import type { Terminal } from '../terminal.ts'
 
 export const runCommand: CliCommand = (terminal) =>
@@ -30,7 +32,8 @@ export const runCommand: CliCommand = (terminal) =>
       ),
     )
     .action(async ([program = '', ...args], { open, restart = false, ...flags }, { parent }) => {
-      const load = () => loadFlags({ ...flags, restart }, terminal, { scriptDir: terminal.cwd, args })
+      const load = (policy?: Policy | null) =>
+        loadServerFlags({ ...flags, restart }, terminal, { scriptDir: terminal.cwd, args }, policy)
       const loaded = load()
       const agent: AgentSpec = { script: program, kind: 'command' }
       const command = typedCommand(parent)

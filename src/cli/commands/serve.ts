@@ -1,9 +1,10 @@
-import type { LoadedConfig } from '../../config/config.ts'
+import type { Load } from '../../redaction/reload.ts'
 import { openParts } from '../../runtime.ts'
 import { openBrowser } from '../browser.ts'
 import { type CliCommand, examples } from '../command.ts'
-import { commandWithServer, loadFlags } from '../flags.ts'
+import { commandWithServer } from '../flags.ts'
 import { listenForEnd, openLive } from '../live.ts'
+import { loadServerFlags } from '../server-flags.ts'
 import { startBlock } from '../start-block.ts'
 import type { Terminal } from '../terminal.ts'
 import { VERSION } from '../version.ts'
@@ -18,12 +19,12 @@ export const serveCommand: CliCommand = (terminal) =>
     .option('--open', 'Open the dashboard in a browser')
     .addHelpText('after', examples(['serve --port 9090', 'on another port']))
     .action(({ open, untilStdinEnds, ...flags }) =>
-      serve({ load: () => loadFlags(flags, terminal), open, untilStdinEnds }, terminal),
+      serve({ load: (policy) => loadServerFlags(flags, terminal, {}, policy), open, untilStdinEnds }, terminal),
     )
 
 interface ServeOptions {
   /** Reads the configuration: once at the start, and again on a reload. */
-  load: () => LoadedConfig
+  load: Load
   open: boolean | undefined
   untilStdinEnds: boolean | undefined
 }

@@ -1,13 +1,15 @@
 import { dirname, resolve } from 'node:path'
 import { readServerFile } from '../../access/server-file.ts'
 import type { AgentSpec } from '../../agents/supervisor.ts'
+import type { Policy } from '../../config/policy.ts'
 import { CageError } from '../../errors.ts'
 import type { AgentId } from '../../ids.ts'
 import type { RuntimeParts } from '../../runtime.ts'
 import { type CliCommand, examples, typedCommand } from '../command.ts'
-import { commandWithAgent, loadFlags } from '../flags.ts'
+import { commandWithAgent } from '../flags.ts'
 import { joinServer } from '../join.ts'
 import { reportOf, runAgent } from '../run-agent.ts'
+import { loadServerFlags } from '../server-flags.ts'
 
 export const startCommand: CliCommand = (terminal) =>
   commandWithAgent('start')
@@ -37,7 +39,8 @@ export const startCommand: CliCommand = (terminal) =>
         ? { script, kind: 'module' }
         : { script: resolve(terminal.cwd, script), kind: 'script' }
       const scriptDir = isModule ? terminal.cwd : dirname(agent.script)
-      const load = () => loadFlags(flags, terminal, { scriptDir, args: args.length > 0 ? args : undefined })
+      const load = (policy?: Policy | null) =>
+        loadServerFlags(flags, terminal, { scriptDir, args: args.length > 0 ? args : undefined }, policy)
       const loaded = load()
       const command = typedCommand(parent)
       const start = { loaded, script, agent, command, open }

@@ -261,6 +261,16 @@ const MIGRATIONS: readonly ((dialect: Dialect) => string[])[] = [
     "ALTER TABLE runtimes ADD COLUMN environments TEXT NOT NULL DEFAULT '[]'",
     ...ownRows('secrets', 'organization_id'),
   ],
+  ({ ownRows }) => [
+    `CREATE TABLE policies (
+      organization_id TEXT PRIMARY KEY REFERENCES organizations,
+      revision BIGINT NOT NULL,
+      settings TEXT,
+      updated_at BIGINT NOT NULL,
+      updated_by TEXT NOT NULL
+    )`,
+    ...ownRows('policies', 'organization_id'),
+  ],
 ]
 
 const SCOPES = "CHECK (scope IN ('organization', 'team', 'user', 'agent', 'token'))"

@@ -3,8 +3,9 @@ import { requirePlausiblePrices } from '../../../budget/price-jumps.ts'
 import { systemClock } from '../../../clock.ts'
 import { InvalidConfigError } from '../../../config/problems.ts'
 import { type CliCommand, examples } from '../../command.ts'
-import { commandWithAgent, loadFlags } from '../../flags.ts'
+import { commandWithAgent } from '../../flags.ts'
 import { json } from '../../print.ts'
+import { loadServerFlags } from '../../server-flags.ts'
 
 export const checkCommand: CliCommand = (terminal) =>
   commandWithAgent('check')
@@ -13,7 +14,7 @@ export const checkCommand: CliCommand = (terminal) =>
     .addHelpText('after', examples(['config check --config iron-cage.toml', 'check a file before it is used']))
     .action(async ({ json: asJson, ...flags }) => {
       try {
-        const { config, origins, file } = loadFlags(flags, terminal)
+        const { config, origins, file } = loadServerFlags(flags, terminal)
         const list = openPriceList(config.price_list)
         await requirePlausiblePrices(config, (key) => origins[key] ?? 'default', { list, atMs: systemClock.now() })
         terminal.out(asJson ? json({ ok: true, file, problems: [] }) : `ok: ${file ?? 'no file, defaults only'}`)

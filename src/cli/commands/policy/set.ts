@@ -1,0 +1,25 @@
+import { resolve } from 'node:path'
+import { Command } from '@commander-js/extra-typings'
+import { readConfigFile } from '../../../config/file.ts'
+import { parsePolicy } from '../../../config/policy.ts'
+import { InvalidConfigError } from '../../../config/problems.ts'
+import type { PolicyView } from '../../../panel/fleet-view.ts'
+import { type CliCommand, examples } from '../../command.ts'
+import { json } from '../../print.ts'
+import { connectToPanel } from '../runtimes/panel-client.ts'
+
+export const setPolicyCommand: CliCommand = (terminal) =>
+  new Command('set')
+    .description('Replace the policy; machines that are connected get it at once')
+    .argument('<file>', 'YAML or TOML with settings, as in a configuration file')
+    .option('--json', 'Print JSON')
+    .addHelpText('after', examples(['policy set policy.yaml', 'then "iron-cage config show" on a machine']))
+    .action(async (file, { json: asJson }) => {
+      const client = connectToPanel(terminal)
+      const reading = readConfigFile(resolve(terminal.cwd, file), file)
+      if (!reading.ok) throw new InvalidConfigError(reading.problems)
+      const settings = parsePolicy(reading.value ?? {}, file)
+      const policy = await client.send<PolicyView>('PUT', '/api/fleet/policy', { settings })
+      if (asJson) return terminal.out(json(policy))
+      terminal.out(`policy ${policy.revision} is set`)
+    })

@@ -1,0 +1,24 @@
+import { Command } from '@commander-js/extra-typings'
+import { leaves } from '../../../config/config.ts'
+import { keyText } from '../../../config/problems.ts'
+import type { PolicyView } from '../../../panel/fleet-view.ts'
+import { type CliCommand, examples } from '../../command.ts'
+import { json, printTable } from '../../print.ts'
+import { connectToPanel } from '../runtimes/panel-client.ts'
+
+export const showPolicyCommand: CliCommand = (terminal) =>
+  new Command('show')
+    .description('Show the policy of the organization')
+    .option('--json', 'Print JSON')
+    .addHelpText('after', examples(['policy show', '']))
+    .action(async ({ json: asJson }) => {
+      const policy = await connectToPanel(terminal).send<PolicyView>('GET', '/api/fleet/policy')
+      if (asJson) return terminal.out(json(policy))
+      const { settings, revision, updated_by, updated_at } = policy
+      if (!settings) return terminal.err('there is no policy; set one with "iron-cage policy set policy.yaml"')
+      const rows = [...leaves(settings)].map(({ key, value }) => [keyText(key), shown(value)])
+      printTable(rows, terminal, ['SETTING', 'VALUE'])
+      terminal.err(`revision ${revision}, by ${updated_by} at ${updated_at}`)
+    })
+
+const shown = (value: unknown): string => (typeof value === 'string' ? value : JSON.stringify(value))
