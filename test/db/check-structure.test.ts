@@ -3,7 +3,7 @@ import { openSync, statSync, writeSync } from 'node:fs'
 import { join } from 'node:path'
 import { expect, test } from 'vitest'
 import { openStore } from '../../src/db/store.ts'
-import { newCallId } from '../../src/ids.ts'
+import { newCallId, toAgentId } from '../../src/ids.ts'
 import { openPlace } from '../cli/support.ts'
 
 /** A server's folder, and the path of its database with 40 MB of kept contents. */
@@ -14,7 +14,8 @@ function placeWithLargeFile() {
   const sealed = Buffer.alloc(100_000, 0x5a)
   const at = new Date().toISOString()
   store.transaction(() => {
-    for (let row = 0; row < 400; row++) store.contents.put({ call_id: newCallId(), agent_id: 'agent', at, sealed })
+    for (let row = 0; row < 400; row++)
+      store.contents.put({ call_id: newCallId(), agent_id: toAgentId('agent'), at, sealed })
   })
   store.close()
   return { place, path }
