@@ -58,12 +58,18 @@ export function openLive({ state, config }: EventSource, terminal: Terminal, { o
   const write = (line: string) => lines.write(line)
   const notes = new SpendingNotes(state)
   const json = jsonLog({ level: config.log.level, redact: (text) => text, clock: systemClock, write })
+  const styleOf = (event: RuntimeEvent) => ({
+    color: terminal.color,
+    columns: terminal.columns,
+    note: notes.of(event),
+    who: agentOf(event, state.read()),
+  })
   const print = (event: RuntimeEvent) => {
     notes.see(event)
     if (shows?.(event) === false) return
     if (asJson) json.event(event)
     else if (!isRepetition(event) && isShown(event.level, config.log.level))
-      write(`${textLine(event, { ...terminal, note: notes.of(event), who: agentOf(event, state.read()) })}\n`)
+      write(`${textLine(event, styleOf(event))}\n`)
   }
   const printLines = (block: readonly string[]) => {
     // With JSON lines, standard output holds nothing else.

@@ -39,8 +39,8 @@ export const MAX_DEPTH = 500
 export function isTooDeep(value: unknown, left = MAX_DEPTH): boolean {
   if (typeof value !== 'object' || value === null) return false
   if (left === 0) return true
-  for (const name in value) if (isTooDeep((value as JsonObject)[name], left - 1)) return true
-  return false
+  const parts = Array.isArray(value) ? value : Object.values(value)
+  return parts.some((part) => isTooDeep(part, left - 1))
 }
 
 /** Digits that a double may not hold. */

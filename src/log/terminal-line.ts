@@ -19,10 +19,11 @@ export interface LineStyle {
 export function textLine(event: RuntimeEvent, { color, columns, note = '', who }: LineStyle): string {
   const level = event.level.padEnd(5)
   const shown = color ? `${COLORS[event.level]}${level}${RESET}` : level
-  const before = `[${localTime(event.at)}] ${level} `.length
+  const time = localTime(event.at)
+  const before = `[${time}] ${level} `.length
   const message = wrapLines([printable((who ? `${who} · ` : '') + event.message + note)], columns && columns - before)
   const below = wrapLines(subLines(event), columns)
-  return [`[${localTime(event.at)}] ${shown} ${message.join(`\n${' '.repeat(before)}`)}`, ...below].join('\n')
+  return [`[${time}] ${shown} ${message.join(`\n${' '.repeat(before)}`)}`, ...below].join('\n')
 }
 
 /** The lines of a traceback as they were written, or the facts of an event. */
