@@ -21,6 +21,7 @@ const MESSAGES: Readonly<Record<string, string>> = {
   'lease-open': 'POST /api/leases/open',
   'lease-request': 'POST /api/leases/request',
   'lease-report': 'POST /api/leases/report',
+  'lease-present': 'POST /api/leases/present',
 }
 
 export function generateProtocol(): string {
@@ -34,7 +35,7 @@ export function generateProtocol(): string {
   for (const [name, route] of Object.entries(MESSAGES)) {
     const { body, reply } = routes.find(({ method, path }) => `${method} ${path}` === route)!
     schemas[name] = schemaOf(body!, 'input')
-    schemas[`${name}-answer`] = schemaOf(reply!(), 'output')
+    if (reply) schemas[`${name}-answer`] = schemaOf(reply(), 'output')
   }
   return `${JSON.stringify({ version: packageJson.version, schemas }, null, 1)}\n`
 }

@@ -9,6 +9,30 @@ import type { Nanodollars } from './money.ts'
 export interface OpenMessage {
   /** Identifies the ledger file; a restored one has a new identity. */
   journalId: string
+  /** The last epoch that it knows; 0 for none. Epochs never repeat, also when the panel has forgotten some. */
+  epoch: number
+  /**
+   * The generation of the panel's books that it has presented its leases to; 0 for none, undefined from a runtime that has
+   * nothing signed.
+   */
+  generation?: number | undefined
+  bookmark?: string | null
+}
+
+/** The id of a lease names the request that it answers. */
+export const leaseId = (runtimeId: string, { epoch, request }: RequestNumber): string =>
+  `lease-${runtimeId.replace(/^runtime-/, '')}-${epoch}-${request}`
+
+/** Undefined for what is no id of a lease. */
+export function requestOf(id: string): RequestNumber | undefined {
+  const [, epoch, request] = /-(\d+)-(\d+)$/.exec(id) ?? []
+  return epoch === undefined ? undefined : { epoch: Number(epoch), request: Number(request) }
+}
+
+/** Counts the requests of an epoch: a repeated one gets the same lease. */
+export interface RequestNumber {
+  epoch: number
+  request: number
 }
 
 /** The agent and the API token of a call whose own shared budgets pay as well; null for those without one. */
@@ -36,16 +60,19 @@ export interface Opened {
   ttlMs: number
   /** How long it may spend of what it holds: the size of its slices, in s. */
   coverS: number
+  /**
+   * Of the panel's books: another one than the runtime knows means that the panel's database has lost its last commits, and
+   * the runtime must present its leases and open again before it is heard. Undefined from an earlier version.
+   */
+  generation?: number
 }
 
-export interface LeaseRequest extends CallerNames {
-  epoch: number
-  /** Counts the requests of an epoch: a repeated one gets the same lease. */
-  request: number
+export interface LeaseRequest extends CallerNames, RequestNumber {
   /** The maximum cost of the call that waits. */
   least: Nanodollars
   /** What the runtime expects to spend soon. */
   want: Nanodollars
+  bookmark?: string | null
 }
 
 /** The state of the budget that has the least money, for messages and the screen. */
@@ -62,7 +89,7 @@ export interface SharedBalance {
 
 /** `isScarce`: money is short, so everything that no running call holds is to be returned at once. */
 export type LeaseAnswer = { balance: SharedBalance; isScarce: boolean } & (
-  | ({ outcome: 'granted'; id: string; granted: Nanodollars } & LeaseUse)
+  | ({ outcome: 'granted'; id: string; granted: Nanodollars; signed: string | null } & LeaseUse)
   /** The money is spent. */
   | { outcome: 'exhausted' }
   /** Other runtimes have it. */
@@ -80,11 +107,15 @@ export interface Statement {
   isFinal: boolean
 }
 
+/** What a runtime says of a lease that the panel may have forgotten. `signed`: by the panel, when it was granted. */
+export type PresentedLease = Statement & { signed: string }
+
 export interface Report {
   epoch: number
   statements: Statement[]
   /** Of the list that the runtime has; -1 without one. */
   budgetsVersion: number
+  bookmark?: string | null
 }
 
 /** What the callers with the same budgets have. */
@@ -101,6 +132,10 @@ export interface Reported {
   budgets?: readonly NamedBudget[]
   /** Of callers without budgets of their own, and of those whose leases were reported. */
   pools: PoolBalance[]
+  /** The leases that the panel does not know: it has forgotten them, and they must be presented. */
+  unknown: string[]
+  /** How far the panel's books are, signed; null from an earlier version. To be sent with each message. */
+  bookmark: string | null
 }
 
 export interface NamedBudget {
@@ -112,5 +147,6 @@ export interface NamedBudget {
 export interface LeaseBank {
   open(message: OpenMessage): Promise<Opened>
   request(request: LeaseRequest): Promise<LeaseAnswer>
+  present(leases: readonly PresentedLease[]): Promise<void>
   report(report: Report): Promise<Reported>
 }

@@ -9,6 +9,8 @@
  * - Without an answer to a report for longer than the panel allows, nothing new is held: only a report of every lease
  *   extends the right to spend, so that none counts as expired on the panel while it is spent here. Running calls end and
  *   are charged.
+ * - A panel whose database has lost commits is shown every lease, also those that were accounted for, before anything more
+ *   is asked of it.
  * - When money is scarce, everything that no call holds is returned at once; so is it when a lease's period ends.
  */
 import { type Clock, every, isoTime } from '../clock.ts'
@@ -31,6 +33,7 @@ import { Account } from './account.ts'
 import { exhaustedEvent } from './budget-events.ts'
 import { after, type Deadline, deadlineFrom, hasPassed } from './deadline.ts'
 import { givenBack, type JournalEntry, reconcile, statementOf } from './lease-journal.ts'
+import { LeaseMemory } from './lease-memory.ts'
 import { hasEnded, heldOf, type Lease, LeasePool } from './lease-pool.ts'
 
 /** How often the runtime reports. A revocation or a recall takes no longer to arrive. */
@@ -68,6 +71,7 @@ export class Leases {
   readonly #options: LeasesOptions
   readonly #clock: Clock
   readonly #bank: LeaseBank
+  readonly #memory: LeaseMemory
   readonly #leases = new Map<string, Lease>()
   readonly #waiting = new Set<() => void>()
   readonly #stop: () => void
@@ -82,6 +86,8 @@ export class Leases {
   /** The agents and tokens with shared budgets of their own, as the panel listed them. */
   #named = namesIn([])
   #budgetsVersion = -1
+  /** How far the panel's books were when they were last heard of. */
+  #bookmark: string | null = null
   #coverS = DEFAULT_COVER_S
   /** The limit and period that each agent was last told is spent. */
   readonly #notified = new Map<AgentId, string>()
@@ -97,6 +103,7 @@ export class Leases {
     this.#options = options
     this.#clock = options.clock
     this.#bank = options.bank
+    this.#memory = new LeaseMemory(options.store, options.clock)
     // A power failure must not forget what was spent.
     options.store.orm.$client.pragma('synchronous = FULL')
     for (const row of this.#rows()) this.#add(row, this.#base)
@@ -214,14 +221,21 @@ export class Leases {
     this.#asking ??= this.#send(async () => {
       const want = max(least, pool.wanted(this.#coverS))
       const from = deadlineFrom(this.#clock)
-      const answer = await this.#bank.request({ epoch, request: this.#request, least, want, ...pool.names })
+      const answer = await this.#bank.request({
+        epoch,
+        request: this.#request,
+        least,
+        want,
+        ...pool.names,
+        bookmark: this.#bookmark,
+      })
       // Granted to an epoch that has ended: the panel lists it to the next one.
       if (this.#epoch !== epoch) return
       if (answer.outcome === 'granted') {
         const granted = this.#poolFor(answer.names)
         this.#heard(granted, answer)
         this.#request += 1
-        this.#store(answer, from)
+        this.#store(answer, from, epoch)
         return
       }
       this.#heard(pool, answer)
@@ -235,11 +249,15 @@ export class Leases {
   }
 
   /** Only now the money may be spent: its row is on the disk. */
-  #store(answer: LeaseAnswer & { outcome: 'granted' }, from: Deadline): void {
-    const { id, granted } = answer
+  #store(answer: LeaseAnswer & { outcome: 'granted' }, from: Deadline, epoch: number): void {
+    const { id, granted, signed } = answer
     if (this.#leases.has(id)) return
-    const row: LeaseRow = { id, granted_nanos: granted, used_nanos: ZERO_NANOS, returned_nanos: ZERO_NANOS }
-    this.#options.store.leases.insert(row)
+    const row = rowOf({ id, granted, used: ZERO_NANOS, returned: ZERO_NANOS }, signed)
+    const { store } = this.#options
+    store.transaction(() => {
+      store.leases.insert(row)
+      this.#memory.next = { epoch, request: this.#request }
+    })
     const pool = this.#poolFor(answer.names)
     // What is left of older ones is too little for the call that asked.
     this.#giveBack([...pool.leases].filter(({ account }) => account.available < pool.lastMax))
@@ -298,13 +316,29 @@ export class Leases {
 
   async #open(): Promise<void> {
     const from = deadlineFrom(this.#clock)
-    const opened = await this.#bank.open({ journalId: this.#options.journalId })
-    const { store } = this.#options
-    const { returned, ended } = reconcile(this.#rows().map(entryOf), opened)
-    store.transaction(() => {
-      for (const entry of returned) store.leases.insert(rowOf(entry))
+    const { next, generation } = this.#memory
+    const opened = await this.#bank.open({
+      journalId: this.#options.journalId,
+      epoch: next?.epoch ?? 0,
+      generation,
+      bookmark: this.#bookmark,
     })
-    for (const entry of returned) this.#add(rowOf(entry), this.#base)
+    if (opened.generation !== undefined && opened.generation !== generation) {
+      await this.#present()
+      this.#memory.generation = opened.generation
+      return this.#open()
+    }
+    const { store } = this.#options
+    const ended = store.transaction(() => {
+      for (const row of this.#memory.reopen(opened.leases.map(({ id }) => id))) this.#add(row, this.#base)
+      const found = reconcile(this.#rows().map(entryOf), opened, next ?? { epoch: 0, request: 0 })
+      for (const row of found.returned.map((entry) => rowOf(entry, null))) {
+        store.leases.insert(row)
+        this.#add(row, this.#base)
+      }
+      this.#memory.next = { epoch: opened.epoch, request: 0 }
+      return found.ended
+    })
     for (const lease of opened.leases) this.#use(lease.id, lease, from)
     // Calls that still run are reported when they end.
     this.#giveBack(ended.map((id) => this.#leases.get(id)!))
@@ -316,19 +350,37 @@ export class Leases {
     await this.#reportAll(opened.epoch)
   }
 
+  /** Shows the panel every lease that it may have forgotten. */
+  async #present(): Promise<void> {
+    for (const rows of this.#memory.signed()) {
+      const presented = rows.map((row) => {
+        const lease = this.#leases.get(row.id)
+        const held = lease ? heldOf(lease, row.used_nanos) : ZERO_NANOS
+        return { ...statementOf(entryOf(row), held), signed: row.signed }
+      })
+      if (presented.length > 0) await this.#bank.present(presented)
+    }
+  }
+
   async #reportAll(epoch: number): Promise<void> {
     this.#isReportDue = false
     this.#giveBack([...this.#leases.values()].filter(({ pool }) => pool.isScarce || this.#isClosing))
     const from = deadlineFrom(this.#clock)
-    const statements = this.#rows().map((row) =>
-      statementOf(entryOf(row), heldOf(this.#leases.get(row.id)!, row.used_nanos)),
-    )
+    const rows = this.#rows()
+    const signed = new Set(rows.flatMap((row) => (row.signed === null ? [] : [row.id])))
+    const statements = rows.map((row) => statementOf(entryOf(row), heldOf(this.#leases.get(row.id)!, row.used_nanos)))
     let begin = 0
     do {
       const part = statements.slice(begin, begin + MAX_STATEMENTS)
-      const reported = await this.#bank.report({ epoch, statements: part, budgetsVersion: this.#budgetsVersion })
+      const reported = await this.#bank.report({
+        epoch,
+        statements: part,
+        budgetsVersion: this.#budgetsVersion,
+        bookmark: this.#bookmark,
+      })
       if (this.#epoch !== epoch) return
       this.#learn(reported)
+      if (part.some(({ id }) => reported.unknown.includes(id) && signed.has(id))) return this.#present()
       this.#forget(part.filter(({ isFinal }) => isFinal).map(({ id }) => id))
       begin += MAX_STATEMENTS
       if (begin >= statements.length) this.#deadline = after(from, reported.ttlMs)
@@ -338,7 +390,7 @@ export class Leases {
   /** They are accounted for on the panel. */
   #forget(ids: readonly string[]): void {
     if (ids.length === 0) return
-    this.#options.store.leases.remove(ids)
+    this.#memory.close(ids)
     for (const id of ids) {
       const lease = this.#leases.get(id)
       lease?.pool.leases.delete(lease)
@@ -346,7 +398,8 @@ export class Leases {
     }
   }
 
-  #learn({ coverS, budgetsVersion, budgets, pools }: Reported): void {
+  #learn({ coverS, budgetsVersion, budgets, pools, bookmark }: Reported): void {
+    this.#bookmark = bookmark
     this.#coverS = coverS
     if (budgets) {
       this.#named = namesIn(budgets)
@@ -372,7 +425,7 @@ export class Leases {
   }
 
   #rows(): LeaseRow[] {
-    return this.#options.store.leases.all()
+    return this.#options.store.leases.open()
   }
 
   #heard(pool: LeasePool, { balance, isScarce }: Pick<LeaseAnswer, 'balance' | 'isScarce'>): void {
@@ -475,8 +528,10 @@ const entryOf = ({ id, granted_nanos, used_nanos, returned_nanos }: LeaseRow): J
   returned: returned_nanos,
 })
 
-const rowOf = ({ id, granted, used, returned }: JournalEntry): LeaseRow => ({
+const rowOf = ({ id, granted, used, returned }: JournalEntry, signed: string | null): LeaseRow => ({
   id,
+  signed,
+  closed_at: null,
   granted_nanos: granted,
   used_nanos: used,
   returned_nanos: returned,

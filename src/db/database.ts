@@ -21,6 +21,7 @@ import { callContents } from './migrations/0011-call-contents.ts'
 import { reportLinks } from './migrations/0012-report-links.ts'
 import { callOrders } from './migrations/0013-call-orders.ts'
 import { leases } from './migrations/0014-leases.ts'
+import { signedLeases } from './migrations/0015-signed-leases.ts'
 import * as schema from './schema.ts'
 import { openSeal, type Seal } from './seal.ts'
 
@@ -50,6 +51,7 @@ const MIGRATIONS: readonly string[] = [
   reportLinks,
   callOrders,
   leases,
+  signedLeases,
 ]
 const VERSION = START_VERSION + MIGRATIONS.length
 

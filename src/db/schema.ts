@@ -92,13 +92,17 @@ export const calls = sqliteTable(
   (table) => [primaryKey({ columns: [table.agent_id, table.id] })],
 )
 
-/** Slices of budgets that this ledger shares with others, until they are accounted for (`budget/leases.ts`). */
+/** Slices of budgets that this ledger shares with others, and for a while after they are accounted for (`budget/leases.ts`). */
 export const leases = sqliteTable('leases', {
   id: text().primaryKey(),
   granted_nanos: integer().$type<Nanodollars>().notNull(),
   /** By ended calls. */
   used_nanos: integer().$type<Nanodollars>().notNull(),
   returned_nanos: integer().$type<Nanodollars>().notNull(),
+  /** By the panel; null from one of an earlier version. */
+  signed: text(),
+  /** When it was accounted for, in ms since 1970; null before. */
+  closed_at: integer(),
 })
 
 /** What calls said, if `calls.keep_content` is on: redacted, compressed, sealed by the vault. */

@@ -12,6 +12,8 @@
  * - Each start of a runtime begins an epoch, and messages of an earlier one are refused.
  * - A runtime that comes back with another ledger has lost what it knew: its leases are quarantined until a person says
  *   what was spent.
+ * - Books that have lost commits begin a generation (`generations.ts`): nothing is lent until runtimes have presented the
+ *   leases that the books forgot.
  * - A lease counts in the periods of its grant: what is spent of it after their end still counts there, and a new lease
  *   counts in the new ones. So a border needs no agreement about the time.
  * - A function throws before it changes anything, or not at all.
@@ -22,6 +24,7 @@ import {
   DEFAULT_COVER_S,
   type LeaseAnswer,
   type LeaseRequest,
+  leaseId,
   type Opened,
   type OpenMessage,
   type PoolBalance,
@@ -30,6 +33,7 @@ import {
   type Statement,
 } from '../lease-messages.ts'
 import { add, divide, MAX_NANOS, max, min, type Nanodollars, nanodollars, subtract, ZERO_NANOS } from '../money.ts'
+import { Signatures } from './signatures.ts'
 
 /** From the widest to the narrowest. An organization pays for all; `agent` and `token` are named by each call. */
 export const SHARED_SCOPES = ['organization', 'team', 'user', 'agent', 'token'] as const
@@ -59,6 +63,8 @@ export interface RuntimeRow {
   /** Null before it first opened. */
   journalId: string | null
   epoch: number
+  /** Of the books that it has presented its leases to. */
+  generation: number
   isRevoked: boolean
 }
 
@@ -117,6 +123,17 @@ export class Books {
   readonly named = new Map<string, string>()
   /** The database's time, in ms since 1970. */
   now = 0
+  /** When these books began: at the latest loss of commits, in ms since 1970; 0 for none. */
+  generation = 0
+  /** There may be leases that these books have forgotten: what looks free may be lent. */
+  isReconciling = false
+  /** A runtime has proved that these books have lost commits. */
+  hasForgotten = false
+  /** A generation begins now, and may reconcile until then, in ms since 1970. */
+  reconciledUntil: number | null = null
+  /** How far these books are, as runtimes keep it. */
+  bookmark = ''
+  signatures = new Signatures(new Uint8Array())
 
   change<Row extends RuntimeRow | BudgetRow | LeaseRow>(row: Row, change: Partial<Row>): void {
     Object.assign(row, change)
@@ -161,20 +178,17 @@ const SCARCE_PART = 100
 /** So is one in which a request found too little, for this long: runtimes return what they do not use. */
 const SCARCE_MS = 3_000
 
-export const leaseId = (runtimeId: string, epoch: number, request: number): string =>
-  `lease-${runtimeId.replace(/^runtime-/, '')}-${epoch}-${request}`
-
 /** Begins an epoch. Throws CageError `runtime_revoked`. */
 export function openRuntime(
   books: Books,
   runtimeId: string,
-  { journalId }: OpenMessage,
+  { journalId, epoch, generation = books.generation }: OpenMessage,
   ttlMs: number,
-): Opened & { quarantined: LeaseRow[] } {
+): Required<Opened> & { quarantined: LeaseRow[] } {
   const runtime = requireRuntime(books, runtimeId)
   const open = [...books.leases.values()].filter((lease) => lease.runtimeId === runtimeId && isSpendable(lease))
   const isSameJournal = runtime.journalId === null || runtime.journalId === journalId
-  books.change(runtime, { epoch: runtime.epoch + 1, journalId })
+  books.change(runtime, { epoch: Math.max(runtime.epoch, epoch) + 1, journalId, generation })
   for (const lease of open)
     books.change(lease, isSameJournal ? renewed(books, ttlMs) : { state: 'quarantined', held: ZERO_NANOS })
   return {
@@ -185,6 +199,7 @@ export function openRuntime(
     quarantined: isSameJournal ? [] : open,
     ttlMs,
     coverS: factsOf(books, runtime).coverS,
+    generation: books.generation,
   }
 }
 
@@ -193,32 +208,39 @@ export function grantLease(books: Books, runtimeId: string, request: LeaseReques
   const runtime = requireEpoch(books, runtimeId, request.epoch)
   requirePositive(request.least)
   const budgets = payersOf(books, runtime, request)
-  const id = leaseId(runtimeId, request.epoch, request.request)
+  const id = leaseId(runtimeId, request)
   const known = books.leases.get(id)
   if (known) return grantedAnswer(books, known)
   const { spending } = factsOf(books, runtime)
   const granted = isScarce(books, budgets) ? exactly(budgets, request.least) : sliceOf(budgets, request, spending)
+  const isSpent = request.least > min(...budgets.map(unspentOf))
+  // What looks free may be lent: nobody returns anything for it.
+  if (books.isReconciling && !isSpent) return { outcome: 'lent', balance: balanceOf(budgets), isScarce: false }
   if (granted < request.least) {
-    const isSpent = request.least > min(...budgets.map(unspentOf))
     for (const budget of budgets) {
       if (!isSpent && freeOf(budget) < request.least) books.change(budget, { scarceUntil: books.now + SCARCE_MS })
     }
     return { outcome: isSpent ? 'exhausted' : 'lent', balance: balanceOf(budgets), isScarce: true }
   }
-  for (const budget of budgets) books.change(budget, { escrow: add(budget.escrow, granted) })
   const { organizationId } = runtime
   const path = budgets.map((budget) => budget.id)
   const nothing = { used: ZERO_NANOS, returned: ZERO_NANOS, held: ZERO_NANOS }
   const lease: LeaseRow = { id, organizationId, runtimeId, path, granted, ...nothing, ...renewed(books, ttlMs) }
-  books.addLease(lease)
-  books.move(lease, 'granted', granted)
+  enterLease(books, lease)
   return grantedAnswer(books, lease)
+}
+
+/** Takes it out of every budget of its path. */
+export function enterLease(books: Books, lease: LeaseRow): void {
+  for (const budget of budgetsOf(books, lease)) books.change(budget, { escrow: add(budget.escrow, lease.granted) })
+  books.addLease(lease)
+  books.move(lease, 'granted', lease.granted)
 }
 
 function grantedAnswer(books: Books, lease: LeaseRow): LeaseAnswer {
   const budgets = budgetsOf(books, lease)
   const { id, granted } = lease
-  const use = useOf(books, lease)
+  const use = { signed: books.signatures.sign(lease), ...useOf(books, lease) }
   return { outcome: 'granted', id, granted, ...use, balance: balanceOf(budgets), isScarce: isScarce(books, budgets) }
 }
 
@@ -231,7 +253,10 @@ export function recordStatements(
 ): Omit<Reported, 'budgets'> {
   const runtime = requireEpoch(books, runtimeId, epoch)
   const own = statements.filter(({ id }) => books.leases.get(id)?.runtimeId === runtimeId)
-  requireCountable(books, own)
+  requireCountable(
+    books,
+    own.map(({ id, used }) => ({ lease: books.leases.get(id)!, used })),
+  )
   for (const statement of own) {
     const lease = books.leases.get(statement.id)!
     if (lease.state !== 'quarantined') recordStatement(books, lease, statement, ttlMs)
@@ -248,10 +273,11 @@ export function recordStatements(
       isScarce: isScarce(books, budgets),
     })
   }
-  return { ttlMs, coverS, budgetsVersion, pools: [...pools.values()] }
+  const unknown = statements.map(({ id }) => id).filter((id) => !books.leases.has(id))
+  return { ttlMs, coverS, budgetsVersion, pools: [...pools.values()], unknown, bookmark: books.bookmark }
 }
 
-function recordStatement(books: Books, lease: LeaseRow, statement: Statement, ttlMs: number): void {
+export function recordStatement(books: Books, lease: LeaseRow, statement: Statement, ttlMs: number): void {
   charge(books, lease, max(lease.used, statement.used), 'charged')
   // A lease that a person closed gives nothing back, but what was spent of it counts.
   if (lease.state === 'closed') return
@@ -388,12 +414,12 @@ function balanceOf(budgets: readonly BudgetRow[]): SharedBalance {
 
 const isSpendable = ({ state }: LeaseRow): boolean => state === 'active' || state === 'expired'
 
-const renewed = ({ now }: Books, ttlMs: number): { state: 'active'; expiresAt: number } => ({
+export const renewed = ({ now }: Books, ttlMs: number): { state: 'active'; expiresAt: number } => ({
   state: 'active',
   expiresAt: now + ttlMs + EXPIRY_SLACK_MS,
 })
 
-function requireRuntime(books: Books, runtimeId: string): RuntimeRow {
+export function requireRuntime(books: Books, runtimeId: string): RuntimeRow {
   const runtime = books.runtimes.get(runtimeId)
   if (runtime && !runtime.isRevoked) return runtime
   throw new CageError('runtime_revoked', 'this runtime was removed from its Control Panel')
@@ -401,7 +427,7 @@ function requireRuntime(books: Books, runtimeId: string): RuntimeRow {
 
 function requireEpoch(books: Books, runtimeId: string, epoch: number): RuntimeRow {
   const runtime = requireRuntime(books, runtimeId)
-  if (runtime.epoch === epoch) return runtime
+  if (runtime.epoch === epoch && runtime.generation === books.generation) return runtime
   throw new CageError('runtime_fenced', 'a later start of this runtime has opened its leases', {
     facts: { epoch, current: runtime.epoch },
   })
@@ -413,8 +439,7 @@ function requirePositive(least: Nanodollars): void {
 }
 
 /** A runtime that claims millions must not make the sums of its organization uncountable. Throws CageError `invalid_amount`. */
-function requireCountable(books: Books, statements: readonly Statement[]): void {
-  const said = statements.map(({ id, used }) => ({ lease: books.leases.get(id)!, used }))
+export function requireCountable(books: Books, said: readonly { lease: LeaseRow; used: Nanodollars }[]): void {
   const claimed = add(...said.map(({ lease, used }) => max(ZERO_NANOS, subtract(used, lease.used))))
   for (const { settled } of said.flatMap(({ lease }) => budgetsOf(books, lease))) {
     if (add(settled, claimed) > MAX_NANOS) throw new CageError('invalid_amount', 'more was claimed than can be counted')

@@ -89,6 +89,9 @@ export function fleetRoutes(rooms: PanelRooms): Route<PanelRole>[] {
           organization: z.string(),
           cover_s: count().describe('How many seconds of spending a runtime may hold in advance.'),
           server_time: time(),
+          reconciling_until: time()
+            .nullable()
+            .describe('Nothing is lent until every runtime has presented its leases, or until then.'),
           budgets: z.array(budgetView()),
           runtimes: z.array(runtimeView()),
         } satisfies Shape<FleetView>),

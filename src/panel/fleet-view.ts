@@ -145,6 +145,11 @@ export interface FleetView {
   /** How many seconds of spending a runtime may hold in advance. */
   cover_s: number
   server_time: string
+  /**
+   * The panel's database has lost its last commits: nothing is lent until every machine has presented its leases, or until
+   * this time. Null as a rule.
+   */
+  reconciling_until: string | null
   budgets: SharedBudgetView[]
   runtimes: RuntimeView[]
 }

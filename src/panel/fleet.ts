@@ -23,6 +23,7 @@ import {
   type StoredRuntime,
 } from './db/bank-store.ts'
 import type { PanelDatabase, Sql } from './db/database.ts'
+import { reconcilingUntil } from './db/generation-store.ts'
 import { People } from './people.ts'
 import { accountAt, type SharedPeriod } from './periods.ts'
 import { Requests } from './requests.ts'
@@ -34,9 +35,10 @@ export class Fleet {
   readonly people: People
   readonly #database: PanelDatabase
 
-  constructor(database: PanelDatabase) {
+  /** `onGeneration`: as of BankStore. */
+  constructor(database: PanelDatabase, onGeneration?: (until: number) => void) {
     this.#database = database
-    this.bank = new BankStore(database)
+    this.bank = new BankStore(database, onGeneration)
     this.credentials = new Credentials(database)
     this.people = new People(database)
     const raise = async (sql: Sql, whose: BudgetOwner, more: Nanodollars) =>
@@ -137,6 +139,11 @@ export class Fleet {
       const details = { spent_usd: toUsd(spent), reason }
       books.entries.push({ organizationId, actor: by, action: 'lease.resolved', target: leaseId, details })
     })
+  }
+
+  /** When lending goes on at the latest, in ms since 1970, after the database has lost commits; null as a rule. */
+  reconcilingUntil(): Promise<number | null> {
+    return reconcilingUntil(this.#database.system, this.#database.dialect)
   }
 
   /** The ids of all. */

@@ -3,10 +3,20 @@ import * as z from 'zod'
 import { amount } from '../api/body.ts'
 import { count, named, type Route, routesOf, time, usd } from '../api/route.ts'
 import { isoTime } from '../clock.ts'
-import type { LeaseAnswer, LeaseUse, Opened, PoolBalance, Reported, SharedBalance } from '../lease-messages.ts'
+import {
+  type LeaseAnswer,
+  type LeaseUse,
+  leaseId,
+  type Opened,
+  type PoolBalance,
+  type Reported,
+  type SharedBalance,
+  type Statement,
+} from '../lease-messages.ts'
 import { toUsd } from '../money.ts'
-import { grantLease, leaseId, openRuntime, recordStatements } from './bank.ts'
+import { grantLease, openRuntime, recordStatements } from './bank.ts'
 import type { Member, PanelRole } from './credentials.ts'
+import { presentLeases, readPresented } from './generations.ts'
 import type { PanelRooms } from './rooms.ts'
 
 /** Statements in one report. */
@@ -14,6 +24,10 @@ const MAX_STATEMENTS = 500
 
 const leaseRoute = routesOf<Member, PanelRole>('Leases')
 const id = z.string().min(1).max(200)
+/** Runtimes of earlier versions have none. */
+const bookmark = z.string().max(200).nullable().default(null).describe('What the last report was answered.')
+/** Epochs are counted up from what a runtime says: exactly, for ever. */
+const epochs = z.number().int().min(0).max(1e15)
 const LEASE_ERRORS = ['runtime_revoked', 'runtime_fenced', 'invalid_amount', 'database_unusable'] as const
 
 const balanceView = named('SharedBalance', () =>
@@ -53,7 +67,20 @@ const reportReply = () =>
       .array(z.object({ scope: z.enum(['agent', 'token']), name: z.string() }))
       .optional()
       .describe('The agents and tokens with budgets of their own, unless the runtime has this version.'),
+    bookmark: z.string().nullable().describe('How far the books are: to be sent with each message.'),
+    unknown: z.array(z.string()).describe('The leases that the books have forgotten: present them.'),
   })
+
+const statement = { id, used_usd: amount, returned_usd: amount, held_usd: amount, final: z.boolean() }
+type WireStatement = { [Name in keyof typeof statement]: z.output<(typeof statement)[Name]> }
+
+const statementOf = ({ id: lease, used_usd, returned_usd, held_usd, final }: WireStatement): Statement => ({
+  id: lease,
+  used: used_usd,
+  returned: returned_usd,
+  held: held_usd,
+  isFinal: final,
+})
 
 /** How a runtime joins and leaves. */
 export const membershipRoutes = ({ fleet, version }: PanelRooms): Route<PanelRole>[] => [
@@ -76,26 +103,37 @@ export const membershipRoutes = ({ fleet, version }: PanelRooms): Route<PanelRol
   }),
 ]
 
-/** What a runtime spends. */
-export function leaseRoutes({ fleet, ttlMs, onNotice }: PanelRooms): Route<PanelRole>[] {
+/** What a runtime says before it spends. */
+function openRoutes({ fleet, ttlMs, onNotice }: PanelRooms): Route<PanelRole>[] {
   const { bank } = fleet
   return [
     leaseRoute('POST /api/leases/open', {
       role: 'runtime',
       summary: 'Begins an epoch: the first message of each start of a runtime.',
-      body: z.strictObject({ journal_id: id }),
+      body: z.strictObject({
+        journal_id: id,
+        epoch: epochs.default(0).describe('The last one that the runtime knows; 0 for none.'),
+        generation: count().optional().describe('The one that it has presented its leases to; 0 for none.'),
+        bookmark,
+      }),
       reply: () =>
         z.object({
           epoch: count(),
           ttl_ms: count(),
           cover_s: coverS(),
+          generation: count().describe('Of the books. If another one was sent, present all leases and open again.'),
           leases: z.array(z.object({ id: z.string(), granted_usd: usd(), ...leaseUse })),
         }),
       errors: LEASE_ERRORS,
       handle: async ({ body, identity }) => {
-        const needs = { runtimeId: identity.id, allLeases: true }
+        const needs = { runtimeId: identity.id, allLeases: true, bookmark: body.bookmark }
         const opened = await bank.run(needs, (books) =>
-          openRuntime(books, identity.id, { journalId: body.journal_id }, ttlMs),
+          openRuntime(
+            books,
+            identity.id,
+            { journalId: body.journal_id, epoch: body.epoch, generation: body.generation },
+            ttlMs,
+          ),
         )
         for (const lease of opened.quarantined) {
           onNotice(`${identity.name} came back with another database: lease ${lease.id} is quarantined`)
@@ -103,15 +141,51 @@ export function leaseRoutes({ fleet, ttlMs, onNotice }: PanelRooms): Route<Panel
         return wireOpened(opened)
       },
     }),
+    leaseRoute('POST /api/leases/present', {
+      role: 'runtime',
+      summary: 'Takes statements about leases that the books may have forgotten, each with what was signed.',
+      body: z.strictObject({
+        leases: z.array(z.strictObject({ ...statement, signed: z.string().max(2_000) })).max(MAX_STATEMENTS),
+      }),
+      reply: null,
+      errors: LEASE_ERRORS,
+      handle: async ({ body: { leases }, identity }) => {
+        const said = leases.map(({ signed, ...rest }) => ({ signed, statement: statementOf(rest) }))
+        const presented = readPresented(identity.id, said)
+        const needs = {
+          runtimeId: identity.id,
+          leaseIds: presented.map(({ lease }) => lease.id),
+          accountIds: presented.flatMap(({ lease }) => lease.path),
+        }
+        await bank.run(needs, (books) => presentLeases(books, identity.id, presented, ttlMs))
+      },
+    }),
+  ]
+}
+
+/** What a runtime spends. */
+export function leaseRoutes(rooms: PanelRooms): Route<PanelRole>[] {
+  const { fleet, ttlMs } = rooms
+  const { bank } = fleet
+  return [
+    ...openRoutes(rooms),
     leaseRoute('POST /api/leases/request', {
       role: 'runtime',
       summary: 'Requests a slice of the shared budgets. A repeated request gets the same one.',
-      body: z.strictObject({ epoch: count(), request: count(), least_usd: amount, want_usd: amount, ...names }),
+      body: z.strictObject({
+        epoch: count(),
+        request: count(),
+        least_usd: amount,
+        want_usd: amount,
+        ...names,
+        bookmark,
+      }),
       reply: () =>
         z.object({
           outcome: z.enum(['granted', 'exhausted', 'lent']),
           id: z.string().optional(),
           granted_usd: usd().optional(),
+          signed: z.string().nullable().optional().describe('To be kept, and presented when the panel asks for it.'),
           agent: leaseUse.agent.optional(),
           token: leaseUse.token.optional(),
           ends_in_ms: leaseUse.ends_in_ms.optional(),
@@ -119,11 +193,13 @@ export function leaseRoutes({ fleet, ttlMs, onNotice }: PanelRooms): Route<Panel
           balance: balanceView(),
         }),
       errors: [...LEASE_ERRORS, 'not_found'],
-      handle: async ({ body: { epoch, request, least_usd: least, want_usd: want, agent, token }, identity }) => {
+      handle: async ({ body, identity }) => {
+        const { epoch, request, least_usd: least, want_usd: want, agent, token } = body
         const needs = {
           runtimeId: identity.id,
-          leaseIds: [leaseId(identity.id, epoch, request)],
+          leaseIds: [leaseId(identity.id, { epoch, request })],
           names: { agent, token },
+          bookmark: body.bookmark,
         }
         const answer = await bank.run(needs, (books) =>
           grantLease(books, identity.id, { epoch, request, least, want, agent, token }, ttlMs),
@@ -136,20 +212,17 @@ export function leaseRoutes({ fleet, ttlMs, onNotice }: PanelRooms): Route<Panel
       summary: 'Takes statements about leases, and extends the right to spend them.',
       body: z.strictObject({
         epoch: count(),
-        statements: z
-          .array(z.strictObject({ id, used_usd: amount, returned_usd: amount, held_usd: amount, final: z.boolean() }))
-          .max(MAX_STATEMENTS),
+        statements: z.array(z.strictObject(statement)).max(MAX_STATEMENTS),
         budgets_version: z.number().int().min(-1).nullable().default(null),
+        bookmark,
       }),
       reply: reportReply,
       errors: LEASE_ERRORS,
-      handle: async ({ body: { epoch, statements, budgets_version: known }, identity }) => {
+      handle: async ({ body, identity }) => {
+        const { epoch, statements, budgets_version: known } = body
         const leaseIds = statements.map((statement) => statement.id)
-        const said = statements.map(({ id: lease, used_usd, returned_usd, held_usd, final }) => {
-          return { id: lease, used: used_usd, returned: returned_usd, held: held_usd, isFinal: final }
-        })
-        const reported = await bank.run({ runtimeId: identity.id, leaseIds }, (books) =>
-          recordStatements(books, identity.id, { epoch, statements: said }, ttlMs),
+        const reported = await bank.run({ runtimeId: identity.id, leaseIds, bookmark: body.bookmark }, (books) =>
+          recordStatements(books, identity.id, { epoch, statements: statements.map(statementOf) }, ttlMs),
         )
         const { budgetsVersion } = reported
         if (known === null || known === budgetsVersion) return wireReported(reported)
@@ -170,24 +243,39 @@ const wireBalance = ({ budget, limit, settled, free, endsAt }: SharedBalance) =>
 
 const wireUse = ({ names: { agent, token }, endsInMs }: LeaseUse) => ({ agent, token, ends_in_ms: endsInMs })
 
-const wireOpened = ({ epoch, ttlMs, coverS: cover_s, leases }: Opened) => ({
+const wireOpened = ({ epoch, ttlMs, coverS: cover_s, generation, leases }: Required<Opened>) => ({
   epoch,
   ttl_ms: ttlMs,
   cover_s,
+  generation,
   leases: leases.map((lease) => ({ id: lease.id, granted_usd: toUsd(lease.granted), ...wireUse(lease) })),
 })
 
 const wireAnswer = (answer: LeaseAnswer) => ({
   outcome: answer.outcome,
-  ...(answer.outcome === 'granted' && { id: answer.id, granted_usd: toUsd(answer.granted), ...wireUse(answer) }),
+  ...(answer.outcome === 'granted' && {
+    id: answer.id,
+    granted_usd: toUsd(answer.granted),
+    signed: answer.signed,
+    ...wireUse(answer),
+  }),
   is_scarce: answer.isScarce,
   balance: wireBalance(answer.balance),
 })
 
-const wireReported = ({ ttlMs, coverS: cover_s, budgetsVersion, pools }: Reported) => {
+const wireReported = ({ ttlMs, coverS: cover_s, budgetsVersion, pools, unknown, bookmark }: Reported) => {
   const [base, ...others] = pools.map(wirePool)
   const { is_scarce, balance } = base!
-  return { ttl_ms: ttlMs, cover_s, is_scarce, balance, pools: others, budgets_version: budgetsVersion }
+  return {
+    ttl_ms: ttlMs,
+    cover_s,
+    is_scarce,
+    balance,
+    pools: others,
+    budgets_version: budgetsVersion,
+    unknown,
+    bookmark,
+  }
 }
 
 const wirePool = ({ agent, token, isScarce, balance }: PoolBalance) => ({

@@ -19,6 +19,12 @@ export function accountAt(budgetId: string, period: SharedPeriod, now: number): 
   return { id: `${budgetId}@${period}-${isoTime(startsAt).slice(0, 10)}`, startsAt, endsAt }
 }
 
+/** When the period of an account ends, in ms since 1970. */
+export function endOf(accountId: string): number {
+  const [, period, startsOn] = /@(day|month)-(\d{4}-\d{2}-\d{2})$/.exec(accountId)!
+  return periodAt[period as SharedPeriod](Date.parse(startsOn!)).endsAt
+}
+
 /** The budget of an account; without periods both have the same id. */
 export const budgetIdOf = (accountId: string): string => accountId.split('@', 1)[0]!
 

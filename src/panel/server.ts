@@ -10,7 +10,7 @@ import { errorBody, errorResponse } from '../api/error-response.ts'
 import type { Env, Guard } from '../api/guard.ts'
 import { addressesOf, closeServer, listenOnAll } from '../api/listen.ts'
 import { serveRoutes } from '../api/route.ts'
-import { type Clock, every } from '../clock.ts'
+import { type Clock, every, isoTime } from '../clock.ts'
 import { asCageError, CageError } from '../errors.ts'
 import { newRequestId } from '../ids.ts'
 import { Control } from './control.ts'
@@ -58,6 +58,8 @@ export interface RunningPanel {
 /** Organizations are then kept apart by the panel's statements alone. */
 const EXEMPT =
   'the database role is a superuser or exempt from row-level security; use one that is not, and owns the database'
+const reconciling = (until: number): string =>
+  `the database has lost its last commits: nothing is lent until all runtimes have presented their leases, or ${isoTime(until)}`
 /** How often leases of silent runtimes are looked for. */
 const EXPIRY_INTERVAL_MS = 5_000
 /** How often old events are deleted. */
@@ -68,7 +70,8 @@ export async function startPanel(options: PanelOptions): Promise<RunningPanel> {
   const { clock, onNotice, onFault } = options
   const database = await openPanelDatabase(options.database)
   try {
-    const fleet = new Fleet(database)
+    const fleet = new Fleet(database, (until) => onNotice(reconciling(until)))
+    await fleet.bank.open(options.ttlMs)
     const organizationId = await fleet.openOrganization(ORGANIZATION)
     if (!(await fleet.hasSecondWall())) onNotice(EXEMPT)
     const telemetry = new PanelTelemetry(database)

@@ -19,12 +19,14 @@ export async function viewOf(
   { organizationId }: Member,
 ): Promise<FleetView> {
   const { organization, coverS, now, budgets, runtimes, leases } = await fleet.read(organizationId)
+  const reconcilingUntil = await fleet.reconcilingUntil()
   const states = await telemetry.states(organizationId)
   const last = await orders.last(organizationId)
   return {
     organization,
     cover_s: coverS,
     server_time: isoTime(now),
+    reconciling_until: reconcilingUntil === null ? null : isoTime(reconcilingUntil),
     budgets: budgets.map(budgetViewOf),
     runtimes: runtimes.map((runtime) =>
       runtimeViewOf(

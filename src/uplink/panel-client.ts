@@ -11,6 +11,7 @@ import {
   type Opened,
   type Reported,
   type SharedBalance,
+  type Statement,
 } from '../lease-messages.ts'
 import { fromUsd, toUsd, type Usd } from '../money.ts'
 import type { TelemetryAnswer, TelemetryBatch } from '../telemetry-messages.ts'
@@ -55,6 +56,8 @@ interface WireReported {
   pools?: { agent: string | null; token: string | null; is_scarce: boolean; balance: WireBalance }[]
   budgets_version?: number
   budgets?: NamedBudget[]
+  unknown?: string[]
+  bookmark?: string | null
 }
 
 /** Joins with an invitation. Throws CageError `unauthorized`, `panel_unreachable`, and what the panel answers. */
@@ -76,37 +79,48 @@ export const leavePanel = (panel: Panel): Promise<void> => send(panel, 'DELETE',
 export function panelBank(panel: Panel): LeaseBank {
   const post = <Answer>(path: string, body: object) => send<Answer>(panel, 'POST', `/api/leases/${path}`, body)
   return {
-    open: async ({ journalId }): Promise<Opened> => {
-      const { epoch, ttl_ms, cover_s, leases } = await post<{
+    open: async ({ journalId, epoch: known, generation: presented, bookmark }): Promise<Opened> => {
+      const { epoch, ttl_ms, cover_s, generation, leases } = await post<{
         epoch: number
         ttl_ms: number
         cover_s?: number
+        generation?: number
         leases: ({ id: string; granted_usd: Usd } & WireUse)[]
-      }>('open', { journal_id: journalId })
+      }>('open', { journal_id: journalId, epoch: known, generation: presented, bookmark })
       return {
         epoch,
         ttlMs: ttl_ms,
         coverS: cover_s ?? DEFAULT_COVER_S,
+        ...(generation !== undefined && { generation }),
         leases: leases.map((lease) => ({ id: lease.id, granted: fromUsd(lease.granted_usd), ...useOf(lease) })),
       }
     },
-    request: async ({ epoch, request, least, want, agent, token }): Promise<LeaseAnswer> => {
+    request: async ({ epoch, request, least, want, agent, token, bookmark }): Promise<LeaseAnswer> => {
       const amounts = { least_usd: toUsd(least), want_usd: toUsd(want) }
       const names = { ...(agent !== null && { agent }), ...(token !== null && { token }) }
-      const answer = await post<WireAnswer>('request', { epoch, request, ...amounts, ...names })
+      const answer = await post<WireAnswer>('request', { epoch, request, ...amounts, ...names, bookmark })
       const rest = { balance: balanceOf(answer.balance), isScarce: answer.is_scarce }
       if (answer.outcome !== 'granted') return { outcome: answer.outcome, ...rest }
-      const { id, granted_usd } = answer
-      return { outcome: 'granted', id, granted: fromUsd(granted_usd), ...useOf(answer), ...rest }
+      const { id, granted_usd, signed = null } = answer
+      return { outcome: 'granted', id, granted: fromUsd(granted_usd), signed, ...useOf(answer), ...rest }
     },
-    report: async ({ epoch, statements, budgetsVersion: budgets_version }): Promise<Reported> => {
-      const said = statements.map(({ id, used, returned, held, isFinal }) => {
-        return { id, used_usd: toUsd(used), returned_usd: toUsd(returned), held_usd: toUsd(held), final: isFinal }
-      })
-      return reportedOf(await post<WireReported>('report', { epoch, statements: said, budgets_version }))
+    present: (leases) =>
+      post('present', { leases: leases.map(({ signed, ...said }) => ({ ...wireStatement(said), signed })) }),
+    report: async ({ epoch, statements, budgetsVersion: budgets_version, bookmark }): Promise<Reported> => {
+      const said = statements.map(wireStatement)
+      const report = { epoch, statements: said, budgets_version, bookmark }
+      return reportedOf(await post<WireReported>('report', report))
     },
   }
 }
+
+const wireStatement = ({ id, used, returned, held, isFinal }: Statement) => ({
+  id,
+  used_usd: toUsd(used),
+  returned_usd: toUsd(returned),
+  held_usd: toUsd(held),
+  final: isFinal,
+})
 
 const useOf = ({ agent = null, token = null, ends_in_ms: endsInMs = null }: WireUse): LeaseUse => ({
   names: { agent, token },
@@ -119,12 +133,16 @@ const reportedOf = ({
   budgets_version,
   budgets,
   pools = [],
+  unknown = [],
+  bookmark = null,
   ...base
 }: WireReported): Reported => ({
   ttlMs,
   coverS: cover_s ?? DEFAULT_COVER_S,
   budgetsVersion: budgets_version ?? 0,
   ...(budgets && { budgets }),
+  unknown,
+  bookmark,
   pools: [{ agent: null, token: null, ...base }, ...pools].map(({ agent, token, is_scarce: isScarce, balance }) => {
     return { agent, token, isScarce, balance: balanceOf(balance) }
   }),
@@ -168,7 +186,7 @@ const centralSecrets = z.object({
 })
 
 type WireAnswer = { is_scarce: boolean; balance: WireBalance } & (
-  | ({ outcome: 'granted'; id: string; granted_usd: Usd } & WireUse)
+  | ({ outcome: 'granted'; id: string; granted_usd: Usd; signed?: string | null } & WireUse)
   | { outcome: 'exhausted' | 'lent' }
 )
 

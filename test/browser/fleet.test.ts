@@ -30,7 +30,9 @@ test('the link opens the fleet, an admin resolves a quarantined lease, and a use
   const invitation = await fleet.credentials.invite(organizationId, { team: null, user: null }, 'x', 'ada')
   const { runtimeId } = await fleet.credentials.join((await fleet.credentials.identify(invitation))!, 'laptop', '1.0.0')
   const open = (journalId: string) =>
-    fleet.bank.run({ runtimeId, allLeases: true }, (books) => openRuntime(books, runtimeId, { journalId }, 60_000))
+    fleet.bank.run({ runtimeId, allLeases: true }, (books) =>
+      openRuntime(books, runtimeId, { journalId, epoch: 0 }, 60_000),
+    )
   const { epoch } = await open('lost')
   await fleet.bank.run({ runtimeId }, (books) =>
     grantLease(

@@ -52,8 +52,9 @@ function openLeases(listed: string[] = [], fill: (store: Store) => void = () => 
       panel.granted += 1
       panel.wanted.push(want)
       const use = { names: { agent, token }, endsInMs: panel.endsInMs }
-      return { outcome: 'granted', id: `lease-${request}`, granted: dollars('1'), ...use, ...AMPLE }
+      return { outcome: 'granted', id: `lease-${request}`, granted: dollars('1'), signed: null, ...use, ...AMPLE }
     },
+    present: async () => {},
     report: async (report) => {
       if (panel.isReportLost) throw new CageError('panel_unreachable', 'the report is lost')
       panel.reports.push(report)
@@ -63,6 +64,8 @@ function openLeases(listed: string[] = [], fill: (store: Store) => void = () => 
         budgetsVersion: 1,
         budgets: panel.budgets,
         pools: [{ ...NOBODY, ...AMPLE }],
+        unknown: [],
+        bookmark: null,
       }
     },
   }
@@ -157,7 +160,13 @@ test('a runtime holds what it spends in the time that its organization allows', 
 
 test('more leases than one report may have are all reported', async () => {
   const ids = Array.from({ length: 1_200 }, (_, n) => `lease-${n}`)
-  const row = { granted_nanos: dollars('1'), used_nanos: nanodollars(1), returned_nanos: ZERO_NANOS }
+  const row = {
+    granted_nanos: dollars('1'),
+    used_nanos: nanodollars(1),
+    returned_nanos: ZERO_NANOS,
+    signed: null,
+    closed_at: null,
+  }
   const { clock, panel } = openLeases(ids, (store) => {
     for (const id of ids) store.leases.insert({ id, ...row })
   })

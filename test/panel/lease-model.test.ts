@@ -1,11 +1,21 @@
 import { describe, expect, test } from 'vitest'
 import { explore } from './explore.ts'
-import { A_LOST_DISK, LATE_MESSAGES, LIVENESS_RULE, leaseModel, ONE_RUNTIME, RULES, type Rule } from './lease-model.ts'
+import {
+  A_FAILOVER,
+  A_LOST_DISK,
+  LATE_MESSAGES,
+  LIVENESS_RULE,
+  leaseModel,
+  ONE_RUNTIME,
+  RULES,
+  type Rule,
+} from './lease-model.ts'
 
 describe('leases of a shared budget, in every order of events', () => {
   test.each([
     ['a crash and a lost disk', A_LOST_DISK],
     ['two messages under way', LATE_MESSAGES],
+    ['a database that fails over to one that is behind', A_FAILOVER],
   ])('with %s the limit is never overspent, and the books can always be closed', (_, bounds) => {
     const { states, violation, stuck } = explore(leaseModel(bounds))
     expect(violation).toBeUndefined()

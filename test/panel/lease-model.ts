@@ -1,11 +1,12 @@
 /**
  * Leases as a model: two runtimes, a bank, a provider, and a network that loses, delays, and repeats messages. Runtimes
- * crash and lose their disks, leases expire at any moment, for no clock is trusted. What is decided is decided by the
+ * crash and lose their disks, the bank's database fails over to one that is behind, leases expire at any moment, for no
+ * clock is trusted. What is decided is decided by the
  * product's own functions; a rule can be removed, and something must go wrong then.
  */
 import { givenBack, type JournalEntry, reconcile, roomOf, statementOf } from '../../src/budget/lease-journal.ts'
 import { CageError } from '../../src/errors.ts'
-import type { Statement } from '../../src/lease-messages.ts'
+import { leaseId, type RequestNumber, requestOf, type Statement } from '../../src/lease-messages.ts'
 import { nanodollars, ZERO_NANOS } from '../../src/money.ts'
 import {
   Books,
@@ -13,12 +14,12 @@ import {
   escrowOf,
   grantLease,
   type LeaseRow,
-  leaseId,
   openRuntime,
   type RuntimeRow,
   recordStatements,
   resolveLease,
 } from '../../src/panel/bank.ts'
+import { presentLeases } from '../../src/panel/generations.ts'
 import type { Exploring } from './explore.ts'
 
 export interface Bounds {
@@ -28,6 +29,8 @@ export interface Bounds {
   leases: number
   crashes: number
   losses: number
+  /** How often the bank's database is replaced by a copy that is behind. */
+  failovers: number
   /** Leases may expire. */
   expiry: boolean
   /** What a request wants. */
@@ -41,9 +44,11 @@ export const A_LOST_DISK: Bounds = {
   leases: 2,
   crashes: 1,
   losses: 1,
+  failovers: 0,
   expiry: false,
   slice: 1,
 }
+export const A_FAILOVER: Bounds = { ...A_LOST_DISK, limit: 1, crashes: 0, losses: 0, failovers: 1 }
 export const LATE_MESSAGES: Bounds = { ...A_LOST_DISK, limit: 1, messages: 2, losses: 0, expiry: true }
 /** Large enough for slices of two units. */
 const LARGE_SLICES: Bounds = { ...A_LOST_DISK, limit: 4, runtimes: 1, crashes: 0, losses: 0, slice: 2 }
@@ -60,6 +65,10 @@ export const RULES = {
   'a runtime with another ledger is believed nothing': A_LOST_DISK,
   'time frees nothing': LATE_MESSAGES,
   'what a killed runtime held counts': LATE_MESSAGES,
+  'after a failover nothing is lent until every runtime has presented its leases': A_FAILOVER,
+  'a runtime is heard after it has presented its leases': A_FAILOVER,
+  'what was accounted for is remembered, and presented too': A_FAILOVER,
+  'a lease that was removed from the journal is not untouched': A_FAILOVER,
 } as const satisfies Record<string, Bounds>
 /** What keeps money from being stranded. */
 export const LIVENESS_RULE = 'a repeated request gets the same lease'
@@ -73,8 +82,12 @@ interface Holder {
   isUp: boolean
   /** The epoch it believes to be in. */
   epoch: number
+  /** Of the books that it has presented its leases to. */
+  generation: number
   journal: string
   request: number
+  /** In its journal: the request after the last one whose lease was stored. */
+  next: RequestNumber
   entries: Entry[]
   /** Of leases that were received but not stored. */
   unstored: Entry[]
@@ -88,11 +101,17 @@ type Message =
 /** What differs between rows of the bank. */
 type Lease = Pick<LeaseRow, 'id' | 'granted' | 'used' | 'returned' | 'state'> & { runtime: number }
 
-interface World {
+interface Bank {
   budget: Pick<BudgetRow, 'settled' | 'escrow'>
   /** The bank's. */
-  runtimes: Pick<RuntimeRow, 'journalId' | 'epoch'>[]
+  runtimes: Pick<RuntimeRow, 'journalId' | 'epoch' | 'generation'>[]
   leases: Lease[]
+}
+
+interface World extends Bank {
+  generation: number
+  /** A copy of the bank's rows that is behind. */
+  follower?: Bank
   holders: Holder[]
   network: Message[]
   /** What the provider was sent, by lease. */
@@ -115,6 +134,7 @@ export function leaseModel(bounds: Bounds, removed?: Rule): Exploring<World> & {
         if (holder.isUp) holderSteps(read, emit, index, world, bounds, has)
         else restart(read, emit, index, bounds, has)
       }
+      if (world.follower) failOver(read, emit, world, bounds)
       for (const [index, message] of network.entries()) deliver(read, emit, index, message, bounds, has)
       for (const [index, lease] of leases.entries()) bankSteps(read, emit, index, lease, bounds, has)
     },
@@ -127,13 +147,21 @@ type Read = () => World
 type Emit = (step: string, world: World) => void
 type Has = (rule: Rule) => boolean
 
-function startOf({ runtimes }: Bounds): World {
+function startOf({ runtimes, failovers }: Bounds): World {
   const each = <T>(make: (index: number) => T) => Array.from({ length: runtimes }, (_, index) => make(index))
-  return {
+  const bank: Bank = {
     budget: { settled: ZERO_NANOS, escrow: ZERO_NANOS },
-    runtimes: each((index) => ({ journalId: `j${index}`, epoch: 1 })),
+    runtimes: each((index) => ({ journalId: `j${index}`, epoch: 1, generation: 1 })),
     leases: [],
-    holders: each((index) => ({ isUp: true, epoch: 1, journal: `j${index}`, request: 0, entries: [], unstored: [] })),
+  }
+  return {
+    ...bank,
+    generation: 1,
+    ...(failovers > 0 && { follower: bank }),
+    holders: each((index) => {
+      const isNew = { isUp: true, epoch: 1, generation: 1, request: 0, next: { epoch: 1, request: 0 } }
+      return { ...isNew, journal: `j${index}`, entries: [], unstored: [] }
+    }),
     network: [],
     sent: {},
     crashes: 0,
@@ -158,6 +186,12 @@ function holderSteps(read: Read, emit: Emit, index: number, world: World, bounds
       reportSteps(read, emit, change, { entry, index, epoch, bounds, has })
     }
   }
+  if (world.holders[index]!.generation !== world.generation) {
+    const next = read()
+    open(next, index, bounds, has)
+    emit(`open again ${index}`, next)
+  }
+  forget(read, emit, index, bounds, has)
   // Which of them crashes makes no difference: they are alike.
   if (index === 0 && world.crashes < bounds.crashes) {
     const next = read()
@@ -165,6 +199,32 @@ function holderSteps(read: Read, emit: Emit, index: number, world: World, bounds
     crash(next.holders[0]!, has)
     emit('crash 0', next)
   }
+}
+
+/** The follower hears of everything so far, or takes the bank's place. */
+function failOver(read: Read, emit: Emit, { generation }: World, { failovers }: Bounds): void {
+  const followed = read()
+  const { budget, runtimes, leases } = followed
+  followed.follower = structuredClone({ budget, runtimes, leases })
+  emit('the follower catches up', followed)
+  const promoted = read()
+  Object.assign(promoted, structuredClone(promoted.follower), { generation: generation + 1 })
+  if (promoted.generation > failovers) delete promoted.follower
+  emit('the follower is promoted', promoted)
+}
+
+/** Of the product's `Leases.#open`: everything that is known here is shown to a bank of another generation. */
+function present(world: World, index: number, bounds: Bounds): void {
+  const holder = world.holders[index]!
+  const books = booksOf(world, bounds)
+  const presented = holder.entries.map((entry) => {
+    const { id, granted } = entry
+    const lease = { id, granted, runtimeId: runtimeId(index), path: ['b'] }
+    return { lease, signed: books.signatures.sign(lease), statement: statementOf(entry, nanodollars(entry.held)) }
+  })
+  presentLeases(books, runtimeId(index), presented, TTL_MS)
+  close(world, books)
+  holder.generation = world.generation
 }
 
 function crash(holder: Holder, has: Has): void {
@@ -229,25 +289,35 @@ function restart(read: Read, emit: Emit, index: number, bounds: Bounds, has: Has
   if (read().losses < bounds.losses) {
     const world = read()
     world.losses += 1
-    world.holders[index] = { ...world.holders[index]!, entries: [], journal: `${world.holders[index]!.journal}'` }
+    const holder = world.holders[index]!
+    Object.assign(holder, { entries: [], journal: `${holder.journal}'`, next: { epoch: 0, request: 0 } })
     emit(`lose the disk ${index}`, world)
   }
   const world = read()
+  open(world, index, bounds, has)
+  emit(`restart ${index}`, world)
+}
+
+function open(world: World, index: number, bounds: Bounds, has: Has): void {
   const holder = world.holders[index]!
+  if (holder.generation !== world.generation) present(world, index, bounds)
   const books = booksOf(world, bounds)
   const isBelieved = !has('a runtime with another ledger is believed nothing')
   const journalId = isBelieved ? world.runtimes[index]!.journalId! : holder.journal
-  const opened = openRuntime(books, runtimeId(index), { journalId }, TTL_MS)
-  const { returned, ended } = reconcile(holder.entries, opened)
+  const { epoch, generation } = holder
+  const opened = openRuntime(books, runtimeId(index), { journalId, epoch, generation }, TTL_MS)
+  const next = has('a lease that was removed from the journal is not untouched')
+    ? holder.next
+    : { epoch: 0, request: 0 }
+  const { returned, ended } = reconcile(holder.entries, opened, next)
   holder.entries = [
     ...holder.entries.map((entry) =>
       ended.includes(entry.id) ? { ...givenBack(entry, nanodollars(entry.held)), held: entry.held } : entry,
     ),
     ...returned.map((entry) => ({ ...entry, held: 0 })),
   ]
-  Object.assign(holder, { isUp: true, epoch: opened.epoch, request: 0 })
+  Object.assign(holder, { isUp: true, epoch: opened.epoch, request: 0, next: { epoch: opened.epoch, request: 0 } })
   close(world, books)
-  emit(`restart ${index}`, world)
 }
 
 /** A message is lost, arrives, or arrives and will arrive again. */
@@ -276,6 +346,9 @@ function receive(world: World, message: Message, bounds: Bounds, has: Has): bool
   const epoch = has('messages of an earlier epoch are refused') ? message.epoch : world.runtimes[message.runtime]!.epoch
   if (message.kind === 'grant') return receiveGrant(holder, message, has)
   const books = booksOf(world, bounds)
+  if (!has('after a failover nothing is lent until every runtime has presented its leases')) books.isReconciling = false
+  if (!has('a runtime is heard after it has presented its leases'))
+    for (const runtime of books.runtimes.values()) runtime.generation = books.generation
   try {
     if (message.kind === 'report') {
       const statement = has('statements are totals, not differences')
@@ -286,7 +359,7 @@ function receive(world: World, message: Message, bounds: Bounds, has: Has): bool
       return true
     }
     let { request } = message
-    const knows = () => books.leases.has(leaseId(runtimeId(message.runtime), epoch, request))
+    const knows = () => books.leases.has(leaseId(runtimeId(message.runtime), { epoch, request }))
     if (!has(LIVENESS_RULE)) while (knows()) request += 10
     if (books.leases.size >= bounds.leases && !knows()) return false
     const answer = grantLease(
@@ -324,6 +397,7 @@ function receiveGrant(holder: Holder, message: Message & { kind: 'grant' }, has:
   const list = has('a lease is stored before it is spent') ? holder.entries : holder.unstored
   list.push(entry)
   holder.request += 1
+  if (list === holder.entries) holder.next = { epoch: holder.epoch, request: holder.request }
   return true
 }
 
@@ -340,8 +414,9 @@ function bankSteps(read: Read, emit: Emit, at: number, lease: Lease, bounds: Bou
     }
     emit(`expire ${lease.id}`, world)
   }
-  if (lease.state === 'quarantined') {
+  if (lease.state === 'quarantined' || isLeftToPerson(read(), lease)) {
     const world = read()
+    world.leases[at]!.state = 'quarantined'
     const books = booksOf(world, bounds)
     const spent = nanodollars(Math.max(lease.used, world.sent[lease.id] ?? 0))
     resolveLease(books, lease.id, spent, { by: 'ada', reason: "the provider's bill" })
@@ -352,11 +427,40 @@ function bankSteps(read: Read, emit: Emit, at: number, lease: Lease, bounds: Bou
   }
 }
 
+/** Nobody reports it any more, so it expires: its runtime has opened in this generation, and removed it before. */
+function isLeftToPerson({ generation, runtimes, holders }: World, { id, runtime, state }: Lease): boolean {
+  const isOpen = generation > 1 && runtimes[runtime]!.generation === generation && holders[runtime]!.isUp
+  return isOpen && state === 'active' && isRemoved(holders[runtime]!, id)
+}
+
+const isRemoved = ({ entries, unstored, epoch }: Holder, id: string): boolean =>
+  requestOf(id)!.epoch < epoch && ![...entries, ...unstored].some((entry) => entry.id === id)
+
 const runtimeId = (index: number): string => `runtime-${index}`
 
+/**
+ * A journal removes what was accounted for once every copy of the bank's database knows the grant; without the rule, as soon
+ * as the bank has the last word of it.
+ */
+function forget(read: Read, emit: Emit, index: number, { failovers }: Bounds, has: Has): void {
+  if (failovers === 0) return
+  const { leases, follower } = read()
+  const isTooSoon = has('what was accounted for is remembered, and presented too')
+  for (const { id } of leases.filter(({ runtime, state }) => runtime === index && state === 'closed')) {
+    if (isTooSoon && follower && !follower.leases.some((lease) => lease.id === id)) continue
+    const world = read()
+    const { entries } = world.holders[index]!
+    if (!entries.some((entry) => entry.id === id)) continue
+    world.holders[index]!.entries = entries.filter((entry) => entry.id !== id)
+    emit(`forget ${id}`, world)
+  }
+}
+
 /** The rows as the bank has them. */
-function booksOf({ budget, runtimes, leases }: World, { limit }: Bounds): Books {
+function booksOf({ budget, runtimes, leases, generation }: World, { limit }: Bounds): Books {
   const books = new Books()
+  books.generation = generation
+  books.isReconciling = runtimes.some((runtime) => runtime.generation !== generation)
   const organizationId = 'o'
   const path = ['b']
   books.budgets.set('b', {
@@ -383,7 +487,9 @@ function booksOf({ budget, runtimes, leases }: World, { limit }: Bounds): Books 
 function close(world: World, books: Books): void {
   const { settled, escrow } = books.budgets.get('b')!
   world.budget = { settled, escrow }
-  world.runtimes = [...books.runtimes.values()].map(({ journalId, epoch }) => ({ journalId, epoch }))
+  world.runtimes = [...books.runtimes.values()].map(({ journalId, epoch, generation }) => {
+    return { journalId, epoch, generation }
+  })
   world.leases = [...books.leases.values()]
     .map(({ id, granted, used, returned, state, runtimeId: owner }) => {
       return { id, granted, used, returned, state, runtime: Number(owner.slice('runtime-'.length)) }
@@ -413,14 +519,15 @@ function asDifference(books: Books, statement: Statement): Statement {
   return lease ? { ...statement, returned: nanodollars(statement.returned + lease.returned) } : statement
 }
 
-function problemIn({ budget, leases, holders, sent }: World, { limit }: Bounds): string | undefined {
+function problemIn({ budget, leases, holders, sent, generation }: World, { limit }: Bounds): string | undefined {
   const truth = Object.values(sent).reduce((sum, amount) => sum + amount, 0)
   if (truth > limit) return `the provider was sent ${truth} of ${limit}`
   const lent = leases.reduce((sum, lease) => sum + escrowOf(lease), 0)
   const used = leases.reduce((sum, lease) => sum + lease.used, 0)
   if (budget.escrow !== lent) return `escrow ${budget.escrow}, leases ${lent}`
   if (budget.settled !== used) return `settled ${budget.settled}, leases ${used}`
-  if (budget.settled + budget.escrow > limit)
+  // What was forgotten is entered beside what was lent again; the provider says whether it was spent.
+  if (budget.settled + budget.escrow > limit && generation === 1)
     return `settled and escrow are ${budget.settled + budget.escrow} of ${limit}`
   for (const { id, returned } of holders.flatMap(({ entries }) => entries)) {
     const lease = leases.find((other) => other.id === id)

@@ -10,7 +10,7 @@ import { fromUsd, toUsd, usd, ZERO_NANOS } from '../../src/money.ts'
 import { ORGANIZATION } from '../../src/panel/organization.ts'
 import type { RunningPanel } from '../../src/panel/server.ts'
 import { StateManager } from '../../src/state/state-manager.ts'
-import { JOURNAL } from '../../src/uplink/membership.ts'
+import { JOURNAL, readMembership, writeMembership } from '../../src/uplink/membership.ts'
 import { freePort } from '../support/free-port.ts'
 import { temporaryFile } from '../support/temporary-file.ts'
 import { AGENT, joinMachine, type Machine, openMachine } from './machine.ts'
@@ -271,6 +271,35 @@ describe('a runtime that was killed', () => {
     expect(await balance(panel)).toEqual({ settled: '0.7', lent: '0', open: 0 })
     expect(await panel.fleet.problems()).toEqual([])
   })
+})
+
+test('a token that was copied to another machine spends nothing twice, and ends both when it is revoked', async () => {
+  const panel = await openPanel({ limit: '1' })
+  const { machine, path } = await joined(panel)
+  await machine.call('0.3', costs('0.3'))
+  const [own, copy] = [openStore({ path }), openStore({ path: temporaryFile() })]
+  writeMembership(copy, readMembership(own)!)
+  const copied = copy.path
+  for (const store of [own, copy]) store.close()
+  const thief = opened(copied)
+  let sent = 0.3
+  const callOf = (one: Machine) =>
+    one
+      .call('0.1', async () => {
+        sent += 0.1
+        return dollars('0.1')
+      })
+      .then(
+        () => 'paid',
+        ({ code }) => code as string,
+      )
+  for (let calls = 0; calls < 10; calls++) await Promise.all([machine, thief].map(callOf))
+  expect(sent).toBeLessThanOrEqual(1.000001)
+  const { runtimes, leases } = await panel.fleet.read(panel.organizationId)
+  // What the first machine had is believed to neither of the two.
+  expect(leases.map(({ state }) => state)).toContain('quarantined')
+  await panel.fleet.revoke(panel.organizationId, runtimes[0]!.id, 'ada')
+  for (const one of [machine, thief]) await expect.poll(() => callOf(one)).toBe('runtime_revoked')
 })
 
 test('a runtime without a panel has no leases, and its calls belong to none', async () => {

@@ -66,7 +66,9 @@ describe.each(Object.entries(ADDRESSES))('a panel on %s', (_, addressOf) => {
     return {
       runtimeId,
       open: (journalId = 'journal') =>
-        fleet.bank.run({ runtimeId, allLeases: true }, (books) => openRuntime(books, runtimeId, { journalId }, TTL_MS)),
+        fleet.bank.run({ runtimeId, allLeases: true }, (books) =>
+          openRuntime(books, runtimeId, { journalId, epoch: 0 }, TTL_MS),
+        ),
       request: (epoch: number, request: number, least: string, want = least, names: Partial<CallerNames> = {}) => {
         const { agent = null, token = null } = names
         const leaseIds = [`lease-${runtimeId.slice(8)}-${epoch}-${request}`]
@@ -530,7 +532,7 @@ test('panels that start at once on one PostgreSQL migrate it once, and lend the 
     ids.map(async (runtimeId, index) => {
       const { bank } = fleets[index % 3]!
       const { epoch } = await bank.run({ runtimeId, allLeases: true }, (books) =>
-        openRuntime(books, runtimeId, { journalId: 'j' }, TTL_MS),
+        openRuntime(books, runtimeId, { journalId: 'j', epoch: 0 }, TTL_MS),
       )
       const requests = Array.from({ length: 20 }, (_, request) => {
         const amount = dollars('0.1')

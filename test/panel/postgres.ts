@@ -15,8 +15,17 @@ export interface Cluster {
   /** Ends every process at once, as a power failure does. Resolves when they are gone. */
   crash(): Promise<void>
   start(): Promise<void>
+  /** Copies its files while it is down, as a snapshot of its disk. Returns what puts them back. */
+  snapshot(): Promise<() => Promise<void>>
+  /** A second server that follows this one asynchronously, and stays behind from now on. */
+  follower(): Promise<Follower>
   /** Stops it and removes its folder. */
   remove(): Promise<void>
+}
+
+export interface Follower {
+  /** Starts it without the server that it followed: what it did not hear of is lost. Returns the address of a database on it. */
+  promote(address: string): Promise<string>
 }
 
 /** Throws Error when PostgreSQL is not installed. */
@@ -25,54 +34,117 @@ export async function startCluster(): Promise<Cluster> {
   const owner: { uid?: number; gid?: number } = process.getuid?.() === 0 ? postgresUser() : {}
   const folder = mkdtempSync(join(tmpdir(), 'iron-cage-postgres-'))
   if (owner.uid !== undefined) chownSync(folder, owner.uid, owner.gid!)
-  const data = join(folder, 'data')
   const options = { ...owner, cwd: folder }
-  execFileSync(
-    join(programs, 'initdb'),
-    ['-D', data, '-A', 'trust', '-U', 'postgres', '--no-locale', '-E', 'UTF8', '--no-sync'],
-    { ...options, stdio: 'ignore' },
-  )
-  const port = await freePort()
-  const settings = [
-    'listen_addresses=127.0.0.1',
-    `unix_socket_directories=${folder}`,
-    'fsync=off',
-    'max_connections=200',
-  ]
-  const args = ['-D', data, '-p', String(port), ...settings.flatMap((setting) => ['-c', setting])]
-  let server: ChildProcess | undefined
-  const start = async () => {
-    server = spawn(join(programs, 'postgres'), args, { ...options, stdio: ['ignore', 'ignore', 'pipe'] })
-    await ready(server)
-  }
-  const stop = async (signal: NodeJS.Signals) => {
-    if (!server || server.exitCode !== null || server.signalCode !== null) return
-    const gone = new Promise((resolve) => server!.once('exit', resolve))
-    server.kill(signal)
-    await gone
-  }
-  await start()
-  const address = (user: string, name: string) => `postgres://${user}@127.0.0.1:${port}/${name}`
-  const asSuperuser = async (statement: string) => {
-    const client = new pg.Client(address('postgres', 'postgres'))
-    await client.connect()
-    await client.query(statement)
-    await client.end()
-  }
-  await asSuperuser('CREATE ROLE panel LOGIN')
+  const run = (program: string, ...args: string[]) =>
+    execFileSync(join(programs, program), args, { ...options, stdio: 'ignore' })
+  const data = join(folder, 'data')
+  run('initdb', '-D', data, '-A', 'trust', '-U', 'postgres', '--no-locale', '-E', 'UTF8', '--no-sync')
+  const serverOf = async (files: string): Promise<Server> =>
+    new Server(join(programs, 'postgres'), files, await freePort(), options)
+  const server = await serverOf(data)
+  const servers = [server]
+  await server.start()
+  await asSuperuser(server.port, 'CREATE ROLE panel LOGIN')
   let databases = 0
   return {
     newDatabase: async () => {
       const name = `test_${++databases}`
-      await asSuperuser(`CREATE DATABASE ${name} OWNER panel`)
-      return address('panel', name)
+      await asSuperuser(server.port, `CREATE DATABASE ${name} OWNER panel`)
+      return addressOf(server.port, 'panel', name)
     },
-    crash: () => stop('SIGQUIT'),
-    start,
+    crash: () => server.stop(),
+    start: () => server.start(),
+    snapshot: async () => {
+      const copy = `${data}.snapshot`
+      await server.stop()
+      copyFolder(data, copy, options)
+      await server.start()
+      return async () => {
+        await server.stop()
+        rmSync(data, { recursive: true })
+        copyFolder(copy, data, options)
+        await server.start()
+      }
+    },
+    follower: async () => {
+      const files = `${data}.follower`
+      run(
+        'pg_basebackup',
+        '-h',
+        '127.0.0.1',
+        '-p',
+        String(server.port),
+        '-U',
+        'postgres',
+        '-D',
+        files,
+        '-R',
+        '-c',
+        'fast',
+      )
+      return {
+        promote: async (address) => {
+          const promoted = await serverOf(files)
+          servers.push(promoted)
+          await promoted.start()
+          await asSuperuser(promoted.port, 'SELECT pg_promote()')
+          return address.replace(`:${server.port}/`, `:${promoted.port}/`)
+        },
+      }
+    },
     remove: async () => {
-      await stop('SIGQUIT')
+      for (const one of servers) await one.stop()
       rmSync(folder, { recursive: true, force: true })
     },
+  }
+}
+
+/** As the user that runs the server: files keep their owner. */
+const copyFolder = (from: string, to: string, options: { cwd: string }) =>
+  execFileSync('cp', ['-a', from, to], { ...options, stdio: 'ignore' })
+
+const addressOf = (port: number, user: string, name: string) => `postgres://${user}@127.0.0.1:${port}/${name}`
+
+async function asSuperuser(port: number, statement: string): Promise<void> {
+  const client = new pg.Client(addressOf(port, 'postgres', 'postgres'))
+  await client.connect()
+  await client.query(statement)
+  await client.end()
+}
+
+/** One server process on a folder of data. */
+class Server {
+  readonly port: number
+  readonly #program: string
+  readonly #args: string[]
+  readonly #options: { cwd: string }
+  #process: ChildProcess | undefined
+
+  constructor(program: string, data: string, port: number, options: { cwd: string }) {
+    const settings = [
+      'listen_addresses=127.0.0.1',
+      `unix_socket_directories=${options.cwd}`,
+      'fsync=off',
+      'max_connections=200',
+    ]
+    this.#program = program
+    this.#args = ['-D', data, '-p', String(port), ...settings.flatMap((setting) => ['-c', setting])]
+    this.#options = options
+    this.port = port
+  }
+
+  async start(): Promise<void> {
+    this.#process = spawn(this.#program, this.#args, { ...this.#options, stdio: ['ignore', 'ignore', 'pipe'] })
+    await ready(this.#process)
+  }
+
+  /** At once, as by a power failure. */
+  async stop(): Promise<void> {
+    const server = this.#process
+    if (!server || server.exitCode !== null || server.signalCode !== null) return
+    const gone = new Promise((resolve) => server.once('exit', resolve))
+    server.kill('SIGQUIT')
+    await gone
   }
 }
 
@@ -96,7 +168,7 @@ function ready(server: ChildProcess): Promise<void> {
     let printed = ''
     server.stderr!.on('data', (chunk: Buffer) => {
       printed = (printed + chunk.toString()).slice(-10_000)
-      if (printed.includes('ready to accept connections')) resolve()
+      if (/ready to accept (read-only )?connections/.test(printed)) resolve()
     })
     server.once('exit', () => reject(new Error(`PostgreSQL did not start: ${printed}`)))
   })

@@ -53,13 +53,18 @@ export function FleetPage() {
   return (
     <Shell class="fleet">
       <FleetHeader organization={fleet.value?.organization} current={page} />
-      <Fault text={fault.value} />
+      <Fault text={fault.value ?? reconcilingText(fleet.value)} />
       <CurrentPage page={page} />
       <OrderDialog onOrdered={refresh} />
       {resolving.value && <ResolveDialog lease={resolving.value} />}
     </Shell>
   )
 }
+
+const reconcilingText = (view: FleetView | null): string | null =>
+  view?.reconciling_until
+    ? `The panel's database has lost its last commits. Nothing is lent until every machine has been heard, or until ${view.reconciling_until}.`
+    : null
 
 function CurrentPage({ page }: { page: string }) {
   switch (page) {

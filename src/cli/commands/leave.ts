@@ -1,3 +1,4 @@
+import { forgetLeases } from '../../budget/lease-memory.ts'
 import { systemClock } from '../../clock.ts'
 import { CageError } from '../../errors.ts'
 import { keepPolicy } from '../../uplink/kept-policy.ts'
@@ -44,7 +45,7 @@ async function leave({ store, state }: OfflineStore, abandon: boolean): Promise<
     if (!abandon) throw error
   })
   store.transaction(() => {
-    store.leases.remove(store.leases.all().map(({ id }) => id))
+    forgetLeases(store)
     writeMembership(store, undefined)
     keepPolicy(store, null)
   })

@@ -6,9 +6,10 @@ import { CageError } from '../../errors.ts'
 import type { CallerNames } from '../../lease-messages.ts'
 import { type Nanodollars, ZERO_NANOS } from '../../money.ts'
 import { Books, type BudgetRow, type LeaseRow, nameOf, type RuntimeRow, type Transfer } from '../bank.ts'
-import { accountAt, budgetIdOf, isOfPeriod, type SharedPeriod } from '../periods.ts'
+import { accountAt, budgetIdOf, endOf, isOfPeriod, type SharedPeriod } from '../periods.ts'
 import { appendAudit } from './audit-store.ts'
 import type { PanelDatabase, Sql, Value } from './database.ts'
+import { forgetGeneration, loadGeneration, noteTtl } from './generation-store.ts'
 import { insert } from './insert.ts'
 
 /** What a decision reads; the budgets of these rows come with them. */
@@ -18,6 +19,10 @@ export interface Needs {
   leaseIds?: readonly string[]
   /** Also every lease of the runtime that is not closed. (Default: no.) */
   allLeases?: boolean
+  /** How far the books were when the runtime last heard of them. (Default: unknown.) */
+  bookmark?: string | null
+  /** Of leases that these books may have forgotten. (Default: none.) */
+  accountIds?: readonly string[]
   /** Whose own budgets are asked to pay as well. (Default: nobody's.) */
   names?: CallerNames
   /** A person asks, not the runtime. (Default: no.) */
@@ -41,8 +46,23 @@ export class BankStore {
   #waiting: Job[] = []
   #isRunning = false
 
-  constructor(database: PanelDatabase) {
+  readonly #onGeneration: (until: number) => void
+
+  /** `onGeneration`: the books have lost commits, and lend nothing until then, in ms since 1970, unless all runtimes are heard. */
+  constructor(database: PanelDatabase, onGeneration: (until: number) => void = () => {}) {
     this.#database = database
+    this.#onGeneration = onGeneration
+  }
+
+  /** Looks whether the books are in the database in which they were. `ttlMs`: how long runtimes of this process may be silent. */
+  async open(ttlMs: number): Promise<void> {
+    const books = new Books()
+    await this.#database.money(async (sql) => {
+      await noteTtl(sql, ttlMs)
+      await loadGeneration(sql, this.#database.dialect, books)
+      await appendAudit(sql, this.#database.dialect, books.entries)
+    })
+    this.#report(books)
   }
 
   /**
@@ -65,10 +85,11 @@ export class BankStore {
   }
 
   async #runBatch(jobs: readonly Job[]): Promise<void> {
+    const books = new Books()
     let answers: (() => void)[]
     try {
       answers = await this.#database.money(async (sql) => {
-        const books = await this.#load(sql, jobs)
+        await this.#load(sql, books, jobs)
         const decided = jobs.map((job) => decideOne(job, books))
         await this.#write(sql, books, jobs)
         return decided
@@ -81,13 +102,19 @@ export class BankStore {
       for (const { reject } of jobs) reject(error)
       return
     }
+    this.#report(books)
     for (const answer of answers) answer()
   }
 
+  #report({ reconciledUntil }: Books): void {
+    if (reconciledUntil !== null) this.#onGeneration(reconciledUntil)
+  }
+
   /** In the same order everywhere, so that panels never wait for each other in a ring: runtimes, then budgets, by id. */
-  async #load(sql: Sql, jobs: readonly Job[]): Promise<Books> {
-    const { isIn, forUpdate, now } = this.#database.dialect
-    const books = new Books()
+  async #load(sql: Sql, books: Books, jobs: readonly Job[]): Promise<void> {
+    const { isIn, forUpdate } = this.#database.dialect
+    const bookmarks = jobs.flatMap(({ needs }) => needs.bookmark ?? [])
+    await loadGeneration(sql, this.#database.dialect, books, bookmarks)
     const runtimes = await sql.rows<StoredRuntime>(
       `SELECT * FROM runtimes WHERE ${isIn('id', '$1')} ORDER BY id ${forUpdate}`,
       [list(jobs.map(({ needs }) => needs.runtimeId))],
@@ -102,10 +129,8 @@ export class BankStore {
     )
     for (const row of leases) books.leases.set(row.id, leaseOf(row))
     await this.#loadOrganizations(sql, books)
-    const [time] = await sql.rows<{ now: number }>(`SELECT ${now} AS now`)
-    books.now = time!.now
-    await this.#loadBudgets(sql, books, await this.#namedIds(sql, books, jobs))
-    return books
+    const forgotten = jobs.flatMap(({ needs }) => needs.accountIds ?? [])
+    await this.#loadBudgets(sql, books, await this.#namedIds(sql, books, jobs), forgotten)
   }
 
   /** The ids of the budgets that callers were named for. */
@@ -135,9 +160,9 @@ export class BankStore {
   }
 
   /** The accounts of leases, and those in which the budgets of runtimes and `named` ones count now. */
-  async #loadBudgets(sql: Sql, books: Books, named: readonly string[]): Promise<void> {
+  async #loadBudgets(sql: Sql, books: Books, named: readonly string[], forgotten: readonly string[]): Promise<void> {
     const { isIn, forUpdate } = this.#database.dialect
-    const paths = [...books.runtimes.values(), ...books.leases.values()].flatMap(({ path }) => path)
+    const paths = [...books.runtimes.values(), ...books.leases.values()].flatMap(({ path }) => path).concat(forgotten)
     const budgets = await sql.rows<StoredBudget>(
       `SELECT * FROM budgets WHERE ${isIn('id', '$1')} ORDER BY id ${forUpdate}`,
       [list([...paths.map(budgetIdOf), ...named])],
@@ -149,13 +174,15 @@ export class BankStore {
         books.named.set(nameOf(row.organization_id, row.scope, row.name), row.id)
       }
       if (row.period === null) continue
-      const { id, endsAt } = accountAt(row.id, row.period, books.now)
-      books.current.set(row.id, id)
-      const nothing = { settled: ZERO_NANOS, escrow: ZERO_NANOS, scarceUntil: 0 }
-      books.budgets.set(id, { ...budgetOf(row), id, endsAt, ...nothing })
+      books.current.set(row.id, accountAt(row.id, row.period, books.now).id)
     }
     const ids = [...books.current.values(), ...paths.filter(isOfPeriod)]
     if (ids.length === 0) return
+    const nothing = { settled: ZERO_NANOS, escrow: ZERO_NANOS, scarceUntil: 0 }
+    for (const id of ids) {
+      const budget = byId.get(budgetIdOf(id))
+      if (budget) books.budgets.set(id, { ...budgetOf(budget), id, endsAt: endOf(id), ...nothing })
+    }
     const periods = await sql.rows<StoredPeriod>(
       `SELECT * FROM budget_periods WHERE ${isIn('id', '$1')} ORDER BY id ${forUpdate}`,
       [list(ids)],
@@ -169,11 +196,12 @@ export class BankStore {
     const accounts = of(books.budgets) as BudgetRow[]
     await upsert(sql, 'budgets', accounts.filter(({ id }) => !isOfPeriod(id)).map(storedBudget))
     await upsert(sql, 'budget_periods', accounts.filter(({ id }) => isOfPeriod(id)).map(storedPeriod))
-    for (const { id, journalId, epoch, isRevoked } of of(books.runtimes) as RuntimeRow[]) {
+    for (const { id, journalId, epoch, generation, isRevoked } of of(books.runtimes) as RuntimeRow[]) {
       const revoked = isRevoked ? books.now : null
       await sql.rows(
-        'UPDATE runtimes SET journal_id = $2, epoch = $3, revoked_at = coalesce(revoked_at, $4) WHERE id = $1',
-        [id, journalId, epoch, revoked],
+        `UPDATE runtimes SET journal_id = $2, epoch = $3, generation = $4, revoked_at = coalesce(revoked_at, $5)
+         WHERE id = $1`,
+        [id, journalId, epoch, generation, revoked],
       )
     }
     await upsert(sql, 'leases', (of(books.leases) as LeaseRow[]).map(storedLease))
@@ -183,6 +211,7 @@ export class BankStore {
       books.transfers.map((transfer) => storedTransfer(transfer, books.now)),
     )
     const { isIn } = this.#database.dialect
+    if (books.hasForgotten) await forgetGeneration(sql, this.#database.dialect, books)
     await appendAudit(sql, this.#database.dialect, books.entries)
     await sql.rows(`UPDATE runtimes SET last_seen_at = $2 WHERE ${isIn('id', '$1')}`, [
       list(jobs.flatMap(({ needs }) => (needs.isByPerson ? [] : [needs.runtimeId]))),
@@ -233,6 +262,7 @@ export interface StoredRuntime {
   token_hash: string
   journal_id: string | null
   epoch: number
+  generation: number
   version: string
   /** Whose secrets it may have, as JSON. */
   environments: string
@@ -299,6 +329,7 @@ const runtimeOf = (row: StoredRuntime): RuntimeRow => ({
   path: JSON.parse(row.path) as string[],
   journalId: row.journal_id,
   epoch: row.epoch,
+  generation: row.generation,
   isRevoked: row.revoked_at !== null,
 })
 

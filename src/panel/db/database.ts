@@ -37,6 +37,8 @@ export interface Dialect {
   readonly kind: 'postgres' | 'sqlite'
   /** The database's time, in ms since 1970. */
   readonly now: string
+  /** Names the database in which the table `ledger_meta` is: another text wherever it was restored to, or promoted. */
+  readonly identity: string
   /** Locks the selected rows until the transaction ends. */
   readonly forUpdate: string
   /** The type of a column that numbers its rows. */

@@ -5,6 +5,7 @@
  * adds, and what nothing uses any more is taken away a release later. The database says from which version on a panel may
  * use it.
  */
+import { randomBytes } from 'node:crypto'
 import { CageError } from '../../errors.ts'
 import type { Dialect, Sql } from './database.ts'
 
@@ -270,6 +271,19 @@ const MIGRATIONS: readonly ((dialect: Dialect) => string[])[] = [
       updated_by TEXT NOT NULL
     )`,
     ...ownRows('policies', 'organization_id'),
+  ],
+  // Which database the books are in, and the key of their signatures (`generation-store.ts`).
+  ({ identity }) => [
+    `CREATE TABLE ledger_meta (
+      id BIGINT PRIMARY KEY CHECK (id = 1),
+      identity TEXT NOT NULL,
+      generation BIGINT NOT NULL,
+      reconciling_until BIGINT NOT NULL,
+      longest_ttl_ms BIGINT NOT NULL,
+      signing_key TEXT NOT NULL
+    )`,
+    `INSERT INTO ledger_meta VALUES (1, ${identity}, 0, 0, 0, '${randomBytes(32).toString('hex')}')`,
+    'ALTER TABLE runtimes ADD COLUMN generation BIGINT NOT NULL DEFAULT 0',
   ],
 ]
 

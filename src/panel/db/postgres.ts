@@ -20,6 +20,10 @@ const QUERY_TIMEOUT_MS = 5_000
 const POSTGRES: Dialect = {
   kind: 'postgres',
   now: '(extract(epoch FROM clock_timestamp()) * 1000)::bigint',
+  // A promoted server has a timeline of its own, which the name of its log shows before the control file does; a restored
+  // dump has another table. A copy of the files that is started as it is has all three: see `generations.ts`.
+  identity: `concat_ws('/', (SELECT system_identifier FROM pg_control_system()),
+    left(pg_walfile_name(pg_current_wal_insert_lsn()), 8), 'ledger_meta'::regclass::oid)`,
   // No key is ever changed: a row that others refer to can be locked while they do.
   forUpdate: 'FOR NO KEY UPDATE',
   serial: 'BIGINT GENERATED ALWAYS AS IDENTITY PRIMARY KEY',

@@ -1,11 +1,17 @@
 /** One SQLite file, for trying a panel out and for small teams on one machine. Only one process may serve it. */
-import { closeSync, mkdirSync, openSync } from 'node:fs'
+import { closeSync, mkdirSync, openSync, statSync } from 'node:fs'
 import { dirname } from 'node:path'
 import Sqlite from 'better-sqlite3'
 import type { ChangeListener, Dialect, PanelDatabase, Sql, Value } from './database.ts'
 import { migrate } from './migrations.ts'
 
-const SQLITE: Dialect = {
+/** A file that was moved in its place is another one. */
+function dialectOf(path: string): Dialect {
+  const { ino, birthtimeNs } = statSync(path, { bigint: true })
+  return { ...SQLITE, identity: `'${ino}-${birthtimeNs}'` }
+}
+
+const SQLITE: Omit<Dialect, 'identity'> = {
   kind: 'sqlite',
   now: "CAST(unixepoch('subsec') * 1000 AS INTEGER)",
   forUpdate: '',
@@ -19,6 +25,7 @@ const MAX_CACHED_LENGTH = 2_000
 export async function openSqlite(path: string): Promise<PanelDatabase> {
   mkdirSync(dirname(path), { recursive: true })
   closeSync(openSync(path, 'a', 0o600))
+  const dialect = dialectOf(path)
   const client = new Sqlite(path)
   client.pragma('journal_mode = WAL')
   client.pragma('synchronous = FULL')
@@ -56,14 +63,14 @@ export async function openSqlite(path: string): Promise<PanelDatabase> {
       }
     })
   try {
-    await transaction((within) => migrate(within, SQLITE))
+    await transaction((within) => migrate(within, dialect))
   } catch (error) {
     client.close()
     throw error
   }
   const listeners = new Set<ChangeListener>()
   return {
-    dialect: SQLITE,
+    dialect,
     system: { rows: (text, values) => inTurn(() => sql.rows(text, values)) },
     within: (_organizationId, work) => transaction(work),
     money: transaction,

@@ -12,9 +12,11 @@ export const listRuntimesCommand: CliCommand = (terminal) =>
     .option('--json', 'Print JSON')
     .addHelpText('after', examples(['runtimes list --json', 'with every lease']))
     .action(async ({ json: asJson }) => {
-      const { runtimes } = await connectToPanel(terminal).send<FleetView>('GET', '/api/fleet')
+      const { runtimes, reconciling_until: until } = await connectToPanel(terminal).send<FleetView>('GET', '/api/fleet')
       if (asJson) return terminal.out(json(runtimes))
       printTable(runtimes.map(rowOf), terminal, ['RUNTIME', 'NAME', 'STATE', 'LAST SEEN', 'LENT', 'TO RESOLVE'])
+      if (until)
+        terminal.err(`nothing is lent until every machine was heard, or ${until}: the database lost its last commits`)
       if (runtimes.length === 0) terminal.err('no machine has joined yet; invite one with "iron-cage runtimes invite"')
     })
 
