@@ -156,6 +156,8 @@ export interface EventData {
     baseline_usd: Usd | null
     /** The run, if its budget paid as well. Left out where runs have no budget, here and below. */
     run_id?: RunId
+    /** When its money was held, if that was before the current period of the limit: it counts there. So below. */
+    held_at?: string
     /** The client's own trace (W3C Trace Context); left out without one, here and below. */
     traceparent?: string
   }
@@ -200,6 +202,7 @@ export interface EventData {
     /** The call is sent to another model instead. */
     falls_back?: true
     run_id?: RunId
+    held_at?: string
     traceparent?: string
   }
 
@@ -248,6 +251,7 @@ export interface EventData {
     saved_usd: Usd
     latency_ms: number
     run_id?: RunId
+    held_at?: string
     traceparent?: string
   }
   /** A lower tier answered for a service, or another model for the requested one. */
@@ -304,7 +308,7 @@ export interface EventData {
     model: string | null
     cost_usd: Usd
     difference_usd: Usd
-    /** When the call was charged: the difference belongs to the same period. */
+    /** When the money of the call was held: the difference belongs to the same period. */
     charged_at: string
     reason: string
     by: string
@@ -319,6 +323,7 @@ export interface EventData {
     held_usd: Usd
     cost_usd: Usd
     by: string
+    held_at?: string
   }
 
   /** Personal data of one type was found in one text. Never contains the value. */

@@ -16,7 +16,7 @@ export class Account<Scope extends PayingScope = BudgetScope> implements Balance
   /** The run that it belongs to, if it is a run's. */
   readonly runId: RunId | undefined
   limit: Nanodollars
-  /** In this period; in total without periods. */
+  /** In this period; in total without periods. So is `held`. */
   spent: Nanodollars
   held: Nanodollars
   /** Spent in earlier periods. */
@@ -52,10 +52,12 @@ export class Account<Scope extends PayingScope = BudgetScope> implements Balance
     this.held = add(this.held, maxCost)
   }
 
-  /** Ends a hold with its actual cost. */
-  settle(maxCost: Nanodollars, cost: Nanodollars): void {
-    this.held = subtract(this.held, maxCost)
-    this.spent = add(this.spent, cost)
+  /** Ends a hold with its actual cost, of this period or of an earlier one. */
+  settle(maxCost: Nanodollars, cost: Nanodollars, isOfThisPeriod = true): void {
+    if (isOfThisPeriod) {
+      this.held = subtract(this.held, maxCost)
+      this.spent = add(this.spent, cost)
+    } else this.spentBefore = add(this.spentBefore, cost)
     this.#wake()
   }
 
@@ -72,10 +74,11 @@ export class Account<Scope extends PayingScope = BudgetScope> implements Balance
     this.#renew()
   }
 
-  /** Holds of running calls remain: they are charged to the period in which they end. */
+  /** What running calls hold belongs to the period in which it was held, and is charged there. */
   beginPeriod(): void {
     this.spentBefore = add(this.spentBefore, this.spent)
     this.spent = ZERO_NANOS
+    this.held = ZERO_NANOS
     this.#renew()
   }
 

@@ -5,8 +5,9 @@
  *   those of the parts of work that it belongs to.
  * - The limits of runs and of the server start as configured and can be changed live like an agent's own. A changed
  *   limit applies until the configured value changes.
- * - A charge counts in the period in which it is made, a hold in each period in which it is open. While the server
- *   runs, periods only advance, whatever the wall clock does.
+ * - Money counts in the period in which it was held, as that of leases does: what a call holds over midnight is charged to
+ *   the day before, and takes nothing from the new one. While the server runs, periods only advance, whatever the wall
+ *   clock does.
  * - A limit warns once and is exhausted once, in each period and for each new value.
  */
 import { type Clock, isoTime, type Timer } from '../clock.ts'
@@ -25,6 +26,7 @@ import {
   max,
   min,
   type Nanodollars,
+  type PayingScope,
   toUsd,
   UNLIMITED,
   type Usd,
@@ -276,9 +278,14 @@ export class Accounts {
     return this.#runs.has(runId)
   }
 
-  /** Returns true if a charge of that time counts in the current period. */
-  countsNow({ scope }: Account, chargedAt: string): boolean {
-    return scope === 'run' || chargedAt >= (this.#periodStart ?? '')
+  /** Returns true if what was held at that time counts in the current period of a budget. */
+  countsNow({ scope }: Pick<Account<PayingScope>, 'scope'>, heldAt: string): boolean {
+    return !(scope === 'agent' || scope === 'server') || this.isOfThisPeriod(heldAt)
+  }
+
+  /** Of the limits that renew; true without any. */
+  isOfThisPeriod(heldAt: string): boolean {
+    return heldAt >= (this.#periodStart ?? '')
   }
 
   /**

@@ -13,7 +13,7 @@
  * - Ending a hold records itself: memory is charged at once, and the row is committed with its event.
  * - A charge is posted in full, even above its hold: the money is spent.
  * - Ended calls are never edited: a correction is a row of its own and counts when its call did.
- * - No row is dated before the period it counts in.
+ * - Money counts in the period of its hold, whenever the call ends; no row is dated before the period it counts in.
  */
 import { type Clock, isoTime } from '../clock.ts'
 import type { Config } from '../config/schema.ts'
@@ -191,7 +191,7 @@ export class Ledger {
     const difference = subtract(cost, this.#calls.costOf(agentId, callId))
     if (difference === 0) throw conflict(call, `already costs ${showUsd(toUsd(cost))}`)
     const id = newCallId()
-    const chargedAt = call.ended_at ?? call.started_at
+    const chargedAt = call.started_at
     // Runs of an earlier server no longer have a budget.
     const runId = call.run_id !== null && this.accounts.hasRun(call.run_id) ? call.run_id : null
     const payers = this.accounts.payersOf({ agentId, runId })
@@ -223,8 +223,9 @@ export class Ledger {
     // A run's budget is created after the start that made the call unresolved.
     const payers = this.accounts.payersOf({ agentId, runId: null })
     const lease = this.#leases?.find(call.lease_id)
-    for (const account of accountsOf({ payers, lease })) account.settle(call.held_nanos, cost)
-    this.#state.record(resolvedEvent({ call, outcome: state, cost, by }), () => {
+    for (const account of accountsOf({ payers, lease }))
+      account.settle(call.held_nanos, cost, this.accounts.countsNow(account, call.started_at))
+    this.#state.record(this.#dated(resolvedEvent({ call, outcome: state, cost, by }), call.started_at), () => {
       this.#calls.resolve({ agent_id: agentId, id: callId, state, cost_nanos: cost, ended_at: isoTime(now) })
       if (call.lease_id !== null) this.#store.leases.use(call.lease_id, cost)
     })
@@ -277,7 +278,7 @@ export class Ledger {
       return hold
     } catch (error) {
       this.#open.delete(callId)
-      for (const account of accountsOf(open)) account.settle(maxCost, ZERO_NANOS)
+      this.#end(open, { maxCost, startedAt }, ZERO_NANOS)
       if (!isStorageFault(error)) throw error
       this.#unusableUntil = this.#clock.monotonic() + UNUSABLE_MS
       throw unusable(error)
@@ -289,7 +290,7 @@ export class Ledger {
     if (!open) throw new Error(`the hold of ${hold.callId} has already ended`)
     const endedAt = isoTime(this.accounts.now())
     this.#open.delete(hold.callId)
-    for (const account of accountsOf(open)) account.settle(hold.maxCost, charge.cost)
+    this.#end(open, hold, charge.cost)
     const row: CallEnd = {
       agent_id: hold.agentId,
       id: hold.callId,
@@ -302,11 +303,21 @@ export class Ledger {
       code: charge.code ?? null,
       ended_at: endedAt,
     }
-    return this.#state.recordBatched(event, () => {
+    return this.#state.recordBatched(this.#dated(event, hold.startedAt), () => {
       this.#calls.end(row)
       if (open.lease) this.#store.leases.use(open.lease.id, charge.cost)
       alongside?.()
     })
+  }
+
+  #end(open: OpenHold, { maxCost, startedAt }: Pick<Hold, 'maxCost' | 'startedAt'>, cost: Nanodollars): void {
+    for (const account of accountsOf(open)) account.settle(maxCost, cost, this.accounts.countsNow(account, startedAt))
+  }
+
+  /** The event of a cost says when its money was held if that counts before the current period. */
+  #dated(event: NewEvent, heldAt: string): NewEvent {
+    if (this.accounts.isOfThisPeriod(heldAt)) return event
+    return { ...event, data: { ...event.data, held_at: heldAt } } as NewEvent
   }
 
   /** Returns the row of a call. */

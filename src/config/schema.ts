@@ -179,7 +179,9 @@ const budget = z.strictObject({
         .describe('Time zone of the calendar.'),
     })
     .optional()
-    .describe('Makes `limit_usd` and `server_usd` limits per period. By default they never reset.'),
+    .describe(
+      'Makes `limit_usd` and `server_usd` limits per period; a call counts in the period in which its money was held. By default they never reset.',
+    ),
   warn_at: z.array(share).min(1).default([0.9]).describe('Shares of the limit at which to warn, once each.'),
   on_exhausted: z
     .enum(['stop', 'refuse', 'pause'])

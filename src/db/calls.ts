@@ -64,6 +64,9 @@ export const NOTHING_SPENT: Readonly<Totals> = { spent: ZERO_NANOS, spentBefore:
 /** Selects one agent, or all. */
 export type LedgerScope = { agentId?: AgentId }
 
+/** Money counts when it was held, and a correction when its call did. */
+const COUNTED_AT = "CASE kind WHEN 'correction' THEN ended_at ELSE started_at END"
+
 /** Takes a few ms to read, even on a busy machine. */
 const MAX_WINDOW_ROWS = 1_000
 
@@ -167,23 +170,23 @@ function callTotals({ orm }: Database) {
       last: CallId
     }
   >(
-    `SELECT sum(CASE WHEN ended_at < :since THEN 0 ELSE cost_nanos END) AS spent,
-       sum(CASE WHEN ended_at < :since THEN cost_nanos ELSE 0 END) AS spent_before,
-       sum(CASE WHEN state IN ('held', 'unresolved') THEN held_nanos ELSE 0 END) AS held,
+    `SELECT sum(CASE WHEN ${COUNTED_AT} < :since THEN 0 ELSE cost_nanos END) AS spent,
+       sum(CASE WHEN ${COUNTED_AT} < :since THEN cost_nanos ELSE 0 END) AS spent_before,
+       sum(CASE WHEN state IN ('held', 'unresolved') AND started_at >= :since THEN held_nanos ELSE 0 END) AS held,
        count(*) AS rows, max(id) AS last
      FROM (SELECT * FROM calls WHERE agent_id = :agentId AND id > :after ORDER BY id LIMIT :limit)`,
   )
 
   return {
-    /** Spending of one agent or all, since a time and before it, and what open calls hold. */
+    /** Spending of one agent or all, since a time and before it, and what open calls have held since. */
     totals({ agentId, since }: LedgerScope & { since?: string }): Totals {
       const row = orm
         .select({
           all: sql<Nanodollars | null>`sum(${calls.cost_nanos})`,
           before: since
-            ? sql<Nanodollars | null>`sum(CASE WHEN ${calls.ended_at} < ${since} THEN ${calls.cost_nanos} ELSE 0 END)`
+            ? sql<Nanodollars | null>`sum(CASE WHEN ${sql.raw(COUNTED_AT)} < ${since} THEN ${calls.cost_nanos} ELSE 0 END)`
             : sql<Nanodollars>`0`,
-          held: sql<Nanodollars | null>`sum(CASE WHEN ${calls.state} IN ('held', 'unresolved') THEN ${calls.held_nanos} ELSE 0 END)`,
+          held: sql<Nanodollars | null>`sum(CASE WHEN ${calls.state} IN ('held', 'unresolved') AND ${calls.started_at} >= ${since ?? ''} THEN ${calls.held_nanos} ELSE 0 END)`,
         })
         .from(calls)
         .where(agentId === undefined ? undefined : eq(calls.agent_id, agentId))
@@ -273,7 +276,7 @@ const callReads = ({ orm }: Database) => ({
         state,
         held_nanos,
         cost_nanos,
-        counted_at: sql<string>`coalesce(${calls.ended_at}, ${calls.started_at})`,
+        counted_at: sql<string>`${sql.raw(COUNTED_AT)}`,
       })
       .from(calls)
       .where(

@@ -35,8 +35,7 @@ export const readPresented = (runtimeId: string, presented: readonly { signed: s
 
 /**
  * Enters the leases that the books forgot, and records what is said of each; what the bank did not sign counts for nothing.
- * Throws CageError `runtime_revoked` or
- * `invalid_amount`.
+ * Throws CageError `runtime_revoked` or `invalid_amount`.
  */
 export function presentLeases(books: Books, runtimeId: string, presented: readonly Presented[], ttlMs: number): void {
   const { organizationId, generation } = requireRuntime(books, runtimeId)

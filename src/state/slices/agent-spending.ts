@@ -4,11 +4,11 @@ import { addUsd, fromUsd, max, subtract, toUsd, type Usd, ZERO_NANOS, ZERO_USD }
 import { observe } from '../histogram.ts'
 import { own } from '../own.ts'
 import { type AgentView, MAX_MODELS, OTHER, type ServiceView } from '../snapshot.ts'
-import { correctedPeriod } from './budgets.ts'
+import { charged } from './budgets.ts'
 import { addBurnPoint, burnPoint } from './burn.ts'
 
 export const applyToSpending = (agent: AgentView, event: RuntimeEvent): AgentView =>
-  applyToRun(applyToBurn(agent, applyToBudget(applyToCalls(agent, event), event), event.at), event)
+  applyToRun(applyToBurn(agent, applyToBudget(charged(applyToCalls(agent, event), event), event), event.at), event)
 
 function applyToCalls(agent: AgentView, event: RuntimeEvent): AgentView {
   switch (event.type) {
@@ -30,10 +30,8 @@ function applyToCalls(agent: AgentView, event: RuntimeEvent): AgentView {
           [event.data.service]: addToService(own(agent.by_service, event.data.service), event),
         },
       }
-    case 'call.corrected': {
-      const { difference_usd } = event.data
-      return { ...addCost(agent, event.data, difference_usd), period: correctedPeriod(agent.period, event) }
-    }
+    case 'call.corrected':
+      return addCost(agent, event.data, event.data.difference_usd)
     case 'call.resolved':
       return addCost(agent, event.data, event.data.cost_usd)
     default:

@@ -1,4 +1,4 @@
-import type { BudgetView, EventOf, RuntimeEvent } from '../../events.ts'
+import type { BudgetView, RuntimeEvent } from '../../events.ts'
 import { addUsd, type Usd } from '../../money.ts'
 
 export function applyToRunLimit(limit: Usd | null, event: RuntimeEvent): Usd | null {
@@ -18,23 +18,33 @@ export function applyToServerBudget(budget: BudgetView | null, event: RuntimeEve
     case 'call.failed':
     case 'service.called':
     case 'call.resolved':
-      return { ...budget, spent_usd: addUsd(budget.spent_usd, event.data.cost_usd) }
+      return { ...charged(budget, event), spent_usd: addUsd(budget.spent_usd, event.data.cost_usd) }
     case 'call.corrected':
-      return {
-        ...budget,
-        spent_usd: addUsd(budget.spent_usd, event.data.difference_usd),
-        period: correctedPeriod(budget.period, event),
-      }
+      return { ...charged(budget, event), spent_usd: addUsd(budget.spent_usd, event.data.difference_usd) }
     default:
       return budget
   }
 }
 
-/** A correction of a charge before the current period counts before it as well. */
-export function correctedPeriod(
-  period: BudgetView['period'],
-  { data }: EventOf<'call.corrected'>,
-): BudgetView['period'] {
-  if (!period || data.charged_at >= period.starts_at) return period
-  return { ...period, spent_before_usd: addUsd(period.spent_before_usd, data.difference_usd) }
+/** Money that was held before the current period counts before it, and so does the correction of such a call. */
+export function charged<Budget extends Pick<BudgetView, 'period'>>(budget: Budget, event: RuntimeEvent): Budget {
+  const { period } = budget
+  const cost = costOf(event)
+  if (!period || !cost || cost.heldAt === undefined || cost.heldAt >= period.starts_at) return budget
+  return { ...budget, period: { ...period, spent_before_usd: addUsd(period.spent_before_usd, cost.usd) } }
+}
+
+/** `heldAt`: undefined for this period. */
+function costOf(event: RuntimeEvent): { usd: Usd; heldAt: string | undefined } | undefined {
+  switch (event.type) {
+    case 'call.completed':
+    case 'call.failed':
+    case 'service.called':
+    case 'call.resolved':
+      return { usd: event.data.cost_usd, heldAt: event.data.held_at }
+    case 'call.corrected':
+      return { usd: event.data.difference_usd, heldAt: event.data.charged_at }
+    default:
+      return undefined
+  }
 }
