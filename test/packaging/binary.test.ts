@@ -13,7 +13,7 @@ import {
 } from 'node:fs'
 import { rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
-import { join, resolve } from 'node:path'
+import { join } from 'node:path'
 import { text } from 'node:stream/consumers'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import packageJson from '../../package.json' with { type: 'json' }
@@ -21,14 +21,15 @@ import { startCluster } from '../panel/postgres.ts'
 import { badlyAnswered, callEveryRoute, REFUSED_READS, serveBuilt } from '../support/every-route.ts'
 import { freePort } from '../support/free-port.ts'
 import { callWithLargeBodies } from '../support/large-call.ts'
+import { executable } from './released.ts'
 
 const work = mkdtempSync(join(tmpdir(), 'iron-cage-binary-'))
-const built = join(work, 'built')
 const tools = join(work, 'tools')
 
-beforeAll(() => {
-  const build = resolve(import.meta.dirname, '../../scripts/build-binary.mjs')
-  execFileSync(process.execPath, [build, '--quiet', '--out', built], { stdio: ['ignore', 'ignore', 'inherit'] })
+let built: string
+
+beforeAll(async () => {
+  built = await executable()
   mkdirSync(tools)
   for (const folder of ['/bin', '/usr/bin']) {
     for (const name of readdirSync(folder).filter((tool) => /^(sh|dash|bash|grep|env|python3(\.\d+)?)$/.test(tool))) {

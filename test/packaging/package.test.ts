@@ -1,4 +1,4 @@
-/** What `npm pack` makes, installed from its tarball as a stranger would. */
+/** The npm package of a release, installed from its tarball as a stranger would. */
 import { execFile } from 'node:child_process'
 import { mkdtempSync, writeFileSync } from 'node:fs'
 import { rm } from 'node:fs/promises'
@@ -7,6 +7,7 @@ import { join, resolve } from 'node:path'
 import { promisify } from 'node:util'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import packageJson from '../../package.json' with { type: 'json' }
+import { artifact, release } from './released.ts'
 
 const root = resolve(import.meta.dirname, '../..')
 const work = mkdtempSync(join(tmpdir(), 'iron-cage-package-'))
@@ -15,15 +16,11 @@ const env = { PATH: process.env.PATH!, HOME: work }
 let files: string[] = []
 
 beforeAll(async () => {
-  await run(process.execPath, [join(root, 'scripts/build-types.mjs')])
-  // Without its own build: dist/ is there, and other tests use it.
-  const pack = ['pack', root, '--ignore-scripts', '--json', '--pack-destination', work]
-  const [packed] = JSON.parse((await run('npm', pack, { cwd: work })).stdout) as [
-    { filename: string; files: { path: string }[] },
-  ]
-  files = packed.files.map(({ path }) => path)
+  const tarball = artifact(await release(), `iron-cage-${packageJson.version}.tgz`)
+  const listed = (await run('tar', ['-tf', tarball])).stdout.trim().split('\n')
+  files = listed.map((path) => path.replace(/^package\//, ''))
   writeFileSync(join(work, 'package.json'), '{ "type": "module" }')
-  await run('npm', ['install', '--no-audit', '--no-fund', join(work, packed.filename)], { cwd: work })
+  await run('npm', ['install', '--no-audit', '--no-fund', tarball], { cwd: work })
 })
 afterAll(() => rm(work, { recursive: true, force: true }))
 

@@ -1,4 +1,7 @@
-/** A release, built once, and every artifact of it used as a stranger would: alone in an empty folder. */
+/**
+ * A release, and every artifact of it used as a stranger would: alone in an empty folder. What the executable does is in
+ * binary.test.ts, what the npm package does in package.test.ts.
+ */
 import { execFile, execFileSync } from 'node:child_process'
 import { createHash } from 'node:crypto'
 import { existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
@@ -9,19 +12,23 @@ import { join, resolve } from 'node:path'
 import { promisify } from 'node:util'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import packageJson from '../../package.json' with { type: 'json' }
+import { artifact, executable, release as released } from './released.ts'
 
 const root = resolve(import.meta.dirname, '../..')
 const work = mkdtempSync(join(tmpdir(), 'iron-cage-release-test-'))
-const release = join(work, 'release')
 const { version } = packageJson
 const run = promisify(execFile)
 const python = resolve(root, '.venv-test/bin/python')
 
-beforeAll(() => run(process.execPath, [join(root, 'scripts/release/release.mjs'), '--out', release]))
+let release: string
+beforeAll(async () => {
+  release = await released()
+})
 afterAll(() => rmSync(work, { recursive: true, force: true }))
 
 const names = () => readdirSync(release)
-const named = (end: string) => join(release, names().find((name) => name.endsWith(end))!)
+const named = (end: string) => artifact(release, end)
+const sha256 = (path: string) => createHash('sha256').update(readFileSync(path)).digest('hex')
 
 function emptyFolder(): string {
   const folder = mkdtempSync(join(work, 'place-'))
@@ -65,14 +72,17 @@ test('a release has every artifact, in one version, with its checksum', () => {
       .filter((name) => name !== 'SHA256SUMS')
       .sort(),
   )
-  for (const [sum, name] of sums) {
-    expect(
-      createHash('sha256')
-        .update(readFileSync(join(release, name!)))
-        .digest('hex'),
-      name,
-    ).toBe(sum)
-  }
+  for (const [sum, name] of sums) expect(sha256(join(release, name!)), name).toBe(sum)
+})
+
+test('is built here with what builds every release', () => {
+  const linesOf = (name: string) =>
+    readFileSync(join(root, 'scripts', name), 'utf8')
+      .trim()
+      .split('\n')
+  const tools = linesOf('release/requirements.txt').filter((line) => !line.startsWith('#'))
+  expect(tools).toHaveLength(3)
+  expect(linesOf('test-requirements.txt')).toEqual(expect.arrayContaining(tools))
 })
 
 /** What shows that the program has a part of Node without a version: a name in its code, or the file that came from there. */
@@ -125,10 +135,8 @@ describe('the bill of materials and the notices', () => {
   })
 
   test('name every part that the executable itself reports, each in its version', async () => {
-    const folder = emptyFolder()
-    execFileSync('tar', ['-xf', named('.tar.xz'), '-C', folder])
     // Those of the very Node that the executable is a copy of.
-    const program = readFileSync(join(folder, 'iron-cage'))
+    const program = readFileSync(join(await executable(), 'iron-cage'))
     expect(program.includes(process.version)).toBe(true)
     const data = ['node', 'modules', 'napi', 'cldr', 'tz', 'unicode']
     const reported = Object.entries(process.versions).filter(([name, version]) => version && !data.includes(name))
@@ -182,14 +190,11 @@ describe('the wheel for this platform', () => {
     env = { PATH: `${join(folder, 'venv/bin')}:/usr/bin:/bin`, HOME: join(folder, 'home') }
   })
 
-  test('is the whole product without Node, under both names', async () => {
+  test('is the executable, byte by byte, under both names', async () => {
     for (const name of ['iron-cage', 'iron_cage']) {
       expect((await run(name, ['version', '--json'], { cwd: folder, env })).stdout).toContain(`"version": "${version}"`)
     }
-    const demo = ['demo', '--pace', 'max', '--once', '--check', '--port', '0']
-    expect((await run('iron-cage', demo, { cwd: folder, env })).stdout).toContain(
-      'Total              $45.90 of $50.00 (91.8% used)',
-    )
+    expect(sha256(join(folder, 'venv/bin/iron-cage'))).toBe(sha256(join(await executable(), 'iron-cage')))
   })
 
   test('gives a runtime to a program whose PATH knows nothing of it', async () => {
@@ -228,6 +233,7 @@ describe('install.sh', () => {
       server.close()
     }
     const program = join(folder, 'home/.local/bin/iron-cage')
+    expect(sha256(program)).toBe(sha256(join(await executable(), 'iron-cage')))
     expect((await run(program, ['version'], { cwd: folder, env: { HOME: folder } })).stdout).toBe(
       `iron-cage ${version}\n`,
     )

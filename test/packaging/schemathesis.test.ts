@@ -52,6 +52,8 @@ async function find(url: string, token: string, ...which: string[]): Promise<Fou
   const words = [
     ...['run', 'openapi.json', '--url', url, '--header', `Authorization: Bearer ${token}`, '--no-color'],
     ...['--max-examples', '5', '--generation-deterministic', '--warnings', 'off', '--checks', 'all'],
+    // How long an answer takes is the machine's matter.
+    ...['--request-timeout', '300'],
     // A schema cannot say all that a body must meet: that a script is there, that a name is nobody's.
     ...['--exclude-checks', 'positive_data_acceptance', ...which],
   ]

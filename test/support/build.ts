@@ -3,12 +3,22 @@
  * SDK: Python would do so beside its sources at the first import, while another test packs them.
  */
 import { execFileSync } from 'node:child_process'
-import { resolve } from 'node:path'
+import { mkdtempSync, rmSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { delimiter, dirname, join, resolve } from 'node:path'
+import type { TestProject } from 'vitest/node'
+import type {} from './made-once.ts'
 
 const root = resolve(import.meta.dirname, '../..')
 
-export function setup(): void {
+export function setup(project: TestProject): () => void {
+  const python = execFileSync('python3', ['-c', 'import sys; print(sys.executable)'], { encoding: 'utf8' }).trim()
+  // Where "python3" is a script of a version manager, that takes longer than many of our agents.
+  process.env.PATH = dirname(python) + delimiter + process.env.PATH
   const run = (program: string, ...words: string[]) => execFileSync(program, words, { cwd: root, stdio: 'inherit' })
   run(process.execPath, 'scripts/build.mjs', '--quiet')
   run('python3', '-m', 'compileall', '-q', 'python/iron_cage', 'python/shim')
+  const made = mkdtempSync(join(tmpdir(), 'iron-cage-made-'))
+  project.provide('made', made)
+  return () => rmSync(made, { recursive: true, force: true })
 }
