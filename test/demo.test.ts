@@ -193,32 +193,29 @@ describe('the demo at full speed', () => {
 
 describe('iron-cage demo', () => {
   test.each([
-    ['with nothing but Python', {}],
-    ['with LangChain', { VIRTUAL_ENV: join(root, '.venv-test') }],
-  ])('%s, runs twice in one folder and leaves a ledger that adds up', async (_how, environment) => {
+    ['with nothing but Python, rehearsed twice in one folder', ['--check'], {}, 2],
+    ['with LangChain', ['--pace', 'max', '--once'], { VIRTUAL_ENV: join(root, '.venv-test') }, 1],
+  ])('%s, meets what it shows and leaves a ledger that adds up', async (_how, flags, environment, runs) => {
     const folder = mkdtempSync(join(tmpdir(), 'iron-cage-demo-'))
     onTestFinished(() => rm(folder, { recursive: true, force: true }))
-    const run = async () => {
-      const args = [join(root, 'bin/iron-cage.cjs'), 'demo', '--pace', 'max', '--once', '--port', '0']
-      const env = { PATH: process.env.PATH!, HOME: folder, ...environment }
-      return (await promisify(execFile)(process.execPath, args, { cwd: folder, env })).stdout
-    }
-    for (const output of [await run(), await run()]) {
+    const args = [join(root, 'bin/iron-cage.cjs'), 'demo', ...flags, '--port', '0']
+    const env = { PATH: process.env.PATH!, HOME: folder, ...environment }
+    for (let run = 0; run < runs; run++) {
+      const output = (await promisify(execFile)(process.execPath, args, { cwd: folder, env })).stdout
       expect(output).toContain('Total              $45.90 of $50.00 (91.8% used)')
       expect(output).toContain('Success                             98% (98/100)')
       expect(output).toMatch(/lead_gen_agent has the new OPENAI_API_KEY, after \d+ ms/)
       expect(output).toMatch(/Circuit OPEN for linkedin_api after 5 failures · fallback tier 2 \(cached data\)/)
       expect(output).not.toContain('piileaker.com')
+      const checked = Array(7).fill(expect.stringMatching(/^✔/))
+      expect(output.match(/^[✔✖] .+/gm)).toEqual(flags.includes('--check') ? checked : null)
     }
     const database = new Sqlite(join(folder, 'iron_demo.db'), { readonly: true })
     onTestFinished(() => void database.close())
     const totals = database
       .prepare("SELECT agent_id, sum(cost_nanos) AS nanos FROM calls WHERE state = 'charged' GROUP BY agent_id")
       .all()
-    expect(totals).toEqual([
-      expect.objectContaining({ nanos: 45_902_500_000 }),
-      expect.objectContaining({ nanos: 45_902_500_000 }),
-    ])
+    expect(totals).toEqual(Array(runs).fill(expect.objectContaining({ nanos: 45_902_500_000 })))
     expect(database.prepare("SELECT count(*) AS open FROM calls WHERE state IN ('held', 'unresolved')").get()).toEqual({
       open: 0,
     })
@@ -226,6 +223,6 @@ describe('iron-cage demo', () => {
     const replayed = events
       .map((row) => ({ ...row, data: JSON.parse(row.data) }) as RuntimeEvent)
       .reduce(applyEvent, emptySnapshot())
-    expect(Object.values(replayed.agents).map(({ spent_usd }) => spent_usd)).toEqual(['45.9025', '45.9025'])
+    expect(Object.values(replayed.agents).map(({ spent_usd }) => spent_usd)).toEqual(Array(runs).fill('45.9025'))
   })
 })
