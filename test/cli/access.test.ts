@@ -27,19 +27,19 @@ const saved = (place: Place) => readFileSync(join(place.folder, '.iron/tokens'),
 describe('users', () => {
   test('are kept in the database file while no server runs, which is made when there is none', async () => {
     const place = openPlace()
-    const added = await place.run(['users', 'add', 'Alice', '--role', 'admin'], { stdin: `${password}\n` })
+    const added = await place.type(['users', 'add', 'Alice', '--role', 'admin'], { stdin: `${password}\n` })
     expect(added).toMatchObject({ code: 0, out: '', err: 'created user alice (role: admin)\n' })
     place.write('password.txt', `${password}\n`)
-    expect((await place.run(['users', 'add', 'bob', '--from-file', 'password.txt'])).code).toBe(0)
-    const listed = await place.run(['users', 'list'])
+    expect((await place.type(['users', 'add', 'bob', '--from-file', 'password.txt'])).code).toBe(0)
+    const listed = await place.type(['users', 'list'])
     expect(listed.out).toMatch(/^USER {3}ROLE {4}CREATED\nalice {2}admin {3}20\S+\nbob {4}viewer {2}20\S+\n$/)
-    expect((await place.run(['users', 'role', 'alice', 'viewer'])).code).toBe(0)
-    expect((await place.run(['users', 'remove', 'bob'])).err).toBe('bob was removed\n')
-    const { out } = await place.run(['users', 'list', '--json'])
+    expect((await place.type(['users', 'role', 'alice', 'viewer'])).code).toBe(0)
+    expect((await place.type(['users', 'remove', 'bob'])).err).toBe('bob was removed\n')
+    const { out } = await place.type(['users', 'list', '--json'])
     expect(JSON.parse(out)).toMatchObject([{ username: 'alice', role: 'viewer' }])
     expect(out).not.toContain('argon')
     // Who did it is in the audit of the file.
-    expect((await place.run(['audit', 'verify'])).code).toBe(0)
+    expect((await place.type(['audit', 'verify'])).code).toBe(0)
     const { url } = await serve(place)
     expect((await signIn(url, 'alice')).status).toBe(200)
     expect((await signIn(url, 'bob')).status).toBe(401)
@@ -56,7 +56,7 @@ describe('users', () => {
     [['users', 'remove', 'alice'], '', 7, 'no server is running'],
   ])('%j fails with a word about why', async (args, stdin, code, word) => {
     const place = openPlace()
-    const ended = await place.run(args, { stdin })
+    const ended = await place.type(args, { stdin })
     expect([ended.code, ended.out]).toEqual([code, ''])
     expect(ended.err).toContain(word)
     expect(ended.err).not.toContain('1234567\n')
@@ -65,12 +65,12 @@ describe('users', () => {
   test('are changed at the server that runs, and what it holds is what counts', async () => {
     const place = openPlace()
     const { url } = await serve(place)
-    expect((await place.run(['users', 'add', 'alice'], { stdin: password })).code).toBe(0)
-    expect((await place.run(['users', 'add', 'ALICE'], { stdin: password })).code).toBe(6)
+    expect((await place.type(['users', 'add', 'alice'], { stdin: password })).code).toBe(0)
+    expect((await place.type(['users', 'add', 'ALICE'], { stdin: password })).code).toBe(6)
     const { access_token } = (await (await signIn(url, 'alice')).json()) as { access_token: string }
     const me = () => fetch(`${url}/api/auth/me`, { headers: { authorization: `Bearer ${access_token}` } })
     expect((await me()).status).toBe(200)
-    const changed = await place.run(['users', 'passwd', 'alice'], { stdin: 'another good one' })
+    const changed = await place.type(['users', 'passwd', 'alice'], { stdin: 'another good one' })
     expect(changed.err).toBe('alice has a new password and must sign in again\n')
     expect((await me()).status).toBe(401)
     expect((await signIn(url, 'alice')).status).toBe(401)
@@ -98,11 +98,11 @@ describe('tokens create', () => {
   test('--role viewer makes a token that reads the API and has no budget', async () => {
     const place = openPlace()
     const { url } = await serve(place)
-    const made = await place.run(['tokens', 'create', '--name', 'prometheus', '--role', 'viewer'])
+    const made = await place.type(['tokens', 'create', '--name', 'prometheus', '--role', 'viewer'])
     expect(made.err).toContain('its role is viewer')
     const authorization = `Bearer ${made.out.trim()}`
     expect((await fetch(`${url}/metrics`, { headers: { authorization } })).status).toBe(200)
-    const refused = await place.run(['tokens', 'create', '--role', 'admin', '--budget', '5'])
+    const refused = await place.type(['tokens', 'create', '--role', 'admin', '--budget', '5'])
     expect(refused).toMatchObject({ code: 2, err: expect.stringContaining('only a token of the role agent') })
   })
 })
@@ -113,21 +113,21 @@ describe('login', () => {
   test('is saved for this user only, and commands act as that user on that server', async () => {
     const [place, elsewhere] = [openPlace(), openPlace()]
     const { url } = await serve(place)
-    await place.run(['users', 'add', 'alice', '--role', 'admin'], { stdin: password })
-    await place.run(['users', 'add', 'bob'], { stdin: password })
-    expect((await elsewhere.run(['ps'], { env: env(url) })).code).toBe(4)
+    await place.type(['users', 'add', 'alice', '--role', 'admin'], { stdin: password })
+    await place.type(['users', 'add', 'bob'], { stdin: password })
+    expect((await elsewhere.type(['ps'], { env: env(url) })).code).toBe(4)
 
-    const login = await elsewhere.run(['login', 'alice'], { stdin: `${password}\n`, env: env(url) })
+    const login = await elsewhere.type(['login', 'alice'], { stdin: `${password}\n`, env: env(url) })
     expect(login).toMatchObject({ code: 0, out: '' })
     expect(login.err).toContain(`signed in as alice (admin)`)
     expect(statSync(join(elsewhere.folder, '.iron/tokens')).mode & 0o777).toBe(0o600)
     expect(saved(elsewhere)).not.toContain(password)
-    const made = await elsewhere.run(['tokens', 'create', '--name', 'pad', '--json'], { env: env(url) })
+    const made = await elsewhere.type(['tokens', 'create', '--name', 'pad', '--json'], { env: env(url) })
     expect(JSON.parse(made.out)).toMatchObject({ name: 'pad', created_by: 'alice' })
 
-    await elsewhere.run(['login', 'bob'], { stdin: password, env: env(url) })
-    expect((await elsewhere.run(['ps'], { env: env(url) })).code).toBe(0)
-    expect((await elsewhere.run(['tokens', 'list'], { env: env(url) })).code).toBe(4)
+    await elsewhere.type(['login', 'bob'], { stdin: password, env: env(url) })
+    expect((await elsewhere.type(['ps'], { env: env(url) })).code).toBe(0)
+    expect((await elsewhere.type(['tokens', 'list'], { env: env(url) })).code).toBe(4)
     // One login a server; the token of before is still there.
     const lines = saved(elsewhere).trim().split('\n')
     expect(lines.map((line) => (JSON.parse(line) as { name: string }).name)).toEqual(['pad', 'bob'])
@@ -136,8 +136,8 @@ describe('login', () => {
   test('is renewed when its access token ends, also by several commands at once, and is gone when it has ended', async () => {
     const place = openPlace()
     const { url } = await serve(place)
-    await place.run(['users', 'add', 'alice', '--role', 'admin'], { stdin: password })
-    await place.run(['login', 'alice'], { stdin: password, env: env(url) })
+    await place.type(['users', 'add', 'alice', '--role', 'admin'], { stdin: password })
+    await place.type(['login', 'alice'], { stdin: password, env: env(url) })
     const before = JSON.parse(saved(place)) as { refresh_token: string }
     writeFileSync(
       join(place.folder, '.iron/tokens'),
@@ -148,12 +148,12 @@ describe('login', () => {
     expect((JSON.parse(saved(place)) as { refresh_token: string }).refresh_token).not.toBe(before.refresh_token)
     expect(existsSync(join(place.folder, '.iron/tokens.lock'))).toBe(false)
 
-    await place.run(['users', 'remove', 'alice'])
+    await place.type(['users', 'remove', 'alice'])
     writeFileSync(
       join(place.folder, '.iron/tokens'),
       JSON.stringify({ ...(JSON.parse(saved(place)) as object), ends_at: '2020-01-01T00:00:00.000Z' }),
     )
-    const last = await place.run(['ps'], { env: env(url) })
+    const last = await place.type(['ps'], { env: env(url) })
     expect(last.code).toBe(4)
     expect(last.err).toContain('the login of alice at')
     expect(last.err).toContain('iron-cage login')
@@ -163,12 +163,12 @@ describe('login', () => {
   test('fails with a reason for a wrong password, no password and an unreachable server', async () => {
     const place = openPlace()
     const { url } = await serve(place)
-    await place.run(['users', 'add', 'alice'], { stdin: password })
-    const wrong = await place.run(['login', 'alice'], { stdin: 'wrong horse', env: env(url) })
+    await place.type(['users', 'add', 'alice'], { stdin: password })
+    const wrong = await place.type(['login', 'alice'], { stdin: 'wrong horse', env: env(url) })
     expect([wrong.code, wrong.err]).toEqual([4, expect.stringContaining('wrong user name or password')])
-    expect((await place.run(['login', 'alice'], { env: env(url) })).code).toBe(2)
+    expect((await place.type(['login', 'alice'], { env: env(url) })).code).toBe(2)
     const free = `http://127.0.0.1:${await freePort()}`
-    const nowhere = await place.run(['login', 'alice'], { stdin: password, env: env(free) })
+    const nowhere = await place.type(['login', 'alice'], { stdin: password, env: env(free) })
     expect([nowhere.code, nowhere.err]).toEqual([7, expect.stringContaining('ECONNREFUSED')])
     expect(existsSync(join(place.folder, '.iron/tokens')) && saved(place)).toBeFalsy()
   })
@@ -177,18 +177,18 @@ describe('login', () => {
 describe('tokens', () => {
   test('are made, replaced and ended in the database file while no server runs', async () => {
     const place = openPlace()
-    await place.run(['users', 'add', 'alice'], { stdin: password })
-    const generated = await place.run(['token', 'generate', '--budget', '100'])
+    await place.type(['users', 'add', 'alice'], { stdin: password })
+    const generated = await place.type(['token', 'generate', '--budget', '100'])
     expect(generated.out).toMatch(/^ic_[\w-]{43}\n$/)
-    const [first] = JSON.parse((await place.run(['tokens', 'list', '--json'])).out) as {
+    const [first] = JSON.parse((await place.type(['tokens', 'list', '--json'])).out) as {
       id: string
       expires_at: null
     }[]
     expect(first?.expires_at).toBeNull()
-    const rotated = await place.run(['tokens', 'rotate', first!.id])
+    const rotated = await place.type(['tokens', 'rotate', first!.id])
     expect(rotated.out).toMatch(/^ic_[\w-]{43}\n$/)
     expect(rotated.err).toContain(`${first!.id}, works for another 24 h`)
-    const rows = JSON.parse((await place.run(['tokens', 'list', '--json'])).out) as {
+    const rows = JSON.parse((await place.type(['tokens', 'list', '--json'])).out) as {
       id: string
       agent_id: AgentId
       expires_at: string | null
@@ -198,11 +198,11 @@ describe('tokens', () => {
     const works = (token: string) =>
       fetch(`${url}/api/run`, { headers: { authorization: `Bearer ${token.trim()}` } }).then(({ status }) => status)
     expect([await works(generated.out), await works(rotated.out)]).toEqual([200, 200])
-    const cut = await place.run(['tokens', 'rotate', rows[1]!.id, '--overlap-hours', '0'])
+    const cut = await place.type(['tokens', 'rotate', rows[1]!.id, '--overlap-hours', '0'])
     expect(cut.err).toContain('has ended')
     expect([await works(rotated.out), await works(cut.out)]).toEqual([401, 200])
-    expect((await place.run(['tokens', 'rotate', 'token-1'])).code).toBe(5)
-    expect((await place.run(['tokens', 'rotate', rows[1]!.id, '--overlap-hours', 'x'])).code).toBe(2)
+    expect((await place.type(['tokens', 'rotate', 'token-1'])).code).toBe(5)
+    expect((await place.type(['tokens', 'rotate', rows[1]!.id, '--overlap-hours', 'x'])).code).toBe(2)
   })
 })
 
@@ -213,7 +213,7 @@ describe('a server', () => {
     expect([ended.code, ended.out]).toEqual([2, ''])
     expect(ended.err).toContain('server.allow_remote: true (or --allow-remote)')
     expect(ended.err).toContain('iron-cage users add')
-    await place.run(['users', 'add', 'alice'], { stdin: password })
+    await place.type(['users', 'add', 'alice'], { stdin: password })
     expect((await place.run(['serve', '--port', '0', '--host', '0.0.0.0'])).code).toBe(2)
     const run = place.start(['serve', '--port', '0', '--host', '0.0.0.0', '--allow-remote'])
     await run.shows(/http:\/\/localhost:\d+/)

@@ -10,7 +10,7 @@ async function openAlerts(alerts: RuntimeOptions['alerts']) {
   return {
     cage,
     run: (...args: string[]) =>
-      place.run(['alerts', ...args], { env: { IRON_CAGE_URL: cage.url, IRON_CAGE_TOKEN: token } }),
+      place.type(['alerts', ...args], { env: { IRON_CAGE_URL: cage.url, IRON_CAGE_TOKEN: token } }),
   }
 }
 

@@ -26,7 +26,7 @@ async function serve(place: Place) {
 const budgetOf =
   (place: Place) =>
   async (...words: string[]) => {
-    const { code, out, err } = await place.run(['budget', ...words])
+    const { code, out, err } = await place.type(['budget', ...words])
     return code === 0 ? out : `exit ${code}: ${err}`
   }
 
@@ -50,14 +50,14 @@ test('they are changed through a server and without one, and hold after a restar
     run: { limit_usd: '5' },
     period: null,
   })
-  await place.run(['tokens', 'create', '--name', 'notebook', '--budget', '20'])
+  await place.type(['tokens', 'create', '--name', 'notebook', '--budget', '20'])
   expect(await budget('get', 'notebook')).toMatch(
     /^\S+ {2}\$0\.00 \/ \$20\.00, \$20\.00 left\nserver {2}\$0\.00 \/ \$80\.00, \$80\.00 left\n$/,
   )
-  expect((await place.run(['status', 'notebook'])).out).toContain(
+  expect((await place.type(['status', 'notebook'])).out).toContain(
     "server $0.00 of $80.00 · the agent's limit is reached first",
   )
-  const { out } = await place.run(['status', '--json'])
+  const { out } = await place.type(['status', '--json'])
   expect(JSON.parse(out).agents[0].budgets).toEqual([
     { scope: 'agent', limit_usd: '20', spent_usd: '0' },
     { scope: 'server', limit_usd: '80', spent_usd: '0' },
@@ -90,7 +90,7 @@ test('one that the configuration does not give cannot be changed, and it is said
   expect(await budget('add', '--server', '5')).toMatch(/^exit 6: .*no limit to change\n.*budget\.server_usd/s)
   await end()
   expect(await budget('add', '--run', '5')).toMatch(/^exit 6: .*no limit to change\n.*budget\.per_run_usd/s)
-  const { code, out, err } = await place.run(['budget', 'get'])
+  const { code, out, err } = await place.type(['budget', 'get'])
   expect([code, out, err]).toEqual([0, '', "there are no budgets besides the agents' own\n"])
 }, 300_000)
 

@@ -6,22 +6,22 @@ test('circuits are listed, held open and reset; of services, providers and model
   place.write('iron-cage.yaml', 'services: { crm: { base_url: "http://127.0.0.1:9" } }\n')
   const server = place.start(['serve', '--port', '0'])
   await server.shows('#code=')
-  expect(await place.run(['circuits', 'list'])).toMatchObject({
+  expect(await place.type(['circuits', 'list'])).toMatchObject({
     code: 0,
     out: '',
     err: 'nothing has been called here yet\n',
   })
-  expect(await place.run(['circuits', 'open', 'crm'])).toMatchObject({ code: 0, out: 'crm  open\n' })
-  expect(await place.run(['circuits', 'open', 'openai/gpt-4'])).toMatchObject({ code: 0, out: 'openai/gpt-4  open\n' })
-  const { out } = await place.run(['circuits', 'list'])
+  expect(await place.type(['circuits', 'open', 'crm'])).toMatchObject({ code: 0, out: 'crm  open\n' })
+  expect(await place.type(['circuits', 'open', 'openai/gpt-4'])).toMatchObject({ code: 0, out: 'openai/gpt-4  open\n' })
+  const { out } = await place.type(['circuits', 'list'])
   expect(out).toMatch(/^CIRCUIT +STATE +NEXT TRY +TRIPS +LAST TRIP +BLOCKED +SAVED +FALLBACKS +REASON\n/)
   expect(out).toMatch(/^crm +open \(held\) +- +0 +- +0 +\$0\.00 +- +opened by \S+$/m)
-  expect(await place.run(['circuits', 'reset', 'crm'])).toMatchObject({ code: 0, out: 'crm  closed\n' })
-  expect(JSON.parse((await place.run(['circuits', 'list', '--json'])).out)).toMatchObject([
+  expect(await place.type(['circuits', 'reset', 'crm'])).toMatchObject({ code: 0, out: 'crm  closed\n' })
+  expect(JSON.parse((await place.type(['circuits', 'list', '--json'])).out)).toMatchObject([
     { name: 'crm', state: 'closed', forced: false, countdown_s: null, fallback_success: null },
     { name: 'openai/gpt-4', state: 'open', forced: true },
   ])
-  expect(await place.run(['circuits', 'open', 'nobody'])).toMatchObject({
+  expect(await place.type(['circuits', 'open', 'nobody'])).toMatchObject({
     code: 5,
     err: expect.stringContaining('there is no circuit "nobody"'),
   })

@@ -52,7 +52,7 @@ test.each(['without a server', 'through the server'])(
     const { place, charged, open } = await afterCrash()
     if (how === 'through the server') await place.start(['serve', '--port', '0']).shows('http://localhost')
     const budget = async (...words: string[]) => {
-      const { code, out, err } = await place.run(['budget', ...words])
+      const { code, out, err } = await place.type(['budget', ...words])
       return code === 0 ? out : `exit ${code}: ${err.split('\n')[0]}`
     }
 
@@ -97,8 +97,8 @@ test('the report has the same sums as text, JSON and CSV, of one agent and of al
   const { place, open } = await afterCrash()
   const server = place.start(['serve', '--port', '0'])
   await server.shows('http://localhost')
-  await place.run(['budget', 'charge', AGENT, open[0], '0.123456789'])
-  const report = async (...words: string[]) => (await place.run(['report', ...words])).out
+  await place.type(['budget', 'charge', AGENT, open[0], '0.123456789'])
+  const report = async (...words: string[]) => (await place.type(['report', ...words])).out
 
   const { agent, budget, costs } = JSON.parse(await report(AGENT, '--format', 'json'))
   expect([agent.spent_usd, budget.spent_usd, costs.spent_usd, costs.held_usd]).toEqual([
@@ -120,6 +120,6 @@ test('the report has the same sums as text, JSON and CSV, of one agent and of al
   expect(together).toMatch(/^Spent +\$2\.12$/m)
   expect(together).toMatch(new RegExp(`^ {2}${AGENT} +3 calls {2}\\$2\\.12$`, 'm'))
   expect(JSON.parse(await report('--format', 'json'))).toEqual(costs)
-  expect(await place.run(['report', '--format', 'csv'])).toMatchObject({ code: 2, out: '' })
-  expect(await place.run(['report', 'nobody', '--format', 'csv'])).toMatchObject({ code: 5, out: '' })
+  expect(await place.type(['report', '--format', 'csv'])).toMatchObject({ code: 2, out: '' })
+  expect(await place.type(['report', 'nobody', '--format', 'csv'])).toMatchObject({ code: 5, out: '' })
 }, 300_000)

@@ -9,7 +9,7 @@ const LOOK = resolve(import.meta.dirname, '../agents/programs/look_for_key.py')
 /** A place with a key file, and the environment that names it. */
 async function openKeyed() {
   const place = openPlace()
-  const made = await place.run(['keygen', '--out', 'master.key'])
+  const made = await place.type(['keygen', '--out', 'master.key'])
   expect(made).toMatchObject({ code: 0, out: '' })
   return { place, env: { IRON_CAGE_MASTER_KEY_FILE: 'master.key' } }
 }
@@ -25,15 +25,15 @@ test('keygen writes a new key, and never over a file that is there', async () =>
   const path = join(place.folder, 'master.key')
   expect(readFileSync(path, 'utf8')).toMatch(/^[\w-]{43}\n$/)
   expect(statSync(path).mode & 0o777).toBe(0o600)
-  expect(await place.run(['keygen', '--out', 'master.key'])).toMatchObject({ code: 6, out: '' })
-  const [one, other] = [await place.run(['keygen']), await place.run(['keygen'])]
+  expect(await place.type(['keygen', '--out', 'master.key'])).toMatchObject({ code: 6, out: '' })
+  const [one, other] = [await place.type(['keygen']), await place.type(['keygen'])]
   expect(one).toMatchObject({ code: 0, err: '', out: expect.stringMatching(/^[\w-]{43}\n$/) })
   expect(one.out).not.toBe(other.out)
 })
 
 test('without a server secrets are set, shown masked, revealed, replaced, taken back, deleted and restored', async () => {
   const { place, env } = await openKeyed()
-  const secrets = (words: string[], stdin?: string) => place.run(['secrets', ...words], { env, stdin })
+  const secrets = (words: string[], stdin?: string) => place.type(['secrets', ...words], { env, stdin })
   expect(await secrets(['set', 'OPENAI_API_KEY'], `${CANARY}\n`)).toMatchObject({
     code: 0,
     out: '',
@@ -65,7 +65,7 @@ test('without a server secrets are set, shown masked, revealed, replaced, taken 
 test('a running server is asked, and nothing is left of a value in any file', async () => {
   const { place, env } = await openKeyed()
   await serve(place, env)
-  const secrets = (words: string[], stdin?: string) => place.run(['secrets', ...words], { env, stdin })
+  const secrets = (words: string[], stdin?: string) => place.type(['secrets', ...words], { env, stdin })
   expect((await secrets(['set', 'OPENAI_API_KEY'], CANARY)).err).toContain('is in the vault (version 1)')
   expect((await secrets(['rotate', 'OPENAI_API_KEY'], `${CANARY}-2`)).err).toContain('has a new value (version 2)')
   expect((await secrets(['get', 'OPENAI_API_KEY', '--reveal'])).out).toBe(`${CANARY}-2\n`)
@@ -75,8 +75,8 @@ test('a running server is asked, and nothing is left of a value in any file', as
 
 test('without the key, with a weak or another one, secrets say what to do and exit with 8', async () => {
   const { place, env } = await openKeyed()
-  await place.run(['secrets', 'set', 'A'], { env, stdin: 'value-of-a' })
-  await place.run(['keygen', '--out', 'other.key'])
+  await place.type(['secrets', 'set', 'A'], { env, stdin: 'value-of-a' })
+  await place.type(['keygen', '--out', 'other.key'])
   place.write('weak.key', 'secret\n')
   for (const [wrong, says] of [
     [{}, 'there is no master key'],
@@ -85,11 +85,11 @@ test('without the key, with a weak or another one, secrets say what to do and ex
     [{ IRON_CAGE_MASTER_KEY: 'x'.repeat(50) }, 'too weak'],
     [{ IRON_CAGE_MASTER_KEY_FILE: 'other.key' }, 'not the one that this vault was sealed with'],
   ] as const) {
-    const refused = await place.run(['secrets', 'get', 'A', '--reveal'], { env: { ...wrong } })
+    const refused = await place.type(['secrets', 'get', 'A', '--reveal'], { env: { ...wrong } })
     expect(refused).toMatchObject({ code: 8, out: '' })
     expect(refused.err).toContain(says)
     expect(refused.err).toContain('hint: ')
-    const listed = await place.run(['secrets', 'list'], { env: { ...wrong } })
+    const listed = await place.type(['secrets', 'list'], { env: { ...wrong } })
     expect(listed).toMatchObject({ code: 0, out: expect.stringMatching(/^NAME +.+\nA +development +••••/) })
     expect(listed.err).toContain('the vault is locked')
   }
@@ -97,21 +97,21 @@ test('without the key, with a weak or another one, secrets say what to do and ex
 
 test('the master key is changed while no server runs, and the old one opens nothing any more', async () => {
   const { place, env } = await openKeyed()
-  await place.run(['secrets', 'set', 'A'], { env, stdin: 'value-of-a' })
-  await place.run(['keygen', '--out', 'new.key'])
+  await place.type(['secrets', 'set', 'A'], { env, stdin: 'value-of-a' })
+  await place.type(['keygen', '--out', 'new.key'])
   const change = ['secrets', 'change-master-key', '--from-file', 'new.key']
   const server = await serve(place, env)
-  expect(await place.run(change, { env })).toMatchObject({ code: 6, err: expect.stringContaining('is served by') })
+  expect(await place.type(change, { env })).toMatchObject({ code: 6, err: expect.stringContaining('is served by') })
   server.child.kill('SIGTERM')
   await server.ended
-  expect(await place.run(['secrets', 'change-master-key'], { env, stdin: 'weak' })).toMatchObject({ code: 2 })
-  expect(await place.run(change, { env })).toMatchObject({
+  expect(await place.type(['secrets', 'change-master-key'], { env, stdin: 'weak' })).toMatchObject({ code: 2 })
+  expect(await place.type(change, { env })).toMatchObject({
     code: 0,
     err: expect.stringContaining('1 secrets are sealed'),
   })
   const reveal = ['secrets', 'get', 'A', '--reveal']
-  expect((await place.run(reveal, { env })).code).toBe(8)
-  expect(await place.run(reveal, { env: { IRON_CAGE_MASTER_KEY_FILE: 'new.key' } })).toMatchObject({
+  expect((await place.type(reveal, { env })).code).toBe(8)
+  expect(await place.type(reveal, { env: { IRON_CAGE_MASTER_KEY_FILE: 'new.key' } })).toMatchObject({
     code: 0,
     out: 'value-of-a\n',
   })

@@ -3,7 +3,10 @@ import { spawn } from 'node:child_process'
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join, resolve } from 'node:path'
+import { Readable } from 'node:stream'
 import { afterEach, expect } from 'vitest'
+import { runCli } from '../../src/cli/cli.ts'
+import { readEnvironment } from '../../src/config/env.ts'
 
 const BIN = resolve(import.meta.dirname, '../../bin/iron-cage.cjs')
 
@@ -110,6 +113,48 @@ export class Place {
 
   run(args: readonly string[], options?: RunOptions): Promise<Ended> {
     return this.start(args, options).ended
+  }
+
+  /**
+   * Types a command that ends by itself, in this process: starting another one takes ten times as long as most commands.
+   * What a process adds (its exit code, its streams, signals, the environment that it hides) is for `run`. One at a time,
+   * since the folder it is typed in is the process's.
+   */
+  type(args: readonly string[], options: Pick<RunOptions, 'stdin' | 'env'> = {}): Promise<Ended> {
+    const ended = lastTyped.then(() => typed(this.folder, args, options))
+    lastTyped = ended.catch(() => undefined)
+    return ended
+  }
+}
+
+let lastTyped: Promise<unknown> = Promise.resolve()
+
+async function typed(
+  folder: string,
+  args: readonly string[],
+  { stdin = '', env = {} }: Pick<RunOptions, 'stdin' | 'env'>,
+): Promise<Ended> {
+  const [out, err]: [string[], string[]] = [[], []]
+  const text = (lines: string[]) => lines.map((line) => `${line}\n`).join('')
+  const [before, mask] = [process.cwd(), process.umask(0o077)]
+  process.chdir(folder)
+  try {
+    const code = await runCli(args, undefined, {
+      out: (line) => void out.push(line),
+      err: (line) => void err.push(line),
+      outDescriptor: 1,
+      input: Readable.from([Buffer.from(stdin)]),
+      inputIsTerminal: false,
+      setRawInput: () => undefined,
+      color: false,
+      env: readEnvironment({ PATH: process.env.PATH, HOME: folder, ...env }),
+      cwd: folder,
+      exitCode: 0,
+    })
+    return { code, signal: null, out: text(out), err: text(err) }
+  } finally {
+    process.chdir(before)
+    process.umask(mask)
   }
 }
 

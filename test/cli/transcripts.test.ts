@@ -381,12 +381,15 @@ const unreachable: Record<string, Row> = {
   },
 }
 
-for (const [topic, rows] of Object.entries({ usage, budgets, configurations, scans, unreachable })) {
+/** Whose rows are processes: every stream and most exit codes are among them. */
+const PROCESSES = { scans, unreachable }
+
+for (const [topic, rows] of Object.entries({ usage, budgets, configurations, ...PROCESSES })) {
   describe(topic, () => {
     test.each(Object.entries(rows))('%s', async (_, { run, code, out, err, files = {}, ...options }) => {
       const place = openPlace()
       for (const [name, content] of Object.entries(files)) place.write(name, content)
-      const ended = await place.run(run, options)
+      const ended = await (topic in PROCESSES ? place.run(run, options) : place.type(run, options))
       expect(ended).toMatchObject({ code, ...(out !== undefined && { out }), ...(err !== undefined && { err }) })
     })
   })
@@ -420,12 +423,12 @@ describe('help', () => {
 
   test('"help start" is "start --help"', async () => {
     const place = openPlace()
-    const [help, flag] = await Promise.all([place.run(['help', 'start']), place.run(['start', '--help'])])
+    const [help, flag] = await Promise.all([place.type(['help', 'start']), place.type(['start', '--help'])])
     expect(help).toMatchObject({ code: 0, out: flag.out })
   })
 
   test('exit-codes has the code of every error', async () => {
-    const { code, out } = await openPlace().run(['help', 'exit-codes'])
+    const { code, out } = await openPlace().type(['help', 'exit-codes'])
     expect(code).toBe(0)
     for (const [name, { exit }] of Object.entries(ERRORS)) {
       expect(out).toMatch(new RegExp(`^${exit} .*\\b${name}\\b`, 'm'))
@@ -434,7 +437,7 @@ describe('help', () => {
   })
 
   test('that of a command has its flags and examples', async () => {
-    const { code, out } = await openPlace().run(['start', '--help'])
+    const { code, out } = await openPlace().type(['start', '--help'])
     expect(code).toBe(0)
     const flags =
       'budget verbose safety-mode config port host db env name python keep open restart log-format provider-keys'
@@ -471,7 +474,7 @@ describe('completion', () => {
     ['the value of a flag', ['iron-cage', 'tokens', 'create', '--name', 'ci', '--role', 'v'], 'viewer'],
     ['a circuit', ['iron-cage', 'circuits', 'reset', ''], 'anthropic'],
   ])('%s is completed', async (_what, words, expected) => {
-    const { out } = await openPlace().run(['complete', 'bash', ...words])
+    const { out } = await openPlace().type(['complete', 'bash', ...words])
     expect(out.split('\n')).toContain(expected)
   })
 
@@ -483,7 +486,7 @@ describe('completion', () => {
     expect(await place.run(['secrets', 'set', 'CRM_KEY', '--db', 'own.db'], { env, stdin: 'x1' })).toMatchObject({
       code: 0,
     })
-    const complete = async (...words: string[]) => (await place.run(['complete', 'fish', 'iron-cage', ...words])).out
+    const complete = async (...words: string[]) => (await place.type(['complete', 'fish', 'iron-cage', ...words])).out
     expect(await complete('logs', '--db', 'own.db', '')).toMatch(/^h-[0-9a-f]{8}\thello$/m)
     expect(await complete('audit', 'export', '--db', 'own.db', '')).not.toContain('hello')
     expect(await complete('secrets', 'get', '--db', 'own.db', '')).toMatch(/^CRM_KEY\t$/m)
@@ -492,7 +495,7 @@ describe('completion', () => {
 
   test('zsh and fish get a description beside each word', async () => {
     const place = openPlace()
-    const complete = (shell: string) => place.run(['complete', shell, 'iron-cage', 'audit', ''])
+    const complete = (shell: string) => place.type(['complete', shell, 'iron-cage', 'audit', ''])
     expect((await complete('zsh')).out).toMatch(/^verify:Check that /)
     expect((await complete('fish')).out).toMatch(/^verify\tCheck that /)
   })
@@ -503,15 +506,15 @@ describe('a backup', () => {
     const place = openPlace()
     place.write('hello.py', 'print("hello")\n')
     expect(await place.run(['start', 'hello.py', '--port', '0'])).toMatchObject({ code: 0 })
-    const made = await place.run(['backup', 'copy.db'])
+    const made = await place.type(['backup', 'copy.db'])
     expect(made).toMatchObject({ code: 0, err: '' })
     expect(made.out).toMatch(/^\S+copy\.db: \d+ bytes, verified; \d+ audit rows, unchanged\nwith it: /)
     expect(made.out).toContain('not in it: the master key, the configuration file, the logs')
-    expect(await place.run(['backup', 'copy.db'])).toMatchObject({ code: 6, out: '' })
-    const back = await place.run(['restore', 'copy.db'])
+    expect(await place.type(['backup', 'copy.db'])).toMatchObject({ code: 6, out: '' })
+    const back = await place.type(['restore', 'copy.db'])
     expect(back).toMatchObject({ code: 0, err: '' })
     expect(back.out).toMatch(/kept: \S+iron_state\.db\.replaced-/)
-    expect(await place.run(['audit', 'verify'])).toMatchObject({ code: 0 })
-    expect(await place.run(['restore', 'nothing.db'])).toMatchObject({ code: 5, out: '' })
+    expect(await place.type(['audit', 'verify'])).toMatchObject({ code: 0 })
+    expect(await place.type(['restore', 'nothing.db'])).toMatchObject({ code: 5, out: '' })
   })
 })

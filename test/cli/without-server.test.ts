@@ -58,17 +58,17 @@ interface AuditRow {
 
 async function runAll(place: Place, withServer: boolean) {
   place.write('iron-cage.yaml', 'budget: { server_usd: 50, per_run_usd: 20 }\n')
-  await place.run(['users', 'add', 'alice'], { stdin: PASSWORD })
+  await place.type(['users', 'add', 'alice'], { stdin: PASSWORD })
   const server = withServer ? place.start(['serve', '--port', '0']) : undefined
   await server?.shows('http://localhost')
   const transcript: string[] = []
   for (const command of COMMANDS) {
-    const { code, out, err } = await place.run(command)
+    const { code, out, err } = await place.type(command)
     transcript.push(`$ ${command.join(' ')}\n${code}\n${out}${err}`)
   }
   server?.child.kill('SIGTERM')
   await server?.ended
-  const { out } = await place.run(['audit', 'export'])
+  const { out } = await place.type(['audit', 'export'])
   const rows = out
     .trimEnd()
     .split('\n')
