@@ -74,6 +74,11 @@ export const ERRORS = {
     hint: 'check the address of the Control Panel, and that it runs',
     retry: true,
   },
+  identity_provider_unreachable: {
+    status: 502,
+    exit: 7,
+    hint: 'sign in with a password, or again when the identity provider can be used',
+  },
   runtime_revoked: {
     status: 403,
     exit: 4,

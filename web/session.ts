@@ -7,7 +7,7 @@
 import { computed, signal } from '@preact/signals'
 
 /** The response of the routes that open or renew a session. */
-interface OpenedSession {
+export interface OpenedSession {
   access_token: string
   refresh_token: string
   /** Seconds. */
@@ -24,8 +24,8 @@ interface Tokens extends Omit<OpenedSession, 'expires_in'> {
 export type SessionState = 'starting' | 'open' | 'none' | 'refused'
 
 export const session = signal<SessionState>('starting')
-/** Why a link did not open a session. */
-export const refusal = signal<string | null>(null)
+/** Why what the address brought did not open a session. */
+export const refusal = signal<{ title: string; text: string } | null>(null)
 /** Who is signed in; null without a session. */
 const person = signal<Pick<Tokens, 'role' | 'name'> | null>(null)
 /** Viewers are not shown what only admins may do. */
@@ -47,26 +47,31 @@ export class ApiError extends Error {
   }
 }
 
-/** Redeems the code in the address, restores the session of this tab, or asks another tab for one. */
-export async function openSession(): Promise<void> {
+/** Opens a session with what the address brings, of this tab, or by asking another tab. `redeem`: the former. */
+export async function openSession(redeem = redeemLink): Promise<void> {
   const tabs = new BroadcastChannel(KEY)
   shareWith(tabs)
-  const [, page, code] = /^#(?:(\/\w+)\?)?code=(.+)$/.exec(location.hash) ?? []
-  if (code) {
-    // The address is visible on screens and kept in histories.
-    history.replaceState(null, '', page ? `#${page}` : location.pathname)
-    dispatchEvent(new Event('hashchange'))
-    try {
-      keep(await post('/api/auth/exchange', { code }))
-    } catch (error) {
-      // A reload with a used link: the session of this tab may still be valid.
-      if (!stored()) refusal.value = (error as Error).message
-    }
-  }
+  const redeemed = await redeem()
+  if (redeemed && 'access_token' in redeemed) keep(redeemed)
+  // A reload with a used link: the session of this tab may still be valid.
+  else if (redeemed && !stored()) refusal.value = redeemed
   if (!stored()) await ask(tabs)
   const tokens = stored()
   person.value = tokens ?? null
   session.value = tokens ? 'open' : refusal.value ? 'refused' : 'none'
+}
+
+/** Redeems the code of the terminal's link; undefined without one in the address. */
+export async function redeemLink(): Promise<OpenedSession | { title: string; text: string } | undefined> {
+  const [, page, code] = /^#(?:(\/\w+)\?)?code=(.+)$/.exec(location.hash) ?? []
+  if (!code) return undefined
+  // The address is visible on screens and kept in histories.
+  history.replaceState(null, '', page ? `#${page}` : location.pathname)
+  dispatchEvent(new Event('hashchange'))
+  return post('/api/auth/exchange', { code }).catch(() => ({
+    title: 'This link no longer works',
+    text: 'It has expired or was already used.',
+  }))
 }
 
 /** A tab that is in the background may answer late. */
@@ -172,9 +177,10 @@ async function accessToken(refused?: string): Promise<string> {
   return stored()!.access_token
 }
 
-async function post(path: string, body: unknown): Promise<OpenedSession> {
+/** Without a session. Throws ApiError. */
+export async function post<T = OpenedSession>(path: string, body: unknown): Promise<T> {
   const headers = { 'content-type': 'application/json' }
-  return read(await fetch(path, { method: 'POST', headers, body: JSON.stringify(body) }))
+  return read<T>(await fetch(path, { method: 'POST', headers, body: JSON.stringify(body) }))
 }
 
 export async function read<T>(response: Response): Promise<T> {

@@ -40,7 +40,7 @@ export function verifyPassword(stored: string | undefined, password: string): Pr
 const base64 = (bytes: number): string => randomBytes(bytes).toString('base64').replaceAll('=', '')
 
 /** A hash that no password matches. */
-const NOBODYS = `$argon2id$v=19$m=${MEMORY_KIB},t=${PASSES},p=1$${base64(16)}$${base64(32)}`
+export const NOBODYS = `$argon2id$v=19$m=${MEMORY_KIB},t=${PASSES},p=1$${base64(16)}$${base64(32)}`
 
 /** Unicode normalization: the same characters can be typed as different bytes. */
 const typed = (password: string): string => password.normalize('NFKC')

@@ -65,7 +65,7 @@ export class SignInAttempts {
 }
 
 /** All addresses of this machine count as one, and all of an IPv6 network (64 bits). */
-function sourceOf(address: string): string {
+export function sourceOf(address: string): string {
   const plain = address.replace(/^::ffff:/, '')
   if (isLoopback(plain)) return 'localhost'
   if (!isIPv6(plain)) return plain

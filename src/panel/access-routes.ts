@@ -78,33 +78,46 @@ const sessionRoutes = ({ fleet: { credentials, people } }: PanelRooms): Route<Pa
   }),
 ]
 
-const sessionOf = ({ id: userId, organization_id: organizationId, role, username: name }: StoredPerson) => {
+export const sessionOf = ({ id: userId, organization_id: organizationId, role, username: name }: StoredPerson) => {
   return { userId, organizationId, role, name }
 }
+
+const email = z.email().max(200).nullable().optional()
+
+/** Without a password, people sign in at the identity provider, which knows them by their address. */
+const NEW_PERSON = NEW_USER.extend({ password: NEW_USER.shape.password.optional(), email }).refine(
+  ({ password, email }) => password !== undefined || typeof email === 'string',
+  { error: 'expected a password, or the e-mail address of a user who signs in at the identity provider' },
+)
+const PERSON_CHANGE = z
+  .strictObject({ ...USER_CHANGE.shape, email })
+  .refine((change) => Object.keys(change).length > 0, { error: 'expected a role, a password or an e-mail address' })
+
+const personView = () => userView().extend({ email: z.string().nullable() })
 
 /** `:id` may also be the name. */
 const peopleRoutes = ({ fleet: { people } }: PanelRooms): Route<PanelRole>[] => [
   route('GET /api/users', {
     role: 'admin',
     summary: 'Lists users.',
-    reply: () => z.object({ users: z.array(userView()) }),
+    reply: () => z.object({ users: z.array(personView()) }),
     handle: async ({ identity }) => ({ users: (await people.list(identity.organizationId)).map(shown) }),
   }),
   route('POST /api/users', {
     role: 'admin',
     summary: 'Creates a user.',
-    body: NEW_USER,
-    reply: userView,
+    body: NEW_PERSON,
+    reply: personView,
     statuses: [201],
     errors: ['conflict', 'too_many_attempts'],
     handle: async ({ body, identity }) => shown(await people.add(identity, body)),
   }),
   route('PATCH /api/users/:id', {
     role: 'admin',
-    summary: "Changes a user's role, password or both, and ends the user's sessions and tokens.",
-    body: USER_CHANGE,
-    reply: userView,
-    errors: ['not_found', 'too_many_attempts'],
+    summary: "Changes a user's role, password or e-mail address, and ends the user's sessions and tokens.",
+    body: PERSON_CHANGE,
+    reply: personView,
+    errors: ['not_found', 'conflict', 'too_many_attempts'],
     handle: async ({ params, body, identity }) => shown(await people.change(identity, params.id, body)),
   }),
   route('DELETE /api/users/:id', {
@@ -116,8 +129,9 @@ const peopleRoutes = ({ fleet: { people } }: PanelRooms): Route<PanelRole>[] => 
   }),
 ]
 
-const shown = ({ id, username, role, created_at, password_changed_at }: StoredPerson) => {
-  return { id, username, role, created_at: isoTime(created_at), password_changed_at: isoTime(password_changed_at) }
+const shown = ({ id, username, role, email, created_at, password_changed_at }: StoredPerson) => {
+  const times = { created_at: isoTime(created_at), password_changed_at: isoTime(password_changed_at) }
+  return { id, username, role, email, ...times }
 }
 
 const tokenRoutes = ({ fleet }: PanelRooms): Route<PanelRole>[] => [

@@ -2,7 +2,7 @@
  * People of organizations, who sign in with a name and a password. A change of a role or password, and a removal, end all
  * sessions and tokens of the person in the same transaction, and so on every process of the panel.
  */
-import { hashPassword, verifyPassword } from '../access/passwords.ts'
+import { hashPassword, NOBODYS, verifyPassword } from '../access/passwords.ts'
 import { SignInAttempts } from '../access/sign-in-attempts.ts'
 import { validUsername } from '../access/users.ts'
 import { type Clock, systemClock } from '../clock.ts'
@@ -21,6 +21,19 @@ export interface StoredPerson {
   password_hash: string
   created_at: number
   password_changed_at: number
+  /** With which the person is recognized at the first sign-in at an identity provider; null for a password only. */
+  email: string | null
+  /** Who that was there; null before. */
+  issuer: string | null
+  subject: string | null
+}
+
+interface NewPerson {
+  username: string
+  role: PersonRole
+  /** (Default: none; the person signs in at an identity provider.) */
+  password?: string | undefined
+  email?: string | null | undefined
 }
 
 type Admin = Pick<Member, 'organizationId' | 'name'>
@@ -44,17 +57,19 @@ export class People {
   /** Throws CageError `bad_request` for an invalid name or password, `conflict` for a name that exists. */
   async add(
     { organizationId, name: actor }: Admin,
-    { username, role, password }: { username: string; role: PersonRole; password: string },
+    { username, role, password, email }: NewPerson,
   ): Promise<StoredPerson> {
     const name = validUsername(username)
-    const password_hash = await hashPassword(password)
+    const password_hash = password === undefined ? NOBODYS : await hashPassword(password)
     const { dialect } = this.#database
     return this.#database.within(organizationId, async (sql) => {
       const now = await this.#now(sql)
       const person: StoredPerson = {
         ...{ id: newUserId(), organization_id: organizationId, username: name, role, password_hash },
-        ...{ created_at: now, password_changed_at: now },
+        ...{ created_at: now, password_changed_at: now, email: email?.toLowerCase() ?? null },
+        ...{ issuer: null, subject: null },
       }
+      await this.#requireFreeEmail(sql, person)
       await insert(sql, 'users', [person], () => ' ON CONFLICT (organization_id, username) DO NOTHING')
       if ((await this.#find(sql, organizationId, name))?.id !== person.id) {
         throw new CageError('conflict', `there is a user "${name}" already`, {
@@ -66,7 +81,7 @@ export class People {
         actor,
         action: 'user.created',
         target: person.id,
-        details: { username: name, role },
+        details: { username: name, role, email: person.email },
       }
       await appendAudit(sql, dialect, [entry])
       return person
@@ -77,7 +92,7 @@ export class People {
   async change(
     { organizationId, name: actor }: Admin,
     idOrName: string,
-    { role, password }: { role?: PersonRole | undefined; password?: string | undefined },
+    { role, password, email }: Partial<Omit<NewPerson, 'username'>>,
   ): Promise<StoredPerson> {
     const password_hash = password === undefined ? undefined : await hashPassword(password)
     return this.#database.within(organizationId, async (sql) => {
@@ -85,19 +100,26 @@ export class People {
       const changed: StoredPerson = {
         ...before,
         role: role ?? before.role,
+        // Another address is another person at the identity provider.
+        ...(email !== undefined && { email: email?.toLowerCase() ?? null, issuer: null, subject: null }),
         ...(password_hash !== undefined && { password_hash, password_changed_at: await this.#now(sql) }),
       }
       const { id, username } = changed
-      await sql.rows('UPDATE users SET role = $2, password_hash = $3, password_changed_at = $4 WHERE id = $1', [
-        ...[id, changed.role, changed.password_hash],
-        changed.password_changed_at,
-      ])
+      await this.#requireFreeEmail(sql, changed)
+      await sql.rows(
+        'UPDATE users SET role = $2, password_hash = $3, password_changed_at = $4, email = $5, issuer = $6, subject = $7 WHERE id = $1',
+        [
+          ...[id, changed.role, changed.password_hash, changed.password_changed_at],
+          ...[changed.email, changed.issuer, changed.subject],
+        ],
+      )
       await this.#endCredentials(sql, id)
       const details = {
         username,
         role_before: before.role,
         role: changed.role,
         password_changed: password === undefined ? 'no' : 'yes',
+        email: changed.email,
       }
       const entry = { organizationId, actor, action: 'user.changed', target: id, details }
       await appendAudit(sql, this.#database.dialect, [entry])
@@ -139,11 +161,12 @@ export class People {
 
   /**
    * For the transaction that opens a session of a person: throws CageError `unauthorized` if the person was removed or
-   * changed while the password was checked.
+   * changed since it was recognized.
    */
   async requireUnchanged(sql: Sql, person: StoredPerson): Promise<void> {
     const row = await this.#find(sql, person.organization_id, person.id)
-    if (row?.password_hash === person.password_hash && row.role === person.role) return
+    const kept = ['role', 'password_hash', 'issuer', 'subject'] as const
+    if (row && kept.every((name) => row[name] === person[name])) return
     throw new CageError('unauthorized', 'this user was changed meanwhile', { hint: 'sign in again' })
   }
 
@@ -157,6 +180,16 @@ export class People {
     )
     if (owner === undefined || !own)
       throw new CageError('unauthorized', 'the session has ended', { hint: 'sign in again' })
+  }
+
+  /** Throws CageError `conflict`. */
+  async #requireFreeEmail(sql: Sql, { organization_id, id, email }: StoredPerson): Promise<void> {
+    if (email === null) return
+    const taken = await sql.rows('SELECT id FROM users WHERE organization_id = $1 AND email = $2 AND id <> $3', [
+      ...[organization_id, email],
+      id,
+    ])
+    if (taken.length > 0) throw new CageError('conflict', `there is a user with the address ${email} already`)
   }
 
   async #lock(sql: Sql, organizationId: string, idOrName: string): Promise<StoredPerson> {

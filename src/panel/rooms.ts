@@ -3,6 +3,7 @@ import type { Control } from './control.ts'
 import type { Fleet } from './fleet.ts'
 import type { Orders } from './orders.ts'
 import type { Policies } from './policies.ts'
+import type { ProviderSignIns } from './provider-sign-ins.ts'
 import type { PanelSecrets } from './secrets.ts'
 import type { PanelTelemetry } from './telemetry.ts'
 
@@ -13,6 +14,7 @@ export interface PanelRooms {
   control: Control
   secrets: PanelSecrets
   policies: Policies
+  providerSignIns: ProviderSignIns
   version: string
   /** How long runtimes may spend without hearing from the panel, in ms. */
   ttlMs: number

@@ -16,6 +16,7 @@ import { reportRoutes } from './report-routes.ts'
 import { requestRoutes } from './request-routes.ts'
 import type { PanelRooms } from './rooms.ts'
 import { centralSecretRoutes } from './secret-routes.ts'
+import { signInRoutes } from './sign-in-routes.ts'
 import { telemetryRoutes } from './telemetry-routes.ts'
 
 export function panelRoutes(rooms: PanelRooms): Route<PanelRole>[] {
@@ -23,6 +24,7 @@ export function panelRoutes(rooms: PanelRooms): Route<PanelRole>[] {
     ...healthRoutes(rooms, () => routes),
     ...schemaRoutes('Panel'),
     ...accessRoutes(rooms),
+    ...signInRoutes(rooms),
     ...credentialRoutes(rooms),
     ...membershipRoutes(rooms),
     ...leaseRoutes(rooms),

@@ -17,9 +17,11 @@ import { Control } from './control.ts'
 import type { Member, PanelRole } from './credentials.ts'
 import { openPanelDatabase } from './db/open.ts'
 import { Fleet } from './fleet.ts'
+import { IdentityProvider, type IdentityProviderOptions } from './identity-provider.ts'
 import { Orders } from './orders.ts'
 import { ORGANIZATION } from './organization.ts'
 import { Policies } from './policies.ts'
+import { ProviderSignIns } from './provider-sign-ins.ts'
 import type { PanelRooms } from './rooms.ts'
 import { panelRoutes } from './routes.ts'
 import { type MasterKey, openSecretKey } from './secret-key.ts'
@@ -35,6 +37,8 @@ export interface PanelOptions extends MasterKey {
   allowedHosts: readonly string[]
   /** How long runtimes may spend without hearing from the panel, in ms. */
   ttlMs: number
+  /** Where people may sign in besides. (Default: nowhere.) */
+  identityProvider?: IdentityProviderOptions | undefined
   version: string
   clock: Clock
   /** The files of the dashboard. */
@@ -51,6 +55,7 @@ export interface RunningPanel {
   control: Control
   secrets: PanelSecrets
   policies: Policies
+  providerSignIns: ProviderSignIns
   organizationId: string
   close(): Promise<void>
 }
@@ -67,7 +72,8 @@ const PRUNE_INTERVAL_MS = 3_600_000
 
 /** Throws CageError `database_unusable` or `port_taken`. */
 export async function startPanel(options: PanelOptions): Promise<RunningPanel> {
-  const { clock, onNotice, onFault } = options
+  const { clock, onNotice, onFault, identityProvider } = options
+  const provider = identityProvider && new IdentityProvider(identityProvider, clock)
   const database = await openPanelDatabase(options.database)
   try {
     const fleet = new Fleet(database, (until) => onNotice(reconciling(until)))
@@ -81,7 +87,8 @@ export async function startPanel(options: PanelOptions): Promise<RunningPanel> {
     const secrets = new PanelSecrets(database, key.keyFor)
     const policies = new Policies(database)
     const control = new Control({ database, clock, orders, secrets, policies })
-    const rooms = { fleet, telemetry, orders, control, secrets, policies }
+    const providerSignIns = new ProviderSignIns(database, provider)
+    const rooms = { fleet, telemetry, orders, control, secrets, policies, providerSignIns }
     const server = await listen(options, rooms)
     const stopPruning = every(clock, PRUNE_INTERVAL_MS, () => {
       const pruned = fleet.organizations().then((ids) => telemetry.prune(ids))

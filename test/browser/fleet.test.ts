@@ -6,6 +6,7 @@ import { expect, onTestFinished, test } from 'vitest'
 import { loadAssets } from '../../src/api/assets.ts'
 import type { RuntimeEvent } from '../../src/events.ts'
 import { grantLease, openRuntime } from '../../src/panel/bank.ts'
+import { openProvider } from '../panel/identity-provider.ts'
 import { openTestPanel } from '../panel/open-panel.ts'
 import { findings, openBrowser, openPage, resizeTo } from '../support/browser.ts'
 import { dollars } from '../support/money.ts'
@@ -121,6 +122,40 @@ test('the link opens the fleet, an admin resolves a quarantined lease, and a use
   await page.reload()
   await page.getByText('$0.42').waitFor()
   expect(await page.getByRole('link', { name: 'Audit' }).count()).toBe(0)
+})
+
+test('somebody signs in at an identity provider, and is told why when that fails', async () => {
+  const { issuer } = await openProvider()
+  const identityProvider = { issuer, clientId: 'panel', clientSecret: 'secret' }
+  const panel = await openTestPanel({ identityProvider, assets: loadAssets(join(root, 'dist/panel')) })
+  const browser = await openBrowser()
+  onTestFinished(() => browser.close())
+  const { page, faults } = await openPage(browser, `${panel.url.replace('localhost', '127.0.0.1')}/#/spending`)
+  const signIn = async () => {
+    await page.getByRole('button', { name: `Sign in at ${new URL(issuer).host}` }).click()
+    const [login, consent] = [page.getByPlaceholder('Enter any login'), page.getByRole('button', { name: 'Continue' })]
+    await login.or(consent).waitFor()
+    if (await login.isVisible()) {
+      await login.fill('carol')
+      await page.getByPlaceholder('and password').fill('any')
+      await page.getByRole('button', { name: 'Sign-in' }).click()
+    }
+    await consent.click()
+  }
+  await page.getByRole('button', { name: /^Sign in at/ }).waitFor()
+  await look(page)
+  await signIn()
+  await page.getByText('nobody was added to this panel with the address carol@example.com').waitFor()
+  expect(page.url()).not.toMatch(/code|state/)
+  await look(page)
+  const admin = { organizationId: panel.organizationId, name: 'ada' }
+  await panel.fleet.people.add(admin, { username: 'carol', role: 'viewer', email: 'carol@example.com' })
+  await signIn()
+  await page.getByLabel('Divided by').waitFor()
+  expect(new URL(page.url())).toMatchObject({ search: '', hash: '#/spending' })
+  expect(await page.evaluate(() => Object.keys(sessionStorage))).toEqual(['iron-cage-session'])
+  // The provider's page wants fonts, and the panel refused once.
+  expect(faults.filter((fault) => !fault.startsWith('Failed to load resource'))).toEqual([])
 })
 
 let pictures = 0

@@ -45,6 +45,7 @@ const REFUSED: readonly (readonly [command: RegExp, exit: number, why: string])[
   [/^report --db/, 5, 'the demo was not played'],
   [/^(scan|doctor)\b/, 1, 'there are findings'],
   [/^config check --config/, 2, 'no such file'],
+  [/^users add .*--email/, 2, 'it is no Control Panel'],
 ]
 
 const MASTER_KEY = 'q7m1Zr0WkGk2nX4t8vB3yD6fH9jL5pS0'

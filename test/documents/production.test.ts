@@ -71,6 +71,8 @@ test('two machines share $5; one is killed and loses its disk, the other goes on
   await typed(addUser!, folder, 'correct horse')
   await typed(signIn!, folder, 'correct horse')
   expect(await typed(generate!)).toMatch(/^ic_/)
+  await typed(commandsOf('provider')[0]!)
+  expect(await typed('iron-cage users list --json')).toContain('"email": "grace@example.com"')
   const [join_] = commandsOf('machine')
   const databases = await Promise.all(
     ['one', 'other'].map(async (name) => {

@@ -22,6 +22,7 @@ function loadedWith(name: string): Set<string> {
 test.each([
   ['pg', 'src/panel/db/postgres.ts'],
   ['nodemailer', undefined],
+  ['openid-client', undefined],
   ['gpt-tokenizer', undefined],
   ['@pydantic/genai-prices', undefined],
 ])('%s is loaded by no command before it is needed', (name, user) => {

@@ -60,6 +60,8 @@ const BODIES: Readonly<Record<string, object>> = {
   'POST /api/auth/exchange': { code: 'code_none' },
   'POST /api/auth/login': { username: 'ours/victim-carol', password: 'a wrong password' },
   'POST /api/auth/refresh': { refresh_token: 'ic_none' },
+  'POST /api/auth/oidc/start': { organization: 'ours' },
+  'POST /api/auth/oidc/finish': { secret: 'code_none', answer: '' },
   'POST /api/users': { username: 'eve', password: 'a long password' },
   'PATCH /api/users/:id': { role: 'viewer' },
   'POST /api/tokens': { role: 'viewer', name: 'eve' },

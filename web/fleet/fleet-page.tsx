@@ -17,6 +17,7 @@ import { FleetHeader } from './fleet-header.tsx'
 import { FleetIncidents } from './incidents.tsx'
 import { AgentOrders, OrderDialog } from './orders.tsx'
 import { PeoplePage } from './people-page.tsx'
+import { ProviderSignIn } from './provider-sign-in.tsx'
 import { Requests, refreshRequests } from './requests.tsx'
 import { SpendingPage } from './spending-page.tsx'
 import './fleet-page.css'
@@ -46,6 +47,7 @@ export function FleetPage() {
           Open the link that <code>iron-cage panel</code> prints. A user of another organization than the first signs in
           as <code>organization/name</code>.
         </p>
+        <ProviderSignIn />
       </SignIn>
     )
   }

@@ -26,8 +26,8 @@ export function SignIn({ title, children }: { title: string; children: Component
   return (
     <main class="sign-in-page">
       <Mark />
-      <Empty title={refusal.value ? 'This link no longer works' : title}>
-        {refusal.value && <p>It has expired or was already used.</p>}
+      <Empty title={refusal.value?.title ?? title}>
+        {refusal.value && <p>{refusal.value.text}</p>}
         {children}
         <form class="sign-in" onSubmit={submit}>
           <p>Or sign in:</p>

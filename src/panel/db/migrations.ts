@@ -285,6 +285,23 @@ const MIGRATIONS: readonly ((dialect: Dialect) => string[])[] = [
     `INSERT INTO ledger_meta VALUES (1, ${identity}, 0, 0, 0, '${randomBytes(32).toString('hex')}')`,
     'ALTER TABLE runtimes ADD COLUMN generation BIGINT NOT NULL DEFAULT 0',
   ],
+  // People who sign in at an identity provider, and sign-ins there that have begun.
+  () => [
+    'ALTER TABLE users ADD COLUMN email TEXT',
+    'ALTER TABLE users ADD COLUMN issuer TEXT',
+    'ALTER TABLE users ADD COLUMN subject TEXT',
+    'CREATE UNIQUE INDEX users_email ON users (organization_id, email)',
+    'CREATE UNIQUE INDEX users_subject ON users (organization_id, issuer, subject)',
+    `CREATE TABLE sign_in_flows (
+      hash TEXT PRIMARY KEY,
+      organization TEXT NOT NULL,
+      redirect_uri TEXT NOT NULL,
+      source TEXT NOT NULL,
+      expires_at BIGINT NOT NULL,
+      ended_at BIGINT
+    )`,
+    'CREATE INDEX sign_in_flows_source ON sign_in_flows (source)',
+  ],
 ]
 
 const SCOPES = "CHECK (scope IN ('organization', 'team', 'user', 'agent', 'token'))"

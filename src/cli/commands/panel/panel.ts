@@ -6,10 +6,12 @@ import { wholeNumber } from '../../../config/env.ts'
 import { CageError } from '../../../errors.ts'
 import { packageFolder } from '../../../package-folder.ts'
 import { withoutPassword } from '../../../panel/db/open.ts'
+import type { IdentityProviderOptions } from '../../../panel/identity-provider.ts'
 import { type RunningPanel, startPanel } from '../../../panel/server.ts'
 import { type CliCommand, examples } from '../../command.ts'
 import { listenForEnd } from '../../live.ts'
 import { tree } from '../../print.ts'
+import { readSecret } from '../../secret-input.ts'
 import type { Terminal } from '../../terminal.ts'
 import { VERSION } from '../../version.ts'
 import { panelDoctorCommand } from './doctor.ts'
@@ -23,6 +25,9 @@ interface PanelFlags {
   allowRemote?: true
   allowedHosts?: string
   leaseTtl: string
+  oidcIssuer?: string
+  oidcClientId?: string
+  oidcSecretFile?: string
 }
 
 export const panelCommand: CliCommand = (terminal) =>
@@ -38,6 +43,9 @@ export const panelCommand: CliCommand = (terminal) =>
       'How long a runtime may spend what it was lent without hearing from the panel',
       '900',
     )
+    .option('--oidc-issuer <url>', 'OpenID Connect provider at which people may sign in')
+    .option('--oidc-client-id <id>', 'What the provider calls this panel')
+    .option('--oidc-secret-file <file>', 'File with the secret of that client (default: a public client, with PKCE)')
     .addHelpText(
       'after',
       examples(
@@ -63,6 +71,7 @@ async function panel(flags: PanelFlags, terminal: Terminal): Promise<void> {
     port: numberOf(flags.port, '--port', 0, 65_535),
     allowedHosts: allowedHosts.split(',').filter(Boolean),
     ttlMs: numberOf(flags.leaseTtl, '--lease-ttl', MIN_TTL_S, MAX_TTL_S) * 1000,
+    identityProvider: await identityProviderOf(flags, terminal),
     ...terminal.env.readMasterKey(),
     version: VERSION,
     clock: systemClock,
@@ -76,6 +85,21 @@ async function panel(flags: PanelFlags, terminal: Terminal): Promise<void> {
   } finally {
     await running.close()
     end.dispose()
+  }
+}
+
+async function identityProviderOf(
+  { oidcIssuer: issuer, oidcClientId: clientId, oidcSecretFile: fromFile }: PanelFlags,
+  terminal: Terminal,
+): Promise<IdentityProviderOptions | undefined> {
+  if (issuer === undefined && clientId === undefined && fromFile === undefined) return undefined
+  if (issuer === undefined || clientId === undefined) {
+    throw new CageError('usage', 'an identity provider needs both --oidc-issuer and --oidc-client-id')
+  }
+  const what = "the client's secret"
+  return {
+    ...{ issuer, clientId },
+    clientSecret: fromFile === undefined ? undefined : await readSecret({ what, fromFile }, terminal),
   }
 }
 
