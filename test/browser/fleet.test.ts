@@ -1,15 +1,18 @@
 /** The page of a Control Panel: what is spent and lent, and a lease that a person resolves. */
 import { mkdirSync } from 'node:fs'
-import { join, resolve } from 'node:path'
-import type { Page } from 'playwright-core'
-import { expect, onTestFinished, test } from 'vitest'
+import { dirname, join, resolve } from 'node:path'
+import type { Browser, Page } from 'playwright-core'
+import { afterAll, beforeAll, expect, test } from 'vitest'
 import { loadAssets } from '../../src/api/assets.ts'
 import type { RuntimeEvent } from '../../src/events.ts'
 import { grantLease, openRuntime } from '../../src/panel/bank.ts'
 import { openProvider } from '../panel/identity-provider.ts'
+import { joinMachine } from '../panel/machine.ts'
 import { openTestPanel } from '../panel/open-panel.ts'
 import { findings, openBrowser, openPage, resizeTo } from '../support/browser.ts'
 import { dollars } from '../support/money.ts'
+import { openTestRuntime } from '../support/runtime.ts'
+import { temporaryFile } from '../support/temporary-file.ts'
 
 const root = resolve(import.meta.dirname, '../..')
 const STARTED = {
@@ -23,6 +26,13 @@ const STARTED = {
   safety_mode: 'redact',
   detect: [],
 }
+
+let browser: Browser
+beforeAll(async () => {
+  browser = await openBrowser()
+  mkdirSync(join(root, 'test-output'), { recursive: true })
+})
+afterAll(() => browser?.close())
 
 test('the link opens the fleet, an admin resolves a quarantined lease, and a used link leads to the sign-in form', async () => {
   const panel = await openTestPanel({ assets: loadAssets(join(root, 'dist/panel')) })
@@ -58,8 +68,6 @@ test('the link opens the fleet, an admin resolves a quarantined lease, and a use
   const batch = { journal_id: 'another', after: 0, through: 4, lost: null, events }
   await panel.telemetry.store.take(organizationId, runtimeId, batch)
 
-  const browser = await openBrowser()
-  onTestFinished(() => browser.close())
   const bob = { organizationId, role: 'viewer', id: 'token-bob', name: 'bob' } as const
   await fleet.requests.create(bob, { scope: 'organization', name: null }, dollars('4'), 'a large import')
   const link = `${panel.url}/#code=${await fleet.credentials.newCode(organizationId, 'ada')}`
@@ -67,7 +75,6 @@ test('the link opens the fleet, an admin resolves a quarantined lease, and a use
   await page.getByText('organization default').first().waitFor()
   await page.getByText('$0.00 spent of $1.00').waitFor()
   await page.getByText('7 of 9 leads').waitFor()
-  mkdirSync(join(root, 'test-output'), { recursive: true })
   await page.screenshot({ path: join(root, 'test-output/fleet.png') })
   await page.getByRole('button', { name: /^Resolve/ }).click()
   await page.getByLabel('Spent, in dollars').fill('0.42')
@@ -128,8 +135,6 @@ test('somebody signs in at an identity provider, and is told why when that fails
   const { issuer } = await openProvider()
   const identityProvider = { issuer, clientId: 'panel', clientSecret: 'secret' }
   const panel = await openTestPanel({ identityProvider, assets: loadAssets(join(root, 'dist/panel')) })
-  const browser = await openBrowser()
-  onTestFinished(() => browser.close())
   const { page, faults } = await openPage(browser, `${panel.url.replace('localhost', '127.0.0.1')}/#/spending`)
   const signIn = async () => {
     await page.getByRole('button', { name: `Sign in at ${new URL(issuer).host}` }).click()
@@ -156,6 +161,35 @@ test('somebody signs in at an identity provider, and is told why when that fails
   expect(await page.evaluate(() => Object.keys(sessionStorage))).toEqual(['iron-cage-session'])
   // The provider's page wants fonts, and the panel refused once.
   expect(faults.filter((fault) => !fault.startsWith('Failed to load resource'))).toEqual([])
+})
+
+test('an admin stops an agent of another machine on the page, and sees it stop', async () => {
+  const panel = await openTestPanel({ assets: loadAssets(join(root, 'dist/panel')) })
+  const { fleet, organizationId } = panel
+  const invitation = await fleet.credentials.invite(organizationId, { team: null, user: null }, 'x', 'ada')
+  const path = temporaryFile('state.db')
+  await joinMachine(path, panel.url, invitation)
+  const { runtime } = await openTestRuntime({
+    folder: dirname(path),
+    agent: { sandbox: { level: 'off' }, stop_grace_s: 0.2 },
+    environment: { PATH: process.env.PATH! },
+  })
+  const script = join(root, 'test/agents/programs/forever.py')
+  const { agentId } = await runtime.supervisor.start({ script })
+  const link = `${panel.url}/#code=${await fleet.credentials.newCode(organizationId, 'ada')}`
+  const { page, faults } = await openPage(browser, link)
+  await page.getByRole('button', { name: `Stop ${agentId}` }).click()
+  await page.getByText(`Its processes are ended. ${agentId} runs on machine.`).waitFor()
+  await page.screenshot({ path: join(root, 'test-output/fleet-stop.png') })
+  await page.getByRole('button', { name: 'Stop', exact: true }).last().click()
+  const row = page.getByRole('row').filter({ hasText: 'forever' })
+  await row.getByText('stop done').waitFor()
+  await row.getByText(/Stopped$/).waitFor()
+  // Nothing is left to be ordered.
+  expect(await row.getByRole('button').count()).toBe(0)
+  await page.screenshot({ path: join(root, 'test-output/fleet-stopped.png') })
+  expect(runtime.supervisor.list()[0]!.state).toBe('stopped')
+  expect(faults).toEqual([])
 })
 
 let pictures = 0

@@ -123,6 +123,8 @@ const CHECKS: Readonly<Record<string, (words: string[], isMention: boolean) => P
   sh: async ([script]) => checkFiles([script!.replace('./release', 'scripts/release')]),
   docker: async (words) => checkFiles(filesOf(words)),
   kubectl: async (words) => checkFiles(filesOf(words)),
+  // PostgreSQL's own, which test/documents/production.test.ts runs on a cluster.
+  sudo: async (words) => expect(words.join(' ')).toMatch(/^-u postgres (psql|createdb) /),
   'install-peers.sh': async () => accessSync(join(root, 'scripts/bench/install-peers.sh'), constants.X_OK),
   // Another project's program.
   claude: async () => undefined,

@@ -9,9 +9,14 @@ import { databaseFiles } from '../../src/db/files.ts'
 import { toAgentId, toRunId } from '../../src/ids.ts'
 import { usd } from '../../src/money.ts'
 import type { LeaseView, RuntimeView, SharedBudgetView } from '../../src/panel/fleet-view.ts'
+import { Run } from '../cli/support.ts'
 import { openMachine } from '../panel/machine.ts'
+import { startCluster } from '../panel/postgres.ts'
+import { openBrowser, openPage } from '../support/browser.ts'
 import { freePort } from '../support/free-port.ts'
 import { dollars } from '../support/money.ts'
+import { answer, FakeProvider } from '../support/provider.ts'
+import { pictures } from '../support/show.ts'
 
 const root = resolve(import.meta.dirname, '../..')
 const run = promisify(execFile)
@@ -23,40 +28,66 @@ function commandsOf(mark: string): string[] {
   return block!.trim().split('\n')
 }
 
-test('two machines share $5; one is killed and loses its disk, the other goes on, and a person resolves what was lost', async () => {
+const wordsOf = (command: string): string[] =>
+  [...command.matchAll(/"([^"]*)"|(\S+)/g)].map(([, quoted, plain]) => quoted ?? plain!)
+
+/** A folder in which somebody types the page's commands, with a panel on a port of its own. */
+async function openDesk() {
   const folder = mkdtempSync(join(tmpdir(), 'iron-cage-production-'))
   onTestFinished(() => rmSync(folder, { recursive: true, force: true }))
   const port = String(await freePort())
   const env: Record<string, string> = { PATH: process.env.PATH!, HOME: folder, NO_COLOR: '1' }
   const typed = async (command: string, cwd = folder, input = '') => {
-    const words = [...command.matchAll(/"([^"]*)"|(\S+)/g)].map(([, quoted, plain]) => quoted ?? plain!)
-    const args = words.slice(1).map((word) => word.replace('8090', port))
+    const args = wordsOf(command)
+      .slice(1)
+      .map((word) => word.replace('8090', port))
     const running = run(process.execPath, [join(root, 'dist/iron-cage.mjs'), ...args], { cwd, env })
     running.child.stdin!.end(input)
     return (await running).stdout.trim()
   }
+  /** Opens a panel, signs in with the link that it prints, and gives the organization $5. */
+  const openPanel = async (command: string, environment: Record<string, string> = {}) => {
+    const args = command.replace('8090', port).split(' ').slice(1)
+    await typed('iron-cage keygen --out panel.key')
+    const panel = spawn(process.execPath, [join(root, 'dist/iron-cage.mjs'), ...args, '--lease-ttl', '2'], {
+      cwd: folder,
+      env: { ...env, ...environment, IRON_CAGE_MASTER_KEY_FILE: join(folder, 'panel.key') },
+    })
+    onTestFinished(() => void panel.kill('SIGKILL'))
+    let printed = ''
+    panel.stdout.on('data', (chunk: Buffer) => {
+      printed += chunk.toString()
+    })
+    await expect.poll(() => printed).toContain('runtimes invite')
+    expect(printed).not.toContain('ic_')
+    const [exported, login, setBudget] = commandsOf('admin')
+    expect(exported).toBe('export IRON_CAGE_URL=http://localhost:8090')
+    env.IRON_CAGE_URL = `http://localhost:${port}`
+    await typed(login!.replace('code_…', /login --link .*#code=(\S+?)"/.exec(printed)![1]!))
+    await typed(setBudget!)
+  }
+  /** Two machines, each a folder of its own, join. Returns the folders. */
+  const joinTwo = async () => {
+    const [, , , invite] = commandsOf('admin')
+    const [join_] = commandsOf('machine')
+    return Promise.all(
+      ['one', 'other'].map(async (name) => {
+        const own = join(folder, name)
+        mkdirSync(own)
+        await typed(`${join_!.replace('ic_…', await typed(invite!))} --name ${name}`, own)
+        return own
+      }),
+    )
+  }
+  const runtimes = async () => JSON.parse(await typed('iron-cage runtimes list --json')) as RuntimeView[]
+  const organization = async () => JSON.parse(await typed('iron-cage budget get --org --json')) as SharedBudgetView[]
+  return { folder, env, url: `http://localhost:${port}`, typed, openPanel, joinTwo, runtimes, organization }
+}
 
+test('two machines share $5; one is killed and loses its disk, the other goes on, and a person resolves what was lost', async () => {
+  const { folder, env, typed, openPanel, joinTwo, runtimes, organization } = await openDesk()
   const bob = await typed('iron-cage panel token --name bob')
-  const [panelCommand] = commandsOf('panel')
-  const args = panelCommand!.replace('8090', port).split(' ').slice(1)
-  await typed('iron-cage keygen --out panel.key')
-  const panel = spawn(process.execPath, [join(root, 'dist/iron-cage.mjs'), ...args, '--lease-ttl', '2'], {
-    cwd: folder,
-    env: { ...env, IRON_CAGE_MASTER_KEY_FILE: join(folder, 'panel.key') },
-  })
-  onTestFinished(() => void panel.kill('SIGKILL'))
-  let printed = ''
-  panel.stdout.on('data', (chunk: Buffer) => {
-    printed += chunk.toString()
-  })
-  await expect.poll(() => printed).toContain('runtimes invite')
-
-  const [exported, login, setBudget, invite] = commandsOf('admin')
-  expect(exported).toBe('export IRON_CAGE_URL=http://localhost:8090')
-  expect(printed).not.toContain('ic_')
-  env.IRON_CAGE_URL = `http://localhost:${port}`
-  await typed(login!.replace('code_…', /login --link .*#code=(\S+?)"/.exec(printed)![1]!))
-  await typed(setBudget!)
+  await openPanel(commandsOf('panel')[0]!)
   const [create, listRequests, approve] = commandsOf('requests')
   await typed('iron-cage budget set --team research 20')
   env.IRON_CAGE_TOKEN = bob
@@ -73,20 +104,11 @@ test('two machines share $5; one is killed and loses its disk, the other goes on
   expect(await typed(generate!)).toMatch(/^ic_/)
   await typed(commandsOf('provider')[0]!)
   expect(await typed('iron-cage users list --json')).toContain('"email": "grace@example.com"')
-  const [join_] = commandsOf('machine')
-  const databases = await Promise.all(
-    ['one', 'other'].map(async (name) => {
-      const own = join(folder, name)
-      mkdirSync(own)
-      await typed(join_!.replace('ic_…', await typed(invite!)), own)
-      return join(own, 'iron_state.db')
-    }),
-  )
+  const databases = (await joinTwo()).map((own) => join(own, 'iron_state.db'))
 
   const machine = join(root, 'scripts/soak/fleet/machine.ts')
   const lost = spawn(process.execPath, [machine, databases[0]!, join(folder, 'provider'), 'lost', '1'])
   onTestFinished(() => void lost.kill('SIGKILL'))
-  const runtimes = async () => JSON.parse(await typed('iron-cage runtimes list --json')) as RuntimeView[]
   // Its first call has a lease; later ones would borrow most of the budget.
   const paid = () => (existsSync(join(folder, 'provider')) ? statSync(join(folder, 'provider')).size : 0)
   await expect.poll(paid, { interval: 5 }).toBeGreaterThan(0)
@@ -144,8 +166,88 @@ test('two machines share $5; one is killed and loses its disk, the other goes on
   for (const { id } of await expired()) await typed(resolveCommand!.replace('lease-…', id))
   await other.call('1', async () => dollars('1'))
   await other.close()
-  const [budget] = JSON.parse(await typed('iron-cage budget get --org --json')) as SharedBudgetView[]
+  const [budget] = await organization()
   expect(budget).toMatchObject({ limit_usd: '5', lent_usd: '0' })
   expect(Number(budget!.settled_usd)).toBeGreaterThanOrEqual(2.42)
   expect(Number(budget!.settled_usd) + Number(budget!.free_usd)).toBeCloseTo(5, 9)
+})
+
+/** Calls until it is stopped; what others have lent may come back. */
+const AGENT = `import json, os, urllib.error, urllib.request
+url = os.environ["OPENAI_BASE_URL"] + "/chat/completions"
+message = {"role": "user", "content": "Go."}
+body = json.dumps({"model": "gpt-4", "max_tokens": 2000, "messages": [message]}).encode()
+headers = {"content-type": "application/json", "authorization": "Bearer " + os.environ["OPENAI_API_KEY"]}
+while True:
+    try:
+        urllib.request.urlopen(urllib.request.Request(url, body, headers)).read()
+    except urllib.error.HTTPError:
+        pass
+`
+/** Of a call: five tokens in, two thousand out. */
+const COST = 0.12015
+
+test('with PostgreSQL from Debian, one of two servers is killed, and what it lost is resolved on screen and spent by the other', async () => {
+  const { folder, url, typed, openPanel, joinTwo, organization } = await openDesk()
+  const [cluster, provider, browser] = await Promise.all([startCluster(), FakeProvider.open(), openBrowser()])
+  const [createRole, createDatabase, panelCommand] = commandsOf('postgres')
+  for (const command of [createRole!, createDatabase!]) {
+    const [sudo, flag, user, program, ...args] = wordsOf(command)
+    expect([sudo, flag, user]).toEqual(['sudo', '-u', 'postgres'])
+    await run(program!, args, { env: cluster.environment })
+  }
+  await openPanel(panelCommand!, { PGPORT: cluster.environment.PGPORT! })
+  const [one, other] = await joinTwo()
+  const servers: Run[] = []
+  const startIn = (own: string, key: string) => {
+    writeFileSync(join(own, 'agent.py'), AGENT)
+    const config = { server: { port: 0 }, providers: { openai: { base_url: `${provider.url}/v1` } } }
+    writeFileSync(join(own, 'iron-cage.yaml'), JSON.stringify(config))
+    const server = new Run(own, ['start', 'agent.py', '--budget', '100'], { env: { OPENAI_API_KEY: key } })
+    servers.push(server)
+    return server
+  }
+  onTestFinished(async () => {
+    for (const server of servers) server.child.kill('SIGKILL')
+    await Promise.all([browser.close(), provider.close(), ...servers.map(({ ended }) => ended)])
+    await cluster.remove()
+  })
+
+  // The provider charges for it; whoever asked never hears of it.
+  provider.doesOnce(() => new Promise(() => {}))
+  provider.does(answer({ model: 'gpt-4', usage: { prompt_tokens: 5, completion_tokens: 2_000, total_tokens: 2_005 } }))
+  const lost = startIn(one!, 'sk-one')
+  await provider.arrived(1)
+  lost.child.kill('SIGKILL')
+  await lost.ended
+  rmSync(one!, { recursive: true, force: true, maxRetries: 5 })
+
+  const goesOn = startIn(other!, 'sk-other')
+  await provider.arrived(2)
+  const [addUser] = commandsOf('people')
+  await typed(addUser!, folder, 'correct horse')
+  const { page, faults } = await openPage(browser, url)
+  await page.getByLabel('User name').fill('ada')
+  await page.getByLabel('Password').fill('correct horse')
+  await page.getByRole('button', { name: 'Sign in' }).click()
+  await page.getByText('expired').waitFor()
+  await page.screenshot({ path: join(pictures, 'production-lost.png') })
+  await page.getByRole('button', { name: /^Resolve lease/ }).click()
+  await page.getByLabel('Spent, in dollars').fill(String(COST))
+  await page.getByLabel('Reason').fill('one call in the usage export of the provider')
+  await page.screenshot({ path: join(pictures, 'production-resolve.png') })
+  await page.getByRole('button', { name: 'Resolve', exact: true }).last().click()
+  await expect.poll(() => page.getByText('expired').count()).toBe(0)
+
+  // Stopped by the budget.
+  expect((await goesOn.ended).code, goesOn.err).toBe(3)
+  const spent = provider.requests.length * COST
+  expect(spent).toBeLessThanOrEqual(5)
+  expect(spent).toBeGreaterThan(5 - 2 * COST)
+  const [budget] = await organization()
+  expect(budget).toMatchObject({ limit_usd: '5', lent_usd: '0' })
+  expect(Number(budget!.settled_usd)).toBeCloseTo(spent, 9)
+  await page.getByText('Stopped by budget').waitFor()
+  await page.screenshot({ path: join(pictures, 'production-resolved.png') })
+  expect(faults).toEqual([])
 })

@@ -164,3 +164,22 @@ test('until every machine was heard nothing is lent, which the panel, its audit 
   await fleet.openPanel(file)
   expect(notices).toHaveLength(1)
 }, 60_000)
+
+test('an older copy in the place of the books is noticed when a machine says what it was lent', async () => {
+  const file = temporaryFile('panel.db')
+  const fleet = await openFleet(1, file)
+  const [machine] = fleet.machines as [Machine]
+  await fleet.closePanel()
+  copyFileSync(file, `${file}.copy`)
+  await fleet.openPanel(file)
+  await expect.poll(() => fleet.call(machine)).toBe('paid')
+  await fleet.closePanel()
+  await machine.close()
+  copyFileSync(`${file}.copy`, file)
+  await fleet.openPanel(file)
+  expect(fleet.notices).toEqual([])
+  const again = opened(fleet.paths[0]!)
+  await expect.poll(() => budgetOf(fleet.panel())).toEqual({ settled: '0.05', lent: '0' })
+  expect(fleet.notices).toEqual([expect.stringContaining('lost its last commits')])
+  await expect.poll(() => fleet.call(again)).toBe('paid')
+}, 60_000)

@@ -10,6 +10,8 @@ import pg from 'pg'
 import { freePort } from '../support/free-port.ts'
 
 export interface Cluster {
+  /** For PostgreSQL's own programs, as a superuser of this cluster. */
+  environment: Record<string, string>
   /** The address of a new, empty database, for its owner, who is no superuser: row-level security counts. */
   newDatabase(): Promise<string>
   /** Ends every process at once, as a power failure does. Resolves when they are gone. */
@@ -28,8 +30,8 @@ export interface Follower {
   promote(address: string): Promise<string>
 }
 
-/** Throws Error when PostgreSQL is not installed. */
-export async function startCluster(): Promise<Cluster> {
+/** `fsync`: `on` writes commits to the disk. (Default: `off`.) Throws Error when PostgreSQL is not installed. */
+export async function startCluster({ fsync = 'off' }: { fsync?: 'on' | 'off' } = {}): Promise<Cluster> {
   const programs = findPrograms()
   const owner: { uid?: number; gid?: number } = process.getuid?.() === 0 ? postgresUser() : {}
   const folder = mkdtempSync(join(tmpdir(), 'iron-cage-postgres-'))
@@ -40,17 +42,24 @@ export async function startCluster(): Promise<Cluster> {
   const data = join(folder, 'data')
   run('initdb', '-D', data, '-A', 'trust', '-U', 'postgres', '--no-locale', '-E', 'UTF8', '--no-sync')
   const serverOf = async (files: string): Promise<Server> =>
-    new Server(join(programs, 'postgres'), files, await freePort(), options)
+    new Server(join(programs, 'postgres'), files, await freePort(), { ...options, fsync })
   const server = await serverOf(data)
   const servers = [server]
   await server.start()
-  await asSuperuser(server.port, 'CREATE ROLE panel LOGIN')
+  await asSuperuser(server.port, 'CREATE ROLE owner LOGIN')
   let databases = 0
+  const environment = {
+    PATH: `${programs}:${process.env.PATH}`,
+    PGHOST: '127.0.0.1',
+    PGPORT: String(server.port),
+    PGUSER: 'postgres',
+  }
   return {
+    environment,
     newDatabase: async () => {
       const name = `test_${++databases}`
-      await asSuperuser(server.port, `CREATE DATABASE ${name} OWNER panel`)
-      return addressOf(server.port, 'panel', name)
+      await asSuperuser(server.port, `CREATE DATABASE ${name} OWNER owner`)
+      return addressOf(server.port, 'owner', name)
     },
     crash: () => server.stop(),
     start: () => server.start(),
@@ -120,11 +129,11 @@ class Server {
   readonly #options: { cwd: string }
   #process: ChildProcess | undefined
 
-  constructor(program: string, data: string, port: number, options: { cwd: string }) {
+  constructor(program: string, data: string, port: number, options: { cwd: string; fsync: 'on' | 'off' }) {
     const settings = [
       'listen_addresses=127.0.0.1',
       `unix_socket_directories=${options.cwd}`,
-      'fsync=off',
+      `fsync=${options.fsync}`,
       'max_connections=200',
     ]
     this.#program = program
