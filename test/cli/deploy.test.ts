@@ -34,7 +34,7 @@ const up = (place: Place, provider: FakeProvider, ...flags: string[]): Run =>
   place.start(['deploy', 'up', 'agent.py', '--port', '0', '--python', PYTHON, ...flags], { env: ENV(provider) })
 
 const json = async (place: Place, ...args: string[]) =>
-  JSON.parse((await place.run([...args, '--json'])).out) as unknown
+  JSON.parse((await place.type([...args, '--json'])).out) as unknown
 
 describe('deploy up', () => {
   test('serves the function of an agent, whose calls are priced and redacted, until deploy down', async () => {
@@ -44,26 +44,26 @@ describe('deploy up', () => {
     const run = up(place, provider, '--budget', '5', '--strategy', 'local')
     await run.shows('agent can be called')
 
-    const called = await place.run(['deploy', 'call', 'agent', '{"question": "Is it open?"}'])
+    const called = await place.type(['deploy', 'call', 'agent', '{"question": "Is it open?"}'])
     expect({ ...called, out: JSON.parse(called.out) as unknown }).toMatchObject({
       code: 0,
       out: { answer: 'Write to [EMAIL_REDACTED]' },
     })
-    expect((await place.run(['deploy', 'call', 'agent'], { stdin: '{"question": "Again?"}' })).code).toBe(0)
-    const failed = await place.run(['deploy', 'call', 'agent', '"fail"'])
+    expect((await place.type(['deploy', 'call', 'agent'], { stdin: '{"question": "Again?"}' })).code).toBe(0)
+    const failed = await place.type(['deploy', 'call', 'agent', '"fail"'])
     expect(failed).toMatchObject({ code: 9, err: expect.stringContaining('agent answered 500: no such lead') })
-    expect((await place.run(['deploy', 'call', 'agent', '{oops'])).code).toBe(2)
+    expect((await place.type(['deploy', 'call', 'agent', '{oops'])).code).toBe(2)
 
     expect(await json(place, 'deploy', 'status')).toMatchObject({
       deployments: [{ name: 'agent', strategy: 'local', state: 'running', healthy: true, limit_usd: '5' }],
     })
     const [listed] = (await json(place, 'ps')) as [{ id: string; script: string; strategy: string }]
     expect(listed).toMatchObject({ state: 'running', strategy: 'local', script: join(place.folder, 'agent.py') })
-    expect((await place.run(['status', listed.id])).out).toMatch(/deployed with +local/)
-    expect((await place.run(['deploy', 'logs', 'agent'])).out).toContain('RuntimeError: no such lead')
-    expect(await place.run(['deploy', 'down', 'agent'])).toMatchObject({ code: 0, out: 'agent  stopped\n' })
+    expect((await place.type(['status', listed.id])).out).toMatch(/deployed with +local/)
+    expect((await place.type(['deploy', 'logs', 'agent'])).out).toContain('RuntimeError: no such lead')
+    expect(await place.type(['deploy', 'down', 'agent'])).toMatchObject({ code: 0, out: 'agent  stopped\n' })
     await run.ended
-    expect((await place.run(['deploy', 'call', 'agent', '{}'])).err).toContain('nothing is deployed as "agent"')
+    expect((await place.type(['deploy', 'call', 'agent', '{}'])).err).toContain('nothing is deployed as "agent"')
   })
 
   test('refuses the call of a page of another site', async () => {
@@ -82,19 +82,19 @@ describe('deploy up', () => {
     await using provider = await FakeProvider.open()
     provider.does(answer({ usage: { prompt_tokens: 500, completion_tokens: 50, total_tokens: 550 } }))
     const place = prepare()
-    const token = (await place.run(['panel', 'token', '--role', 'admin'])).out.trim()
+    const token = (await place.type(['panel', 'token', '--role', 'admin'])).out.trim()
     const panel = place.start(['panel', '--port', '0'])
     await panel.shows('runtimes invite')
     const [url] = /http:\/\/[^\s/]+/.exec(panel.out)!
     const admin = async (...words: string[]) =>
-      (await place.run(words, { env: { IRON_CAGE_URL: url, IRON_CAGE_TOKEN: token } })).out.trim()
+      (await place.type(words, { env: { IRON_CAGE_URL: url, IRON_CAGE_TOKEN: token } })).out.trim()
     await admin('budget', 'set', '--org', '5')
     const invitation = await admin('runtimes', 'invite')
-    expect((await place.run(['join', url, '--token', invitation])).code).toBe(0)
+    expect((await place.type(['join', url, '--token', invitation])).code).toBe(0)
     const run = up(place, provider, '--strategy', 'local')
     await run.shows('agent can be called')
-    expect((await place.run(['deploy', 'call', 'agent', '{"question": "?"}'])).code).toBe(0)
-    await place.run(['deploy', 'down', 'agent'])
+    expect((await place.type(['deploy', 'call', 'agent', '{"question": "?"}'])).code).toBe(0)
+    await place.type(['deploy', 'down', 'agent'])
     await run.ended
     expect(JSON.parse(await admin('budget', 'get', '--org', '--json'))).toMatchObject([
       { settled_usd: '0.000105', lent_usd: '0' },
@@ -109,7 +109,7 @@ describe('deploy up', () => {
     await run.shows('agent can be called')
     const codes: (number | null)[] = []
     while (codes.at(-1) !== 9 && codes.at(-1) !== 7 && codes.length < 10) {
-      codes.push((await place.run(['deploy', 'call', 'agent', '{"question": "?"}'])).code)
+      codes.push((await place.type(['deploy', 'call', 'agent', '{"question": "?"}'])).code)
     }
     expect(codes[0]).toBe(0)
     expect((await run.ended).code).toBe(3)
@@ -125,11 +125,11 @@ describe('deploy up', () => {
     const env = ENV(provider)
     const { code, out } = await place.run(['start', 'agent.py', ...flags, '--name', 'Twice as much'], { env })
     expect({ code, out }).toEqual({ code: 0, out: expect.stringContaining('twice-as-much can be called') })
-    expect(JSON.parse((await place.run(['deploy', 'call', 'twice-as-much', '21'])).out)).toEqual({ twice: 42 })
+    expect(JSON.parse((await place.type(['deploy', 'call', 'twice-as-much', '21'])).out)).toEqual({ twice: 42 })
     place.write('broken.py', 'import nothing_of_this_name\ndef predict(inputs): ...\n')
     const broken = await place.run(['deploy', 'up', 'broken.py', ...flags], { env })
     expect(broken.code).toBe(0)
-    const failed = await place.run(['deploy', 'call', 'broken', '1'])
+    const failed = await place.type(['deploy', 'call', 'broken', '1'])
     expect(failed.err).toContain("No module named 'nothing_of_this_name'")
   })
 })
@@ -218,7 +218,7 @@ describe('deploy --selector agent', () => {
     expect(adapting).toContain('hello.txt')
     expect(adapting).toContain('def predict(inputs)')
     expect(readdirSync(place.folder)).not.toContain('.iron-cage')
-    expect((await place.run(['ps', '--all'])).out).toContain('strategy-selector')
+    expect((await place.type(['ps', '--all'])).out).toContain('strategy-selector')
   })
 
   test('up writes the changes when somebody agrees, below its own folder, and else nothing', async () => {
@@ -241,7 +241,7 @@ describe('deploy --selector agent', () => {
     const written = join(place.folder, '.iron-cage/deploy/agent')
     expect(readFileSync(join(written, 'copied.txt'), 'utf8')).toBe('hello, adapted')
     expect(readFileSync(join(place.folder, 'strategies/mycloud/templates/hello.txt'), 'utf8')).toBe('hello')
-    expect((await place.run(['deploy', 'call', 'agent', '"hi"'])).out).toBe('agent: hi\n')
+    expect((await place.type(['deploy', 'call', 'agent', '"hi"'])).out).toBe('agent: hi\n')
   })
 
   test('what it asks is stopped at its limit, and a source with a secret is not sent', async () => {
@@ -270,7 +270,7 @@ describe('a strategy of the user', () => {
     mkdirSync(join(place.folder, 'strategies/mycloud/templates'), { recursive: true })
     for (const [, path, content] of files) place.write(path!, content!)
     place.write('mycloud.toml', '')
-    expect(await place.run(['strategies', 'check'])).toMatchObject({ code: 0 })
+    expect(await place.type(['strategies', 'check'])).toMatchObject({ code: 0 })
     // Beside the configuration, wherever a command is typed.
     place.write('iron-cage.yaml', '{}')
     const elsewhere = await place.run(['strategies', 'list', '--config', '../iron-cage.yaml'], { folder: 'strategies' })
@@ -279,7 +279,7 @@ describe('a strategy of the user', () => {
     expect(await json(place, 'deploy', 'status')).toMatchObject({
       deployments: [{ strategy: 'mycloud', healthy: true }],
     })
-    const called = await place.run(['deploy', 'call', 'agent', '{"question": "?"}'])
+    const called = await place.type(['deploy', 'call', 'agent', '{"question": "?"}'])
     expect(JSON.parse(called.out)).toEqual({ answer: 'Hello.' })
   })
 
@@ -295,11 +295,11 @@ describe('a strategy of the user', () => {
     place.write('strategies/mycloud/templates/hello.txt', 'hello')
     place.write('mycloud.toml', '')
 
-    const listed = await place.run(['strategies', 'list'])
+    const listed = await place.type(['strategies', 'list'])
     expect(listed.out).toMatch(/mycloud +A program of our own\./)
     expect(listed.err).toContain('the strategy half is broken')
-    expect((await place.run(['strategies', 'check'])).code).toBe(1)
-    expect((await place.run(['strategies', 'show', 'mycloud'])).out).toContain('## Run interface')
+    expect((await place.type(['strategies', 'check'])).code).toBe(1)
+    expect((await place.type(['strategies', 'show', 'mycloud'])).out).toContain('## Run interface')
 
     const plan = (await json(place, 'deploy', 'plan', 'agent.py')) as {
       strategy: string
@@ -311,9 +311,9 @@ describe('a strategy of the user', () => {
 
     const run = up(place, provider)
     await run.shows('agent can be called')
-    expect((await place.run(['deploy', 'call', 'agent', '"hi"'])).out).toBe('agent: hi\n')
+    expect((await place.type(['deploy', 'call', 'agent', '"hi"'])).out).toBe('agent: hi\n')
     expect(readFileSync(join(place.folder, '.iron-cage/deploy/agent/copied.txt'), 'utf8')).toBe('hello')
-    await place.run(['deploy', 'down', 'agent'])
+    await place.type(['deploy', 'down', 'agent'])
   })
 
   test('that fails while it prepares, or that is not possible here, is an error that says why', async () => {

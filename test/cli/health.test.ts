@@ -19,17 +19,17 @@ test('health exits 0 while a server works, 8 while it cannot write, 7 without on
   await fetch(`${url}/api/agents`, { headers: { authorization: 'Bearer nobody' } })
   await vi.waitFor(
     async () => {
-      expect(await place.run(['health'])).toMatchObject({ code: 8, err: expect.stringContaining('cannot be written') })
+      expect(await place.type(['health'])).toMatchObject({ code: 8, err: expect.stringContaining('cannot be written') })
     },
     { timeout: 30_000 },
   )
   other.exec('ROLLBACK')
   other.close()
-  await vi.waitFor(async () => expect((await place.run(['health'])).code).toBe(0), { timeout: 30_000 })
+  await vi.waitFor(async () => expect((await place.type(['health'])).code).toBe(0), { timeout: 30_000 })
 
   server.child.kill('SIGTERM')
   await server.ended
-  expect((await place.run(['health'])).code).toBe(7)
+  expect((await place.type(['health'])).code).toBe(7)
 })
 
 test('health asks the Control Panel that IRON_CAGE_URL names, without a token', async () => {
@@ -38,8 +38,8 @@ test('health asks the Control Panel that IRON_CAGE_URL names, without a token', 
   await panel.shows('runtimes invite')
   const [url] = /http:\/\/localhost:\d+/.exec(panel.out)!
   const asked = { env: { IRON_CAGE_URL: url } }
-  expect(await place.run(['health'], asked)).toMatchObject({ code: 0, out: expect.stringMatching(/^ok {2}iron-cage/) })
+  expect(await place.type(['health'], asked)).toMatchObject({ code: 0, out: expect.stringMatching(/^ok {2}iron-cage/) })
   panel.child.kill('SIGTERM')
   await panel.ended
-  expect((await place.run(['health'], asked)).code).toBe(7)
+  expect((await place.type(['health'], asked)).code).toBe(7)
 })

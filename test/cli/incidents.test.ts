@@ -15,7 +15,7 @@ describe('iron-cage incidents', () => {
     const place = openPlace()
     const env = { IRON_CAGE_URL: cage.url, IRON_CAGE_TOKEN: token }
 
-    const all = JSON.parse((await place.run(['incidents', '--json'], { env })).out) as Record<string, unknown>[]
+    const all = JSON.parse((await place.type(['incidents', '--json'], { env })).out) as Record<string, unknown>[]
     expect(all).toHaveLength(4)
     const mine = all.filter(({ agent_id }) => agent_id === agent.id)
     expect(mine).toEqual(
@@ -37,12 +37,14 @@ describe('iron-cage incidents', () => {
     // The same value is recognised, across agents too.
     expect(new Set(all.map(({ value_hash }) => value_hash)).size).toBe(2)
 
-    const listed = await place.run(['incidents', '--agent', agent.id], { env })
+    const listed = await place.type(['incidents', '--agent', agent.id], { env })
     expect(listed.out.trim().split('\n')).toHaveLength(3)
     expect(listed.out).toMatch(/EMAIL +HIGH +redact +reply +4–37 +[0-9a-f]{8} +not kept/)
     expect(listed.out).not.toContain('jane')
-    expect(await place.run(['incidents', '--agent', agent.id.slice(0, -1)], { env })).toMatchObject({ out: listed.out })
-    expect(await place.run(['incidents', '--agent', 'nobody'], { env })).toMatchObject({
+    expect(await place.type(['incidents', '--agent', agent.id.slice(0, -1)], { env })).toMatchObject({
+      out: listed.out,
+    })
+    expect(await place.type(['incidents', '--agent', 'nobody'], { env })).toMatchObject({
       code: 0,
       out: '',
       err: 'no personal data was found\n',

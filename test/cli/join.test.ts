@@ -48,14 +48,14 @@ test('Ctrl-C stops the agent of its terminal and no other; ps shows all of them'
   await first.shows(/INFO {2}working/)
   const second = place.start(['start', 'forever.mjs', '--name', 'second'])
   await second.shows(/INFO {2}working/)
-  expect((await place.run(['ps'])).out).toMatch(/first +running[\s\S]*second +running/)
+  expect((await place.type(['ps'])).out).toMatch(/first +running[\s\S]*second +running/)
   second.child.kill('SIGINT')
   expect(await second.ended).toMatchObject({
     code: 143,
     err: 'Stopping… press Ctrl-C again to force\n',
   })
   expect(second.out).toMatch(/second stopped/)
-  expect((await place.run(['ps'])).out).toMatch(/first +running[\s\S]*second +stopped/)
+  expect((await place.type(['ps'])).out).toMatch(/first +running[\s\S]*second +stopped/)
 })
 
 test("the server of a start that has ended stays until the agents of other terminals have, and keeps its agent's code", async () => {
@@ -64,9 +64,9 @@ test("the server of a start that has ended stays until the agents of other termi
   await first.shows(/INFO {2}working/)
   const second = place.start(['start', 'forever.mjs', '--name', 'second'])
   await second.shows(/INFO {2}working/)
-  expect(await place.run(['stop', agentId(first)])).toMatchObject({ code: 0 })
-  expect((await place.run(['ps'])).out).toMatch(/forever +stopped[\s\S]*second +running/)
-  expect(await place.run(['stop', agentId(second)])).toMatchObject({ code: 0 })
+  expect(await place.type(['stop', agentId(first)])).toMatchObject({ code: 0 })
+  expect((await place.type(['ps'])).out).toMatch(/forever +stopped[\s\S]*second +running/)
+  expect(await place.type(['stop', agentId(second)])).toMatchObject({ code: 0 })
   expect(await first.ended).toMatchObject({ code: 143 })
   expect(await second.ended).toMatchObject({ code: 143 })
 })
@@ -102,7 +102,7 @@ test.each([
   const ended = await place.run(['start', ...args])
   expect(ended).toMatchObject({ code, out: '' })
   expect(ended.err).toContain(what)
-  expect(JSON.parse((await place.run(['ps', '--json'])).out)).toEqual([])
+  expect(JSON.parse((await place.type(['ps', '--json'])).out)).toEqual([])
 })
 
 test('two starts at once are one server with two agents', async () => {
@@ -112,7 +112,7 @@ test('two starts at once are one server with two agents', async () => {
   )
   // A terminal that shows the lines of several agents names them.
   for (const run of runs) await run.shows(/INFO {2}(\S+ · )?working/)
-  const { out } = await place.run(['ps'])
+  const { out } = await place.type(['ps'])
   for (const name of ['one', 'two']) expect(out).toMatch(new RegExp(`${name} +running`))
   place.write('go', '')
   for (const { ended } of runs) expect(await ended).toMatchObject({ code: 7 })

@@ -19,7 +19,7 @@ const LIST = listOf(
 const sha256 = (text: string) => createHash('sha256').update(text).digest('hex')
 
 const inputOf = async (place: Place, name: string) => {
-  const { out } = await place.run(['prices', name, '--json'])
+  const { out } = await place.type(['prices', name, '--json'])
   return (
     out &&
     (JSON.parse(out) as { usd_per_million_tokens: { input: { base: string } } }).usd_per_million_tokens.input.base
@@ -41,17 +41,19 @@ test('a file is compared with the list in use, pinned in the configuration, and 
   expect(dry.out).toMatch(/1 new, \d+ gone, 1 changed/)
   expect(readFileSync(join(place.folder, 'iron-cage.yaml'), 'utf8')).toBe(before)
 
-  const { code, err } = await place.run(['prices', 'update', 'new.json', '--sha256', sha256(LIST).toUpperCase()])
+  const { code, err } = await place.type(['prices', 'update', 'new.json', '--sha256', sha256(LIST).toUpperCase()])
   expect([code, err]).toEqual([0, expect.stringContaining(`pinned ${sha256(LIST)} in `)])
   const config = readFileSync(join(place.folder, 'iron-cage.yaml'), 'utf8')
   expect(config).toMatch(/^# Mine.\nbudget: \{ limit_usd: 5 \} # enough\nprice_list:\n/)
   expect(statSync(join(place.folder, 'iron-cage.yaml')).mode & 0o777).toBe(0o600)
   expect(await inputOf(place, 'gpt-9')).toBe('4')
-  expect((await place.run(['prices', 'gpt-4o'])).code).toBe(9)
-  expect((await place.run(['prices', 'list'])).err).toMatch(/^iron-cage\.prices\.json of \d{4}-\d\d-\d\d, 0 days old; /)
-  expect((await place.run(['doctor'])).out).toMatch(/Price list +iron-cage\.prices\.json of .+, 0 days old/)
+  expect((await place.type(['prices', 'gpt-4o'])).code).toBe(9)
+  expect((await place.type(['prices', 'list'])).err).toMatch(
+    /^iron-cage\.prices\.json of \d{4}-\d\d-\d\d, 0 days old; /,
+  )
+  expect((await place.type(['doctor'])).out).toMatch(/Price list +iron-cage\.prices\.json of .+, 0 days old/)
 
-  const again = await place.run(['prices', 'update', 'new.json', '--json'])
+  const again = await place.type(['prices', 'update', 'new.json', '--json'])
   expect(JSON.parse(again.out)).toMatchObject({ added: [], removed: [], changed: [], sha256: sha256(LIST) })
   expect(readFileSync(join(place.folder, 'iron-cage.yaml'), 'utf8')).toBe(config)
 })
@@ -59,7 +61,7 @@ test('a file is compared with the list in use, pinned in the configuration, and 
 test('a list that was changed after it was pinned starts nothing and prices nothing', async () => {
   const place = openPlace()
   place.write('new.json', LIST)
-  await place.run(['prices', 'update', 'new.json'])
+  await place.type(['prices', 'update', 'new.json'])
   const cheaper = LIST.replace('31', '3.1')
   writeFileSync(join(place.folder, 'iron-cage.prices.json'), cheaper)
   for (const words of [
@@ -67,7 +69,7 @@ test('a list that was changed after it was pinned starts nothing and prices noth
     ['config', 'check'],
     ['serve', '--port', '0'],
   ]) {
-    const { code, err } = await place.run(words)
+    const { code, err } = await (words[0] === 'serve' ? place.run(words) : place.type(words))
     expect([code, err]).toEqual([8, expect.stringContaining(`has the SHA-256 ${sha256(cheaper)}, not ${sha256(LIST)}`)])
   }
 })
@@ -100,9 +102,9 @@ test.each([
 ])('a list with %s is refused whole, by line and field, and nothing is written', async (_what, text, flags, says) => {
   const place = openPlace()
   place.write('new.json', text)
-  const { code, err } = await place.run(['prices', 'update', 'new.json', ...flags])
+  const { code, err } = await place.type(['prices', 'update', 'new.json', ...flags])
   expect([code, err]).toEqual([8, expect.stringContaining(says)])
-  expect((await place.run(['prices', 'gpt-4o'])).code).toBe(0)
+  expect((await place.type(['prices', 'gpt-4o'])).code).toBe(0)
 })
 
 test('an address is read with the day that it names; without TLS only from this machine or with a hash', async () => {
@@ -113,13 +115,13 @@ test('an address is read with the day that it names; without TLS only from this 
   const { port } = server.address() as { port: number }
   const place = openPlace()
   place.write('iron-cage.toml', '[price_list]\nunknown = "dearest"\n\n[budget]\nlimit_usd = 5\n')
-  const { code } = await place.run(['prices', 'update', `http://127.0.0.1:${port}/data.json`])
+  const { code } = await place.type(['prices', 'update', `http://127.0.0.1:${port}/data.json`])
   expect(code).toBe(0)
   expect(readFileSync(join(place.folder, 'iron-cage.toml'), 'utf8')).toBe(
     `[price_list]\nunknown = "dearest"\nfile = "iron-cage.prices.json"\nsha256 = "${sha256(LIST)}"\ndate = "2026-10-20"\n[budget]\nlimit_usd = 5\n`,
   )
   expect(await inputOf(place, 'gpt-9')).toBe('4')
-  const open = await place.run(['prices', 'update', 'http://prices.example/data.json'])
+  const open = await place.type(['prices', 'update', 'http://prices.example/data.json'])
   expect([open.code, open.err]).toEqual([2, expect.stringContaining('can be changed on its way')])
   server.close()
 })

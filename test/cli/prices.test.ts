@@ -33,7 +33,7 @@ test('a price of the configuration is shown as such, also in JSON', async () => 
     'iron-cage.yaml',
     'prices:\n  mine: { input_per_mtok: 2.5, cached_input_per_mtok: 0.25, output_per_mtok: 10 }\n',
   )
-  const { out } = await place.run(['prices', 'mine', '--json'])
+  const { out } = await place.type(['prices', 'mine', '--json'])
   expect(JSON.parse(out)).toMatchObject({
     provider: 'openai',
     model: 'mine',
@@ -50,7 +50,7 @@ test('a price of the configuration is shown as such, also in JSON', async () => 
 test('models are found by a part of their name, those of the configuration first', async () => {
   const place = openPlace()
   place.write('iron-cage.yaml', 'prices:\n  my-sonnet: { input_per_mtok: 1, output_per_mtok: 2 }\n')
-  const { out, code } = await place.run(['prices', '--search', 'SONNET', '--json'])
+  const { out, code } = await place.type(['prices', '--search', 'SONNET', '--json'])
   const names = (JSON.parse(out) as { model: string; provider: string }[]).map(({ model }) => model)
   expect(code).toBe(0)
   expect(names.slice(0, 2)).toEqual(['my-sonnet', 'claude-3-5-sonnet'])
@@ -62,7 +62,7 @@ test.each([
   [['prices', 'gpt-4o', '--provider', 'anthropic'], 'no price is known for "gpt-4o" of anthropic', 'list what has one'],
   [['prices', '--search', 'xyzzy'], 'no model with "xyzzy" in its name has a price', 'list what has one'],
 ])('%j exits with 9 and says what to type next', async (words, what, hint) => {
-  const { out, err, code } = await openPlace().run(words)
+  const { out, err, code } = await openPlace().type(words)
   expect([out, code]).toEqual(['', 9])
   expect(err).toContain(`iron-cage: ${what}\n`)
   expect(err).toContain(`hint: ${hint}`)

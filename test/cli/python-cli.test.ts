@@ -32,7 +32,7 @@ describe('on a server', () => {
 
   beforeEach(async () => {
     place = openPlace()
-    await place.run(['users', 'add', 'alice', '--role', 'admin'], { stdin: password })
+    await place.type(['users', 'add', 'alice', '--role', 'admin'], { stdin: password })
     const server = place.start(['serve', '--port', '0'])
     await server.shows(/http:\/\/localhost:\d+/)
     url = /http:\/\/localhost:\d+/.exec(server.out)![0]
@@ -40,14 +40,14 @@ describe('on a server', () => {
 
   /** What both commands print as JSON, which is the same. */
   async function same(ours: readonly string[], theirs: readonly string[], env = {}): Promise<unknown> {
-    const [first, second] = [await place.run([...ours], { env }), await run(place, theirs, { env })]
+    const [first, second] = [await place.type([...ours], { env }), await run(place, theirs, { env })]
     expect(second.err, second.err).toBe('')
     expect(JSON.parse(second.out)).toEqual(JSON.parse(first.out))
     return JSON.parse(second.out)
   }
 
   test('both show the same tokens, agents, budgets and usage, whichever of them made or changed what', async () => {
-    expect((await place.run(['tokens', 'create', '--name', 'ours', '--budget', '20'])).code).toBe(0)
+    expect((await place.type(['tokens', 'create', '--name', 'ours', '--budget', '20'])).code).toBe(0)
     const made = await run(place, ['token', 'generate', '--name', 'theirs', '--budget', '5', '--days', '30', '--json'])
     expect(JSON.parse(made.out)).toMatchObject({ name: 'theirs', role: 'agent', token: expect.stringMatching(/^ic_/) })
     const tokens = (await same(['tokens', 'list', '--json'], ['token', 'list', '--json'])) as {
@@ -61,7 +61,7 @@ describe('on a server', () => {
     const balance = ['budget', 'get', mine.agent_id, '--json']
     expect(await same(balance, balance)).toMatchObject({ limit_usd: '7.5', spent_usd: '0' })
     await same(['report', '--format', 'json'], ['usage', '--json'])
-    const report = await place.run(['report', mine.agent_id, '--format', 'json'])
+    const report = await place.type(['report', mine.agent_id, '--format', 'json'])
     const usage = await run(place, ['usage', mine.agent_id, '--json'])
     expect(JSON.parse(usage.out)).toEqual(JSON.parse(report.out).costs)
     const agents = await run(place, ['agents', '--json'])
@@ -93,13 +93,13 @@ describe('on a server', () => {
       err: expect.stringContaining('signed in as alice (admin)'),
     })
     await same(['tokens', 'list', '--json'], ['token', 'list', '--json'], env)
-    expect((await place.run(['login', 'alice'], { stdin: password, env })).code).toBe(0)
+    expect((await place.type(['login', 'alice'], { stdin: password, env })).code).toBe(0)
     expect((await run(place, ['health', '--json'], { env })).out).toContain(`"url": "${url}"`)
     await same(['tokens', 'list', '--json'], ['token', 'list', '--json'], env)
   })
 
   test('what one refuses the other refuses, with the same exit code', async () => {
-    const token = (await place.run(['tokens', 'create', '--role', 'admin'])).out.trim()
+    const token = (await place.type(['tokens', 'create', '--role', 'admin'])).out.trim()
     for (const [theirs, ours] of [
       [
         ['token', 'revoke', 'nobody'],
@@ -123,7 +123,7 @@ describe('on a server', () => {
       ],
     ] as const) {
       const options = { stdin: 'wrong', env: { IRON_CAGE_URL: url, IRON_CAGE_TOKEN: token } }
-      const [second, first] = [await run(place, theirs, options), await place.run(ours, options)]
+      const [second, first] = [await run(place, theirs, options), await place.type(ours, options)]
       expect([theirs, second.code]).toEqual([theirs, first.code])
       expect([second.code === 0, second.out]).toEqual([false, ''])
       expect(second.err).not.toContain('Traceback')
@@ -137,7 +137,7 @@ test('without a server both try three times, and end with 7', async () => {
   for (const ended of [
     await run(place, ['agents'], { env }),
     await run(place, ['health'], { env }),
-    await place.run(['ps'], { env }),
+    await place.type(['ps'], { env }),
   ]) {
     expect(ended).toMatchObject({ code: 7, out: '', err: expect.stringContaining('tried 3 times') })
   }

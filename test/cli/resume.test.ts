@@ -23,16 +23,16 @@ test('a paused, a stopped and a crashed agent continue by one command; one that 
   const forever = place.start(['start', 'forever.mjs'])
   await forever.shows('working')
   const id = idOf(forever.out)
-  const resume = (...words: string[]) => place.run(['resume', ...words])
+  const resume = (...words: string[]) => place.type(['resume', ...words])
   const running = { code: 0, out: expect.stringMatching(/ {2}(running|starting)\n$/) }
 
-  await place.run(['pause', id])
+  await place.type(['pause', id])
   expect(await resume(id)).toMatchObject(running)
   // One that runs goes on as it is.
   expect(await resume(id)).toMatchObject(running)
-  await place.run(['stop', id])
+  await place.type(['stop', id])
   expect(await resume(id, '--add', '5')).toMatchObject(running)
-  expect((await place.run(['budget', 'get', id])).out).toContain('$105.00')
+  expect((await place.type(['budget', 'get', id])).out).toContain('$105.00')
 
   const crashes = place.start(['start', 'crashes.mjs'])
   await crashes.shows(/has ended\n/)
@@ -59,11 +59,11 @@ test('an agent of an earlier server is not raised by a resume that cannot start 
   const id = idOf(run.out)
   const server = place.start(['open', '--port', '0'])
   await server.shows('#code=')
-  expect(await place.run(['resume', id, '--add', '5'])).toMatchObject({
+  expect(await place.type(['resume', id, '--add', '5'])).toMatchObject({
     code: 6,
     err: expect.stringContaining('iron-cage start'),
   })
-  expect((await place.run(['budget', 'get', id])).out).toContain('$100.00')
+  expect((await place.type(['budget', 'get', id])).out).toContain('$100.00')
   const again = await place.run(['open'])
   expect(again.code).toBe(0)
   expect(again.out).toMatch(/^http:\/\/localhost:\d+\/#code=\S+\n$/)

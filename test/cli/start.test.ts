@@ -70,7 +70,7 @@ describe('start', () => {
 
   test('says for which providers there is a key, and what gives one to the others', async () => {
     const place = prepare()
-    await place.run(['keygen', '--out', 'master.key'])
+    await place.type(['keygen', '--out', 'master.key'])
     const env = { IRON_CAGE_MASTER_KEY_FILE: 'master.key', OPENAI_API_KEY: 'sk-canary-7f3a9c2d41b8-end' }
     const keys = async (given: Record<string, string>) => {
       const { out } = await place.run(['start', 'exit_42.mjs', '--port', '0', '--no-restart'], { env: given })
@@ -83,7 +83,7 @@ describe('start', () => {
     expect(await keys(env)).toBe(
       'openai from the environment, anthropic: not set (optional), google: not set (optional)',
     )
-    await place.run(['secrets', 'set', 'ANTHROPIC_API_KEY'], { env, stdin: 'sk-canary-7f3a9c2d41b8-two' })
+    await place.type(['secrets', 'set', 'ANTHROPIC_API_KEY'], { env, stdin: 'sk-canary-7f3a9c2d41b8-two' })
     const all = { ...env, GEMINI_API_KEY: 'sk-canary-7f3a9c2d41b8-3rd' }
     expect(await keys(all)).toBe('openai from the environment, anthropic from the vault, google from the environment')
     expect(await keys({ ...all, IRON_CAGE_MASTER_KEY_FILE: '' })).toBe(
@@ -108,7 +108,7 @@ describe('start', () => {
     expect(out).not.toContain('gsk-none')
     expect(out).toMatch(/Calls +1 completed, 0 failed\n/)
     expect(out).toContain('Tags           customer=acme, project=search\n')
-    const report = await place.run(['report'])
+    const report = await place.type(['report'])
     expect(report.out).toMatch(/BY TAG ─+\n {2}customer=acme +1 call {2}(\$[\d.]+)\n {2}project=search +1 call {2}\1\n/)
   })
 
@@ -130,11 +130,11 @@ describe('start', () => {
         '  └─ Dashboard  iron-cage open --db other.db (with "start --keep" it stays open)\n',
       ].join('\n'),
     )
-    expect((await place.run(['report', id, '--db', 'other.db'])).out).toContain(`FINAL REPORT · ${id}`)
-    const read = async (...words: string[]) => (await place.run([...words, '--db', 'other.db'])).out
+    expect((await place.type(['report', id, '--db', 'other.db'])).out).toContain(`FINAL REPORT · ${id}`)
+    const read = async (...words: string[]) => (await place.type([...words, '--db', 'other.db'])).out
     expect(await read('ps')).toMatch(/exit_42 +failed/)
     expect(await read('logs', id)).toContain('exit_42 failed: exit code 42')
-    expect(await read('logs', id, '-f')).toContain('exit_42 failed: exit code 42')
+    expect((await place.run(['logs', id, '-f', '--db', 'other.db'])).out).toContain('exit_42 failed: exit code 42')
     expect(await read('status')).toMatch(/^server {2}none runs on other\.db: this is what the file holds\n/)
   })
 
@@ -148,13 +148,13 @@ describe('start', () => {
     expect(kept.out).toContain('Cost       $1.00 of $1.00\n')
     expect(kept.out).toContain(`Continue   iron-cage resume ${id} --add 0.5\n`)
     expect(kept.out.match(/\/#code=\S+/g)).toHaveLength(2)
-    expect(await place.run(['resume', id])).toMatchObject({
+    expect(await place.type(['resume', id])).toMatchObject({
       code: 3,
       err: expect.stringContaining(`hint: raise it: "iron-cage resume ${id} --add <usd>"`),
     })
-    expect(await place.run(['resume', id, '--add', '0'])).toMatchObject({ code: 2 })
-    expect(await place.run(['restart', id])).toMatchObject({ code: 3 })
-    expect(await place.run(['resume', id, '--add', '0.5'])).toMatchObject({ code: 0 })
+    expect(await place.type(['resume', id, '--add', '0'])).toMatchObject({ code: 2 })
+    expect(await place.type(['restart', id])).toMatchObject({ code: 3 })
+    expect(await place.type(['resume', id, '--add', '0.5'])).toMatchObject({ code: 0 })
     await kept.shows('goes on at 1')
     kept.child.kill('SIGTERM')
     await kept.ended
@@ -229,7 +229,7 @@ describe('start', () => {
     const files = () => (existsSync(log) ? readdirSync(log).map((name) => statSync(join(log, name))) : [])
     const size = () => files().reduce((sum, file) => sum + file.size, 0)
     await expect.poll(size, { timeout: 60_000 }).toBeGreaterThan(100_000)
-    expect(await place.run(['ps'])).toMatchObject({ code: 0, out: expect.stringContaining('running') })
+    expect(await place.type(['ps'])).toMatchObject({ code: 0, out: expect.stringContaining('running') })
     run.child.kill('SIGTERM')
     expect(await run.ended).toMatchObject({ code: 143 })
   })
@@ -238,7 +238,7 @@ describe('start', () => {
     const place = prepare()
     const run = startAgent(place, 'exit_42.mjs', '--keep')
     await run.shows('exit_42 failed')
-    expect((await place.run(['ps'])).out).toMatch(/exit_42 +failed/)
+    expect((await place.type(['ps'])).out).toMatch(/exit_42 +failed/)
     run.child.kill('SIGTERM')
     expect(await run.ended).toMatchObject({ code: 42 })
   })
@@ -320,24 +320,24 @@ test('the commands of a running server say and do what the agent is and does', a
   await run.shows(printed('working'))
   const id = agentId(run)
 
-  expect((await place.run(['ps'])).out).toMatch(
+  expect((await place.type(['ps'])).out).toMatch(
     new RegExp(`^ID +NAME +STATE +PID +BUDGET +PROGRESS\n${id} +worker +running +\\d+ +\\$0\\.00 / \\$100\\.00 +-\n$`),
   )
-  expect(JSON.parse((await place.run(['ps', '--json'])).out)).toMatchObject([{ id, name: 'worker', state: 'running' }])
-  expect((await place.run(['status', 'worker'])).out).toContain('budget   $0.00 / $100.00, 0.0% used')
-  expect(JSON.parse((await place.run(['status', '--json'])).out)).toMatchObject({
+  expect(JSON.parse((await place.type(['ps', '--json'])).out)).toMatchObject([{ id, name: 'worker', state: 'running' }])
+  expect((await place.type(['status', 'worker'])).out).toContain('budget   $0.00 / $100.00, 0.0% used')
+  expect(JSON.parse((await place.type(['status', '--json'])).out)).toMatchObject({
     agents: [{ agent: { id }, figures: { spent: '$0.00 / $100.00' } }],
     circuits: [],
   })
-  expect((await place.run(['logs', id.slice(0, 6)])).out).toMatch(printed('working'))
+  expect((await place.type(['logs', id.slice(0, 6)])).out).toMatch(printed('working'))
 
-  expect(await place.run(['budget', 'add', id, '25'])).toMatchObject({
+  expect(await place.type(['budget', 'add', id, '25'])).toMatchObject({
     code: 0,
     out: `${id}  $0.00 / $125.00, $125.00 left\n`,
   })
-  expect(await place.run(['pause', 'worker'])).toMatchObject({ code: 0, out: `${id}  paused\n` })
-  expect(await place.run(['resume', id])).toMatchObject({ code: 0, out: `${id}  running\n` })
-  expect(await place.run(['stop', 'nobody'])).toMatchObject({
+  expect(await place.type(['pause', 'worker'])).toMatchObject({ code: 0, out: `${id}  paused\n` })
+  expect(await place.type(['resume', id])).toMatchObject({ code: 0, out: `${id}  running\n` })
+  expect(await place.type(['stop', 'nobody'])).toMatchObject({
     code: 5,
     out: '',
     err: expect.stringMatching(
@@ -347,7 +347,7 @@ test('the commands of a running server say and do what the agent is and does', a
 
   const follow = place.start(['logs', id, '-f', '--json'])
   await follow.shows('"type":"agent.resumed"')
-  expect(await place.run(['stop', id])).toMatchObject({ code: 0, out: `${id}  stopped\n` })
+  expect(await place.type(['stop', id])).toMatchObject({ code: 0, out: `${id}  stopped\n` })
   const followed = await follow.ended
   expect(followed).toMatchObject({ code: 0, err: '' })
   expect(JSON.parse(followed.out.trim().split('\n').at(-1)!)).toMatchObject({
@@ -355,7 +355,7 @@ test('the commands of a running server say and do what the agent is and does', a
     data: { state: 'stopped' },
   })
 
-  expect(await place.run(['restart', id])).toMatchObject({ code: 0, out: expect.stringMatching(`^${id}  `) })
+  expect(await place.type(['restart', id])).toMatchObject({ code: 0, out: expect.stringMatching(`^${id}  `) })
   const second = place.start(['logs', id, '-f'])
   await second.shows(/working[\s\S]*working/)
   run.child.kill('SIGTERM')
@@ -363,17 +363,17 @@ test('the commands of a running server say and do what the agent is and does', a
   expect(await second.ended).toMatchObject({ code: 0, err: '' })
 
   // Nobody serves the database any more.
-  expect(await place.run(['budget', 'get', id, '--json'])).toMatchObject({
+  expect(await place.type(['budget', 'get', id, '--json'])).toMatchObject({
     out: expect.stringContaining('"limit_usd": "125"'),
   })
-  expect(await place.run(['budget', 'set', id, '7'])).toMatchObject({
+  expect(await place.type(['budget', 'set', id, '7'])).toMatchObject({
     code: 0,
     out: `${id}  $0.00 / $7.00, $7.00 left\n`,
   })
-  expect(await place.run(['budget', 'get', 'nobody'])).toMatchObject({ code: 5 })
-  expect((await place.run(['report', 'worker'])).out).toContain(`FINAL REPORT · ${id}`)
-  expect(await place.run(['ps'])).toMatchObject({ code: 0, out: expect.stringContaining('worker') })
-  expect(await place.run(['stop', 'worker'])).toMatchObject({ code: 7 })
+  expect(await place.type(['budget', 'get', 'nobody'])).toMatchObject({ code: 5 })
+  expect((await place.type(['report', 'worker'])).out).toContain(`FINAL REPORT · ${id}`)
+  expect(await place.type(['ps'])).toMatchObject({ code: 0, out: expect.stringContaining('worker') })
+  expect(await place.type(['stop', 'worker'])).toMatchObject({ code: 7 })
 })
 
 describe("the server's reply decides the exit code and the message of the command", () => {
@@ -392,7 +392,7 @@ describe("the server's reply decides the exit code and the message of the comman
     await new Promise<void>((listening) => server.listen(0, '127.0.0.1', listening))
     const url = `http://127.0.0.1:${(server.address() as AddressInfo).port}`
     try {
-      const ended = await openPlace().run(['ps'], { env: { IRON_CAGE_URL: url, IRON_CAGE_TOKEN: 't' } })
+      const ended = await openPlace().type(['ps'], { env: { IRON_CAGE_URL: url, IRON_CAGE_TOKEN: 't' } })
       expect(ended).toMatchObject({ code, out: '' })
       expect(ended.err).toMatch(err)
     } finally {
