@@ -1,5 +1,5 @@
 import { execFile } from 'node:child_process'
-import { mkdtempSync } from 'node:fs'
+import { mkdtempSync, readFileSync } from 'node:fs'
 import { rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join, resolve } from 'node:path'
@@ -191,6 +191,16 @@ describe('the demo at full speed', () => {
   })
 })
 
+/** The server has ended with the agent: what the last lines name is a command. */
+async function writesItsReport(folder: string, printed: string): Promise<void> {
+  const program = `${process.execPath} ${join(root, 'bin/iron-cage.cjs')}`
+  const command = /^Report +(.+)$/m.exec(printed)![1]!.replace(/^iron-cage/, program)
+  await promisify(execFile)('sh', ['-c', command], { cwd: folder, env: { PATH: process.env.PATH, HOME: folder } })
+  const report = readFileSync(join(folder, 'report.html'), 'utf8')
+  expect(report).toContain(/FINAL REPORT · (lg-\w+)/.exec(printed)![1]!)
+  expect(report).toContain('$45.90')
+}
+
 describe('iron-cage demo', () => {
   test.each([
     ['with nothing but Python, rehearsed twice in one folder', ['--check'], {}, 2],
@@ -200,8 +210,10 @@ describe('iron-cage demo', () => {
     onTestFinished(() => rm(folder, { recursive: true, force: true }))
     const args = [join(root, 'bin/iron-cage.cjs'), 'demo', ...flags, '--port', '0']
     const env = { PATH: process.env.PATH!, HOME: folder, ...environment }
+    let last = ''
     for (let run = 0; run < runs; run++) {
       const output = (await promisify(execFile)(process.execPath, args, { cwd: folder, env })).stdout
+      last = output
       expect(output).toContain('Total              $45.90 of $50.00 (91.8% used)')
       expect(output).toContain('Success                             98% (98/100)')
       expect(output).toMatch(/lead_gen_agent has the new OPENAI_API_KEY, after \d+ ms/)
@@ -210,6 +222,7 @@ describe('iron-cage demo', () => {
       const checked = Array(7).fill(expect.stringMatching(/^✔/))
       expect(output.match(/^[✔✖] .+/gm)).toEqual(flags.includes('--check') ? checked : null)
     }
+    if (flags.includes('--once')) await writesItsReport(folder, last)
     const database = new Sqlite(join(folder, 'iron_demo.db'), { readonly: true })
     onTestFinished(() => void database.close())
     const totals = database

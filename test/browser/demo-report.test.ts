@@ -1,6 +1,5 @@
-import { execFileSync } from 'node:child_process'
+/** What a demo that ends prints instead is in test/demo.test.ts. */
 import { readFileSync } from 'node:fs'
-import { join } from 'node:path'
 import type { Browser } from 'playwright-core'
 import { afterAll, beforeAll, describe, expect, onTestFinished, test } from 'vitest'
 import { openPlace } from '../cli/support.ts'
@@ -37,17 +36,5 @@ describe('what the demo prints at its end', () => {
     expect(new URL(booth.page.url()).hash).toBe('#/booth')
     run.child.kill('SIGTERM')
     expect((await run.ended).code).toBe(0)
-  })
-
-  test('is a command that writes the report, when the server has ended with the agent', async () => {
-    const place = openPlace()
-    const { code, out } = await place.run(['demo', '--pace', 'max', '--once', '--port', '0'])
-    expect(code).toBe(0)
-    const program = `${process.execPath} ${join(import.meta.dirname, '../../bin/iron-cage.cjs')}`
-    const command = printed(out, 'Report').replace(/^iron-cage/, program)
-    execFileSync('sh', ['-c', command], { cwd: place.folder, env: { PATH: process.env.PATH, HOME: place.folder } })
-    const report = readFileSync(join(place.folder, 'report.html'), 'utf8')
-    expect(report).toContain(/FINAL REPORT · (lg-\w+)/.exec(out)![1]!)
-    expect(report).toContain('$45.90')
   })
 })

@@ -176,8 +176,9 @@ describe('the event log', () => {
 })
 
 describe('after the demo', () => {
-  test('no increase is offered to an agent that has completed, and the report on its own page has the figures of the ledger', async () => {
-    const { page, runtime, agentId, agent, faults } = await openShow(browser)
+  test('no increase is offered, the report on its own page has the figures of the ledger, and every view can be seen, reached and named by everybody, in both themes, whole on any screen', async () => {
+    const show = await openShow(browser)
+    const { page, runtime, agentId, agent, faults } = show
     await runtime.supervisor.whenEnded(agentId)
     await stateOnScreen(page, 'Completed')
     await page.locator('[data-alert=budget_warning]').waitFor()
@@ -216,34 +217,31 @@ describe('after the demo', () => {
     await page.getByRole('link', { name: '← Dashboard' }).click()
     await page.getByText('Agent status').waitFor()
     expect(faults).toEqual([])
+    await everyViewIsForEverybody(show)
   })
 })
 
-describe('every view', () => {
-  test('can be seen, reached and named by everybody in both themes, and is whole on any screen', async () => {
-    const show = await openShow(browser, { paceMs: 20 })
-    const { page, runtime, agentId } = show
-    await addSecret(show)
-    await runtime.supervisor.whenEnded(agentId)
-    await doneOnScreen(page, 100)
-    for (const colorScheme of ['dark', 'light'] as const) {
-      await page.emulateMedia({ colorScheme, reducedMotion: 'reduce' })
-      expect(await findings(page)).toEqual([])
-      await page.screenshot({ path: join(pictures, `panels-${colorScheme}.png`) })
-      await button(page, '+ Add').click()
-      await page.getByRole('dialog').waitFor()
-      expect(await findings(page)).toEqual([])
-      await page.keyboard.press('Escape')
-      await page.getByRole('link', { name: 'Iron Cage: all agents' }).click()
-      await page.locator('[data-agent]').waitFor()
-      expect(await findings(page)).toEqual([])
-      await page.goBack()
-      await page.getByText('Agent status').waitFor()
-    }
-    for (const width of [1280, 390]) {
-      await resizeTo(page, width, 720)
-      expect(await page.evaluate(() => document.documentElement.scrollWidth)).toBeLessThanOrEqual(width)
-      await page.screenshot({ path: join(pictures, `panels-${width}.png`), fullPage: true })
-    }
-  })
-})
+async function everyViewIsForEverybody(show: Show): Promise<void> {
+  const { page } = show
+  await addSecret(show)
+  await doneOnScreen(page, 100)
+  for (const colorScheme of ['dark', 'light'] as const) {
+    await page.emulateMedia({ colorScheme, reducedMotion: 'reduce' })
+    expect(await findings(page)).toEqual([])
+    await page.screenshot({ path: join(pictures, `panels-${colorScheme}.png`) })
+    await button(page, '+ Add').click()
+    await page.getByRole('dialog').waitFor()
+    expect(await findings(page)).toEqual([])
+    await page.keyboard.press('Escape')
+    await page.getByRole('link', { name: 'Iron Cage: all agents' }).click()
+    await page.locator('[data-agent]').waitFor()
+    expect(await findings(page)).toEqual([])
+    await page.goBack()
+    await page.getByText('Agent status').waitFor()
+  }
+  for (const width of [1280, 390]) {
+    await resizeTo(page, width, 720)
+    expect(await page.evaluate(() => document.documentElement.scrollWidth)).toBeLessThanOrEqual(width)
+    await page.screenshot({ path: join(pictures, `panels-${width}.png`), fullPage: true })
+  }
+}
