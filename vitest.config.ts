@@ -11,8 +11,8 @@ export default defineConfig({
     // Loading the sources took a third of the time. No file changes what others share (`process.env`, globals).
     isolate: false,
     sequence: { sequencer: SlowFirst },
-    // One more than two cores: tests wait for processes, browsers and servers for a third of their time.
-    maxWorkers: 3,
+    // Two more than two cores: tests wait for processes, browsers and servers for much of their time.
+    maxWorkers: 4,
     // For what never ends: how long a test takes depends on the machine.
     testTimeout: 300_000,
     hookTimeout: 300_000,

@@ -39,17 +39,20 @@ environment() {
   echo "$wanted" > "$folder/.installed"
 }
 
-environment .venv-test scripts/test-requirements.txt
-environment .venv-test-oldest scripts/test-requirements-oldest.txt
-environment .venv-test-litellm scripts/test-requirements-litellm.txt
-environment .venv-test-providers scripts/test-requirements-providers.txt
-environment .venv-test-crewai scripts/test-requirements-crewai.txt
-environment .venv-test-schemathesis scripts/test-requirements-schemathesis.txt
-
 # Claude Code, for its tutorial.
-claude=@anthropic-ai/claude-code@2.1.330
-if [ "$(cat .venv-test-claude/.installed 2> /dev/null)" != "$claude" ] && command -v npm > /dev/null; then
+claude_code() {
+  local claude=@anthropic-ai/claude-code@2.1.330
+  [ "$(cat .venv-test-claude/.installed 2> /dev/null)" = "$claude" ] && return
+  command -v npm > /dev/null || return 0
   echo "Setting up .venv-test-claude (once) …"
   rm -rf .venv-test-claude
   npm install --silent --no-audit --no-fund --prefix .venv-test-claude "$claude" && echo "$claude" > .venv-test-claude/.installed
-fi
+}
+
+# All at once: each waits for the network, for a disk and for one processor in turn.
+environment .venv-test scripts/test-requirements.txt & jobs=($!)
+for name in oldest litellm providers crewai schemathesis; do
+  environment ".venv-test-$name" "scripts/test-requirements-$name.txt" & jobs+=($!)
+done
+claude_code & jobs+=($!)
+for job in "${jobs[@]}"; do wait "$job"; done

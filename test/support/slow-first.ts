@@ -1,13 +1,32 @@
 import { relative } from 'node:path'
 import { BaseSequencer, type TestSpecification } from 'vitest/node'
 
-/** What starts programs takes longest, whatever the size of its file: last, it would be waited for alone. */
-const SLOW = /^test\/(packaging|conformance|python|browser|cli|documents|examples|demo|sandbox|agents|vault)\b/
+/** What takes longest, whatever the size of its file, as found by looking: last, it would be waited for alone. */
+const LONGEST = [
+  'test/python/sdk',
+  'test/examples.',
+  'test/packaging/schemathesis',
+  'test/conformance/conformance',
+  'test/packaging/release',
+  'test/documents/tutorials',
+  'test/demo.',
+  'test/browser/panels',
+  'test/vault/rotation.',
+  'test/python/sandbox',
+]
+
+/** After them what starts programs. */
+const SLOW = /^test\/(packaging|conformance|python|browser|cli|documents|demo|sandbox|agents|vault)\//
 
 export default class SlowFirst extends BaseSequencer {
   override async sort(files: TestSpecification[]): Promise<TestSpecification[]> {
-    const isSlow = ({ moduleId }: TestSpecification) => SLOW.test(relative(this.ctx.config.root, moduleId))
+    const placeOf = ({ moduleId }: TestSpecification) => {
+      const path = relative(this.ctx.config.root, moduleId)
+      const place = LONGEST.findIndex((one) => path.startsWith(one))
+      return place >= 0 ? place : LONGEST.length + (SLOW.test(path) ? 0 : 1)
+    }
+    // Largest first among those of one place: the sort is stable.
     const largestFirst = await super.sort(files)
-    return [...largestFirst.filter(isSlow), ...largestFirst.filter((file) => !isSlow(file))]
+    return largestFirst.toSorted((one, other) => placeOf(one) - placeOf(other))
   }
 }
