@@ -39,6 +39,7 @@ const COMMANDS: Commands = {
   runtimes: async () => (await import('./commands/runtimes/runtimes.ts')).runtimesCommand,
   requests: async () => (await import('./commands/requests/requests.ts')).requestsCommand,
   policy: async () => (await import('./commands/policy/policy.ts')).policyCommand,
+  erase: async () => (await import('./commands/erase.ts')).eraseCommand,
   circuits: async () => (await import('./commands/circuits/circuits.ts')).circuitsCommand,
   models: async () => (await import('./commands/models/models.ts')).modelsCommand,
   budget: async () => (await import('./commands/budget/budget.ts')).budgetCommand,

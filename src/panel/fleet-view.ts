@@ -124,6 +124,14 @@ export interface FleetIncident {
   count: number
 }
 
+/** What was erased of a person. */
+export interface ErasureView {
+  /** What stands in place of the words now. */
+  pseudonym: string
+  /** How many rows had them, by table; those without are not listed. */
+  rows: Record<string, number>
+}
+
 /** Somebody asks for more of a budget. */
 export interface RequestView {
   id: string

@@ -1,5 +1,6 @@
 /** What the routes of a Control Panel use. */
 import type { Control } from './control.ts'
+import type { Erasures } from './erasure.ts'
 import type { Fleet } from './fleet.ts'
 import type { Orders } from './orders.ts'
 import type { Policies } from './policies.ts'
@@ -15,6 +16,7 @@ export interface PanelRooms {
   secrets: PanelSecrets
   policies: Policies
   providerSignIns: ProviderSignIns
+  erasures: Erasures
   version: string
   /** How long runtimes may spend without hearing from the panel, in ms. */
   ttlMs: number

@@ -9,6 +9,7 @@ import { panelAuditRoutes } from './audit-routes.ts'
 import { controlRoutes } from './control-routes.ts'
 import { credentialRoutes } from './credential-routes.ts'
 import type { Member, PanelRole } from './credentials.ts'
+import { erasureRoutes } from './erasure-routes.ts'
 import { fleetRoutes } from './fleet-routes.ts'
 import { leaseRoutes, membershipRoutes } from './lease-routes.ts'
 import { policyRoutes } from './policy-routes.ts'
@@ -36,6 +37,7 @@ export function panelRoutes(rooms: PanelRooms): Route<PanelRole>[] {
     ...controlRoutes(rooms),
     ...centralSecretRoutes(rooms),
     ...policyRoutes(rooms),
+    ...erasureRoutes(rooms),
   ]
   return routes
 }

@@ -16,6 +16,7 @@ import { newRequestId } from '../ids.ts'
 import { Control } from './control.ts'
 import type { Member, PanelRole } from './credentials.ts'
 import { openPanelDatabase } from './db/open.ts'
+import { Erasures } from './erasure.ts'
 import { Fleet } from './fleet.ts'
 import { IdentityProvider, type IdentityProviderOptions } from './identity-provider.ts'
 import { Orders } from './orders.ts'
@@ -56,6 +57,7 @@ export interface RunningPanel {
   secrets: PanelSecrets
   policies: Policies
   providerSignIns: ProviderSignIns
+  erasures: Erasures
   organizationId: string
   close(): Promise<void>
 }
@@ -88,7 +90,8 @@ export async function startPanel(options: PanelOptions): Promise<RunningPanel> {
     const policies = new Policies(database)
     const control = new Control({ database, clock, orders, secrets, policies })
     const providerSignIns = new ProviderSignIns(database, provider)
-    const rooms = { fleet, telemetry, orders, control, secrets, policies, providerSignIns }
+    const erasures = new Erasures(database)
+    const rooms = { fleet, telemetry, orders, control, secrets, policies, providerSignIns, erasures }
     const server = await listen(options, rooms)
     const stopPruning = every(clock, PRUNE_INTERVAL_MS, () => {
       const pruned = fleet.organizations().then((ids) => telemetry.prune(ids))

@@ -19,6 +19,8 @@ const INCIDENTS_MS = 90 * 24 * 3_600_000
 
 interface Folded {
   journalId: string
+  /** As when it was folded. */
+  erasures: number
   snapshot: Snapshot
 }
 
@@ -58,16 +60,17 @@ export class PanelTelemetry {
   }
 
   async #fold(organizationId: string, cursor: StoredTelemetry): Promise<Snapshot> {
-    const { runtime_id: id, journal_id: journalId, acked_seq, folded_seq } = cursor
+    const { runtime_id: id, journal_id: journalId, erasures, acked_seq, folded_seq } = cursor
     const known = this.#folded.get(id)
-    let snapshot = known?.journalId === journalId ? known.snapshot : keptSnapshot(cursor)
+    const isUsable = known?.journalId === journalId && known.erasures === erasures
+    let snapshot = isUsable ? known.snapshot : keptSnapshot(cursor)
     while (snapshot.seq < acked_seq) {
       const events = await this.store.events(organizationId, cursor, snapshot.seq, PAGE)
       snapshot = events.reduce(applySafely, snapshot)
       // What stayed on the runtime has numbers too.
       if (events.length < PAGE) snapshot = { ...snapshot, seq: Math.max(snapshot.seq, acked_seq) }
     }
-    this.#folded.set(id, { journalId, snapshot })
+    this.#folded.set(id, { journalId, erasures, snapshot })
     if (snapshot.seq - folded_seq >= KEEP_EVERY_EVENTS) await this.store.keep(organizationId, cursor, snapshot)
     return snapshot
   }

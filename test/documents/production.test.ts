@@ -158,6 +158,11 @@ test('two machines share $5; one is killed and loses its disk, the other goes on
   expect(await typed(showPolicy!)).toMatch(/safety\.mode +block/)
   expect(await typed('iron-cage policy clear')).toContain('no policy')
 
+  await typed('iron-cage budget set --user jane@example.com 1')
+  const [tryErasing, eraseCommand] = commandsOf('erase')
+  expect(await typed(tryErasing!)).toBe('would be erased from rows: 1 of budgets, 1 of audit')
+  expect(await typed(eraseCommand!)).toMatch(/^erased-\w+ stands for them, in rows: 1 of budgets, 1 of audit$/)
+
   const [list, resolveCommand] = commandsOf('resolve')
   expect(list).toBe('iron-cage runtimes list')
   const expired = async (): Promise<LeaseView[]> =>

@@ -76,6 +76,7 @@ const BODIES: Readonly<Record<string, object>> = {
   'PATCH /api/fleet/budgets/user/:name': { limit_usd: '1' },
   'PATCH /api/fleet/budgets/agent/:name': { limit_usd: '1' },
   'PATCH /api/fleet/budgets/token/:name': { limit_usd: '1' },
+  'POST /api/erasures': { words: ['victim-carol', 'victim-team', 'victim-laptop'] },
   'PATCH /api/fleet/cover': { cover_s: 60 },
   'POST /api/fleet/requests': { scope: 'team', name: 'victim-team', add_usd: '1', reason: 'mine' },
   'POST /api/fleet/requests/:id/approve': { reason: 'mine' },

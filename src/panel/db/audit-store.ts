@@ -2,6 +2,9 @@
  * The audit of each organization: what people did, numbered from 1, each row with the hash of the row before and its own.
  * Rows are only appended, in the transaction of what they record. The key of the hashes is no secret: the chain finds what
  * somebody edited or removed who did not write it anew from there on.
+ *
+ * A row from which a person was erased keeps its hash, so that the chain and every copy of it stay as they were. A later
+ * row of the chain, ERASED, has the hash of what is left of it, and verification takes exactly that.
  */
 import { createSecretKey } from 'node:crypto'
 import { auditHash, BEGINNING } from '../../audit/hash.ts'
@@ -26,6 +29,11 @@ export interface StoredAudit {
 
 /** Rows that are verified at a time. */
 const PAGE = 1_000
+
+/** The action of rows that have the hashes of rows from which a person was erased: `hashes`, as "seq:hash seq:hash …". */
+export const ERASED = 'audit.erased'
+/** Hashes in one row. */
+const MAX_HASHES = 100
 
 /** Appends entries to the chains of their organizations, which it locks until the transaction ends. */
 export async function appendAudit(
@@ -65,6 +73,7 @@ export async function verifyAudit(sql: Sql, organizationId: string): Promise<Aud
     [organizationId],
   )
   const { audit_seq: last, audit_hash: lastHash } = head!
+  const erased = await erasedHashes(sql, organizationId)
   let [seq, previous] = [0, BEGINNING.hash.toString('hex')]
   const broken = (row: number, problem: string): AuditVerdict => ({ ok: false, rows: row - 1, row, problem })
   for (;;) {
@@ -73,7 +82,7 @@ export async function verifyAudit(sql: Sql, organizationId: string): Promise<Aud
       seq += 1
       if (row.seq !== seq) return broken(seq, 'is missing')
       if (row.previous !== previous) return broken(seq, 'does not follow the row before it')
-      if (row.hash !== hashOf(row)) return broken(seq, 'was changed')
+      if (hashOf(row) !== (erased.get(seq) ?? row.hash)) return broken(seq, 'was changed')
       previous = row.hash
     }
     if (rows.length < PAGE) break
@@ -82,6 +91,41 @@ export async function verifyAudit(sql: Sql, organizationId: string): Promise<Aud
     return { ok: false, rows: seq, row: null, problem: `it ends with row ${seq}, not ${last}` }
   }
   return { ok: true, rows: seq, head: previous }
+}
+
+/** A row without what was erased of it. */
+export type ErasedAudit = Pick<StoredAudit, 'actor' | 'target' | 'details'>
+
+/** Puts what is left of rows in their place. Returns their numbers and new hashes, for `erasedEntries`. */
+export async function rewriteAudit(sql: Sql, row: StoredAudit, left: ErasedAudit): Promise<string> {
+  await sql.rows('UPDATE audit SET actor = $2, target = $3, details = $4 WHERE n = $1', [
+    ...[row.n, left.actor, left.target],
+    left.details,
+  ])
+  return `${row.seq}:${hashOf({ ...row, ...left })}`
+}
+
+/** The entries that vouch for rewritten rows; `details` are those of the first one. */
+export function erasedEntries(entry: AuditEntry, hashes: readonly string[]): AuditEntry[] {
+  const parts = Array.from({ length: Math.max(1, Math.ceil(hashes.length / MAX_HASHES)) }, (_, part) =>
+    hashes.slice(part * MAX_HASHES, (part + 1) * MAX_HASHES).join(' '),
+  )
+  return parts.map((part, at) => ({ ...entry, details: { ...(at === 0 && entry.details), hashes: part } }))
+}
+
+/** What is left of rows, by number: as the last erasure of each said. Rows that say so are verified as all others are. */
+async function erasedHashes(sql: Sql, organizationId: string): Promise<Map<number, string>> {
+  const rows = await sql.rows<StoredAudit>(
+    'SELECT * FROM audit WHERE organization_id = $1 AND action = $2 AND seq IS NOT NULL ORDER BY seq',
+    [organizationId, ERASED],
+  )
+  const hashes = new Map<number, string>()
+  for (const row of rows) {
+    for (const [, seq, hash] of row.details.matchAll(/(\d+):([0-9a-f]{64})/g)) {
+      hashes.set(Number(seq), hash!)
+    }
+  }
+  return hashes
 }
 
 /** Numbers of rows that are not included. */

@@ -302,6 +302,8 @@ const MIGRATIONS: readonly ((dialect: Dialect) => string[])[] = [
     )`,
     'CREATE INDEX sign_in_flows_source ON sign_in_flows (source)',
   ],
+  // States that were folded before an erasure count no more.
+  () => ['ALTER TABLE telemetry ADD COLUMN erasures BIGINT NOT NULL DEFAULT 0'],
 ]
 
 const SCOPES = "CHECK (scope IN ('organization', 'team', 'user', 'agent', 'token'))"

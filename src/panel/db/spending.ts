@@ -46,14 +46,27 @@ export async function addSpending(
   const rows = [...sums.values()].map(({ day, model, calls, cost }) => {
     return { organization_id: organizationId, runtime_id: runtimeId, day, model, calls, cost_nanos: cost }
   })
-  await insert(
+  await addUp(sql, rows)
+}
+
+export interface StoredSpending {
+  organization_id: string
+  runtime_id: string
+  day: string
+  model: string
+  calls: number
+  cost_nanos: Nanodollars
+}
+
+/** Adds rows to those with the same key. */
+export const addUp = (sql: Sql, rows: readonly StoredSpending[]): Promise<void> =>
+  insert(
     sql,
     'spending',
     rows,
     () => ` ON CONFLICT (runtime_id, day, model) DO UPDATE SET
       calls = spending.calls + excluded.calls, cost_nanos = spending.cost_nanos + excluded.cost_nanos`,
   )
-}
 
 function costOf(event: RuntimeEvent): Cost | undefined {
   try {

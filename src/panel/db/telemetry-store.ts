@@ -21,6 +21,8 @@ export interface StoredTelemetry {
   last_at: string | null
   /** What an earlier ledger of this runtime reported until then is counted: a restored one reports it again. */
   counted_until: string | null
+  /** How often a person was erased. A state that was folded before the last time is folded again. */
+  erasures: number
 }
 
 export interface StoredIncident {
@@ -101,13 +103,17 @@ export class TelemetryStore {
     return rows.map((row) => ({ ...row, data: JSON.parse(row.data) as unknown }) as RuntimeEvent)
   }
 
-  /** Keeps a state, from which later ones are continued. */
-  async keep(organizationId: string, { runtime_id, journal_id }: StoredTelemetry, snapshot: Snapshot): Promise<void> {
+  /** Keeps a state that was folded from what the cursor says, and from which later ones are continued. */
+  async keep(
+    organizationId: string,
+    { runtime_id, journal_id, erasures }: StoredTelemetry,
+    snapshot: Snapshot,
+  ): Promise<void> {
     await this.#database.within(organizationId, (sql) =>
       sql.rows(
         `UPDATE telemetry SET snapshot = $3, folded_seq = $4
-         WHERE runtime_id = $1 AND journal_id = $2 AND folded_seq < $4`,
-        [runtime_id, journal_id, JSON.stringify(snapshot), snapshot.seq],
+         WHERE runtime_id = $1 AND journal_id = $2 AND folded_seq < $4 AND erasures = $5`,
+        [runtime_id, journal_id, JSON.stringify(snapshot), snapshot.seq, erasures],
       ),
     )
   }

@@ -1,0 +1,108 @@
+/** Erases words from the rows of an organization, table by table. */
+import { CageError } from '../../errors.ts'
+import { type EraseWords, eraseInJson } from '../erase-words.ts'
+import type { Sql, Value } from './database.ts'
+import { type Content, TEXT_TABLES } from './personal-columns.ts'
+import { addUp, type StoredSpending } from './spending.ts'
+
+type Row = Record<string, Value>
+
+/** Rows that are read at a time. */
+const PAGE = 1_000
+
+/** Texts that others depend on. */
+export async function boundTexts(sql: Sql, organizationId: string): Promise<{ table: string; text: string }[]> {
+  const found: { table: string; text: string }[] = []
+  for (const table of Object.keys(TEXT_TABLES)) {
+    const names = columnsOf(table, ['bound'])
+    if (names.length === 0) continue
+    await eachRow<Row>(sql, organizationId, table, async (row) => {
+      for (const name of names) if (row[name] != null) found.push({ table, text: String(row[name]) })
+    })
+  }
+  return found
+}
+
+/** Returns how many rows had the words. Throws CageError `conflict` for budgets that would get the same name. */
+export async function eraseInTable(
+  sql: Sql,
+  organizationId: string,
+  table: string,
+  erase: EraseWords,
+): Promise<number> {
+  const names = columnsOf(table, ['text', 'json'])
+  if (names.length === 0) return 0
+  let count = 0
+  await eachRow<Row>(sql, organizationId, table, async (row) => {
+    const changed: Row = {}
+    for (const name of names) {
+      const text = row[name]
+      if (typeof text !== 'string') continue
+      const left = TEXT_TABLES[table]!.columns[name] === 'json' ? eraseInJson(text, erase) : erase(text)
+      if (left !== text) changed[name] = left
+    }
+    if (Object.keys(changed).length === 0) return
+    count += 1
+    if (table === 'spending') return moveSpending(sql, row, changed)
+    if (table === 'budgets') await requireFreeName(sql, { ...row, ...changed })
+    await update(sql, table, row, changed)
+  })
+  return count
+}
+
+/** Reads the rows of an organization in the order of their keys, and calls `use` with each. */
+export async function eachRow<T>(
+  sql: Sql,
+  organizationId: string,
+  table: string,
+  use: (row: T) => Promise<void>,
+): Promise<void> {
+  const { key, columns } = TEXT_TABLES[table]!
+  const owner = 'organization_id' in columns ? 'organization_id' : 'id'
+  let rows: Row[] = []
+  do {
+    const last = rows.at(-1)
+    const from = last ? `AND (${key.join()}) > (${key.map((_, at) => `$${at + 3}`).join()})` : ''
+    rows = await sql.rows<Row>(`SELECT * FROM ${table} WHERE ${owner} = $1 ${from} ORDER BY ${key.join()} LIMIT $2`, [
+      organizationId,
+      PAGE,
+      ...(last ? key.map((name) => last[name]!) : []),
+    ])
+    for (const row of rows) await use(row as T)
+  } while (rows.length === PAGE)
+}
+
+const columnsOf = (table: string, contents: readonly Content[]): string[] =>
+  Object.entries(TEXT_TABLES[table]!.columns).flatMap(([name, content]) => (contents.includes(content) ? [name] : []))
+
+async function update(sql: Sql, table: string, row: Row, changed: Row): Promise<void> {
+  const { key } = TEXT_TABLES[table]!
+  const changes = Object.keys(changed).map((name, at) => `${name} = $${key.length + at + 1}`)
+  await sql.rows(`UPDATE ${table} SET ${changes.join()} WHERE ${isRow(key)}`, [
+    ...key.map((name) => row[name]!),
+    ...Object.values(changed),
+  ])
+}
+
+/** Its key changes, and there may be such a row. */
+async function moveSpending(sql: Sql, row: Row, changed: Row): Promise<void> {
+  const { key } = TEXT_TABLES.spending!
+  await sql.rows(
+    `DELETE FROM spending WHERE ${isRow(key)}`,
+    key.map((name) => row[name]!),
+  )
+  await addUp(sql, [{ ...row, ...changed } as unknown as StoredSpending])
+}
+
+/** Two budgets are two limits: they cannot become one. */
+async function requireFreeName(sql: Sql, { organization_id, scope, name }: Row): Promise<void> {
+  const same = await sql.rows('SELECT id FROM budgets WHERE organization_id = $1 AND scope = $2 AND name = $3', [
+    ...[organization_id!, scope!, name!],
+  ])
+  if (same.length === 0) return
+  throw new CageError('conflict', `two budgets of the scope ${scope} would get the same name`, {
+    hint: 'erase their names one after the other',
+  })
+}
+
+const isRow = (key: readonly string[]): string => key.map((name, at) => `${name} = $${at + 1}`).join(' AND ')
