@@ -16,6 +16,8 @@ const targets = [...plan.targets, cage]
 const SEQUENTIAL_CALLS = 300
 const PARALLEL_MS = 2_000
 const CONNECTIONS = 10
+const WARM_CALLS = 10_000
+const MAX_WARM_MS = 15_000
 /** So many waves of streams in a round: the fewer at once, the more. */
 const wavesOf = (streams: number) => (streams === 1 ? 3 : 1)
 
@@ -120,9 +122,20 @@ function measure(part: string, target: Target): Promise<Figures> {
   return kind === 'calls' ? throughput(target, BODIES[size as keyof typeof BODIES]) : streaming(target, Number(size))
 }
 
+/** A server runs for days: what V8 compiles during the first calls is not what one costs. */
+async function warmUp(target: Target): Promise<void> {
+  const startedAt = performance.now()
+  const goesOn = (done: number) => done < WARM_CALLS && performance.now() - startedAt < MAX_WARM_MS
+  await parallel(target, BODIES['1k'], goesOn)
+  if (plan.parts.some((part) => part.startsWith('streams'))) await streaming(target, 8).catch(() => undefined)
+}
+
 async function interleaved(): Promise<Results> {
   const results: Results = {}
-  for (const target of targets) await sequential(target)
+  for (const target of targets) {
+    tell(`warming up ${target.name}`)
+    await warmUp(target)
+  }
   // The clock of a profile: what was before belongs to the start.
   results.load = { cage: [{ began: Number(process.hrtime.bigint() / 1000n) }] }
   for (let round = 1; round <= plan.rounds; round++)

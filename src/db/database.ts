@@ -55,8 +55,8 @@ const MIGRATIONS: readonly string[] = [
 ]
 const VERSION = START_VERSION + MIGRATIONS.length
 
-/** Several times the size that autocheckpoint allows. */
-const MAX_IDLE_WAL_BYTES = 16 * 1024 * 1024
+/** Twice the size that autocheckpoint allows. */
+const MAX_IDLE_WAL_BYTES = 32 * 1024 * 1024
 
 export interface DatabaseOptions {
   path: string
@@ -85,8 +85,8 @@ export function openDatabase({ path, synchronous = 'normal' }: DatabaseOptions):
     client.pragma(`synchronous = ${synchronous}`)
     client.pragma('foreign_keys = ON')
     client.pragma('cache_size = -8000')
-    // A checkpoint copies at most this many pages between two calls.
-    client.pragma('wal_autocheckpoint = 1000')
+    // A checkpoint copies at most this many pages between two calls, and waits for the disk: every 400 calls or so.
+    client.pragma('wal_autocheckpoint = 4000')
     // Shrinks the write-ahead log after a burst.
     client.pragma(`journal_size_limit = ${MAX_IDLE_WAL_BYTES}`)
     endCheck = checkStructure(client)

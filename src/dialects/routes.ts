@@ -32,7 +32,7 @@ function requirePlain(path: string): void {
   for (let text = path, depth = 0; ; depth++) {
     const isOut = text.split(/[/;]/).some((part) => part === '.' || part === '..') || /[\\\p{Cc}]/u.test(text)
     if (isOut || depth > MAX_ESCAPES) throw outOfPath()
-    const next = decoded(text)
+    const next = text.includes('%') ? decoded(text) : text
     if (next === text) return
     text = next
   }

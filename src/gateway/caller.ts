@@ -105,11 +105,12 @@ export function sentKeys(
   { keyParameter, authenticate }: Pick<Dialect, 'keyParameter' | 'authenticate'>,
 ): GivenKey[] {
   const inQuery = keyParameter && new URLSearchParams(path.split('?')[1]).get(keyParameter)
-  const inHeaders = Object.values(DIALECTS)
-    .toReversed()
-    .flatMap((dialect) => {
-      const value = dialect.keyOf(headers)
-      return value === undefined ? [] : [{ value, headers: dialect.authenticate }]
-    })
-  return inQuery ? [{ value: inQuery, headers: authenticate }, ...inHeaders] : inHeaders
+  const keys = inQuery ? [{ value: inQuery, headers: authenticate }] : []
+  for (const dialect of DEFAULT_LAST) {
+    const value = dialect.keyOf(headers)
+    if (value !== undefined) keys.push({ value, headers: dialect.authenticate })
+  }
+  return keys
 }
+
+const DEFAULT_LAST: readonly Dialect[] = Object.values(DIALECTS).toReversed()

@@ -280,8 +280,8 @@ function forwardedHeaders({ headers, method }: IncomingMessage, { requestHeaders
   const ofConnection = new Set(headers.connection?.toLowerCase().split(/\s*,\s*/))
   const passed: Record<string, string> = {}
   for (const [header, value] of Object.entries(headers)) {
-    if (value === undefined || ofConnection.has(header) || holdsOwnToken(String(value))) continue
-    if (FORWARDED.test(header) || requestHeaders.test(header)) passed[header] = String(value)
+    if (value === undefined || !(FORWARDED.test(header) || requestHeaders.test(header))) continue
+    if (!ofConnection.has(header) && !holdsOwnToken(String(value))) passed[header] = String(value)
   }
   // The body is serialized again from what was parsed.
   if (method === 'POST') passed['content-type'] = 'application/json'

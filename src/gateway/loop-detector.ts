@@ -53,7 +53,8 @@ export class LoopDetector {
     fingerprints.push(fingerprint)
     if (fingerprints.length > MAX_REMEMBERED) fingerprints.shift()
     if (tool && tool.times >= repeats) return { key: `tool ${tool.name}`, tool: tool.name, times: tool.times }
-    const times = fingerprints.filter((one) => one === fingerprint).length
+    let times = 0
+    for (const one of fingerprints) if (one === fingerprint) times++
     return times >= repeats ? { key: fingerprint, tool: null, times } : undefined
   }
 

@@ -25,11 +25,13 @@ export class Keyring {
   readonly #keys: Secrets['keys']
   /** The name of each provider's key in the vault or the server's environment. */
   readonly #names: Secrets['keyNames']['providers']
+  readonly #named: readonly (readonly [provider: string, key: string | undefined])[]
 
   constructor(state: StateManager, { keys, keyNames }: Pick<Secrets, 'keys' | 'keyNames'>) {
     this.#state = state
     this.#keys = keys
     this.#names = keyNames.providers
+    this.#named = Object.entries(this.#names)
   }
 
   /**
@@ -60,7 +62,7 @@ export class Keyring {
     const environment = this.#environmentOf(caller)
     const keyOf = (variable: string | undefined) => variable && this.#keys.find(variable, environment)
     const { value: sent } = sentKey
-    const isOthers = Object.entries(this.#names).some(([other, key]) => other !== name && sent && keyOf(key) === sent)
+    const isOthers = sent && this.#named.some(([other, key]) => other !== name && keyOf(key) === sent)
     const isOwn = sent && !isOthers && settings.api_key_secret === undefined && !dialect.signs
     // The client's own key is sent in the headers that the client used.
     if (isOwn) return { value: this.#keys.currentKeyFor(sent), headers: sentKey.headers }

@@ -29,7 +29,7 @@ export function repeatsOf(body: JsonObject): Repeats {
   const calls = items.slice(-MAX_ITEMS).map(toolCallsOf)
   const first = Math.max(0, items.length - MAX_ITEMS)
   return {
-    fingerprint: hash('sha1', last, 'base64'),
+    fingerprint: last.length > MAX_FINGERPRINT ? hash('sha1', last, 'base64') : last,
     tool: lastTool(calls.flat()),
     toolCalls: calls.flatMap((ofItem, index) =>
       ofItem.map(({ id, name, text }) => ({ id: id ?? `${first + index} ${text}`, name })),
@@ -46,6 +46,8 @@ function shortened(item: Json | undefined): Json | undefined {
 
 /** In characters. */
 const MAX_WRITTEN = 1_000
+/** In characters: shorter ones are not worth a hash. */
+const MAX_FINGERPRINT = 120
 
 /** Read from the end: calls and results of more rounds than are ever counted. */
 const MAX_ITEMS = 130

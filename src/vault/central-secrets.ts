@@ -193,4 +193,4 @@ export class CentralSecrets {
 
 const keyOf = ({ environment, agent }: Wanted): string => `${environment}\0${agent ?? ''}`
 const idOf = ({ name, environment, agent }: Pick<Known, 'name' | 'environment' | 'agent'>): string =>
-  ['panel', environment, agent ?? '*', name].join(':')
+  `panel:${environment}:${agent ?? '*'}:${name}`
