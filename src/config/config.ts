@@ -54,10 +54,8 @@ export function loadConfig({ flags = [], configFile, env, cwd, scriptDir }: Load
   const addresses = env.addresses?.filter(({ key }) => valueAt(file.value, key) === undefined) ?? []
   const settings = [...addresses, ...env.settings, ...flags].map(withTypedAmount)
   const value = overlay(file.value ?? {}, settings)
-  const originOf = (key: Key, place: (name: string, key: Key) => string): string => {
-    const setting = settings.findLast((candidate) => candidate.key.every((segment, depth) => segment === key[depth]))
-    return setting?.origin ?? (name ? place(name, key) : 'default')
-  }
+  const originOf = (key: Key, place: (name: string, key: Key) => string): string =>
+    settingOf(settings, key)?.origin ?? (name ? place(name, key) : 'default')
   const result = configSchema.safeParse(value)
   if (!result.success) {
     const placeOf = (key: Key) => originOf(key, (fileName, at) => placed(fileName, nearestPlace(file, at)))
@@ -77,6 +75,24 @@ export function loadConfig({ flags = [], configFile, env, cwd, scriptDir }: Load
   }
   return { config: result.data, origins, file: path ?? null }
 }
+
+/** For a program without a file: sections that other programs' variables set. Throws InvalidConfigError. */
+export function loadFromVariables<Section extends keyof Config>(
+  addresses: readonly Setting[],
+  sections: readonly Section[],
+): Pick<Config, Section> {
+  const settings = addresses.filter(({ key: [section] }) => sections.some((name) => name === section))
+  const value = overlay({}, settings)
+  const result = configSchema.safeParse(value)
+  if (result.success) return result.data
+  throw new InvalidConfigError(
+    problemsOf(result.error.issues, value, (key) => settingOf(settings, key)?.origin ?? 'default'),
+  )
+}
+
+/** The last setting of a key or of a section that it is in. */
+const settingOf = (settings: readonly Setting[], key: Key): Setting | undefined =>
+  settings.findLast((candidate) => candidate.key.every((segment, depth) => segment === key[depth]))
 
 function linkTarget(path: string): string {
   const isLink = lstatSync(path, { throwIfNoEntry: false })?.isSymbolicLink()

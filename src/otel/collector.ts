@@ -6,7 +6,7 @@ import type { Config } from '../config/schema.ts'
 import { type Network, openPool } from '../http-pools.ts'
 import { encodeMetrics, encodeSpans, type Sender } from './encode.ts'
 import type { Metric } from './metrics.ts'
-import type { Span } from './span.ts'
+import type { Attributes, Span } from './span.ts'
 
 export interface CollectorOptions {
   settings: Config['otel'] & { endpoint: string }
@@ -14,6 +14,13 @@ export interface CollectorOptions {
   version: string
   clock: Clock
   log: { info(text: string): void; warn(text: string): void }
+}
+
+/** Spans of one runtime. */
+export interface SpanBatch {
+  /** What tells the runtime from others of this service. (Default: nothing.) */
+  resource?: Attributes
+  spans: readonly Span[]
 }
 
 const TIMEOUT_MS = 10_000
@@ -43,8 +50,14 @@ export class Collector {
   }
 
   /** Rejects when it cannot be reached, or not now; what it refuses for good is lost. */
-  async sendSpans(spans: readonly Span[], signal: AbortSignal): Promise<void> {
-    if (spans.length > 0) await this.#post('traces', encodeSpans(this.#sender, spans), signal)
+  async sendSpans(batches: readonly SpanBatch[], signal: AbortSignal): Promise<void> {
+    const messages = batches
+      .filter(({ spans }) => spans.length > 0)
+      .map(({ resource, spans }) =>
+        encodeSpans({ ...this.#sender, resource: { ...this.#sender.resource, ...resource } }, spans),
+      )
+    // Messages of protobuf after each other are one message with the resources of all.
+    if (messages.length > 0) await this.#post('traces', Buffer.concat(messages), signal)
   }
 
   /** Likewise. */

@@ -14,7 +14,8 @@ import type { AgentId, RunId } from '../ids.ts'
 import { type AgentView, isClient } from '../state/snapshot.ts'
 import { type Attributes, double, int, type Span } from './span.ts'
 
-interface Run {
+/** What calls of a run have in common. */
+export interface Run {
   id: RunId
   name: string
   /** ISO 8601 UTC. */
@@ -24,22 +25,37 @@ interface Run {
 
 export interface TracerOptions {
   findAgent: (id: AgentId) => AgentView | undefined
+  /** The last runs whose start was seen, by their agents; changed as events come. (Default: none yet.) */
+  runs?: Map<AgentId, Run>
   /** A provider's name in OpenTelemetry. */
   providerName: (name: string) => string
 }
 
 type CallEvent = EventOf<'call.completed'> | EventOf<'call.failed'> | EventOf<'call.refused'>
 
+/** The events that spans are made of. */
+export const TRACED_EVENTS = [
+  'agent.started',
+  'agent.exited',
+  'call.completed',
+  'call.failed',
+  'call.refused',
+  'service.called',
+] as const satisfies RuntimeEvent['type'][]
+
+/** A call may end after its run: the last ones are kept. Those of older runs are found by their agents. */
+const MAX_RUNS = 500
+
 /** Ends that are no failure of the run. */
 const GOOD_ENDS: ReadonlySet<AgentState> = new Set(['completed', 'stopped'])
 
 export class Tracer {
   readonly #options: TracerOptions
-  /** Of agents whose start was seen. */
-  readonly #runs = new Map<AgentId, Run>()
+  readonly #runs: Map<AgentId, Run>
 
   constructor(options: TracerOptions) {
     this.#options = options
+    this.#runs = options.runs ?? new Map()
   }
 
   /** Takes events in order; returns undefined for those without a span. */
@@ -61,7 +77,12 @@ export class Tracer {
   }
 
   #began({ agent_id, at, data: { run_id, name, pid, tags } }: EventOf<'agent.started'>): undefined {
-    if (agent_id !== null && pid !== null) this.#runs.set(agent_id, { id: run_id, name, startedAt: at, tags })
+    if (agent_id === null || pid === null) return
+    // The newest is the last.
+    this.#runs.delete(agent_id)
+    this.#runs.set(agent_id, { id: run_id, name, startedAt: at, tags })
+    const [oldest] = this.#runs.keys()
+    if (this.#runs.size > MAX_RUNS && oldest !== undefined) this.#runs.delete(oldest)
   }
 
   #runOf(agentId: AgentId | null): Run | undefined {
@@ -77,7 +98,6 @@ export class Tracer {
     const { agent_id, at, data } = event
     const run = this.#runOf(agent_id)
     if (!run || agent_id === null) return undefined
-    this.#runs.delete(agent_id)
     const { exit_code, signal, state, reason } = data
     return {
       traceId: traceIdOf(run.id),

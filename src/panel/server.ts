@@ -13,11 +13,13 @@ import { serveRoutes } from '../api/route.ts'
 import { type Clock, every, isoTime } from '../clock.ts'
 import { asCageError, CageError } from '../errors.ts'
 import { newRequestId } from '../ids.ts'
+import type { CollectorOptions } from '../otel/collector.ts'
 import { Control } from './control.ts'
 import type { Member, PanelRole } from './credentials.ts'
 import { openPanelDatabase } from './db/open.ts'
 import { Erasures } from './erasure.ts'
 import { Fleet } from './fleet.ts'
+import { FleetExporter } from './fleet-exporter.ts'
 import { IdentityProvider, type IdentityProviderOptions } from './identity-provider.ts'
 import { Orders } from './orders.ts'
 import { ORGANIZATION } from './organization.ts'
@@ -42,6 +44,8 @@ export interface PanelOptions extends MasterKey {
   identityProvider?: IdentityProviderOptions | undefined
   version: string
   clock: Clock
+  /** Where traces of all machines go. (Default: nowhere.) */
+  collector?: Pick<CollectorOptions, 'settings' | 'network'> | undefined
   /** The files of the dashboard. */
   assets: Assets
   onNotice: (text: string) => void
@@ -93,6 +97,7 @@ export async function startPanel(options: PanelOptions): Promise<RunningPanel> {
     const erasures = new Erasures(database)
     const rooms = { fleet, telemetry, orders, control, secrets, policies, providerSignIns, erasures }
     const server = await listen(options, rooms)
+    const exporter = options.collector && new FleetExporter({ ...options, ...options.collector, database })
     const stopPruning = every(clock, PRUNE_INTERVAL_MS, () => {
       const pruned = fleet.organizations().then((ids) => telemetry.prune(ids))
       pruned.catch((error) => onFault(error, 'deleting old events failed'))
@@ -109,6 +114,7 @@ export async function startPanel(options: PanelOptions): Promise<RunningPanel> {
       stopExpiry()
       stopPruning()
       control.close()
+      await exporter?.close()
       await server.close()
       await database.close()
     }

@@ -31,16 +31,27 @@ export interface Collector extends AsyncDisposable {
   status: Record<string, number>
   /** Resolves once it has so many spans, in the order of arrival. */
   spans(count: number): Promise<ReadSpan[]>
+  /** What arrived, read. */
+  read(): Promise<Decoded[]>
+  /** Keeps the next message without an answer until it is released. */
+  hold(): Promise<{ headers: IncomingHttpHeaders; release: () => void }>
 }
 
 export async function openCollector(port = 0): Promise<Collector> {
   const messages: Message[] = []
   const status: Record<string, number> = {}
+  let holder: ((held: Awaited<ReturnType<Collector['hold']>>) => void) | undefined
   const server = createServer(async (request, response) => {
     const path = request.url!
     const body = gunzipSync(await buffer(request))
     const answered = status[path] ?? (path in SIGNALS ? 200 : 404)
     if (answered === 200) messages.push({ signal: SIGNALS[path]!, body, headers: request.headers })
+    if (holder) {
+      const { promise, resolve: release } = Promise.withResolvers<void>()
+      holder({ headers: request.headers, release })
+      holder = undefined
+      await promise
+    }
     response.writeHead(answered).end()
   })
   server.listen(port, '127.0.0.1')
@@ -57,6 +68,11 @@ export async function openCollector(port = 0): Promise<Collector> {
       }, `${count} spans are at the collector`)
       return spans
     },
+    read: () => decode(messages),
+    hold: () =>
+      new Promise((held) => {
+        holder = held
+      }),
     async [Symbol.asyncDispose]() {
       server.closeAllConnections()
       await new Promise((closed) => server.close(closed))
@@ -65,7 +81,7 @@ export async function openCollector(port = 0): Promise<Collector> {
 }
 
 type KeyValue = { key: string; value: Record<string, unknown> }
-type Decoded = Record<string, never>
+export type Decoded = Record<string, never>
 
 /** Reads messages with Python. Rejects for a message that it cannot read, or of which it does not know a field. */
 export async function decode(messages: readonly Pick<Message, 'signal' | 'body'>[]): Promise<Decoded[]> {

@@ -3,11 +3,13 @@ import { afterAll, beforeAll, describe, expect, onTestFinished, test } from 'vit
 import type { RuntimeEvent } from '../../src/events.ts'
 import { grantLease, openRuntime } from '../../src/panel/bank.ts'
 import type { PanelDatabase } from '../../src/panel/db/database.ts'
+import { ExportStore } from '../../src/panel/db/export-store.ts'
 import { openPanelDatabase } from '../../src/panel/db/open.ts'
 import { TEXT_TABLES } from '../../src/panel/db/personal-columns.ts'
 import { eraseInJson, eraseWords } from '../../src/panel/erase-words.ts'
 import { Erasures } from '../../src/panel/erasure.ts'
 import { Fleet } from '../../src/panel/fleet.ts'
+import { pageOf } from '../../src/panel/fleet-exporter.ts'
 import { Orders } from '../../src/panel/orders.ts'
 import { Policies } from '../../src/panel/policies.ts'
 import { PanelSecrets } from '../../src/panel/secrets.ts'
@@ -51,7 +53,7 @@ describe.each([
 
   /** A person in every text that an organization can get her into. Returns the id of her runtime. */
   async function fill(
-    { fleet, orders, policies, secrets, telemetry }: Opened,
+    { database, fleet, orders, policies, secrets, telemetry }: Opened,
     organizationId: string,
   ): Promise<string> {
     const jane = { organizationId, role: 'admin', id: 'token-jane', name: NAME } as const
@@ -88,6 +90,8 @@ describe.each([
     const { snapshot } = (await telemetry.states(organizationId)).get(runtimeId)!
     const cursors = await telemetry.store.cursors(organizationId)
     await telemetry.store.keep(organizationId, cursors[0]!, snapshot)
+    const store = await exportOf(database)
+    await store()
     for (const verdict of ['approved', 'rejected'] as const) {
       const [asking, deciding] = verdict === 'approved' ? [jane, ada] : [ada, jane]
       const asked = await fleet.requests.create(asking, { scope: 'user', name: EMAIL }, dollars('1'), `for ${NAME}`)
@@ -110,6 +114,17 @@ describe.each([
     await openAs('another')
     await fleet.resolve(organizationId, lease.id, dollars('0.5'), { by: NAME, reason: `mail to ${EMAIL}` })
     return runtimeId
+  }
+
+  /** A process of the panel sends what a collector has not yet. Returns what stores that. */
+  async function exportOf(database: PanelDatabase): Promise<() => Promise<void>> {
+    const store = new ExportStore(database)
+    await store.begin()
+    const pages = (await store.due(database.system)).map((ledger) => {
+      const { progress } = pageOf(ledger, [], 1)
+      return { ...progress, runs: progress.runs ?? ledger.runs }
+    })
+    return () => store.advance(database.system, pages, 1)
   }
 
   const rowsOf = (database: PanelDatabase, table: string, id: string) => {
@@ -157,6 +172,7 @@ describe.each([
     }
     const [before, foreign] = [await everything(database, organizationId), await everything(database, theirs)]
     const [cursor] = await telemetry.store.cursors(organizationId)
+    const storeExport = await exportOf(database)
 
     const counted = await erase(true)
     expect(await everything(database, organizationId)).toBe(before)
@@ -174,6 +190,7 @@ describe.each([
     // Another process of the panel has her in memory, and may be about to store that.
     const stale = { ...state!.snapshot, seq: state!.snapshot.seq + 1 }
     await replica.store.keep(organizationId, cursor!, stale)
+    await storeExport()
     for (const each of [replica, telemetry]) {
       const [now] = (await each.states(organizationId)).values()
       expect(Object.values(now!.snapshot.agents)).toMatchObject([{ name: `${erased.pseudonym}'s agent` }])

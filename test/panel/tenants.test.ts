@@ -146,6 +146,7 @@ test('no route shows or changes anything of another organization, whatever role 
       'users',
       'secrets',
       'policies',
+      'exports',
     ]
     const own = (table: string) =>
       database.system.rows(

@@ -21,6 +21,11 @@ export interface PanelDatabase {
   within<T>(organizationId: string, work: (sql: Sql) => Promise<T>): Promise<T>
   /** Runs `work` in one transaction on the connection for money, for all organizations. Transactions take turns. */
   money<T>(work: (sql: Sql) => Promise<T>): Promise<T>
+  /**
+   * Runs `work` unless another process of the panel runs work of this kind; returns undefined then. It sees every row. What
+   * it writes last is there when it resolves; of what it writes before, after a failure, nothing is sure.
+   */
+  exclusively<T>(kind: ExclusiveWork, work: (sql: Sql) => Promise<T>): Promise<T | undefined>
   /** Tells every process of the panel that something of this organization has changed. Never rejects: it may get lost. */
   announce(organizationId: string): Promise<void>
   /**
@@ -30,6 +35,9 @@ export interface PanelDatabase {
   listen(listener: ChangeListener): () => void
   close(): Promise<void>
 }
+
+/** What one process of the panel does for all. */
+export type ExclusiveWork = 'export'
 
 export type ChangeListener = (organizationId: string | undefined) => void
 

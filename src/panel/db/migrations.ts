@@ -304,6 +304,22 @@ const MIGRATIONS: readonly ((dialect: Dialect) => string[])[] = [
   ],
   // States that were folded before an erasure count no more.
   () => ['ALTER TABLE telemetry ADD COLUMN erasures BIGINT NOT NULL DEFAULT 0'],
+  // How far the events of each ledger went to a collector (`export-store.ts`). `stored_seq`: its last one, once it was replaced.
+  ({ ownRows }) => [
+    `CREATE TABLE exports (
+      runtime_id TEXT NOT NULL REFERENCES runtimes,
+      organization_id TEXT NOT NULL REFERENCES organizations,
+      journal_id TEXT NOT NULL,
+      exported_seq BIGINT NOT NULL DEFAULT 0,
+      exported_at BIGINT NOT NULL DEFAULT 0,
+      stored_seq BIGINT,
+      runs TEXT,
+      lost BIGINT NOT NULL DEFAULT 0,
+      erasures BIGINT NOT NULL DEFAULT 0,
+      PRIMARY KEY (runtime_id, journal_id)
+    )`,
+    ...ownRows('exports', 'organization_id'),
+  ],
 ]
 
 const SCOPES = "CHECK (scope IN ('organization', 'team', 'user', 'agent', 'token'))"

@@ -46,6 +46,10 @@ export const TEXT_TABLES: Readonly<Record<string, TextTable>> = {
       ...{ agent_id: 'text', message: 'text', data: 'json' },
     },
   },
+  exports: {
+    key: ['runtime_id', 'journal_id'],
+    columns: { runtime_id: 'plain', organization_id: 'plain', journal_id: 'plain', runs: 'json' },
+  },
   spending: {
     key: ['runtime_id', 'day', 'model'],
     columns: { organization_id: 'plain', runtime_id: 'plain', day: 'plain', model: 'text' },

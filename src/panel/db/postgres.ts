@@ -6,16 +6,21 @@
 import pg from 'pg'
 import { exactNanos } from '../bank.ts'
 import { CHANNEL, Changes } from './changes.ts'
-import type { Dialect, PanelDatabase, Sql, Value } from './database.ts'
+import type { Dialect, ExclusiveWork, PanelDatabase, Sql, Value } from './database.ts'
 import { migrate } from './migrations.ts'
 
 /** For what organizations ask. */
 const MAX_CONNECTIONS = 6
-/** For single statements of the panel itself. */
-const MAX_SYSTEM_CONNECTIONS = 3
+/** For single statements of the panel itself, and what one process does for all. */
+const MAX_SYSTEM_CONNECTIONS = 4
 const CONNECT_TIMEOUT_MS = 2_000
 /** A statement that takes longer has lost its server. */
 const QUERY_TIMEOUT_MS = 5_000
+/** A process that rests longer within exclusive work does not come back, and another one may begin. */
+const EXCLUSIVE_IDLE_MS = 30_000
+/** Of advisory locks: "iron", and the kind of work. */
+const LOCKS = 0x69726f6e
+const LOCK_OF: Readonly<Record<ExclusiveWork, number>> = { export: 1 }
 
 const POSTGRES: Dialect = {
   kind: 'postgres',
@@ -73,7 +78,12 @@ export async function openPostgres(connectionString: string): Promise<PanelDatab
   return {
     dialect: POSTGRES,
     system: sqlOf(system),
-    within: (organizationId, work) => within(tenants, organizationId, work),
+    within: (organizationId, work) =>
+      transaction(tenants, async (sql) => {
+        await sql.rows('SELECT set_config($1, $2, true)', [ORGANIZATION, organizationId])
+        return work(sql)
+      }),
+    exclusively: (kind, work) => transaction(system, (sql) => whenAlone(sql, kind, work)),
     money: (work) => money.transaction(work),
     announce: async (organizationId) => {
       await system.query('SELECT pg_notify($1, $2)', [CHANNEL, organizationId]).catch(() => undefined)
@@ -100,11 +110,21 @@ const sqlOf = (connection: Pick<pg.ClientBase, 'query'>): Sql => ({
     (await connection.query(text, values as Value[])).rows as Row[],
 })
 
-async function within<T>(pool: pg.Pool, organizationId: string, work: (sql: Sql) => Promise<T>): Promise<T> {
+/** PostgreSQL frees the lock when the transaction or its process ends. */
+async function whenAlone<T>(sql: Sql, kind: ExclusiveWork, work: (sql: Sql) => Promise<T>): Promise<T | undefined> {
+  const [lock] = await sql.rows<{ is_mine: boolean }>('SELECT pg_try_advisory_xact_lock($1, $2) AS is_mine', [
+    LOCKS,
+    LOCK_OF[kind],
+  ])
+  if (!lock!.is_mine) return undefined
+  await sql.rows(`SET LOCAL idle_in_transaction_session_timeout = ${EXCLUSIVE_IDLE_MS}`)
+  return work(sql)
+}
+
+async function transaction<T>(pool: pg.Pool, work: (sql: Sql) => Promise<T>): Promise<T> {
   const client = await pool.connect()
   try {
     await client.query('BEGIN')
-    await client.query('SELECT set_config($1, $2, true)', [ORGANIZATION, organizationId])
     const result = await work(sqlOf(client))
     await client.query('COMMIT')
     client.release()

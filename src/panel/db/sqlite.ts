@@ -74,7 +74,8 @@ export async function openSqlite(path: string): Promise<PanelDatabase> {
     system: { rows: (text, values) => inTurn(() => sql.rows(text, values)) },
     within: (_organizationId, work) => transaction(work),
     money: transaction,
-    // This is the only process.
+    // This is the only process. Each statement by itself: while the work waits, others have their turns.
+    exclusively: (_kind, work) => work({ rows: (text, values) => inTurn(() => sql.rows(text, values)) }),
     announce: async (organizationId) => {
       for (const listener of listeners) listener(organizationId)
     },

@@ -4,6 +4,7 @@ import type { RuntimeEvent } from '../../events.ts'
 import type { Snapshot } from '../../state/snapshot.ts'
 import type { TelemetryAnswer, TelemetryBatch } from '../../telemetry-messages.ts'
 import type { Dialect, PanelDatabase, Sql } from './database.ts'
+import { countUnsent, endJournal } from './export-store.ts'
 import { insert } from './insert.ts'
 import { addSpending, type Dimension, isTime, readSpending, type Spent } from './spending.ts'
 
@@ -140,16 +141,20 @@ export class TelemetryStore {
 
   /** Deletes events that a kept state includes and that are older than `ms`; incidents when they are older than `incidentsMs`. */
   async prune(ms: number, incidentsMs: number): Promise<void> {
-    const { now } = this.#database.dialect
+    const { dialect, system } = this.#database
+    const { now } = dialect
     const isOld = `received_at < ${now} - ${ms} AND (type <> 'pii.found' OR received_at < ${now} - ${incidentsMs})`
-    await this.#database.system.rows(
-      `DELETE FROM events WHERE ${isOld} AND
-       seq <= (SELECT folded_seq FROM telemetry
+    const prune = async (isUnneeded: string) => {
+      await countUnsent(dialect, system, `${isOld} AND ${isUnneeded}`)
+      await system.rows(`DELETE FROM events WHERE ${isOld} AND ${isUnneeded}`)
+    }
+    await prune(
+      `seq <= (SELECT folded_seq FROM telemetry
          WHERE telemetry.runtime_id = events.runtime_id AND telemetry.journal_id = events.journal_id)`,
     )
     // Of a ledger that was replaced.
-    await this.#database.system.rows(
-      `DELETE FROM events WHERE ${isOld} AND NOT EXISTS
+    await prune(
+      `NOT EXISTS
        (SELECT 1 FROM telemetry WHERE telemetry.runtime_id = events.runtime_id AND telemetry.journal_id = events.journal_id)`,
     )
   }
@@ -179,7 +184,8 @@ async function lockCursor(
   ])
   const { now } = runtime
   if (row!.journal_id === journalId) return { ...row!, now }
-  const { last_at } = row!
+  const { last_at, acked_seq: stored_seq, journal_id } = row!
+  await endJournal(sql, { runtime_id: runtimeId, organization_id: organizationId, journal_id, stored_seq })
   await sql.rows(
     `UPDATE telemetry SET journal_id = $2, acked_seq = 0, snapshot = NULL, folded_seq = 0, counted_until = $3
      WHERE runtime_id = $1`,

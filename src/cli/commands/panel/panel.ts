@@ -2,8 +2,11 @@ import { Command } from '@commander-js/extra-typings'
 import { isLoopback } from '../../../access/localhost.ts'
 import { loadAssets } from '../../../api/assets.ts'
 import { systemClock } from '../../../clock.ts'
+import { loadFromVariables } from '../../../config/config.ts'
 import { wholeNumber } from '../../../config/env.ts'
 import { CageError } from '../../../errors.ts'
+import { readNetwork } from '../../../gateway/network.ts'
+import type { CollectorOptions } from '../../../otel/collector.ts'
 import { packageFolder } from '../../../package-folder.ts'
 import { withoutPassword } from '../../../panel/db/open.ts'
 import type { IdentityProviderOptions } from '../../../panel/identity-provider.ts'
@@ -65,6 +68,7 @@ async function panel(flags: PanelFlags, terminal: Terminal): Promise<void> {
   const end = listenForEnd(terminal)
   const print = (level: string, text: string) =>
     terminal.err(`[${new Date().toTimeString().slice(0, 8)}] ${level.padEnd(5)} ${text}`)
+  const collector = collectorOf(terminal)
   const running = await startPanel({
     database,
     host,
@@ -74,13 +78,17 @@ async function panel(flags: PanelFlags, terminal: Terminal): Promise<void> {
     identityProvider: await identityProviderOf(flags, terminal),
     ...terminal.env.readMasterKey(),
     version: VERSION,
+    collector,
     clock: systemClock,
     assets: loadAssets(`${packageFolder()}dist/panel`),
     onNotice: (text) => print('WARN', text),
     onFault: (error, what) => print('ERROR', `${what}: ${(error as Error).message}`),
   })
   try {
-    for (const line of await startLines(running, database, terminal.columns !== undefined)) terminal.out(line)
+    const traces = collector ? `to ${collector.settings.endpoint} (OTEL_EXPORTER_OTLP_ENDPOINT)` : null
+    for (const line of await startLines(running, { database, traces }, terminal.columns !== undefined)) {
+      terminal.out(line)
+    }
     await end.asked
   } finally {
     await running.close()
@@ -103,6 +111,13 @@ async function identityProviderOf(
   }
 }
 
+/** The variables that a runtime reads as well. Throws CageError `invalid_config`. */
+function collectorOf({ env }: Terminal): Pick<CollectorOptions, 'settings' | 'network'> | undefined {
+  const { otel, network } = loadFromVariables(env.addresses, ['otel', 'network'])
+  const { endpoint } = otel
+  return endpoint === undefined ? undefined : { settings: { ...otel, endpoint }, network: readNetwork(network) }
+}
+
 const MIN_TTL_S = 2
 const MAX_TTL_S = 86_400
 
@@ -115,13 +130,14 @@ function numberOf(text: string, flag: string, least: number, most: number): numb
 /** Links for whoever reads the output: while nobody can sign in otherwise, and on a terminal. A log keeps none for long. */
 async function startLines(
   { url, fleet: { credentials }, organizationId }: RunningPanel,
-  database: string,
+  { database, traces }: { database: string; traces: string | null },
   isTerminal: boolean,
 ): Promise<string[]> {
   const shows = isTerminal || !(await credentials.hasAdmin(organizationId))
   const link = async () => `${url}/#code=${await credentials.newCode(organizationId, 'the terminal of the panel')}`
   return tree(`Iron Cage ${VERSION} Control Panel`, [
     ['Database', withoutPassword(database)],
+    ['Traces', traces],
     ['Fleet', shows ? `${await link()} (works once, within an hour)` : url],
     ['Next', `export IRON_CAGE_URL=${url}`],
     ['', shows ? `iron-cage login --link "${await link()}"` : 'iron-cage login <user>'],

@@ -1,0 +1,154 @@
+/**
+ * Sends traces of all machines to a collector of OpenTelemetry: the spans that a runtime makes itself, of the events that it
+ * reported, with the same ids.
+ *
+ * The rules are:
+ * - The stored events are the buffer. One process of the panel sends at a time, and any sends what another one did not.
+ * - Each span is sent at least once. What was deleted before is reported as lost.
+ * - Only attributes that a runtime's own exporter has are sent. What a runtime reports is not trusted to be of its form.
+ * - No metrics: they count what one process has seen, and runtimes send their own.
+ */
+import { telemetryNameOf } from '../dialects/known-providers.ts'
+import type { AgentId } from '../ids.ts'
+import { Collector, type CollectorOptions, type SpanBatch } from '../otel/collector.ts'
+import type { Attributes, AttributeValue, Span } from '../otel/span.ts'
+import { type Run, TRACED_EVENTS, Tracer } from '../otel/tracer.ts'
+import { RepeatingTask } from '../repeating-task.ts'
+import { isClient, type Snapshot } from '../state/snapshot.ts'
+import { showCount } from '../units.ts'
+import type { PanelDatabase, Sql } from './db/database.ts'
+import { type DueExport, type ExportProgress, ExportStore, type StoredExport } from './db/export-store.ts'
+
+export interface FleetExporterOptions extends Pick<CollectorOptions, 'settings' | 'network' | 'version' | 'clock'> {
+  database: PanelDatabase
+  onNotice: (text: string) => void
+}
+
+/** Events of one message. */
+const PAGE = 2_000
+/** Of these, each of many ledgers has its share. */
+const MIN_SHARE = 10
+const POLL_INTERVAL_MS = 1_000
+const MAX_ATTRIBUTES = 64
+const MAX_TEXT = 1_000
+
+export class FleetExporter {
+  readonly #options: FleetExporterOptions
+  readonly #store: ExportStore
+  readonly #collector: Collector
+  readonly #task: RepeatingTask
+  readonly #abort = new AbortController()
+
+  constructor(options: FleetExporterOptions) {
+    const { database, clock, onNotice } = options
+    this.#options = options
+    this.#store = new ExportStore(database)
+    this.#collector = new Collector({ ...options, log: { info: onNotice, warn: onNotice } })
+    this.#task = new RepeatingTask(clock, async () => {
+      await this.#store.begin()
+      const isMore = await database.exclusively('export', (sql) => this.#sendPage(sql))
+      return isMore ? 0 : POLL_INTERVAL_MS
+    })
+  }
+
+  /** What is left is sent by another process, or the next one. */
+  async close(): Promise<void> {
+    this.#abort.abort()
+    await this.#task.stop()
+    await this.#collector.close()
+  }
+
+  /** Returns whether there is more. Rejects when the collector or the database cannot be used now. */
+  async #sendPage(sql: Sql): Promise<boolean> {
+    const due = await this.#store.due(sql)
+    if (due.length === 0) return false
+    const share = Math.max(MIN_SHARE, Math.floor(PAGE / due.length))
+    const events = Map.groupBy(await this.#store.events(sql, due, TRACED_EVENTS, share), keyOf)
+    const pages = due.map((ledger) => pageOf(ledger, events.get(keyOf(ledger)) ?? [], share))
+    const batches = pages.map(({ batch }) => batch)
+    await this.#collector.sendSpans(batches, this.#abort.signal)
+    const progress = pages.map((page) => page.progress)
+    await this.#store.advance(sql, progress, this.#options.clock.now())
+    const lost = due.reduce((sum, ledger) => sum + ledger.lost, 0)
+    if (lost > 0) {
+      this.#options.onNotice(`OpenTelemetry: ${showCount(lost)} events were deleted before they could be sent`)
+    }
+    return due.some(({ stored_seq }, index) => progress[index]!.exported_seq < stored_seq)
+  }
+}
+
+const keyOf = ({ runtime_id, journal_id }: Pick<DueExport, 'runtime_id' | 'journal_id'>): string =>
+  `${runtime_id} ${journal_id}`
+
+/** What is sent of a ledger, and how far it has got then. */
+export function pageOf(
+  ledger: DueExport,
+  events: readonly StoredExport[],
+  share: number,
+): { batch: SpanBatch; progress: ExportProgress } {
+  const { runtime_id, organization_id, journal_id, name, organization, sent_until, lost, erasures } = ledger
+  const runs = runsOf(ledger)
+  const tracer = new Tracer({ findAgent: () => undefined, providerName: telemetryNameOf, runs })
+  const spans = events.flatMap((event) => {
+    const span = safeSpan(tracer, event)
+    return span && (sent_until === null || event.at > sent_until) ? [span] : []
+  })
+  const haveChanged = ledger.runs === null || events.some(({ type }) => type === 'agent.started')
+  return {
+    batch: {
+      resource: {
+        'service.instance.id': runtime_id,
+        'iron_cage.runtime.name': name,
+        'iron_cage.organization': organization,
+      },
+      spans,
+    },
+    progress: {
+      ...{ runtime_id, organization_id, journal_id, lost, erasures },
+      exported_seq: Math.min(ledger.exported_seq + share, ledger.stored_seq),
+      runs: haveChanged ? JSON.stringify([...runs]) : null,
+    },
+  }
+}
+
+/** At first those of a kept state: their starts may have been deleted. */
+function runsOf({ runs, snapshot }: DueExport): Map<AgentId, Run> {
+  if (runs !== null) return new Map(JSON.parse(runs) as [AgentId, Run][])
+  const { agents = {} } = snapshot === null ? {} : (JSON.parse(snapshot) as Partial<Snapshot>)
+  return new Map(
+    Object.values(agents)
+      .filter((agent) => !isClient(agent))
+      .map(({ id, run_id, name, started_at, tags }) => [id, { id: run_id, name, startedAt: started_at, tags }]),
+  )
+}
+
+/** The span of an event, if it is one, with what is of the right type. A runtime may be of another version, or broken. */
+function safeSpan(tracer: Tracer, event: StoredExport): Span | undefined {
+  try {
+    const span = tracer.spanOf(event)
+    if (!span || ![span.startMs, span.endMs].every((ms) => Number.isSafeInteger(Math.round(ms)) && ms >= 0))
+      return undefined
+    return {
+      ...span,
+      name: textOf(span.name),
+      attributes: safeAttributes(span.attributes),
+      error: span.error === undefined ? undefined : textOf(span.error),
+    }
+  } catch {
+    return undefined
+  }
+}
+
+const textOf = (text: unknown): string => String(text).slice(0, MAX_TEXT)
+
+function safeAttributes(attributes: Attributes): Attributes {
+  const safe = Object.entries(attributes).flatMap(([key, value]): [string, AttributeValue][] => {
+    if (typeof value === 'string') return [[key.slice(0, MAX_TEXT), textOf(value)]]
+    if (typeof value === 'boolean' || (value !== undefined && isNumber(value))) return [[key, value]]
+    return []
+  })
+  return Object.fromEntries(safe.slice(0, MAX_ATTRIBUTES))
+}
+
+const isNumber = (value: Exclude<AttributeValue, string | boolean>): boolean =>
+  typeof value === 'object' && ('int' in value ? Number.isSafeInteger(value.int) : Number.isFinite(value.double))
