@@ -1,59 +1,90 @@
 /**
  * Backoff after failures, by key: the first few are free, then each doubles the wait. An attempt counts when it begins, so
- * that a hundred concurrent attempts are not a hundred guesses. Kept in memory, under hashed keys, bounded in time and size.
+ * that a hundred concurrent attempts are not a hundred guesses.
  */
 import type { Clock } from '../clock.ts'
 import { CageError } from '../errors.ts'
 import { tokenHash } from './run-tokens.ts'
 
 const FIRST_WAIT_MS = 1_000
-const MAX_WAIT_MS = 60_000
+export const MAX_WAIT_MS = 60_000
 /** Failures are forgotten after this long without another one, in ms. */
-const FORGET_MS = 15 * 60_000
+export const FORGET_MS = 15 * 60_000
 const MAX_KEYS = 10_000
+
+export interface Backoff {
+  /** Counts an attempt as a failure until it succeeds. Throws CageError `too_many_attempts`, which counts nothing. */
+  begin(key: string): void | Promise<void>
+  /** Undoes `begin`: it did not fail. */
+  takeBack(key: string): void | Promise<void>
+  /** Undoes `begin` and forgets earlier failures. */
+  forget(key: string): void | Promise<void>
+}
+
+/** What is known of attempts: of this process, or of several. */
+export interface AttemptStore {
+  /** `free`: number of failures without a wait. */
+  failures(name: string, free: number): Backoff
+  /** Whether this key has succeeded. */
+  isProven(key: string): boolean | Promise<boolean>
+  prove(key: string): void | Promise<void>
+}
+
+/** How long an attempt waits after `over` failures more than the free ones, in ms. */
+export const waitMs = (over: number): number => (over < 0 ? 0 : Math.min(MAX_WAIT_MS, FIRST_WAIT_MS * 2 ** over))
+
+export const tooManyAttempts = (ms: number): CageError =>
+  new CageError('too_many_attempts', 'too many attempts to sign in failed', { retryAfterS: Math.ceil(ms / 1000) })
+
+/** Attempts of this process, in memory, bounded in time and size. */
+export function localAttempts(clock: Clock): AttemptStore {
+  const proven = new Set<string>()
+  return {
+    failures: (_name, free) => new LocalBackoff(clock, free),
+    isProven: (key) => proven.has(key),
+    // Keeps the most recent ones.
+    prove: (key) => {
+      proven.delete(key)
+      proven.add(key)
+      if (proven.size > MAX_KEYS) proven.delete(proven.values().next().value!)
+    },
+  }
+}
 
 interface Failures {
   count: number
   at: number
 }
 
-export class Backoff {
+class LocalBackoff implements Backoff {
   readonly #clock: Clock
   readonly #free: number
+  /** By hashed key. */
   readonly #failures = new Map<string, Failures>()
 
-  /** `free`: number of failures without a wait. */
   constructor(clock: Clock, free: number) {
     this.#clock = clock
     this.#free = free
   }
 
-  /** Counts an attempt as a failure until it succeeds. Throws CageError `too_many_attempts`, which counts nothing. */
   begin(key: string): void {
     const hash = tokenHash(key)
     const now = this.#clock.monotonic()
     const known = this.#failures.get(hash)
     const past = known && now - known.at < FORGET_MS ? known : { count: 0, at: now }
-    const over = past.count - this.#free
-    const waitMs = over < 0 ? 0 : Math.min(MAX_WAIT_MS, FIRST_WAIT_MS * 2 ** over) - (now - past.at)
-    if (waitMs > 0) {
-      throw new CageError('too_many_attempts', 'too many attempts to sign in failed', {
-        retryAfterS: Math.ceil(waitMs / 1000),
-      })
-    }
+    const leftMs = waitMs(past.count - this.#free) - (now - past.at)
+    if (leftMs > 0) throw tooManyAttempts(leftMs)
     // Reinserted last, so that the oldest key is evicted first.
     this.#failures.delete(hash)
     this.#failures.set(hash, { count: past.count + 1, at: now })
     if (this.#failures.size > MAX_KEYS) this.#failures.delete(this.#failures.keys().next().value!)
   }
 
-  /** Undoes `attempt`: it did not fail. */
   takeBack(key: string): void {
     const failures = this.#failures.get(tokenHash(key))
     if (failures) failures.count -= 1
   }
 
-  /** Undoes `attempt` and forgets earlier failures. */
   forget(key: string): void {
     this.#failures.delete(tokenHash(key))
   }

@@ -4,22 +4,20 @@
  * is not slowed down by the failures of others there.
  */
 import { isIPv6 } from 'node:net'
-import type { Clock } from '../clock.ts'
 import { CageError } from '../errors.ts'
-import { Backoff } from './backoff.ts'
+import type { AttemptStore, Backoff } from './backoff.ts'
 import { isLoopback } from './localhost.ts'
-
-const MAX_PROVEN = 10_000
 
 export class SignInAttempts {
   readonly #byName: Backoff
   readonly #byAddress: Backoff
-  readonly #provenAt = new Set<string>()
+  readonly #store: AttemptStore
 
-  constructor(clock: Clock) {
-    this.#byName = new Backoff(clock, 5)
+  constructor(store: AttemptStore) {
+    this.#store = store
+    this.#byName = store.failures('name', 5)
     // Several people can share an address; on localhost all do.
-    this.#byAddress = new Backoff(clock, 20)
+    this.#byAddress = store.failures('address', 20)
   }
 
   /**
@@ -33,34 +31,30 @@ export class SignInAttempts {
   ): Promise<Found> {
     const source = sourceOf(address)
     const key = `${name} ${source}`
-    const isProven = this.#provenAt.has(key)
-    const takeBack = () => isProven || this.#byAddress.takeBack(source)
-    if (!isProven) this.#byAddress.begin(source)
+    const isProven = await this.#store.isProven(key)
+    const takeBack = () => (isProven ? undefined : this.#byAddress.takeBack(source))
+    if (!isProven) await this.#byAddress.begin(source)
     try {
-      this.#byName.begin(key)
+      await this.#byName.begin(key)
     } catch (error) {
-      takeBack()
+      await takeBack()
       throw error
     }
-    const found = await check().catch((error: unknown) => {
-      this.#byName.takeBack(key)
-      takeBack()
+    let found: Found | undefined
+    try {
+      found = await check()
+    } catch (error) {
+      await this.#byName.takeBack(key)
+      await takeBack()
       throw error
-    })
+    }
     if (found === undefined) {
       throw new CageError('unauthorized', 'wrong user name or password', { hint: 'check both and try again' })
     }
-    this.#byName.forget(key)
-    takeBack()
-    this.#prove(key)
+    await this.#byName.forget(key)
+    await takeBack()
+    await this.#store.prove(key)
     return found
-  }
-
-  /** Keeps the most recent ones. */
-  #prove(key: string): void {
-    this.#provenAt.delete(key)
-    this.#provenAt.add(key)
-    if (this.#provenAt.size > MAX_PROVEN) this.#provenAt.delete(this.#provenAt.values().next().value!)
   }
 }
 

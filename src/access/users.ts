@@ -8,6 +8,7 @@ import type { UserRow, UserTable } from '../db/users.ts'
 import { CageError } from '../errors.ts'
 import { newUserId } from '../ids.ts'
 import { hashPassword, verifyPassword } from './passwords.ts'
+import { localAttempts } from './backoff.ts'
 import { SignInAttempts } from './sign-in-attempts.ts'
 
 /** The fields of a user that may be shown. */
@@ -39,7 +40,7 @@ export class Users {
     this.#clock = clock
     this.#table = store.users
     this.#rows = new Map(this.#table.all().map((row) => [row.id, row]))
-    this.#attempts = new SignInAttempts(clock)
+    this.#attempts = new SignInAttempts(localAttempts(clock))
   }
 
   get count(): number {

@@ -5,13 +5,14 @@
 import { hashPassword, NOBODYS, verifyPassword } from '../access/passwords.ts'
 import { SignInAttempts } from '../access/sign-in-attempts.ts'
 import { validUsername } from '../access/users.ts'
-import { type Clock, systemClock } from '../clock.ts'
 import { CageError } from '../errors.ts'
 import { newUserId } from '../ids.ts'
 import type { Member, PersonRole } from './credentials.ts'
 import { appendAudit } from './db/audit-store.ts'
 import type { PanelDatabase, Sql } from './db/database.ts'
 import { insert } from './db/insert.ts'
+import { sharedAttempts } from './shared-attempts.ts'
+import { SignInFailures } from './sign-in-failures.ts'
 
 export interface StoredPerson {
   id: string
@@ -41,10 +42,12 @@ type Admin = Pick<Member, 'organizationId' | 'name'>
 export class People {
   readonly #database: PanelDatabase
   readonly #attempts: SignInAttempts
+  readonly failures: SignInFailures
 
-  constructor(database: PanelDatabase, clock: Clock = systemClock) {
+  constructor(database: PanelDatabase) {
     this.#database = database
-    this.#attempts = new SignInAttempts(clock)
+    this.#attempts = new SignInAttempts(sharedAttempts(database))
+    this.failures = new SignInFailures(database)
   }
 
   /** By name. */
@@ -154,8 +157,9 @@ export class People {
          WHERE organizations.name = $1 AND users.username = $2`,
         [organization, name],
       )
-      const isRight = await verifyPassword(person?.password_hash, attempt.password)
-      return isRight ? person : undefined
+      if (await verifyPassword(person?.password_hash, attempt.password)) return person
+      await this.failures.count(organization)
+      return undefined
     })
   }
 

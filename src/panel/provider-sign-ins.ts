@@ -5,12 +5,13 @@
 
 import { tokenHash } from '../access/run-tokens.ts'
 import { sourceOf } from '../access/sign-in-attempts.ts'
-import { CageError } from '../errors.ts'
+import { asCageError, CageError } from '../errors.ts'
 import { newToken } from '../tokens.ts'
 import { appendAudit } from './db/audit-store.ts'
 import type { PanelDatabase, Sql } from './db/database.ts'
 import type { Identified, IdentityProvider } from './identity-provider.ts'
 import type { StoredPerson } from './people.ts'
+import type { SignInFailures } from './sign-in-failures.ts'
 
 /** How long somebody may take to sign in. */
 const FLOW_MS = 600_000
@@ -20,10 +21,12 @@ const MAX_FLOWS = 100
 export class ProviderSignIns {
   readonly #database: PanelDatabase
   readonly #provider: IdentityProvider | undefined
+  readonly #failures: SignInFailures
 
-  constructor(database: PanelDatabase, provider: IdentityProvider | undefined) {
+  constructor(database: PanelDatabase, provider: IdentityProvider | undefined, failures: SignInFailures) {
     this.#database = database
     this.#provider = provider
+    this.#failures = failures
   }
 
   /** The provider's host; null for none. */
@@ -82,10 +85,15 @@ export class ProviderSignIns {
     if (!flow) {
       throw new CageError('unauthorized', 'this sign-in has expired or has already ended', { hint: 'sign in again' })
     }
-    const identified = await provider.identify({ secret, redirectUri: flow.redirect_uri }, answer)
-    const person = await this.#recognize(identified, flow.organization)
-    await system.rows('DELETE FROM sign_in_flows WHERE hash = $1', [hash])
-    return person
+    try {
+      const identified = await provider.identify({ secret, redirectUri: flow.redirect_uri }, answer)
+      const person = await this.#recognize(identified, flow.organization)
+      await system.rows('DELETE FROM sign_in_flows WHERE hash = $1', [hash])
+      return person
+    } catch (error) {
+      if (['unauthorized', 'forbidden'].includes(asCageError(error).code)) await this.#failures.count(flow.organization)
+      throw error
+    }
   }
 
   #require(): IdentityProvider {

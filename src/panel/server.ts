@@ -16,6 +16,7 @@ import { newRequestId } from '../ids.ts'
 import type { CollectorOptions } from '../otel/collector.ts'
 import { Control } from './control.ts'
 import type { Member, PanelRole } from './credentials.ts'
+import type { PanelDatabase } from './db/database.ts'
 import { openPanelDatabase } from './db/open.ts'
 import { Erasures } from './erasure.ts'
 import { Fleet } from './fleet.ts'
@@ -29,6 +30,7 @@ import type { PanelRooms } from './rooms.ts'
 import { panelRoutes } from './routes.ts'
 import { type MasterKey, openSecretKey } from './secret-key.ts'
 import { PanelSecrets } from './secrets.ts'
+import { pruneAttempts } from './shared-attempts.ts'
 import { PanelTelemetry } from './telemetry.ts'
 
 export interface PanelOptions extends MasterKey {
@@ -73,6 +75,8 @@ const reconciling = (until: number): string =>
   `the database has lost its last commits: nothing is lent until all runtimes have presented their leases, or ${isoTime(until)}`
 /** How often leases of silent runtimes are looked for. */
 const EXPIRY_INTERVAL_MS = 5_000
+/** How often failed sign-ins are looked for that belong into an audit. */
+const FAILURES_INTERVAL_MS = 60_000
 /** How often old events are deleted. */
 const PRUNE_INTERVAL_MS = 3_600_000
 
@@ -93,26 +97,14 @@ export async function startPanel(options: PanelOptions): Promise<RunningPanel> {
     const secrets = new PanelSecrets(database, key.keyFor)
     const policies = new Policies(database)
     const control = new Control({ database, clock, orders, secrets, policies })
-    const providerSignIns = new ProviderSignIns(database, provider)
+    const providerSignIns = new ProviderSignIns(database, provider, fleet.people.failures)
     const erasures = new Erasures(database)
     const rooms = { fleet, telemetry, orders, control, secrets, policies, providerSignIns, erasures }
     const server = await listen(options, rooms)
     const exporter = options.collector && new FleetExporter({ ...options, ...options.collector, database })
-    const stopPruning = every(clock, PRUNE_INTERVAL_MS, () => {
-      const pruned = fleet.organizations().then((ids) => telemetry.prune(ids))
-      pruned.catch((error) => onFault(error, 'deleting old events failed'))
-    })
-    const stopExpiry = every(clock, EXPIRY_INTERVAL_MS, () => {
-      fleet.expire().then(
-        (ids) => {
-          for (const id of ids) onNotice(`lease ${id} has expired: its runtime is silent`)
-        },
-        (error) => onFault(error, 'looking for expired leases failed'),
-      )
-    })
+    const tasks = startTasks(options, { database, fleet, telemetry })
     const close = async () => {
-      stopExpiry()
-      stopPruning()
+      for (const stop of tasks) stop()
       control.close()
       await exporter?.close()
       await server.close()
@@ -123,6 +115,27 @@ export async function startPanel(options: PanelOptions): Promise<RunningPanel> {
     await database.close()
     throw error
   }
+}
+
+/** What every process of the panel does from time to time; any of them will do. Returns what stops each task. */
+function startTasks(
+  { clock, onNotice, onFault }: PanelOptions,
+  { database, fleet, telemetry }: { database: PanelDatabase } & Pick<PanelRooms, 'fleet' | 'telemetry'>,
+): (() => void)[] {
+  const task = (intervalMs: number, work: () => Promise<void>, problem: string) =>
+    every(clock, intervalMs, () => void work().catch((error) => onFault(error, problem)))
+  const expire = async () => {
+    for (const id of await fleet.expire()) onNotice(`lease ${id} has expired: its runtime is silent`)
+  }
+  const prune = async () => {
+    await telemetry.prune(await fleet.organizations())
+    await pruneAttempts(database)
+  }
+  return [
+    task(EXPIRY_INTERVAL_MS, expire, 'looking for expired leases failed'),
+    task(FAILURES_INTERVAL_MS, () => fleet.people.failures.record(), 'recording failed sign-ins failed'),
+    task(PRUNE_INTERVAL_MS, prune, 'deleting old rows failed'),
+  ]
 }
 
 type OpenedRooms = Omit<PanelRooms, 'version' | 'ttlMs' | 'onNotice'>

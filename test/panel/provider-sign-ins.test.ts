@@ -73,6 +73,7 @@ test('an answer works once, and only in the browser whose sign-in it ends', asyn
   const last = await start()
   expect((await finish(last.secret, '')).json).toMatchObject(REFUSED)
   expect((await finish(last.secret, await signInAt(last.url, 'carol'))).json).toMatchObject(ENDED)
+  expect(await panel.database.system.rows('SELECT count FROM sign_in_failures')).toEqual([{ count: 3 }])
 })
 
 test('an answer that names another provider, or none, is not exchanged', async () => {

@@ -2,6 +2,7 @@
 import { afterAll, beforeAll, expect, onTestFinished, test } from 'vitest'
 import { systemClock } from '../../src/clock.ts'
 import { grantLease, openRuntime } from '../../src/panel/bank.ts'
+import type { CageError } from '../../src/errors.ts'
 import { openPanelDatabase } from '../../src/panel/db/open.ts'
 import { Fleet } from '../../src/panel/fleet.ts'
 import { Orders } from '../../src/panel/orders.ts'
@@ -281,6 +282,38 @@ test('what is revoked on one process of the panel has ended on all others', asyn
   expect(session).toMatchObject({ role: 'admin' })
   await fleet.credentials.revoke(ours, session!.id, 'ada')
   expect(await other.identify(token.access_token)).toBeUndefined()
+})
+
+test('guesses of a password on all processes of the panel count together, and the audit has their number alone', async () => {
+  const { database, fleet, ours, theirs } = await openTenants()
+  const replica = await openPanelDatabase(database.address)
+  onTestFinished(() => replica.close())
+  const other = new Fleet(replica)
+  const password = 'correct horse'
+  await fleet.people.add({ organizationId: ours, name: 'ada' }, { username: 'carol', role: 'viewer', password })
+  const attempt = ({ people }: Fleet, guess: string, address = '203.0.113.7') =>
+    people.signIn({ username: 'ours/carol', password: guess, address }, 'default').then(
+      () => 'ok',
+      (error: CageError) => error.code,
+    )
+  expect(await attempt(other, password, '198.51.100.2')).toBe('ok')
+  const guesses = await Promise.all(
+    Array.from({ length: 20 }, (_, n) => attempt([fleet, other][n % 2]!, 'my other password')),
+  )
+  const wrong = guesses.filter((code) => code === 'unauthorized').length
+  expect(wrong).toBeGreaterThanOrEqual(5)
+  expect(wrong).toBeLessThanOrEqual(7)
+  expect(guesses.filter((code) => code === 'too_many_attempts')).toHaveLength(20 - wrong)
+  expect(await attempt(other, password)).toBe('too_many_attempts')
+  expect(await attempt(fleet, password, '198.51.100.2')).toBe('ok')
+  const failed = async (id: string) =>
+    (await fleet.audit(id, 50)).filter(({ action }) => action === 'sign_in.failed').map(({ details }) => details)
+  await fleet.people.failures.record()
+  expect(await failed(ours)).toEqual([])
+  await database.system.rows('UPDATE sign_in_failures SET since = since - 600000')
+  await Promise.all([fleet, other, fleet].map(({ people }) => people.failures.record()))
+  expect(await failed(ours)).toEqual([expect.stringMatching(new RegExp(`^{"failures":${wrong},"since":"[^"]+"}$`))])
+  expect(await failed(theirs)).toEqual([])
 })
 
 test('what is ordered on one process of the panel reaches a runtime that waits at another, also after PostgreSQL was away', async () => {

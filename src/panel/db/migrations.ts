@@ -320,6 +320,21 @@ const MIGRATIONS: readonly ((dialect: Dialect) => string[])[] = [
     )`,
     ...ownRows('exports', 'organization_id'),
   ],
+  // Attempts to sign in, which all processes of the panel count together, and failed ones that await their row in the audit.
+  ({ ownRows }) => [
+    `CREATE TABLE sign_in_attempts (
+      hash TEXT PRIMARY KEY,
+      count BIGINT NOT NULL,
+      at BIGINT NOT NULL,
+      keep_until BIGINT NOT NULL
+    )`,
+    `CREATE TABLE sign_in_failures (
+      organization_id TEXT PRIMARY KEY REFERENCES organizations,
+      count BIGINT NOT NULL,
+      since BIGINT NOT NULL
+    )`,
+    ...ownRows('sign_in_failures', 'organization_id'),
+  ],
 ]
 
 const SCOPES = "CHECK (scope IN ('organization', 'team', 'user', 'agent', 'token'))"
