@@ -7,8 +7,8 @@ import type { Store } from '../db/store.ts'
 import type { UserRow, UserTable } from '../db/users.ts'
 import { CageError } from '../errors.ts'
 import { newUserId } from '../ids.ts'
-import { hashPassword, verifyPassword } from './passwords.ts'
 import { localAttempts } from './backoff.ts'
+import { hashPassword, verifyPassword } from './passwords.ts'
 import { SignInAttempts } from './sign-in-attempts.ts'
 
 /** The fields of a user that may be shown. */

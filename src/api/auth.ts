@@ -1,8 +1,8 @@
-import { getConnInfo } from '@hono/node-server/conninfo'
 import type { Context } from 'hono'
 import * as z from 'zod'
 import type { SessionTokens } from '../access/sessions.ts'
 import { asCageError, CageError } from '../errors.ts'
+import { callerAddress, NO_PROXIES } from './caller-address.ts'
 import type { Refusals } from './refusals.ts'
 import type { Rooms } from './rooms.ts'
 import { named, type Route, routesOf, type Shape } from './route.ts'
@@ -49,7 +49,7 @@ export function authRoutes({ access: { sessions, users }, audit, refusals }: Aut
       reply: sessionTokens,
       errors: ['unauthorized', 'too_many_attempts'],
       handle: ({ context, body }) => {
-        const attempt = { ...body, address: getConnInfo(context).remote.address ?? 'unknown' }
+        const attempt = { ...body, address: callerAddress(context, NO_PROXIES) }
         return enter(context, async () => sessions.open(await users.signIn(attempt)), 'auth.sign_in')
       },
     }),

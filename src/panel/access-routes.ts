@@ -1,9 +1,9 @@
 /** Sessions, people and tokens of an organization, by the same routes as those of a server, so that the same commands and pages use them. */
-import { getConnInfo } from '@hono/node-server/conninfo'
 import * as z from 'zod'
 import type { ApiToken } from '../access/api-tokens.ts'
 import { MAX_PROOF_BYTES, sessionTokens } from '../api/auth.ts'
 import { check } from '../api/body.ts'
+import { callerAddress } from '../api/caller-address.ts'
 import { type Route, routesOf } from '../api/route.ts'
 import { NEW_TOKEN, newTokenView, tokenView } from '../api/tokens.ts'
 import { NEW_USER, USER_CHANGE, userView } from '../api/users.ts'
@@ -23,7 +23,7 @@ export const accessRoutes = (rooms: PanelRooms): Route<PanelRole>[] => [
   ...tokenRoutes(rooms),
 ]
 
-const sessionRoutes = ({ fleet: { credentials, people } }: PanelRooms): Route<PanelRole>[] => [
+const sessionRoutes = ({ fleet: { credentials, people }, trustedProxies }: PanelRooms): Route<PanelRole>[] => [
   route('POST /api/auth/exchange', {
     role: 'open',
     summary: 'Opens a session with a one-time code from a sign-in link.',
@@ -41,7 +41,7 @@ const sessionRoutes = ({ fleet: { credentials, people } }: PanelRooms): Route<Pa
     reply: sessionTokens,
     errors: ['unauthorized', 'too_many_attempts'],
     handle: async ({ context, body }) => {
-      const address = getConnInfo(context).remote.address ?? 'unknown'
+      const address = callerAddress(context, trustedProxies)
       const person = await people.signIn({ ...body, address }, ORGANIZATION)
       return credentials.openSession(sessionOf(person), (sql) => people.requireUnchanged(sql, person))
     },

@@ -1,4 +1,5 @@
 /** What the routes of a Control Panel use. */
+import type { BlockList } from 'node:net'
 import type { Control } from './control.ts'
 import type { Erasures } from './erasure.ts'
 import type { Fleet } from './fleet.ts'
@@ -17,6 +18,8 @@ export interface PanelRooms {
   policies: Policies
   providerSignIns: ProviderSignIns
   erasures: Erasures
+  /** Whose X-Forwarded-For is believed. */
+  trustedProxies: BlockList
   version: string
   /** How long runtimes may spend without hearing from the panel, in ms. */
   ttlMs: number

@@ -1,10 +1,11 @@
 /** Serves a Control Panel: several of these processes may share one PostgreSQL. */
 import type { IncomingMessage, ServerResponse } from 'node:http'
-import type { AddressInfo } from 'node:net'
+import type { AddressInfo, BlockList } from 'node:net'
 import { getRequestListener } from '@hono/node-server'
 import { type Context, Hono } from 'hono'
 import { createOriginGuard, isLoopback } from '../access/localhost.ts'
 import { type Assets, SECURITY_HEADERS } from '../api/assets.ts'
+import { NO_PROXIES } from '../api/caller-address.ts'
 import { Connections, maxConnections } from '../api/connections.ts'
 import { errorBody, errorResponse } from '../api/error-response.ts'
 import type { Env, Guard } from '../api/guard.ts'
@@ -40,6 +41,8 @@ export interface PanelOptions extends MasterKey {
   port: number
   /** Names besides the loopback ones that clients may use, such as "panel.example.com". */
   allowedHosts: readonly string[]
+  /** Proxies whose X-Forwarded-For is believed. (Default: none.) */
+  trustedProxies?: BlockList | undefined
   /** How long runtimes may spend without hearing from the panel, in ms. */
   ttlMs: number
   /** Where people may sign in besides. (Default: nowhere.) */
@@ -64,6 +67,7 @@ export interface RunningPanel {
   policies: Policies
   providerSignIns: ProviderSignIns
   erasures: Erasures
+  trustedProxies: BlockList
   organizationId: string
   close(): Promise<void>
 }
@@ -82,7 +86,7 @@ const PRUNE_INTERVAL_MS = 3_600_000
 
 /** Throws CageError `database_unusable` or `port_taken`. */
 export async function startPanel(options: PanelOptions): Promise<RunningPanel> {
-  const { clock, onNotice, onFault, identityProvider } = options
+  const { clock, onNotice, identityProvider, trustedProxies = NO_PROXIES } = options
   const provider = identityProvider && new IdentityProvider(identityProvider, clock)
   const database = await openPanelDatabase(options.database)
   try {
@@ -99,7 +103,7 @@ export async function startPanel(options: PanelOptions): Promise<RunningPanel> {
     const control = new Control({ database, clock, orders, secrets, policies })
     const providerSignIns = new ProviderSignIns(database, provider, fleet.people.failures)
     const erasures = new Erasures(database)
-    const rooms = { fleet, telemetry, orders, control, secrets, policies, providerSignIns, erasures }
+    const rooms = { fleet, telemetry, orders, control, secrets, policies, providerSignIns, erasures, trustedProxies }
     const server = await listen(options, rooms)
     const exporter = options.collector && new FleetExporter({ ...options, ...options.collector, database })
     const tasks = startTasks(options, { database, fleet, telemetry })

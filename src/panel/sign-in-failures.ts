@@ -30,9 +30,7 @@ export class SignInFailures {
   async record(): Promise<void> {
     const { system, dialect } = this.#database
     const isOver = `since <= ${dialect.now} - ${WINDOW_MS}`
-    const over = await system.rows<{ id: string }>(
-      `SELECT organization_id AS id FROM sign_in_failures WHERE ${isOver}`,
-    )
+    const over = await system.rows<{ id: string }>(`SELECT organization_id AS id FROM sign_in_failures WHERE ${isOver}`)
     for (const { id: organizationId } of over) {
       await this.#database.within(organizationId, async (sql) => {
         const [counted] = await sql.rows<{ count: number; since: number }>(

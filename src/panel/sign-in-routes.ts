@@ -1,7 +1,7 @@
 /** Signing in at an identity provider, which sends the browser back to the page of the panel. */
-import { getConnInfo } from '@hono/node-server/conninfo'
 import * as z from 'zod'
 import { MAX_PROOF_BYTES, sessionTokens } from '../api/auth.ts'
+import { callerAddress } from '../api/caller-address.ts'
 import { type Route, routesOf } from '../api/route.ts'
 import { CageError } from '../errors.ts'
 import { sessionOf } from './access-routes.ts'
@@ -12,7 +12,11 @@ import type { PanelRooms } from './rooms.ts'
 
 const route = routesOf<Member, PanelRole>('Panel')
 
-export const signInRoutes = ({ fleet: { credentials, people }, providerSignIns }: PanelRooms): Route<PanelRole>[] => [
+export const signInRoutes = ({
+  fleet: { credentials, people },
+  providerSignIns,
+  trustedProxies,
+}: PanelRooms): Route<PanelRole>[] => [
   route('GET /api/auth/oidc', {
     role: 'open',
     summary: 'Returns the host of the identity provider; null without one.',
@@ -32,7 +36,7 @@ export const signInRoutes = ({ fleet: { credentials, people }, providerSignIns }
       }),
     errors: ['not_found', 'forbidden', 'too_many_attempts', 'identity_provider_unreachable'],
     handle: ({ context, body: { organization } }) => {
-      const address = getConnInfo(context).remote.address ?? 'unknown'
+      const address = callerAddress(context, trustedProxies)
       return providerSignIns.begin({ organization, redirectUri: redirectUriOf(context.req.header('origin')), address })
     },
   }),

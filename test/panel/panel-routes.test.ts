@@ -3,6 +3,7 @@ import { once } from 'node:events'
 import { type IncomingMessage, request } from 'node:http'
 import { expect, onTestFinished, test } from 'vitest'
 import type { SessionTokens } from '../../src/access/sessions.ts'
+import { parseProxies } from '../../src/api/caller-address.ts'
 import type { CageError } from '../../src/errors.ts'
 import type { PanelRole } from '../../src/panel/credentials.ts'
 import { openPanelDatabase } from '../../src/panel/db/open.ts'
@@ -187,6 +188,26 @@ test('guesses are slowed down where they come from, and the owner elsewhere is n
   expect(codes.filter((code) => code === 'unauthorized').length).toBeLessThanOrEqual(7)
   await expect(attempt('correct horse', '203.0.113.7')).rejects.toMatchObject({ code: 'too_many_attempts' })
   expect(await attempt('correct horse', '198.51.100.2')).toMatchObject({ username: 'carol' })
+})
+
+test('behind trusted proxies guesses count by who calls, and what anybody can write counts for nothing', async () => {
+  const guess = async (url: string, password: string, forwarded: string) => {
+    const headers = { 'content-type': 'application/json', 'x-forwarded-for': forwarded }
+    const body = JSON.stringify({ username: 'carol', password })
+    return (await fetch(`${url}/api/auth/login`, { method: 'POST', headers, body })).status
+  }
+  const person = { username: 'carol', role: 'viewer', password: 'correct horse' } as const
+  for (const [trustedProxies, elsewhere] of [
+    [parseProxies('127.0.0.1,::1,10.0.0.0/8'), 200],
+    [undefined, 429],
+  ] as const) {
+    const { fleet, organizationId, url } = await openTestPanel({ trustedProxies })
+    await fleet.people.add({ organizationId, name: 'ada' }, person)
+    const guesses = Array.from({ length: 10 }, (_, n) => guess(url, 'guess', `192.0.2.${n}, 203.0.113.7, 10.0.0.9`))
+    expect((await Promise.all(guesses)).filter((status) => status === 429).length).toBeGreaterThan(2)
+    expect(await guess(url, 'correct horse', '198.51.100.2, 203.0.113.7')).toBe(429)
+    expect(await guess(url, 'correct horse', '203.0.113.7, 198.51.100.2')).toBe(elsewhere)
+  }
 })
 
 test('an agent token is an invitation, with a budget of its own if it says how much', async () => {

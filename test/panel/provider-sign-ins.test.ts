@@ -1,13 +1,18 @@
 /** Signing in at an identity provider: a real one, also when it lies. */
-import { expect, test } from 'vitest'
+import { expect, onTestFinished, test } from 'vitest'
 import type { SessionTokens } from '../../src/access/sessions.ts'
+import { openPanelDatabase } from '../../src/panel/db/open.ts'
+import { temporaryFile } from '../support/temporary-file.ts'
 import { type Claims, openProvider, signInAt } from './identity-provider.ts'
 import { openTestPanel } from './open-panel.ts'
 
 async function openPanel(lies?: Parameters<typeof openProvider>[0]) {
   const provider = await openProvider(lies)
   const identityProvider = { issuer: provider.issuer, clientId: 'panel', clientSecret: 'secret' }
-  const panel = await openTestPanel({ identityProvider })
+  const address = temporaryFile('panel.db')
+  const panel = await openTestPanel({ identityProvider, database: address })
+  const database = await openPanelDatabase(address)
+  onTestFinished(() => database.close())
   const origin = panel.url.replace('localhost', '127.0.0.1')
   const post = async (path: string, body: object, headers: Record<string, string> = { origin }) => {
     const response = await fetch(origin + path, {
@@ -26,7 +31,7 @@ async function openPanel(lies?: Parameters<typeof openProvider>[0]) {
     const { url, secret } = await start(organization)
     return finish(secret, await signInAt(url, name))
   }
-  return { panel, provider, origin, post, start, finish, add, signIn }
+  return { panel, database, provider, origin, post, start, finish, add, signIn }
 }
 
 const REFUSED = { error: { code: 'unauthorized', message: expect.stringContaining('refused') } }
@@ -58,7 +63,7 @@ test('somebody of one organization does not enter another', async () => {
 })
 
 test('an answer works once, and only in the browser whose sign-in it ends', async () => {
-  const { provider, add, start, finish } = await openPanel()
+  const { database, provider, add, start, finish } = await openPanel()
   await add('carol@example.com')
   const [one, other] = [await start(), await start()]
   const answer = await signInAt(one.url, 'carol')
@@ -73,7 +78,7 @@ test('an answer works once, and only in the browser whose sign-in it ends', asyn
   const last = await start()
   expect((await finish(last.secret, '')).json).toMatchObject(REFUSED)
   expect((await finish(last.secret, await signInAt(last.url, 'carol'))).json).toMatchObject(ENDED)
-  expect(await panel.database.system.rows('SELECT count FROM sign_in_failures')).toEqual([{ count: 3 }])
+  expect(await database.system.rows('SELECT count FROM sign_in_failures')).toEqual([{ count: 3 }])
 })
 
 test('an answer that names another provider, or none, is not exchanged', async () => {

@@ -1,8 +1,8 @@
 /** What keeps the organizations of one panel apart. */
 import { afterAll, beforeAll, expect, onTestFinished, test } from 'vitest'
 import { systemClock } from '../../src/clock.ts'
-import { grantLease, openRuntime } from '../../src/panel/bank.ts'
 import type { CageError } from '../../src/errors.ts'
+import { grantLease, openRuntime } from '../../src/panel/bank.ts'
 import { openPanelDatabase } from '../../src/panel/db/open.ts'
 import { Fleet } from '../../src/panel/fleet.ts'
 import { Orders } from '../../src/panel/orders.ts'

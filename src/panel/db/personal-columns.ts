@@ -122,6 +122,8 @@ export const TEXT_TABLES: Readonly<Record<string, TextTable>> = {
     key: ['hash'],
     columns: { hash: 'plain', organization: 'plain', redirect_uri: 'plain', source: 'plain' },
   },
+  sign_in_attempts: { key: ['hash'], columns: { hash: 'plain' } },
+  sign_in_failures: { key: ['organization_id'], columns: { organization_id: 'plain' } },
   ledger_meta: { key: ['id'], columns: { identity: 'plain', signing_key: 'plain' } },
   panel_meta: { key: ['key'], columns: { key: 'plain', value: 'plain' } },
 }

@@ -1,6 +1,7 @@
 import { Command } from '@commander-js/extra-typings'
 import { isLoopback } from '../../../access/localhost.ts'
 import { loadAssets } from '../../../api/assets.ts'
+import { parseProxies } from '../../../api/caller-address.ts'
 import { systemClock } from '../../../clock.ts'
 import { loadFromVariables } from '../../../config/config.ts'
 import { wholeNumber } from '../../../config/env.ts'
@@ -27,6 +28,7 @@ interface PanelFlags {
   port: string
   allowRemote?: true
   allowedHosts?: string
+  trustedProxies?: string
   leaseTtl: string
   oidcIssuer?: string
   oidcClientId?: string
@@ -41,6 +43,10 @@ export const panelCommand: CliCommand = (terminal) =>
     .option('--port <port>', 'Port to listen on', '8090')
     .option('--allow-remote', 'Allow --host to be an address that other machines can reach; put TLS in front of it')
     .option('--allowed-hosts <names>', 'Host names that clients may use besides, separated by commas')
+    .option(
+      '--trusted-proxies <networks>',
+      'Proxies whose X-Forwarded-For says who calls, such as 10.0.0.0/8, separated by commas (default: none)',
+    )
     .option(
       '--lease-ttl <seconds>',
       'How long a runtime may spend what it was lent without hearing from the panel',
@@ -61,7 +67,7 @@ export const panelCommand: CliCommand = (terminal) =>
     .addCommand(panelDoctorCommand(terminal) as Command)
 
 async function panel(flags: PanelFlags, terminal: Terminal): Promise<void> {
-  const { database, host, allowedHosts = '' } = flags
+  const { database, host, allowedHosts = '', trustedProxies = '' } = flags
   if (!isLoopback(host) && !flags.allowRemote) {
     throw new CageError('usage', `other machines reach ${host}, which needs --allow-remote`)
   }
@@ -74,6 +80,7 @@ async function panel(flags: PanelFlags, terminal: Terminal): Promise<void> {
     host,
     port: numberOf(flags.port, '--port', 0, 65_535),
     allowedHosts: allowedHosts.split(',').filter(Boolean),
+    trustedProxies: parseProxies(trustedProxies),
     ttlMs: numberOf(flags.leaseTtl, '--lease-ttl', MIN_TTL_S, MAX_TTL_S) * 1000,
     identityProvider: await identityProviderOf(flags, terminal),
     ...terminal.env.readMasterKey(),

@@ -1,0 +1,52 @@
+/** Whose request it is, also behind proxies. */
+import { BlockList, isIP, isIPv6 } from 'node:net'
+import { getConnInfo } from '@hono/node-server/conninfo'
+import type { Context } from 'hono'
+import { CageError } from '../errors.ts'
+
+export const NO_PROXIES = new BlockList()
+
+/** Reads addresses and networks, such as "10.0.0.0/8,::1". Throws CageError `usage`. */
+export function parseProxies(list: string): BlockList {
+  const proxies = new BlockList()
+  for (const entry of list
+    .split(',')
+    .map((text) => text.trim())
+    .filter(Boolean)) {
+    const [address = '', prefix, ...rest] = entry.split('/')
+    const [family, longest] = isIPv6(address) ? (['ipv6', 128] as const) : (['ipv4', 32] as const)
+    const length = prefix === undefined ? longest : /^\d{1,3}$/.test(prefix) ? Number(prefix) : Number.NaN
+    // Of length 0 it would be everybody, who could then claim to be anybody.
+    if (rest.length > 0 || !isIP(address) || !(length > 0 && length <= longest)) {
+      throw new CageError(
+        'usage',
+        `expected addresses and networks such as 10.0.0.0/8 as trusted proxies, got "${entry}"`,
+      )
+    }
+    proxies.addSubnet(address, length, family)
+  }
+  return proxies
+}
+
+/**
+ * The address of the caller: that of the connection, or, if that is a trusted proxy's, the rightmost one of
+ * X-Forwarded-For that is not. What is to the left of it anybody may have written.
+ */
+export function callerAddress(context: Context, trusted: BlockList): string {
+  const claimed = (context.req.header('x-forwarded-for') ?? '').split(',')
+  let address = plain(getConnInfo(context).remote.address ?? 'unknown')
+  while (isIP(address) && trusted.check(address, isIPv6(address) ? 'ipv6' : 'ipv4')) {
+    const before = plain(claimed.pop() ?? '')
+    // What cannot be read counts as its proxy's.
+    if (!isIP(before)) break
+    address = before
+  }
+  return address
+}
+
+/** Without the network card; an IPv4 address that is written as one of IPv6 is the same. */
+const plain = (address: string): string =>
+  address
+    .trim()
+    .replace(/%.*$/, '')
+    .replace(/^::ffff:(?=\d+\.)/i, '')
