@@ -2,11 +2,22 @@
  * The current view. Every view has an address that can be shared, and the browser's back button works:
  * `#/` all agents, `#/agents/<id>` one, `?level=&q=&event=` what its event log shows; `#/calls?agent=&model=&call=`… the
  * calls; `#/runs`, `#/incidents`, `#/audit`, `#/settings`, `#/booth`; `#/api` the page about the API. On a Control Panel
- * `#/` the fleet, `#/spending`, `#/incidents`, `#/audit`, `#/people`.
+ * `#/` the fleet, `#/spending`, `#/incidents`, `#/secrets`, `#/audit`, `#/people`.
  */
 import { computed, signal } from '@preact/signals'
 
-const PAGES = ['calls', 'runs', 'incidents', 'audit', 'settings', 'booth', 'api', 'spending', 'people'] as const
+const PAGES = [
+  'calls',
+  'runs',
+  'incidents',
+  'audit',
+  'settings',
+  'booth',
+  'api',
+  'spending',
+  'secrets',
+  'people',
+] as const
 
 export interface Address {
   /** null: all agents. */

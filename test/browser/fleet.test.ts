@@ -35,7 +35,8 @@ beforeAll(async () => {
 afterAll(() => browser?.close())
 
 test('the link opens the fleet, an admin resolves a quarantined lease, and a used link leads to the sign-in form', async () => {
-  const panel = await openTestPanel({ assets: loadAssets(join(root, 'dist/panel')) })
+  const masterKey = 'k7Qe2n0Z-VtYxW1rBs9uLcDpAa3fGh5JmX8iOo4q_Ew'
+  const panel = await openTestPanel({ masterKey, assets: loadAssets(join(root, 'dist/panel')) })
   const { fleet, organizationId } = panel
   await fleet.setLimit(organizationId, { scope: 'organization', name: null }, { limit: dollars('5') }, 'ada')
   const invitation = await fleet.credentials.invite(organizationId, { team: null, user: null }, 'x', 'ada')
@@ -101,6 +102,15 @@ test('the link opens the fleet, an admin resolves a quarantined lease, and a use
   await page.getByRole('link', { name: 'Incidents' }).click()
   await page.getByRole('cell', { name: /E-?mail/i }).waitFor()
   await look(page)
+  const place = { name: 'CRM_KEY', environment: 'production', agent: 'lead_gen' } as const
+  for (const value of ['first-value-of-it', 'second-value-of-it']) await panel.secrets.set(bob, place, value)
+  await page.getByRole('link', { name: 'Secrets' }).click()
+  await page.getByRole('row', { name: /CRM_KEY production lead_gen .* 1 bob/ }).waitFor()
+  expect(await page.content()).not.toMatch(/of-it|seco/)
+  await look(page)
+  await page.getByRole('button', { name: 'Remove CRM_KEY' }).click()
+  await page.getByRole('button', { name: 'Really remove?' }).click()
+  await page.getByText('The organization has no secrets yet').waitFor()
   await page.getByRole('link', { name: 'Audit' }).click()
   await page.getByText('lease.resolved').waitFor()
   await page.getByRole('button', { name: 'Verify' }).click()

@@ -10,6 +10,7 @@ const PAGES: readonly { page: string; href: string; title: string; admin?: true 
   { page: 'agents', href: '#/', title: 'Fleet' },
   { page: 'spending', href: '#/spending', title: 'Spending' },
   { page: 'incidents', href: '#/incidents', title: 'Incidents' },
+  { page: 'secrets', href: '#/secrets', title: 'Secrets' },
   { page: 'audit', href: '#/audit', title: 'Audit', admin: true },
   { page: 'people', href: '#/people', title: 'People', admin: true },
 ]

@@ -19,6 +19,7 @@ import { AgentOrders, OrderDialog } from './orders.tsx'
 import { PeoplePage } from './people-page.tsx'
 import { ProviderSignIn } from './provider-sign-in.tsx'
 import { Requests, refreshRequests } from './requests.tsx'
+import { SecretsPage } from './secrets-page.tsx'
 import { SpendingPage } from './spending-page.tsx'
 import './fleet-page.css'
 
@@ -74,6 +75,8 @@ function CurrentPage({ page }: { page: string }) {
       return <SpendingPage />
     case 'incidents':
       return <FleetIncidents />
+    case 'secrets':
+      return <SecretsPage />
     case 'audit':
       return <AuditPage />
     case 'people':

@@ -1,0 +1,85 @@
+/** The secrets that the panel keeps for agents of all machines: where they apply, and when they were rotated. No values. */
+import type { CentralSecretView } from '../../src/panel/fleet-view.ts'
+import { showNumberOf } from '../../src/units.ts'
+import { Action, AdminAction, dayAndTime, Empty, Fault, Panel } from '../parts/parts.tsx'
+import { Table } from '../parts/table.tsx'
+import { useLoaded } from '../parts/use-loaded.ts'
+import { send } from '../session.ts'
+
+export function SecretsPage() {
+  const { value, fault, reload } = useLoaded<{ secrets: CentralSecretView[] }>('/api/fleet/secrets')
+  const secrets = value.value?.secrets
+  return (
+    <main class="stack">
+      <Panel
+        name="secrets"
+        title="Secrets"
+        aside={
+          <>
+            {secrets && <span class="dim">{showNumberOf(secrets.length, 'secret')}</span>}
+            <Action label="Refresh" kind="ghost" act={reload} />
+          </>
+        }
+      >
+        <Fault text={fault.value} />
+        {secrets?.length === 0 && (
+          <Empty title="The organization has no secrets yet">
+            <pre>iron-cage secrets set OPENAI_API_KEY --org &lt; key.txt</pre>
+          </Empty>
+        )}
+        {secrets && secrets.length > 0 && (
+          <Table
+            label="Secrets of the organization"
+            columns={{
+              Name: '',
+              Environment: '',
+              Agents: '',
+              'Last set': '',
+              Rotations: 'wide figure',
+              By: 'wide',
+              '': '',
+            }}
+          >
+            <tbody>
+              {secrets.map((secret) => (
+                <SecretRow key={secret.id} secret={secret} reload={reload} />
+              ))}
+            </tbody>
+          </Table>
+        )}
+      </Panel>
+    </main>
+  )
+}
+
+interface SecretRowProps {
+  secret: CentralSecretView
+  reload: () => Promise<void>
+}
+
+/** The first version is no rotation. */
+const SecretRow = ({
+  secret: { id, name, environment, agent, version, updated_at, updated_by },
+  reload,
+}: SecretRowProps) => (
+  <tr>
+    <td>{name}</td>
+    <td>{environment ?? 'every one'}</td>
+    <td>{agent ?? 'all'}</td>
+    <td title={updated_at}>{dayAndTime(updated_at)}</td>
+    <td class="figure wide">{version - 1}</td>
+    <td class="wide">{updated_by}</td>
+    <td>
+      <AdminAction
+        label="Remove"
+        title={`Remove ${name}`}
+        kind="ghost"
+        confirm="Really remove?"
+        act={async () => {
+          await send('DELETE', `/api/fleet/secrets/${id}`)
+          await reload()
+        }}
+      />
+    </td>
+  </tr>
+)
