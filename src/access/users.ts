@@ -119,8 +119,8 @@ export class Users {
     address: string
   }): Promise<User> {
     const name = username.toLowerCase()
+    const row = this.#named(name)
     return this.#attempts.run({ name, address }, async () => {
-      const row = this.#named(name)
       const isRight = await verifyPassword(row?.password_hash, password)
       // It may have been removed or changed in the meantime.
       return row && isRight && this.#rows.get(row.id) === row ? shown(row) : undefined

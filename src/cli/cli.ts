@@ -38,6 +38,7 @@ const COMMANDS: Commands = {
   panel: async () => (await import('./commands/panel/panel.ts')).panelCommand,
   runtimes: async () => (await import('./commands/runtimes/runtimes.ts')).runtimesCommand,
   requests: async () => (await import('./commands/requests/requests.ts')).requestsCommand,
+  teams: async () => (await import('./commands/teams/teams.ts')).teamsCommand,
   policy: async () => (await import('./commands/policy/policy.ts')).policyCommand,
   erase: async () => (await import('./commands/erase.ts')).eraseCommand,
   circuits: async () => (await import('./commands/circuits/circuits.ts')).circuitsCommand,

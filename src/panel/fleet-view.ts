@@ -132,6 +132,14 @@ export interface ErasureView {
   rows: Record<string, number>
 }
 
+/** A user in a team. */
+export interface TeamMemberView {
+  team: string
+  user_id: string
+  username: string
+  role: 'member' | 'lead'
+}
+
 /** Somebody asks for more of a budget. */
 export interface RequestView {
   id: string

@@ -27,12 +27,14 @@ import { reconcilingUntil } from './db/generation-store.ts'
 import { People } from './people.ts'
 import { accountAt, type SharedPeriod } from './periods.ts'
 import { Requests } from './requests.ts'
+import { Teams } from './teams.ts'
 
 export class Fleet {
   readonly bank: BankStore
   readonly credentials: Credentials
   readonly requests: Requests
   readonly people: People
+  readonly teams: Teams
   readonly #database: PanelDatabase
 
   /** `onGeneration`: as of BankStore. */
@@ -43,7 +45,9 @@ export class Fleet {
     this.people = new People(database)
     const raise = async (sql: Sql, whose: BudgetOwner, more: Nanodollars) =>
       void (await this.#changeLimit(sql, whose, { add: more }))
-    this.requests = new Requests({ database, raise })
+    this.teams = new Teams(database)
+    const requireLead = this.teams.requireLead.bind(this.teams)
+    this.requests = new Requests({ database, raise, requireLead })
   }
 
   /** Creates the organization with a budget of $0 unless it exists. Returns its id. */

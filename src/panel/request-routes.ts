@@ -59,11 +59,11 @@ export const requestRoutes = ({ fleet: { requests } }: PanelRooms): Route<PanelR
   }),
   ...(['approve', 'reject'] as const).map((verb) =>
     requestRoute(`POST /api/fleet/requests/:id/${verb}`, {
-      role: 'admin',
+      role: 'viewer',
       summary:
         verb === 'approve'
-          ? 'Approves a request of somebody else, which raises the limit.'
-          : 'Rejects a request of somebody else.',
+          ? "Approves a request of somebody else, which raises the limit. For admins, and leads of a team for its people's own budgets."
+          : 'Rejects a request of somebody else, likewise.',
       body: z.strictObject({ reason: text }),
       reply: null,
       errors: ['not_found', 'conflict', 'forbidden', 'invalid_amount'],

@@ -1,6 +1,6 @@
 /** People ask for more of a budget, and another person decides. */
 import { CageError } from '../errors.ts'
-import { type Nanodollars, toUsd } from '../money.ts'
+import { type Nanodollars, toUsd, ZERO_NANOS } from '../money.ts'
 import type { SharedScope } from './bank.ts'
 import { type Member, newId } from './credentials.ts'
 import { appendAudit } from './db/audit-store.ts'
@@ -39,17 +39,21 @@ export interface RequestsOptions {
     whose: { organizationId: string; scope: SharedScope; name: string },
     by: Nanodollars,
   ) => Promise<void>
+  /** Throws CageError `forbidden` unless this person, who is no admin, may decide on the request. */
+  requireLead: (sql: Sql, member: Member, request: StoredRequest, more: Nanodollars) => Promise<void>
 }
 
 export class Requests {
   readonly #database: PanelDatabase
   readonly #dialect: Dialect
   readonly #raise: RequestsOptions['raise']
+  readonly #requireLead: RequestsOptions['requireLead']
 
-  constructor({ database, raise }: RequestsOptions) {
+  constructor({ database, raise, requireLead }: RequestsOptions) {
     this.#database = database
     this.#dialect = database.dialect
     this.#raise = raise
+    this.#requireLead = requireLead
   }
 
   /** `name`: null for the organization's. Throws CageError `not_found` for a budget that does not exist, or `conflict`. */
@@ -93,7 +97,7 @@ export class Requests {
 
   /**
    * Decides once; an approval raises the limit. Throws CageError `not_found`, `conflict` for a request that was decided, or
-   * `forbidden` for one's own.
+   * `forbidden` for one's own, or of which neither an admin nor the lead of a team may decide.
    */
   async decide(member: Member, id: string, verdict: Verdict, decision: string): Promise<void> {
     const { organizationId, name: by } = member
@@ -106,6 +110,8 @@ export class Requests {
       if (await this.#isOwn(sql, request, member)) {
         throw new CageError('forbidden', 'nobody decides on a request of their own', { hint: 'ask another admin' })
       }
+      const more = verdict === 'approved' ? request.amount_nanos : ZERO_NANOS
+      if (member.role !== 'admin') await this.#requireLead(sql, member, request, more)
       await sql.rows('UPDATE requests SET state = $2, decided_by = $3, decided_at = $4, decision = $5 WHERE id = $1', [
         ...[id, verdict, by],
         ...[request.now, decision],

@@ -18,6 +18,7 @@ import { requestRoutes } from './request-routes.ts'
 import type { PanelRooms } from './rooms.ts'
 import { centralSecretRoutes } from './secret-routes.ts'
 import { signInRoutes } from './sign-in-routes.ts'
+import { teamRoutes } from './team-routes.ts'
 import { telemetryRoutes } from './telemetry-routes.ts'
 
 export function panelRoutes(rooms: PanelRooms): Route<PanelRole>[] {
@@ -27,6 +28,7 @@ export function panelRoutes(rooms: PanelRooms): Route<PanelRole>[] {
     ...accessRoutes(rooms),
     ...signInRoutes(rooms),
     ...credentialRoutes(rooms),
+    ...teamRoutes(rooms),
     ...membershipRoutes(rooms),
     ...leaseRoutes(rooms),
     ...telemetryRoutes(rooms),

@@ -104,6 +104,10 @@ test('two machines share $5; one is killed and loses its disk, the other goes on
   expect(await typed(generate!)).toMatch(/^ic_/)
   await typed(commandsOf('provider')[0]!)
   expect(await typed('iron-cage users list --json')).toContain('"email": "grace@example.com"')
+  const [addLead, addMember, listTeams] = commandsOf('teams')
+  await typed(addLead!)
+  await typed(addMember!)
+  expect(await typed(listTeams!)).toMatch(/research +ada +lead\n.*research +grace +member/)
   const databases = (await joinTwo()).map((own) => join(own, 'iron_state.db'))
 
   const machine = join(root, 'scripts/soak/fleet/machine.ts')

@@ -28,7 +28,7 @@ const NAME = 'Jane Canary'
 const EMAIL = 'jane.canary@northwind.com'
 const WORDS = [NAME, EMAIL]
 /** Tables of no organization. */
-const OF_THE_PANEL = ['panel_meta', 'ledger_meta', 'sign_in_flows']
+const OF_THE_PANEL = ['panel_meta', 'ledger_meta', 'sign_in_flows', 'sign_in_attempts']
 
 describe.each([
   ['an SQLite file', async () => temporaryFile('panel.db')],
@@ -113,6 +113,9 @@ describe.each([
     if (lease.outcome !== 'granted') throw new Error(lease.outcome)
     await openAs('another')
     await fleet.resolve(organizationId, lease.id, dollars('0.5'), { by: NAME, reason: `mail to ${EMAIL}` })
+    await fleet.setLimit(organizationId, { scope: 'team', name: EMAIL }, limit, 'ada')
+    await fleet.people.add(ada, { username: 'grace', role: 'viewer', email: 'grace@example.com' })
+    await fleet.teams.set(ada, EMAIL, 'grace', 'member')
     return runtimeId
   }
 
@@ -178,7 +181,7 @@ describe.each([
     expect(await everything(database, organizationId)).toBe(before)
     const erased = await erase()
     expect(erased.rows).toEqual(counted.rows)
-    expect(erased.rows).toMatchObject({ telemetry: 1, events: 4, runtimes: 1, budgets: 1, requests: 2, orders: 1 })
+    expect(erased.rows).toMatchObject({ telemetry: 1, events: 4, runtimes: 1, budgets: 2, requests: 2, orders: 1 })
     const after = await everything(database, organizationId)
     expect(after).not.toMatch(/jane.canary/i)
     expect(await everything(database, theirs)).toBe(foreign)

@@ -1,20 +1,24 @@
 /** Requests for more of a budget, which another person decides. */
 import { signal } from '@preact/signals'
 import { showUsd } from '../../src/money.ts'
-import type { RequestView } from '../../src/panel/fleet-view.ts'
+import type { RequestView, TeamMemberView } from '../../src/panel/fleet-view.ts'
 import { Dialog } from '../parts/dialog.tsx'
 import { Panel, Tag, type Tone } from '../parts/parts.tsx'
 import { Table } from '../parts/table.tsx'
-import { isAdmin, send } from '../session.ts'
+import { isAdmin, personName, send } from '../session.ts'
 
 type Verb = 'approve' | 'reject'
 
 const requests = signal<readonly RequestView[]>([])
+/** People of teams, for a lead. */
+const members = signal<readonly TeamMemberView[]>([])
 const deciding = signal<{ request: RequestView; verb: Verb } | null>(null)
 
 /** Rejects with ApiError. */
 export async function refreshRequests(): Promise<void> {
   requests.value = (await send<{ requests: RequestView[] }>('GET', '/api/fleet/requests')).requests
+  if (isAdmin.value || !requests.value.some(isPending)) return
+  members.value = (await send<{ members: TeamMemberView[] }>('GET', '/api/fleet/teams')).members
 }
 
 /** `onDecided`: reads again what an approval changes. */
@@ -40,6 +44,16 @@ export const Requests = ({ onDecided }: { onDecided: () => Promise<void> }) => (
 
 const isPending = ({ state }: RequestView): boolean => state === 'pending'
 
+/** The panel checks it again. */
+const mayDecide = ({ scope, name }: RequestView): boolean =>
+  isAdmin.value ||
+  (scope === 'user' &&
+    name !== personName.value &&
+    members.value.some(({ team, username }) => username === name && leads(team)))
+
+const leads = (team: string): boolean =>
+  members.value.some((one) => one.team === team && one.role === 'lead' && one.username === personName.value)
+
 const TONES: Record<RequestView['state'], Tone> = { pending: 'warn', approved: 'ok', rejected: 'off' }
 
 const RequestRow = ({ request }: { request: RequestView }) => {
@@ -55,7 +69,7 @@ const RequestRow = ({ request }: { request: RequestView }) => {
       <td title={decision === null ? undefined : `${decided_by}: ${decision}`}>
         <Tag tone={TONES[state]}>{state}</Tag>
       </td>
-      <td>{isPending(request) && isAdmin.value && VERBS.map((verb) => decideButton(request, verb))}</td>
+      <td>{isPending(request) && mayDecide(request) && VERBS.map((verb) => decideButton(request, verb))}</td>
     </tr>
   )
 }

@@ -1,10 +1,9 @@
 /** The secrets that the panel keeps for agents of all machines: where they apply, and when they were rotated. No values. */
 import type { CentralSecretView } from '../../src/panel/fleet-view.ts'
 import { showNumberOf } from '../../src/units.ts'
-import { Action, AdminAction, dayAndTime, Empty, Fault, Panel } from '../parts/parts.tsx'
+import { Action, dayAndTime, Empty, Fault, Panel } from '../parts/parts.tsx'
 import { Table } from '../parts/table.tsx'
 import { useLoaded } from '../parts/use-loaded.ts'
-import { send } from '../session.ts'
 
 export function SecretsPage() {
   const { value, fault, reload } = useLoaded<{ secrets: CentralSecretView[] }>('/api/fleet/secrets')
@@ -37,12 +36,11 @@ export function SecretsPage() {
               'Last set': '',
               Rotations: 'wide figure',
               By: 'wide',
-              '': '',
             }}
           >
             <tbody>
               {secrets.map((secret) => (
-                <SecretRow key={secret.id} secret={secret} reload={reload} />
+                <SecretRow key={secret.id} secret={secret} />
               ))}
             </tbody>
           </Table>
@@ -52,34 +50,18 @@ export function SecretsPage() {
   )
 }
 
-interface SecretRowProps {
-  secret: CentralSecretView
-  reload: () => Promise<void>
-}
-
 /** The first version is no rotation. */
 const SecretRow = ({
-  secret: { id, name, environment, agent, version, updated_at, updated_by },
-  reload,
-}: SecretRowProps) => (
+  secret: { name, environment, agent, version, updated_at, updated_by },
+}: {
+  secret: CentralSecretView
+}) => (
   <tr>
     <td>{name}</td>
     <td>{environment ?? 'every one'}</td>
     <td>{agent ?? 'all'}</td>
     <td title={updated_at}>{dayAndTime(updated_at)}</td>
-    <td class="figure wide">{version - 1}</td>
+    <td class="wide figure">{version - 1}</td>
     <td class="wide">{updated_by}</td>
-    <td>
-      <AdminAction
-        label="Remove"
-        title={`Remove ${name}`}
-        kind="ghost"
-        confirm="Really remove?"
-        act={async () => {
-          await send('DELETE', `/api/fleet/secrets/${id}`)
-          await reload()
-        }}
-      />
-    </td>
   </tr>
 )

@@ -13,7 +13,8 @@ interface User {
   created_at: string
 }
 
-export function UsersPanel() {
+/** `provider`: where people may sign in without a password. (Default: nowhere.) */
+export function UsersPanel({ provider }: { provider?: string | null | undefined }) {
   const { value, fault, reload } = useLoaded<{ users: User[] }>('/api/users')
   const isAdding = useSignal(false)
   return (
@@ -58,7 +59,7 @@ export function UsersPanel() {
           submit="Add"
           onClose={() => (isAdding.value = false)}
           act={async (form) => {
-            await send('POST', '/api/users', Object.fromEntries(form))
+            await send('POST', '/api/users', Object.fromEntries([...form].filter(([, text]) => text !== '')))
             await reload()
           }}
         >
@@ -68,8 +69,14 @@ export function UsersPanel() {
           </label>
           <label>
             Password
-            <input name="password" type="password" required autocomplete="new-password" />
+            <input name="password" type="password" required={!provider} autocomplete="new-password" />
           </label>
+          {provider && (
+            <label>
+              E-mail, to sign in at {provider}
+              <input name="email" type="email" autocomplete="off" />
+            </label>
+          )}
           <label>
             Role
             <select name="role">

@@ -335,6 +335,17 @@ const MIGRATIONS: readonly ((dialect: Dialect) => string[])[] = [
     )`,
     ...ownRows('sign_in_failures', 'organization_id'),
   ],
+  ({ ownRows }) => [
+    `CREATE TABLE team_members (
+      organization_id TEXT NOT NULL REFERENCES organizations,
+      team TEXT NOT NULL,
+      user_id TEXT NOT NULL REFERENCES users ON DELETE CASCADE,
+      role TEXT NOT NULL CHECK (role IN ('member', 'lead')),
+      PRIMARY KEY (organization_id, team, user_id)
+    )`,
+    'CREATE INDEX team_members_user ON team_members (user_id)',
+    ...ownRows('team_members', 'organization_id'),
+  ],
 ]
 
 const SCOPES = "CHECK (scope IN ('organization', 'team', 'user', 'agent', 'token'))"

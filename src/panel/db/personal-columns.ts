@@ -97,6 +97,10 @@ export const TEXT_TABLES: Readonly<Record<string, TextTable>> = {
       ...{ username: 'bound', email: 'bound', subject: 'bound' },
     },
   },
+  team_members: {
+    key: ['organization_id', 'team', 'user_id'],
+    columns: { organization_id: 'plain', user_id: 'plain', role: 'plain', team: 'text' },
+  },
   // A value is sealed for its name and place.
   secrets: {
     key: ['id'],

@@ -1,0 +1,42 @@
+/** Who is in which team. */
+import * as z from 'zod'
+import { named, type Route, routesOf, type Shape } from '../api/route.ts'
+import type { Member, PanelRole } from './credentials.ts'
+import type { TeamMemberView } from './fleet-view.ts'
+import type { PanelRooms } from './rooms.ts'
+
+const route = routesOf<Member, PanelRole>('Fleet')
+
+const memberView = named('TeamMember', () =>
+  z.object({
+    team: z.string(),
+    user_id: z.string(),
+    username: z.string(),
+    role: z.enum(['member', 'lead']),
+  } satisfies Shape<TeamMemberView>),
+)
+
+export const teamRoutes = ({ fleet: { teams } }: PanelRooms): Route<PanelRole>[] => [
+  route('GET /api/fleet/teams', {
+    role: 'viewer',
+    summary: 'Lists the people of teams.',
+    reply: () => z.object({ members: z.array(memberView()) }),
+    handle: async ({ identity }) => ({ members: await teams.list(identity.organizationId) }),
+  }),
+  route('PUT /api/fleet/teams/:name/members/:id', {
+    role: 'admin',
+    summary:
+      'Puts a user into a team that has a budget. A lead decides on what its people ask for themselves. `:id` may also be the name.',
+    body: z.strictObject({ role: z.enum(['member', 'lead']).default('member') }),
+    reply: null,
+    errors: ['not_found'],
+    handle: ({ params, body, identity }) => teams.set(identity, params.name, params.id, body.role),
+  }),
+  route('DELETE /api/fleet/teams/:name/members/:id', {
+    role: 'admin',
+    summary: 'Removes a user from a team.',
+    reply: null,
+    errors: ['not_found'],
+    handle: ({ params, identity }) => teams.set(identity, params.name, params.id, null),
+  }),
+]
