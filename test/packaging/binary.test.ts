@@ -2,7 +2,7 @@
 import { execFileSync, spawn } from 'node:child_process'
 import { createHash } from 'node:crypto'
 import {
-  copyFileSync,
+  linkSync,
   mkdirSync,
   mkdtempSync,
   readdirSync,
@@ -52,7 +52,8 @@ async function run(folder: string, ...args: string[]): Promise<{ code: number | 
 
 function emptyFolder(): string {
   const folder = mkdtempSync(join(work, 'place-'))
-  copyFileSync(join(built, 'iron-cage'), join(folder, 'iron-cage'))
+  // The same file: a copy for each test would be more than a gigabyte.
+  linkSync(join(built, 'iron-cage'), join(folder, 'iron-cage'))
   return folder
 }
 
