@@ -124,6 +124,19 @@ export interface FleetIncident {
   count: number
 }
 
+/** An agent or user whose spending of a day has left its usual range. */
+export interface SpendingAlertView {
+  raised_at: string
+  scope: 'agent' | 'user'
+  name: string
+  /** "2026-01-02", UTC. */
+  day: string
+  /** When the alert was raised. */
+  spent_usd: Usd
+  /** The median of the days before. */
+  usual_usd: Usd
+}
+
 /** What was erased of a person. */
 export interface ErasureView {
   /** What stands in place of the words now. */

@@ -9,7 +9,7 @@ import { PII, type PiiType } from '../pii-types.ts'
 import type { Member, PanelRole } from './credentials.ts'
 import { DIMENSIONS, type Spent } from './db/spending.ts'
 import type { StoredIncident } from './db/telemetry-store.ts'
-import type { FleetIncident, FleetSpending } from './fleet-view.ts'
+import type { FleetIncident, FleetSpending, SpendingAlertView } from './fleet-view.ts'
 import type { PanelRooms } from './rooms.ts'
 
 const DAY_MS = 86_400_000
@@ -17,7 +17,7 @@ const MAX_DAYS = 366
 
 const reportRoute = routesOf<Member, PanelRole>('Fleet')
 
-export const reportRoutes = ({ fleet, telemetry }: PanelRooms): Route<PanelRole>[] => [
+export const reportRoutes = ({ fleet, telemetry, spendingAlerts }: PanelRooms): Route<PanelRole>[] => [
   reportRoute('GET /api/fleet/spending', {
     role: 'viewer',
     summary: 'Returns what calls cost by day (UTC), as far as machines have reported.',
@@ -31,6 +31,20 @@ export const reportRoutes = ({ fleet, telemetry }: PanelRooms): Route<PanelRole>
       const all = Array.from({ length: days }, (_, n) => isoTime(today - (days - 1 - n) * DAY_MS).slice(0, 10))
       const spent = await telemetry.store.spending(identity.organizationId, all[0]!, by)
       return { days: all.map((day) => ({ day, parts: partsOf(spent.filter((row) => row.day === day)) })) }
+    },
+  }),
+  reportRoute('GET /api/fleet/spending/alerts', {
+    role: 'viewer',
+    summary: 'Lists agents and users whose spending of a day left its usual range, in the last 90 days, newest first.',
+    reply: () => z.object({ alerts: z.array(alertView()) }),
+    handle: async ({ identity }) => {
+      const rows = await spendingAlerts.list(identity.organizationId)
+      return {
+        alerts: rows.map(({ scope, name, day, raised_at, cost_nanos, usual_nanos }) => ({
+          ...{ scope, name, day, raised_at: isoTime(raised_at) },
+          ...{ spent_usd: toUsd(cost_nanos), usual_usd: toUsd(usual_nanos) },
+        })),
+      }
     },
   }),
   reportRoute('GET /api/fleet/incidents', {
@@ -77,12 +91,23 @@ const spendingOfDay = named('FleetSpending', () =>
     day: z.string().describe('Such as 2026-01-02.'),
     parts: z.array(
       z.object({
-        name: z.string().describe("Model or service, team, user or machine; '' for no team or user."),
+        name: z.string().describe("Model or service, agent, team, user or machine; '' for no agent, team or user."),
         calls: count(),
         cost_usd: usd(),
       }),
     ),
   } satisfies Shape<FleetSpending>),
+)
+
+const alertView = named('SpendingAlert', () =>
+  z.object({
+    raised_at: time(),
+    scope: z.enum(['agent', 'user']),
+    name: z.string(),
+    day: z.string().describe('Such as 2026-01-02, UTC.'),
+    spent_usd: usd().describe('When the alert was raised.'),
+    usual_usd: usd().describe('The median of the days before.'),
+  } satisfies Shape<SpendingAlertView>),
 )
 
 const incidentView = named('FleetIncident', () =>

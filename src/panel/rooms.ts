@@ -7,6 +7,7 @@ import type { Orders } from './orders.ts'
 import type { Policies } from './policies.ts'
 import type { ProviderSignIns } from './provider-sign-ins.ts'
 import type { PanelSecrets } from './secrets.ts'
+import type { SpendingAlerts } from './spending-alerts.ts'
 import type { PanelTelemetry } from './telemetry.ts'
 
 export interface PanelRooms {
@@ -20,6 +21,7 @@ export interface PanelRooms {
   erasures: Erasures
   /** Whose X-Forwarded-For is believed. */
   trustedProxies: BlockList
+  spendingAlerts: SpendingAlerts
   version: string
   /** How long runtimes may spend without hearing from the panel, in ms. */
   ttlMs: number

@@ -32,6 +32,7 @@ import { panelRoutes } from './routes.ts'
 import { type MasterKey, openSecretKey } from './secret-key.ts'
 import { PanelSecrets } from './secrets.ts'
 import { pruneAttempts } from './shared-attempts.ts'
+import { SpendingAlerts } from './spending-alerts.ts'
 import { PanelTelemetry } from './telemetry.ts'
 
 export interface PanelOptions extends MasterKey {
@@ -68,6 +69,7 @@ export interface RunningPanel {
   providerSignIns: ProviderSignIns
   erasures: Erasures
   trustedProxies: BlockList
+  spendingAlerts: SpendingAlerts
   organizationId: string
   close(): Promise<void>
 }
@@ -81,6 +83,8 @@ const reconciling = (until: number): string =>
 const EXPIRY_INTERVAL_MS = 5_000
 /** How often failed sign-ins are looked for that belong into an audit. */
 const FAILURES_INTERVAL_MS = 60_000
+/** How often unusual spending is looked for. */
+const SPENDING_INTERVAL_MS = 600_000
 /** How often old events are deleted. */
 const PRUNE_INTERVAL_MS = 3_600_000
 
@@ -103,10 +107,22 @@ export async function startPanel(options: PanelOptions): Promise<RunningPanel> {
     const control = new Control({ database, clock, orders, secrets, policies })
     const providerSignIns = new ProviderSignIns(database, provider, fleet.people.failures)
     const erasures = new Erasures(database)
-    const rooms = { fleet, telemetry, orders, control, secrets, policies, providerSignIns, erasures, trustedProxies }
+    const spendingAlerts = new SpendingAlerts(database)
+    const rooms = {
+      fleet,
+      telemetry,
+      orders,
+      control,
+      secrets,
+      policies,
+      providerSignIns,
+      erasures,
+      trustedProxies,
+      spendingAlerts,
+    }
     const server = await listen(options, rooms)
     const exporter = options.collector && new FleetExporter({ ...options, ...options.collector, database })
-    const tasks = startTasks(options, { database, fleet, telemetry })
+    const tasks = startTasks(options, { database, fleet, telemetry, spendingAlerts })
     const close = async () => {
       for (const stop of tasks) stop()
       control.close()
@@ -124,12 +140,22 @@ export async function startPanel(options: PanelOptions): Promise<RunningPanel> {
 /** What every process of the panel does from time to time; any of them will do. Returns what stops each task. */
 function startTasks(
   { clock, onNotice, onFault }: PanelOptions,
-  { database, fleet, telemetry }: { database: PanelDatabase } & Pick<PanelRooms, 'fleet' | 'telemetry'>,
+  {
+    database,
+    fleet,
+    telemetry,
+    spendingAlerts,
+  }: { database: PanelDatabase } & Pick<PanelRooms, 'fleet' | 'telemetry' | 'spendingAlerts'>,
 ): (() => void)[] {
   const task = (intervalMs: number, work: () => Promise<void>, problem: string) =>
     every(clock, intervalMs, () => void work().catch((error) => onFault(error, problem)))
   const expire = async () => {
     for (const id of await fleet.expire()) onNotice(`lease ${id} has expired: its runtime is silent`)
+  }
+  const lookAtSpending = async () => {
+    for (const id of await fleet.organizations()) {
+      for (const text of await spendingAlerts.look(id, clock.now())) onNotice(text)
+    }
   }
   const prune = async () => {
     await telemetry.prune(await fleet.organizations())
@@ -138,6 +164,7 @@ function startTasks(
   return [
     task(EXPIRY_INTERVAL_MS, expire, 'looking for expired leases failed'),
     task(FAILURES_INTERVAL_MS, () => fleet.people.failures.record(), 'recording failed sign-ins failed'),
+    task(SPENDING_INTERVAL_MS, lookAtSpending, 'looking for unusual spending failed'),
     task(PRUNE_INTERVAL_MS, prune, 'deleting old rows failed'),
   ]
 }

@@ -4,6 +4,7 @@ import type { RuntimeEvent } from '../../src/events.ts'
 import { grantLease, openRuntime } from '../../src/panel/bank.ts'
 import type { PanelDatabase } from '../../src/panel/db/database.ts'
 import { ExportStore } from '../../src/panel/db/export-store.ts'
+import { insert } from '../../src/panel/db/insert.ts'
 import { openPanelDatabase } from '../../src/panel/db/open.ts'
 import { TEXT_TABLES } from '../../src/panel/db/personal-columns.ts'
 import { eraseInJson, eraseWords } from '../../src/panel/erase-words.ts'
@@ -13,6 +14,7 @@ import { pageOf } from '../../src/panel/fleet-exporter.ts'
 import { Orders } from '../../src/panel/orders.ts'
 import { Policies } from '../../src/panel/policies.ts'
 import { PanelSecrets } from '../../src/panel/secrets.ts'
+import { SpendingAlerts } from '../../src/panel/spending-alerts.ts'
 import { PanelTelemetry } from '../../src/panel/telemetry.ts'
 import { dollars } from '../support/money.ts'
 import { temporaryFile } from '../support/temporary-file.ts'
@@ -42,6 +44,7 @@ describe.each([
       ...{ fleet: new Fleet(database), orders: new Orders(database), policies: new Policies(database) },
       secrets: new PanelSecrets(database, () => new Uint8Array(32)),
       telemetry: new PanelTelemetry(database),
+      spendingAlerts: new SpendingAlerts(database),
     }
     const erasures = new Erasures(database)
     const organizationId = await parts.fleet.openOrganization('acme')
@@ -53,7 +56,7 @@ describe.each([
 
   /** A person in every text that an organization can get her into. Returns the id of her runtime. */
   async function fill(
-    { database, fleet, orders, policies, secrets, telemetry }: Opened,
+    { database, fleet, orders, policies, secrets, spendingAlerts, telemetry }: Opened,
     organizationId: string,
   ): Promise<string> {
     const jane = { organizationId, role: 'admin', id: 'token-jane', name: NAME } as const
@@ -88,6 +91,22 @@ describe.each([
     const batch = { journal_id: 'one', after: 0, through: 4, lost: null, events }
     await telemetry.store.take(organizationId, runtimeId, batch)
     const { snapshot } = (await telemetry.states(organizationId)).get(runtimeId)!
+    // As if her agent, and she, had spent as ever until now.
+    const day = { organization_id: organizationId, runtime_id: runtimeId, cost_nanos: 1_000_000, calls: 1 }
+    const history = Array.from({ length: 7 }, (_, n) => ({ ...day, day: `2025-12-2${n}` }))
+    await database.within(organizationId, async (sql) => {
+      await insert(
+        sql,
+        'agent_spending',
+        history.map((row) => ({ ...row, agent: `${NAME}'s agent` })),
+      )
+      await insert(
+        sql,
+        'spending',
+        history.map((row) => ({ ...row, model: 'gpt-4o' })),
+      )
+    })
+    expect(await spendingAlerts.look(organizationId, Date.parse('2026-01-02T12:00:00Z'))).toHaveLength(2)
     const cursors = await telemetry.store.cursors(organizationId)
     await telemetry.store.keep(organizationId, cursors[0]!, snapshot)
     const store = await exportOf(database)

@@ -168,6 +168,7 @@ describe.each([
       call(3, 'claude', '0.000000001'),
       call(4, 7, 'much'),
     ]
+    first.push({ ...started, seq: 5, at: `${at}5.000Z` } as RuntimeEvent)
     await Promise.all([take(laptop, 'one', first), take(laptop, 'one', first)])
     await take(server, 'one', [call(1, 'claude', '1')])
     // A backup of the second call's time, and a call after it.
@@ -184,6 +185,10 @@ describe.each([
       ['gpt-4o', 3, '2.75'],
       ['claude', 2, '1.000000001'],
     ])
+    expect(await by('agent')).toEqual([
+      ['leads', 4, '2.750000001'],
+      ['', 1, '1'],
+    ])
     expect(await by('team')).toEqual([
       ['team-a', 4, '2.750000001'],
       ['', 1, '1'],
@@ -196,6 +201,52 @@ describe.each([
       ['laptop', 4, '2.750000001'],
       ['server', 1, '1'],
     ])
+  })
+
+  test('raises one alert for each agent and user whose spending of a day leaves its usual range', async () => {
+    const panel = await openPanel(await addressOf())
+    const { fleet, organizationId, telemetry, spendingAlerts } = panel
+    await fleet.setLimit(organizationId, { scope: 'user', name: 'ada' }, { limit: dollars('9') }, 'ada')
+    const invitation = await fleet.credentials.invite(organizationId, { team: null, user: 'ada' }, 'x', 'ada')
+    const { runtimeId } = await fleet.credentials.join((await fleet.credentials.identify(invitation))!, 'x', '1')
+    const now = Date.parse('2026-05-12T12:00:00Z')
+    let seq = 0
+    const take = async (...events: object[]) => {
+      const sent = events.map((event) => ({ ...progress(0), ...event, seq: ++seq })) as unknown as RuntimeEvent[]
+      const batch = { journal_id: 'one', after: seq - sent.length, through: seq, lost: null, events: sent }
+      await telemetry.store.take(organizationId, runtimeId, batch)
+    }
+    const call = (daysAgo: number, cost_usd: string, agent_id: string = AGENT) => {
+      const at = new Date(now - daysAgo * 86_400_000).toISOString()
+      return { at, agent_id, type: 'call.completed', data: { model: 'gpt-4o', cost_usd } }
+    }
+    const at = new Date(now).toISOString()
+    await take({ ...started, at }, { ...started, at, agent_id: 'b-1', data: { ...started.data, name: 'calm' } })
+    for (let day = 7; day > 0; day--) await take(call(day, `1.0${day}`), call(day, '0.5', 'b-1'))
+    expect(await spendingAlerts.look(organizationId, now)).toEqual([])
+    await take(call(0, '1.1'), call(0, '0.5', 'b-1'))
+    expect(await spendingAlerts.look(organizationId, now)).toEqual([])
+    await take(call(0, '9'))
+    const found = await Promise.all([
+      spendingAlerts.look(organizationId, now),
+      spendingAlerts.look(organizationId, now),
+    ])
+    expect(found.flat()).toEqual([
+      'agent leads spent $10.10 on 2026-05-12; $1.04 a day is usual',
+      'user ada spent $10.60 on 2026-05-12; $1.54 a day is usual',
+    ])
+    await take(call(0, '20'))
+    expect(await spendingAlerts.look(organizationId, now)).toEqual([])
+    const token = await fleet.credentials.createToken(organizationId, 'viewer', 'bob', 'ada')
+    const headers = { authorization: `Bearer ${token}` }
+    const answer = await fetch(`${panel.url}/api/fleet/spending/alerts`, { headers })
+    const alert = { day: '2026-05-12', raised_at: expect.any(String) }
+    expect(await answer.json()).toEqual({
+      alerts: [
+        { ...alert, scope: 'user', name: 'ada', spent_usd: '10.6', usual_usd: '1.54' },
+        { ...alert, scope: 'agent', name: 'leads', spent_usd: '10.1', usual_usd: '1.04' },
+      ],
+    })
   })
 
   test('lists what was found on every machine, for longer than its events are kept', async () => {

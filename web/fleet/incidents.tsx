@@ -1,5 +1,6 @@
-/** Personal data that was found on any machine. The values stay there. */
-import type { FleetIncident } from '../../src/panel/fleet-view.ts'
+/** Spending that left its usual range, and personal data that was found on any machine. The values stay there. */
+import { showUsd } from '../../src/money.ts'
+import type { FleetIncident, SpendingAlertView } from '../../src/panel/fleet-view.ts'
 import { PII } from '../../src/pii-types.ts'
 import { showName, showNumberOf } from '../../src/units.ts'
 import { Action, dayAndTime, Empty, Fault, Panel, Tag } from '../parts/parts.tsx'
@@ -13,6 +14,7 @@ export function FleetIncidents() {
   const incidents = value.value?.incidents
   return (
     <main class="stack">
+      <UnusualSpending />
       <Panel
         name="incidents"
         title="Incidents"
@@ -48,6 +50,36 @@ export function FleetIncidents() {
         )}
       </Panel>
     </main>
+  )
+}
+
+/** Nothing without an alert. */
+function UnusualSpending() {
+  const { value, fault } = useLoaded<{ alerts: SpendingAlertView[] }>('/api/fleet/spending/alerts')
+  const alerts = value.value?.alerts ?? []
+  if (alerts.length === 0 && !fault.value) return null
+  return (
+    <Panel name="unusual-spending" title="Unusual spending">
+      <Fault text={fault.value} />
+      <Table
+        label="Spending that left its usual range"
+        columns={{ Raised: '', Day: '', Who: '', Spent: 'figure', 'Usual per day': 'figure' }}
+      >
+        <tbody>
+          {alerts.map(({ raised_at, day, scope, name, spent_usd, usual_usd }) => (
+            <tr key={`${day} ${scope} ${name}`}>
+              <td title={raised_at}>{dayAndTime(raised_at)}</td>
+              <td>{day}</td>
+              <td>
+                <span class="dim">{scope}</span> {name}
+              </td>
+              <td class="figure">{showUsd(spent_usd)}</td>
+              <td class="figure">{showUsd(usual_usd)}</td>
+            </tr>
+          ))}
+        </tbody>
+      </Table>
+    </Panel>
   )
 }
 

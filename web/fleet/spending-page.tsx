@@ -1,4 +1,4 @@
-/** What the agents of all machines cost, by day and model, team, user or machine. */
+/** What the agents of all machines cost, by day and model, agent, team, user or machine. */
 
 import { fromUsd, nanodollars, showUsd, toUsd } from '../../src/money.ts'
 import type { FleetSpending } from '../../src/panel/fleet-view.ts'
@@ -12,6 +12,7 @@ import { useLoaded } from '../parts/use-loaded.ts'
 /** By what spending is divided; the first one without another choice. */
 const DIMENSIONS: Readonly<Record<string, string>> = {
   model: 'Model',
+  agent: 'Agent',
   team: 'Team',
   user: 'User',
   machine: 'Machine',

@@ -2,8 +2,9 @@
 import { CageError } from '../../errors.ts'
 import { type EraseWords, eraseInJson } from '../erase-words.ts'
 import type { Sql, Value } from './database.ts'
+import { insert } from './insert.ts'
 import { type Content, TEXT_TABLES } from './personal-columns.ts'
-import { addUp, type StoredSpending } from './spending.ts'
+import { ADD_UP } from './spending.ts'
 
 type Row = Record<string, Value>
 
@@ -32,6 +33,7 @@ export async function eraseInTable(
 ): Promise<number> {
   const names = columnsOf(table, ['text', 'json'])
   if (names.length === 0) return 0
+  const { key } = TEXT_TABLES[table]!
   let count = 0
   await eachRow<Row>(sql, organizationId, table, async (row) => {
     const changed: Row = {}
@@ -43,7 +45,7 @@ export async function eraseInTable(
     }
     if (Object.keys(changed).length === 0) return
     count += 1
-    if (table === 'spending') return moveSpending(sql, row, changed)
+    if (Object.keys(changed).some((name) => key.includes(name))) return move(sql, table, row, changed)
     if (table === 'budgets') await requireFreeName(sql, { ...row, ...changed })
     await update(sql, table, row, changed)
   })
@@ -84,14 +86,16 @@ async function update(sql: Sql, table: string, row: Row, changed: Row): Promise<
   ])
 }
 
-/** Its key changes, and there may be such a row. */
-async function moveSpending(sql: Sql, row: Row, changed: Row): Promise<void> {
-  const { key } = TEXT_TABLES.spending!
-  await sql.rows(
-    `DELETE FROM spending WHERE ${isRow(key)}`,
-    key.map((name) => row[name]!),
-  )
-  await addUp(sql, [{ ...row, ...changed } as unknown as StoredSpending])
+/** Its key changes, and there may be a row with the new one: what was spent is added up, and one name or alert is enough. */
+async function move(sql: Sql, table: string, row: Row, changed: Row): Promise<void> {
+  const { key } = TEXT_TABLES[table]!
+  const own = key.map((name) => row[name]!)
+  await sql.rows(`DELETE FROM ${table} WHERE organization_id = $${key.length + 1} AND ${isRow(key)}`, [
+    ...own,
+    row.organization_id!,
+  ])
+  const isSum = table === 'spending' || table === 'agent_spending'
+  await insert(sql, table, [{ ...row, ...changed }], () => (isSum ? ADD_UP(table) : ' ON CONFLICT DO NOTHING'))
 }
 
 /** Two budgets are two limits: they cannot become one. */

@@ -346,6 +346,37 @@ const MIGRATIONS: readonly ((dialect: Dialect) => string[])[] = [
     'CREATE INDEX team_members_user ON team_members (user_id)',
     ...ownRows('team_members', 'organization_id'),
   ],
+  ({ ownRows }) => [
+    `CREATE TABLE agent_names (
+      organization_id TEXT NOT NULL REFERENCES organizations,
+      runtime_id TEXT NOT NULL REFERENCES runtimes,
+      agent_id TEXT NOT NULL,
+      name TEXT NOT NULL,
+      started_at BIGINT NOT NULL,
+      PRIMARY KEY (runtime_id, agent_id)
+    )`,
+    `CREATE TABLE agent_spending (
+      organization_id TEXT NOT NULL REFERENCES organizations,
+      runtime_id TEXT NOT NULL REFERENCES runtimes,
+      day TEXT NOT NULL,
+      agent TEXT NOT NULL,
+      calls BIGINT NOT NULL,
+      cost_nanos BIGINT NOT NULL,
+      PRIMARY KEY (runtime_id, day, agent)
+    )`,
+    'CREATE INDEX agent_spending_day ON agent_spending (organization_id, day)',
+    `CREATE TABLE spending_alerts (
+      organization_id TEXT NOT NULL REFERENCES organizations,
+      scope TEXT NOT NULL CHECK (scope IN ('agent', 'user')),
+      name TEXT NOT NULL,
+      day TEXT NOT NULL,
+      raised_at BIGINT NOT NULL,
+      cost_nanos BIGINT NOT NULL,
+      usual_nanos BIGINT NOT NULL,
+      PRIMARY KEY (organization_id, day, scope, name)
+    )`,
+    ...['agent_names', 'agent_spending', 'spending_alerts'].flatMap((table) => ownRows(table, 'organization_id')),
+  ],
 ]
 
 const SCOPES = "CHECK (scope IN ('organization', 'team', 'user', 'agent', 'token'))"

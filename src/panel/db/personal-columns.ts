@@ -54,6 +54,18 @@ export const TEXT_TABLES: Readonly<Record<string, TextTable>> = {
     key: ['runtime_id', 'day', 'model'],
     columns: { organization_id: 'plain', runtime_id: 'plain', day: 'plain', model: 'text' },
   },
+  agent_names: {
+    key: ['runtime_id', 'agent_id'],
+    columns: { organization_id: 'plain', runtime_id: 'plain', agent_id: 'text', name: 'text' },
+  },
+  agent_spending: {
+    key: ['runtime_id', 'day', 'agent'],
+    columns: { organization_id: 'plain', runtime_id: 'plain', day: 'plain', agent: 'text' },
+  },
+  spending_alerts: {
+    key: ['day', 'scope', 'name'],
+    columns: { organization_id: 'plain', scope: 'plain', day: 'plain', name: 'text' },
+  },
   runtimes: {
     key: ['id'],
     columns: {

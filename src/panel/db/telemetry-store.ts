@@ -37,6 +37,9 @@ export interface StoredIncident {
 /** Later than any time. */
 const FUTURE = ':'
 
+/** How long names of agents are stored after their last start, in ms. */
+const AGENT_NAMES_MS = 366 * 24 * 3_600_000
+
 interface StoredEvent extends Omit<RuntimeEvent, 'data'> {
   data: string
 }
@@ -70,7 +73,7 @@ export class TelemetryStore {
       await insert(sql, 'events', rows)
       const until = stored.counted_until
       const uncounted = fresh.filter(({ at }) => until === null || at > until)
-      await addSpending(sql, { organizationId, runtimeId }, uncounted)
+      await addSpending(sql, dialect, { organizationId, runtimeId }, uncounted)
       const gap = lost ? Math.max(0, lost.to - Math.max(lost.from, acked + 1) + 1) : 0
       await sql.rows('UPDATE telemetry SET acked_seq = $2, lost = lost + $3, last_at = $4 WHERE runtime_id = $1', [
         ...[runtimeId, through, gap],
@@ -152,6 +155,8 @@ export class TelemetryStore {
       `seq <= (SELECT folded_seq FROM telemetry
          WHERE telemetry.runtime_id = events.runtime_id AND telemetry.journal_id = events.journal_id)`,
     )
+    // Agents that run for longer lose their names in later sums.
+    await system.rows(`DELETE FROM agent_names WHERE started_at < ${now} - ${AGENT_NAMES_MS}`)
     // Of a ledger that was replaced.
     await prune(
       `NOT EXISTS
