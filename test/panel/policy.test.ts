@@ -1,6 +1,8 @@
 /** The policy of an organization on its way to a real runtime, and what is left of it while the panel is away. */
 import { dirname } from 'node:path'
 import { expect, test } from 'vitest'
+import { runCli } from '../../src/cli/cli.ts'
+import { processTerminal } from '../../src/cli/terminal.ts'
 import type { Policy } from '../../src/config/policy.ts'
 import { configSchema } from '../../src/config/schema.ts'
 import { withPolicy } from '../../src/uplink/with-policy.ts'
@@ -83,6 +85,21 @@ test('a cleared policy is gone from the machine as well, and one that changed wh
     .poll(() => messages(second))
     .toContainEqual(expect.stringContaining('Policy 2 of the Control Panel (removed)'))
   await second.close()
+  expect(startConfig(path)).toMatchObject({
+    config: { safety: { mode: 'warn' } },
+    origins: { 'safety.mode': 'iron-cage.yaml:1' },
+  })
+})
+
+test('a machine that leaves has its own configuration alone again', async () => {
+  const { path, folder, set } = await openFleet()
+  await set({ safety: { mode: 'block' } })
+  const cage = await openTestRuntime({ folder, safety: { mode: 'warn' } })
+  await expect.poll(() => messages(cage)).toContainEqual(expect.stringContaining('Policy 1 of the Control Panel'))
+  await cage.close()
+  expect(startConfig(path).config.safety.mode).toBe('block')
+  const terminal = { ...processTerminal(), cwd: folder, out: () => {}, err: () => {} }
+  expect(await runCli(['leave', '--db', path], {}, terminal)).toBe(0)
   expect(startConfig(path)).toMatchObject({
     config: { safety: { mode: 'warn' } },
     origins: { 'safety.mode': 'iron-cage.yaml:1' },

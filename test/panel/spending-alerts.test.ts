@@ -38,5 +38,7 @@ test('nothing up to the median raises one, and days that were unusual themselves
     }),
   )
   expect(usualIfExceeded(500, [9, 10, 11, 10, 9, 10, 11, 900, 950])).toBe(10)
+  // Days without any difference leave room as well.
+  expect(usualIfExceeded(14, Array<number>(7).fill(10))).toBeUndefined()
   expect(usualIfExceeded(14, [9, 10, 11, 10, 9, 10, 11])).toBeUndefined()
 })
