@@ -9,7 +9,6 @@ import { CageError } from '../errors.ts'
 import { newToken } from '../tokens.ts'
 import type { AuditEntry, SharedScope } from './bank.ts'
 import { appendAudit } from './db/audit-store.ts'
-import type { StoredRuntime } from './db/bank-store.ts'
 import type { PanelDatabase, Sql } from './db/database.ts'
 
 /** `invited`: may join as a runtime, and nothing else. */
@@ -74,17 +73,14 @@ export class Credentials {
       user_id: string | null
     }>(
       `SELECT id, organization_id, kind, role, name, user_id FROM credentials
-       WHERE hash = $1 AND kind <> 'code' AND ended_at IS NULL AND (expires_at IS NULL OR expires_at > ${now})`,
+       WHERE hash = $1 AND kind <> 'code' AND ended_at IS NULL AND (expires_at IS NULL OR expires_at > ${now})
+       UNION ALL SELECT id, organization_id, 'runtime', 'runtime', name, NULL FROM runtimes WHERE token_hash = $1`,
       [hash],
     )
-    if (credential) {
-      const { id, organization_id: organizationId, kind, role, name, user_id: userId } = credential
-      return { id, organizationId, name, userId, role: kind === 'invitation' ? 'invited' : role }
-    }
-    const [runtime] = await this.#database.system.rows<StoredRuntime>('SELECT * FROM runtimes WHERE token_hash = $1', [
-      hash,
-    ])
-    return runtime && { role: 'runtime', organizationId: runtime.organization_id, name: runtime.name, id: runtime.id }
+    if (!credential) return undefined
+    const { id, organization_id: organizationId, kind, role, name, user_id: userId } = credential
+    if (kind === 'runtime') return { role: 'runtime', organizationId, name, id }
+    return { id, organizationId, name, userId, role: kind === 'invitation' ? 'invited' : role }
   }
 
   /** True when somebody can act as an admin without a link: with a token, or with a password. */

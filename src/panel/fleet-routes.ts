@@ -79,7 +79,7 @@ const LIMIT_CHANGE = z.union(
 )
 
 export function fleetRoutes(rooms: PanelRooms): Route<PanelRole>[] {
-  const { fleet } = rooms
+  const { fleet, views } = rooms
   return [
     fleetRoute('GET /api/fleet', {
       role: 'viewer',
@@ -95,7 +95,8 @@ export function fleetRoutes(rooms: PanelRooms): Route<PanelRole>[] {
           budgets: z.array(budgetView()),
           runtimes: z.array(runtimeView()),
         } satisfies Shape<FleetView>),
-      handle: ({ identity }) => viewOf(rooms, identity),
+      handle: async ({ context, identity }) =>
+        context.body(await views.view(identity.organizationId), 200, { 'content-type': 'application/json' }),
     }),
     ...SHARED_SCOPES.map((scope) => limitRoute(rooms, scope)),
     fleetRoute('PATCH /api/fleet/cover', {
@@ -152,7 +153,7 @@ function limitRoute(rooms: PanelRooms, scope: SharedBudgetView['scope']): Route<
     const limit = 'limit_usd' in change ? { limit: change.limit_usd } : { add: change.add_usd }
     const changed: LimitChange = { ...limit, ...(period !== undefined && { period }) }
     await rooms.fleet.setLimit(member.organizationId, { scope, name: checked }, changed, member.name)
-    return viewOf(rooms, member)
+    return viewOf(rooms, member.organizationId)
   }
   const doc = {
     role: 'admin',

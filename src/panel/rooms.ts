@@ -7,6 +7,7 @@ import type { Orders } from './orders.ts'
 import type { Policies } from './policies.ts'
 import type { ProviderSignIns } from './provider-sign-ins.ts'
 import type { PanelSecrets } from './secrets.ts'
+import type { SharedViews } from './shared-views.ts'
 import type { SpendingAlerts } from './spending-alerts.ts'
 import type { PanelTelemetry } from './telemetry.ts'
 
@@ -17,6 +18,7 @@ export interface PanelRooms {
   control: Control
   secrets: PanelSecrets
   policies: Policies
+  views: SharedViews
   providerSignIns: ProviderSignIns
   erasures: Erasures
   /** Whose X-Forwarded-For is believed. */

@@ -32,8 +32,10 @@ import { panelRoutes } from './routes.ts'
 import { type MasterKey, openSecretKey } from './secret-key.ts'
 import { PanelSecrets } from './secrets.ts'
 import { pruneAttempts } from './shared-attempts.ts'
+import { SharedViews } from './shared-views.ts'
 import { SpendingAlerts } from './spending-alerts.ts'
 import { PanelTelemetry } from './telemetry.ts'
+import { viewOf } from './views.ts'
 
 export interface PanelOptions extends MasterKey {
   /** "postgres://…", or the path of an SQLite file. */
@@ -66,6 +68,7 @@ export interface RunningPanel {
   control: Control
   secrets: PanelSecrets
   policies: Policies
+  views: SharedViews
   providerSignIns: ProviderSignIns
   erasures: Erasures
   trustedProxies: BlockList
@@ -108,17 +111,10 @@ export async function startPanel(options: PanelOptions): Promise<RunningPanel> {
     const providerSignIns = new ProviderSignIns(database, provider, fleet.people.failures)
     const erasures = new Erasures(database)
     const spendingAlerts = new SpendingAlerts(database)
+    const views = new SharedViews(clock, (id) => viewOf({ fleet, telemetry, orders }, id))
     const rooms = {
-      fleet,
-      telemetry,
-      orders,
-      control,
-      secrets,
-      policies,
-      providerSignIns,
-      erasures,
-      trustedProxies,
-      spendingAlerts,
+      ...{ fleet, views, telemetry, orders, control, secrets, policies },
+      ...{ providerSignIns, erasures, trustedProxies, spendingAlerts },
     }
     const server = await listen(options, rooms)
     const exporter = options.collector && new FleetExporter({ ...options, ...options.collector, database })

@@ -9,7 +9,9 @@ import { emptySnapshot, type Snapshot } from '../state/snapshot.ts'
 import type { PanelDatabase } from './db/database.ts'
 import { type StoredTelemetry, TelemetryStore } from './db/telemetry-store.ts'
 
-const PAGE = 1_000
+/** Events read at a time, and of how many runtimes. */
+const PAGE = 5_000
+const RUNTIMES_AT_ONCE = 200
 /** A state that has so many events more than the kept one is kept. */
 const KEEP_EVERY_EVENTS = 2_000
 /** How long events are stored that a kept state includes, in ms. */
@@ -41,38 +43,61 @@ export class PanelTelemetry {
   /** The state of each runtime that has reported, by its id. */
   async states(organizationId: string): Promise<Map<string, RuntimeState>> {
     const cursors = await this.store.cursors(organizationId)
-    const states = new Map<string, RuntimeState>()
-    for (const cursor of cursors) {
-      const snapshot = await this.#fold(organizationId, cursor)
-      states.set(cursor.runtime_id, { snapshot, lost: cursor.lost })
+    for (let at = 0; at < cursors.length; at += RUNTIMES_AT_ONCE) {
+      await this.#fold(organizationId, cursors.slice(at, at + RUNTIMES_AT_ONCE))
     }
-    return states
+    return new Map(cursors.map(({ runtime_id: id, lost }) => [id, { snapshot: this.#folded.get(id)!.snapshot, lost }]))
   }
 
   /** Deletes old events; what they led to stays. */
   async prune(organizationIds: readonly string[]): Promise<void> {
     for (const id of organizationIds) {
       for (const cursor of await this.store.cursors(id)) {
-        await this.store.keep(id, cursor, await this.#fold(id, cursor))
+        await this.#fold(id, [cursor])
+        await this.store.keep(id, cursor, this.#folded.get(cursor.runtime_id)!.snapshot)
       }
     }
     await this.store.prune(RETENTION_MS, INCIDENTS_MS)
   }
 
-  async #fold(organizationId: string, cursor: StoredTelemetry): Promise<Snapshot> {
-    const { runtime_id: id, journal_id: journalId, erasures, acked_seq, folded_seq } = cursor
-    const known = this.#folded.get(id)
-    const isUsable = known?.journalId === journalId && known.erasures === erasures
-    let snapshot = isUsable ? known.snapshot : keptSnapshot(cursor)
-    while (snapshot.seq < acked_seq) {
-      const events = await this.store.events(organizationId, cursor, snapshot.seq, PAGE)
-      snapshot = events.reduce(applySafely, snapshot)
-      // What stayed on the runtime has numbers too.
-      if (events.length < PAGE) snapshot = { ...snapshot, seq: Math.max(snapshot.seq, acked_seq) }
+  async #fold(organizationId: string, cursors: readonly StoredTelemetry[]): Promise<void> {
+    for (const cursor of cursors) {
+      if (!this.#foldedOf(cursor)) this.#remember(cursor, keptSnapshot(cursor))
     }
+    for (let behind = cursors; ; ) {
+      behind = behind.filter((cursor) => (this.#foldedOf(cursor)?.seq ?? cursor.acked_seq) < cursor.acked_seq)
+      if (behind.length === 0) break
+      const places = behind.map((cursor) => ({ ...cursor, after: this.#foldedOf(cursor)!.seq }))
+      const found = await this.store.eventsOfAll(organizationId, places, PAGE)
+      const read = [...found.values()].reduce((sum, { length }) => sum + length, 0)
+      for (const cursor of behind) this.#apply(cursor, found.get(cursor.runtime_id) ?? [], read < PAGE)
+    }
+    for (const cursor of cursors) {
+      const snapshot = this.#foldedOf(cursor)
+      if (snapshot && snapshot.seq - cursor.folded_seq >= KEEP_EVERY_EVENTS) {
+        await this.store.keep(organizationId, cursor, snapshot)
+      }
+    }
+  }
+
+  /** Somebody else may have applied some of them meanwhile. `isWhole`: there are no more. */
+  #apply(cursor: StoredTelemetry, events: readonly RuntimeEvent[], isWhole: boolean): void {
+    const before = this.#foldedOf(cursor)
+    if (!before) return
+    const folded = events.filter(({ seq }) => seq > before.seq).reduce(applySafely, before)
+    // What stayed on the runtime has numbers too.
+    const snapshot = isWhole ? { ...folded, seq: Math.max(folded.seq, cursor.acked_seq) } : folded
+    this.#remember(cursor, snapshot)
+  }
+
+  #remember({ runtime_id: id, journal_id: journalId, erasures }: StoredTelemetry, snapshot: Snapshot): void {
     this.#folded.set(id, { journalId, erasures, snapshot })
-    if (snapshot.seq - folded_seq >= KEEP_EVERY_EVENTS) await this.store.keep(organizationId, cursor, snapshot)
-    return snapshot
+  }
+
+  /** Undefined until it was folded, for another ledger, and since somebody was erased. */
+  #foldedOf({ runtime_id: id, journal_id: journalId, erasures }: StoredTelemetry): Snapshot | undefined {
+    const known = this.#folded.get(id)
+    return known?.journalId === journalId && known.erasures === erasures ? known.snapshot : undefined
   }
 }
 

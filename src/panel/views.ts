@@ -4,7 +4,6 @@ import { add, max, type Nanodollars, subtract, toUsd, ZERO_NANOS } from '../mone
 import { agentsOf } from './agent-view.ts'
 import { escrowOf } from './bank.ts'
 import { orderViewOf } from './control-routes.ts'
-import type { Member } from './credentials.ts'
 import { leaseOf, type StoredBudget, type StoredLease, type StoredRuntime } from './db/bank-store.ts'
 import type { FleetView, LeaseView, RuntimeView, SharedBudgetView } from './fleet-view.ts'
 import { orderKey, type StoredOrder } from './orders.ts'
@@ -16,12 +15,13 @@ const SILENT_MS = 10_000
 
 export async function viewOf(
   { fleet, telemetry, orders }: Pick<PanelRooms, 'fleet' | 'telemetry' | 'orders'>,
-  { organizationId }: Member,
+  organizationId: string,
 ): Promise<FleetView> {
   const { organization, coverS, now, budgets, runtimes, leases } = await fleet.read(organizationId)
   const reconcilingUntil = await fleet.reconcilingUntil()
   const states = await telemetry.states(organizationId)
   const last = await orders.last(organizationId)
+  const leasesOf = Map.groupBy(leases, ({ runtime_id }) => runtime_id)
   return {
     organization,
     cover_s: coverS,
@@ -29,12 +29,7 @@ export async function viewOf(
     reconciling_until: reconcilingUntil === null ? null : isoTime(reconcilingUntil),
     budgets: budgets.map(budgetViewOf),
     runtimes: runtimes.map((runtime) =>
-      runtimeViewOf(
-        runtime,
-        leases.filter(({ runtime_id }) => runtime_id === runtime.id),
-        states.get(runtime.id),
-        { now, orders: last },
-      ),
+      runtimeViewOf(runtime, leasesOf.get(runtime.id) ?? [], states.get(runtime.id), { now, orders: last }),
     ),
   }
 }

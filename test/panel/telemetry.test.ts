@@ -72,8 +72,7 @@ const progress = (done: number): NewEvent => ({
   data: { done, total: 1_000, unit: 'leads', label: null },
 })
 
-const view = async (panel: RunningPanel) =>
-  viewOf(panel, { organizationId: panel.organizationId, role: 'viewer', name: 'x', id: 'x' })
+const view = async (panel: RunningPanel) => viewOf(panel, panel.organizationId)
 const agents = async (panel: RunningPanel) => (await view(panel)).runtimes.flatMap((runtime) => runtime.agents)
 
 describe.each([
@@ -132,6 +131,46 @@ describe.each([
     expect(await take(9, 12, null, 'another ledger')).toEqual({ acked_seq: 0 })
     await fleet.revoke(organization, runtimeId, 'ada')
     await expect(take(12, 13)).rejects.toMatchObject({ code: 'runtime_revoked' })
+  })
+
+  test('stores what many runtimes send at once, each its own, whichever of them it refuses', async () => {
+    const panel = await openPanel(await addressOf())
+    const { fleet, organizationId, telemetry } = panel
+    const ids: string[] = []
+    for (let n = 0; n < 20; n++) ids.push(await joinOnly(panel))
+    await fleet.revoke(organizationId, ids[7]!, 'ada')
+    const take = (runtimeId: string, after: number) => {
+      const happened = after === 0 ? [started, progress(1)] : [progress(2), progress(3)]
+      const at = '2026-01-02T03:04:05.000Z'
+      const events = happened.map((event, n) => ({ ...event, seq: after + n + 1, at }) as RuntimeEvent)
+      return telemetry.store.take(organizationId, runtimeId, {
+        ...{ journal_id: `of ${runtimeId}`, after, through: after + 2, lost: null, events },
+      })
+    }
+    // A time that cannot be stored.
+    const odd = { ...progress(1), seq: 1, at: null } as unknown as RuntimeEvent
+    const refused = telemetry.store.take(organizationId, ids[3]!, {
+      ...{ journal_id: 'odd', after: 0, through: 1, lost: null, events: [odd] },
+    })
+    // Each one's second batch continues from its first.
+    const well = ids.filter((_, n) => n !== 3 && n !== 7)
+    const answers = await Promise.allSettled([
+      refused,
+      take(ids[7]!, 0),
+      ...[0, 2].flatMap((after) => well.map((id) => take(id, after))),
+    ])
+    expect(answers.splice(0, 2)).toEqual([
+      { status: 'rejected', reason: expect.anything() },
+      { status: 'rejected', reason: expect.objectContaining({ code: 'runtime_revoked' }) },
+    ])
+    const acked = [2, 4].flatMap((seq) => well.map(() => ({ status: 'fulfilled', value: { acked_seq: seq } })))
+    expect(answers).toEqual(acked)
+    for (const id of well) {
+      const place = { runtime_id: id, journal_id: `of ${id}` }
+      const stored = await telemetry.store.events(organizationId, place, 0, 10)
+      expect(stored.map(({ seq }) => seq)).toEqual([1, 2, 3, 4])
+    }
+    expect((await agents(panel)).map(({ work }) => work?.done)).toEqual(well.map(() => 3))
   })
 
   test('adds up what calls cost by day, model, team, user and machine, each call once, also from a restored ledger', async () => {

@@ -3,7 +3,7 @@ import { CageError } from '../../errors.ts'
 import type { RuntimeEvent } from '../../events.ts'
 import type { Snapshot } from '../../state/snapshot.ts'
 import type { TelemetryAnswer, TelemetryBatch } from '../../telemetry-messages.ts'
-import type { Dialect, PanelDatabase, Sql } from './database.ts'
+import type { Dialect, PanelDatabase, Sql, Value } from './database.ts'
 import { countUnsent, endJournal } from './export-store.ts'
 import { insert } from './insert.ts'
 import { addSpending, type Dimension, isTime, readSpending, type Spent } from './spending.ts'
@@ -40,12 +40,28 @@ const FUTURE = ':'
 /** How long names of agents are stored after their last start, in ms. */
 const AGENT_NAMES_MS = 366 * 24 * 3_600_000
 
+/** Whose events. */
+type Place = Pick<StoredTelemetry, 'runtime_id' | 'journal_id'>
+
 interface StoredEvent extends Omit<RuntimeEvent, 'data'> {
   data: string
 }
 
+/** Of one transaction: a statement has less than 65,536 values. */
+const MAX_GROUP_EVENTS = 2_000
+
+/** A batch that waits. */
+interface Job {
+  runtimeId: string
+  batch: TelemetryBatch
+  resolve: (answer: TelemetryAnswer) => void
+  reject: (error: unknown) => void
+}
+
 export class TelemetryStore {
   readonly #database: PanelDatabase
+  /** By organization, while one of its groups is stored. */
+  readonly #waiting = new Map<string, Job[]>()
 
   constructor(database: PanelDatabase) {
     this.#database = database
@@ -53,34 +69,45 @@ export class TelemetryStore {
 
   /**
    * Stores the events that are new. A batch that continues from more than is stored is not taken: its answer says where to
-   * continue. Throws CageError `runtime_revoked`.
+   * continue. What runtimes of an organization send at once is stored in one transaction. Throws CageError
+   * `runtime_revoked`.
    */
   take(organizationId: string, runtimeId: string, batch: TelemetryBatch): Promise<TelemetryAnswer> {
-    const { dialect } = this.#database
-    return this.#database.within(organizationId, async (sql) => {
-      const stored = await lockCursor(sql, dialect, organizationId, runtimeId, batch.journal_id)
-      const { after, through, lost, events, journal_id } = batch
-      const acked = stored.acked_seq
-      if (after > acked || through <= acked) return { acked_seq: acked }
-      const isNew = ({ seq }: RuntimeEvent) => seq > acked && seq <= through
-      const fresh = events.filter(isNew)
-      const rows = fresh.map(({ seq, at, agent_id, level, type, message, data }) => ({
-        organization_id: organizationId,
-        runtime_id: runtimeId,
-        journal_id,
-        ...{ seq, at, agent_id, level, type, message, data: JSON.stringify(data), received_at: stored.now },
-      }))
-      await insert(sql, 'events', rows)
-      const until = stored.counted_until
-      const uncounted = fresh.filter(({ at }) => until === null || at > until)
-      await addSpending(sql, dialect, { organizationId, runtimeId }, uncounted)
-      const gap = lost ? Math.max(0, lost.to - Math.max(lost.from, acked + 1) + 1) : 0
-      await sql.rows('UPDATE telemetry SET acked_seq = $2, lost = lost + $3, last_at = $4 WHERE runtime_id = $1', [
-        ...[runtimeId, through, gap],
-        lastTime([stored.last_at, ...fresh.map(({ at }) => at)]),
-      ])
-      return { acked_seq: through }
+    return new Promise((resolve, reject) => {
+      const job = { runtimeId, batch, resolve, reject }
+      const waiting = this.#waiting.get(organizationId)
+      if (waiting) return void waiting.push(job)
+      this.#waiting.set(organizationId, [job])
+      void this.#takeAll(organizationId)
     })
+  }
+
+  async #takeAll(organizationId: string): Promise<void> {
+    for (let jobs = this.#waiting.get(organizationId)!; jobs.length > 0; jobs = this.#waiting.get(organizationId)!) {
+      const group = groupOf(jobs)
+      this.#waiting.set(
+        organizationId,
+        jobs.filter((job) => !group.includes(job)),
+      )
+      await this.#takeGroup(organizationId, group)
+    }
+    this.#waiting.delete(organizationId)
+  }
+
+  async #takeGroup(organizationId: string, group: readonly Job[]): Promise<void> {
+    const { dialect } = this.#database
+    try {
+      const answers = await this.#database.within(organizationId, (sql) => store(sql, dialect, organizationId, group))
+      for (const [at, { resolve, reject }] of group.entries()) {
+        const answer = answers[at]
+        if (answer) resolve(answer)
+        else reject(new CageError('runtime_revoked', 'this runtime was removed from its Control Panel'))
+      }
+    } catch (error) {
+      // What the database refuses of one of them must not keep the others out.
+      if (group.length > 1) for (const job of group) await this.#takeGroup(organizationId, [job])
+      else group[0]!.reject(error)
+    }
   }
 
   /** Of every runtime of the organization. */
@@ -91,20 +118,40 @@ export class TelemetryStore {
   }
 
   /** Events of a runtime after `seq`, oldest first. */
-  async events(
+  async events(organizationId: string, cursor: Place, after: number, limit: number): Promise<RuntimeEvent[]> {
+    const events = await this.eventsOfAll(organizationId, [{ ...cursor, after }], limit)
+    return events.get(cursor.runtime_id) ?? []
+  }
+
+  /** The same of several runtimes, up to `limit` of all together, those of the first ones first. */
+  async eventsOfAll(
     organizationId: string,
-    { runtime_id, journal_id }: Pick<StoredTelemetry, 'runtime_id' | 'journal_id'>,
-    after: number,
+    places: readonly (Place & { after: number })[],
     limit: number,
-  ): Promise<RuntimeEvent[]> {
+  ): Promise<Map<string, RuntimeEvent[]>> {
+    if (places.length === 0) return new Map()
+    const values = places.map((_, n) => `($${3 * n + 3}, $${3 * n + 4}, CAST($${3 * n + 5} AS BIGINT))`)
     const rows = await this.#database.within(organizationId, (sql) =>
-      sql.rows<StoredEvent>(
-        `SELECT seq, at, agent_id, level, type, message, data FROM events
-         WHERE organization_id = $1 AND runtime_id = $2 AND journal_id = $3 AND seq > $4 ORDER BY seq LIMIT $5`,
-        [organizationId, runtime_id, journal_id, after, limit],
+      sql.rows<StoredEvent & { runtime_id: string }>(
+        `WITH places (runtime_id, journal_id, after_seq) AS (VALUES ${values.join()})
+         SELECT events.runtime_id, seq, at, agent_id, level, type, message, data
+         FROM places JOIN events ON events.runtime_id = places.runtime_id
+           AND events.journal_id = places.journal_id AND events.seq > places.after_seq
+         WHERE organization_id = $1 ORDER BY events.runtime_id, seq LIMIT $2`,
+        [
+          organizationId,
+          limit,
+          ...places.flatMap(({ runtime_id, journal_id, after }) => [runtime_id, journal_id, after]),
+        ],
       ),
     )
-    return rows.map((row) => ({ ...row, data: JSON.parse(row.data) as unknown }) as RuntimeEvent)
+    const events = new Map<string, RuntimeEvent[]>()
+    for (const { runtime_id, ...row } of rows) {
+      const own = events.get(runtime_id) ?? []
+      own.push({ ...row, data: JSON.parse(row.data) as unknown } as RuntimeEvent)
+      events.set(runtime_id, own)
+    }
+    return events
   }
 
   /** Keeps a state that was folded from what the cursor says, and from which later ones are continued. */
@@ -165,38 +212,112 @@ export class TelemetryStore {
   }
 }
 
-/** Another ledger begins anew. */
-async function lockCursor(
+/** As many as fit into a statement, one of each runtime. */
+function groupOf(jobs: readonly Job[]): Job[] {
+  const group = new Map<string, Job>()
+  let events = 0
+  for (const job of jobs) {
+    events += job.batch.events.length
+    if (group.size > 0 && events > MAX_GROUP_EVENTS) break
+    if (!group.has(job.runtimeId)) group.set(job.runtimeId, job)
+  }
+  return [...group.values()]
+}
+
+/** Returns an answer for each; undefined for a runtime that was revoked. */
+async function store(
   sql: Sql,
   dialect: Dialect,
   organizationId: string,
-  runtimeId: string,
-  journalId: string,
-): Promise<Pick<StoredTelemetry, 'acked_seq' | 'last_at' | 'counted_until'> & { now: number }> {
-  const own = [runtimeId, organizationId]
-  const [runtime] = await sql.rows<{ revoked_at: number | null; now: number }>(
-    `SELECT revoked_at, ${dialect.now} AS now FROM runtimes WHERE id = $1 AND organization_id = $2`,
-    own,
+  group: readonly Job[],
+): Promise<(TelemetryAnswer | undefined)[]> {
+  const cursors = await lockCursors(sql, dialect, organizationId, group)
+  const rows: Record<string, Value>[] = []
+  const counted: { runtimeId: string; events: RuntimeEvent[] }[] = []
+  const changed: Record<string, Value>[] = []
+  const answers = group.map(({ runtimeId, batch }) => {
+    const stored = cursors.get(runtimeId)
+    if (!stored) return undefined
+    const { after, through, lost, events, journal_id } = batch
+    const acked = stored.acked_seq
+    if (after > acked || through <= acked) return { acked_seq: acked }
+    const fresh = events.filter(({ seq }) => seq > acked && seq <= through)
+    const own = { organization_id: organizationId, runtime_id: runtimeId, journal_id }
+    for (const { seq, at, agent_id, level, type, message, data } of fresh) {
+      const event = { seq, at, agent_id, level, type, message, data: JSON.stringify(data) }
+      rows.push({ ...own, ...event, received_at: stored.now })
+    }
+    const until = stored.counted_until
+    counted.push({ runtimeId, events: fresh.filter(({ at }) => until === null || at > until) })
+    const gap = lost ? Math.max(0, lost.to - Math.max(lost.from, acked + 1) + 1) : 0
+    const last_at = lastTime([stored.last_at, ...fresh.map(({ at }) => at)])
+    changed.push({ ...own, acked_seq: through, lost: gap, last_at })
+    return { acked_seq: through }
+  })
+  await insert(sql, 'events', rows)
+  for (const { runtimeId, events } of counted) await addSpending(sql, dialect, { organizationId, runtimeId }, events)
+  await insert(
+    sql,
+    'telemetry',
+    changed,
+    () => ` ON CONFLICT (runtime_id) DO UPDATE SET
+      acked_seq = excluded.acked_seq, lost = telemetry.lost + excluded.lost, last_at = excluded.last_at`,
   )
-  if (!runtime || runtime.revoked_at !== null)
-    throw new CageError('runtime_revoked', 'this runtime was removed from its Control Panel')
-  await sql.rows(
-    `INSERT INTO telemetry (runtime_id, organization_id, journal_id) VALUES ($1, $2, $3) ON CONFLICT (runtime_id) DO NOTHING`,
-    [...own, journalId],
+  return answers
+}
+
+type Cursor = Pick<StoredTelemetry, 'runtime_id' | 'journal_id' | 'acked_seq' | 'last_at' | 'counted_until'>
+
+/** Of those that were not revoked. In the same order everywhere, so that panels never wait for each other in a ring. */
+async function lockCursors(
+  sql: Sql,
+  dialect: Dialect,
+  organizationId: string,
+  jobs: readonly Job[],
+): Promise<Map<string, Cursor & { now: number }>> {
+  const runtimes = await sql.rows<{ id: string; now: number }>(
+    `SELECT id, ${dialect.now} AS now FROM runtimes
+     WHERE organization_id = $1 AND ${dialect.isIn('id', '$2')} AND revoked_at IS NULL`,
+    [organizationId, JSON.stringify(jobs.map(({ runtimeId }) => runtimeId))],
   )
-  const [row] = await sql.rows<StoredTelemetry>(`SELECT * FROM telemetry WHERE runtime_id = $1 ${dialect.forUpdate}`, [
-    runtimeId,
-  ])
-  const { now } = runtime
-  if (row!.journal_id === journalId) return { ...row!, now }
-  const { last_at, acked_seq: stored_seq, journal_id } = row!
+  const times = new Map(runtimes.map(({ id, now }) => [id, now]))
+  const group = jobs.filter(({ runtimeId }) => times.has(runtimeId))
+  const ids = JSON.stringify([...times.keys()])
+  const read = () =>
+    sql.rows<Cursor>(
+      `SELECT runtime_id, journal_id, acked_seq, last_at, counted_until FROM telemetry
+       WHERE ${dialect.isIn('runtime_id', '$1')} ORDER BY runtime_id ${dialect.forUpdate}`,
+      [ids],
+    )
+  let rows = await read()
+  if (rows.length < group.length) {
+    const sorted = group.toSorted((one, other) => (one.runtimeId < other.runtimeId ? -1 : 1))
+    const first = sorted.map(({ runtimeId, batch: { journal_id } }) => {
+      return { runtime_id: runtimeId, organization_id: organizationId, journal_id }
+    })
+    await insert(sql, 'telemetry', first, () => ' ON CONFLICT (runtime_id) DO NOTHING')
+    rows = await read()
+  }
+  const stored = new Map(rows.map((row) => [row.runtime_id, row]))
+  const cursors = new Map<string, Cursor & { now: number }>()
+  for (const { runtimeId, batch } of group) {
+    const cursor = await cursorOf(sql, organizationId, stored.get(runtimeId)!, batch.journal_id)
+    cursors.set(runtimeId, { ...cursor, now: times.get(runtimeId)! })
+  }
+  return cursors
+}
+
+/** Another ledger begins anew. */
+async function cursorOf(sql: Sql, organizationId: string, row: Cursor, journalId: string): Promise<Cursor> {
+  if (row.journal_id === journalId) return row
+  const { runtime_id: runtimeId, last_at, acked_seq: stored_seq, journal_id } = row
   await endJournal(sql, { runtime_id: runtimeId, organization_id: organizationId, journal_id, stored_seq })
   await sql.rows(
     `UPDATE telemetry SET journal_id = $2, acked_seq = 0, snapshot = NULL, folded_seq = 0, counted_until = $3
      WHERE runtime_id = $1`,
     [runtimeId, journalId, last_at],
   )
-  return { acked_seq: 0, last_at, counted_until: last_at, now }
+  return { runtime_id: runtimeId, journal_id: journalId, acked_seq: 0, last_at, counted_until: last_at }
 }
 
 /** The latest of the times that are some. */

@@ -1,0 +1,54 @@
+/**
+ * The fleet of an organization, read once for all who ask for it at the same time: a page asks every second, and there may
+ * be many. Whoever asks gets what was read after that, and a second of reading is followed by one for everything else.
+ */
+import type { Clock } from '../clock.ts'
+
+interface Reading {
+  /** Begins after everybody who waits for it has asked. */
+  next: Promise<string> | undefined
+  current: Promise<unknown>
+  /** When the last one ended, and how long it took, in ms. */
+  endedAt: number
+  tookMs: number
+}
+
+export class SharedViews {
+  readonly #clock: Clock
+  readonly #read: (organizationId: string) => Promise<object>
+  readonly #readings = new Map<string, Reading>()
+
+  constructor(clock: Clock, read: (organizationId: string) => Promise<object>) {
+    this.#clock = clock
+    this.#read = read
+  }
+
+  /** The view as JSON. Rejects like `read`. */
+  view(organizationId: string): Promise<string> {
+    const reading = this.#readings.get(organizationId) ?? {
+      ...{ next: undefined, current: Promise.resolve(), endedAt: Number.NEGATIVE_INFINITY, tookMs: 0 },
+    }
+    this.#readings.set(organizationId, reading)
+    reading.next ??= this.#begin(organizationId, reading)
+    return reading.next
+  }
+
+  async #begin(organizationId: string, reading: Reading): Promise<string> {
+    await reading.current
+    const rest = reading.endedAt + reading.tookMs - this.#clock.monotonic()
+    if (rest > 0) await this.#clock.sleep(rest)
+    reading.next = undefined
+    const began = this.#clock.monotonic()
+    const read = this.#read(organizationId).then((view) => JSON.stringify(view))
+    reading.current = read.then(
+      () => undefined,
+      () => undefined,
+    )
+    try {
+      return await read
+    } finally {
+      reading.endedAt = this.#clock.monotonic()
+      reading.tookMs = reading.endedAt - began
+    }
+  }
+}
