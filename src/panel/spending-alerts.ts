@@ -110,7 +110,7 @@ export class SpendingAlerts {
     return this.#database.within(organizationId, (sql) =>
       sql.rows<StoredSpendingAlert>(
         `SELECT * FROM spending_alerts WHERE organization_id = $1 AND raised_at > ${now} - ${SHOWN_DAYS * DAY_MS}
-         ORDER BY raised_at DESC, day DESC, scope, name LIMIT 1000`,
+         ORDER BY raised_at DESC, day DESC, scope DESC, name LIMIT 1000`,
         [organizationId],
       ),
     )
