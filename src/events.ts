@@ -46,6 +46,22 @@ export type Outcome = 'succeeded' | 'failed'
 /** The source of a service's reply: live, cached, placeholder. */
 export type Tier = 1 | 2 | 3
 
+/** A span of OpenTelemetry that an agent made of its own work. */
+export interface ReceivedSpan {
+  /** 32 hexadecimal digits; those of its parent and itself are 16. */
+  trace_id: string
+  span_id: string
+  /** Null for a root. */
+  parent_id: string | null
+  name: string
+  /** ISO 8601 UTC. */
+  started_at: string
+  ended_at: string
+  failed: boolean
+  /** A few that say what kind of work it is. */
+  attributes: Record<string, string | number | boolean>
+}
+
 /** The data of each type of event. Money is a decimal string in US dollars; durations carry their unit. */
 export interface EventData {
   /** The server listens. */
@@ -122,6 +138,9 @@ export interface EventData {
   'sandbox.planted': { path: string; moved_to: string }
   /** One line of the agent's output, or a message from its code with data, after redaction. */
   'agent.output': { stream: 'stdout' | 'stderr'; text: string; truncated?: true; facts?: Record<string, unknown> }
+
+  /** The agent traced its own work with OpenTelemetry: one span, as it sent it. */
+  'agent.traced': ReceivedSpan
 
   /** The agent reported its progress. */
   'progress.updated': { done: number; total: number | null; unit: string; label: string | null }

@@ -1,4 +1,6 @@
 /** Reads request bodies and parameters, with errors that name the field. */
+import { promisify } from 'node:util'
+import { gunzip, type ZlibOptions } from 'node:zlib'
 import type { Context } from 'hono'
 import * as z from 'zod'
 import { CageError } from '../errors.ts'
@@ -7,18 +9,21 @@ import { type Nanodollars, parseAmount } from '../money.ts'
 /** Larger than any checkpoint. */
 export const MAX_BODY_BYTES = 2 * 1024 * 1024
 
+/** A form of another site can send text, but not this type. */
+const JSON_TYPE = 'application/json'
+
 /**
- * JSON only: a form of another site can send text, but not this type. Throws CageError `bad_request` or
- * `body_too_large`. `maxBytes`: (Default: 2 MiB.)
+ * JSON only. Throws CageError `bad_request` or `body_too_large`. `maxBytes`: (Default: 2 MiB.)
  */
 export async function readJson<T>(context: Context, schema: z.ZodType<T>, maxBytes = MAX_BODY_BYTES): Promise<T> {
-  const type = context.req.header('content-type') ?? ''
-  if (!/^application\/json[ \t]*(;|$)/i.test(type)) {
-    throw new CageError('bad_request', `the body must be application/json, got "${type || 'nothing'}"`)
-  }
+  contentTypeOf(context, [JSON_TYPE])
+  return parseJson(schema, (await readWhole(context, maxBytes)).toString('utf8'))
+}
+
+/** Throws CageError `bad_request`. */
+export function parseJson<T>(schema: z.ZodType<T>, text: string): T {
   let body: unknown
   try {
-    const text = await readText(context, maxBytes)
     requirePlain(text)
     body = JSON.parse(text)
   } catch (error) {
@@ -28,11 +33,38 @@ export async function readJson<T>(context: Context, schema: z.ZodType<T>, maxByt
   return check(schema, body, 'the body')
 }
 
+/** The type of the body: one of `types`, without parameters. Throws CageError `bad_request`. */
+export function contentTypeOf<const Type extends string>({ req }: Context, types: readonly Type[]): Type {
+  const given = req.header('content-type') ?? ''
+  const name = given.split(';')[0]!.trim().toLowerCase()
+  const type = types.find((candidate) => candidate === name)
+  if (type !== undefined) return type
+  throw new CageError('bad_request', `the body must be ${types.join(' or ')}, got "${given || 'nothing'}"`)
+}
+
+/** The body, also of what was sent with gzip. `maxBytes`: inflated. Throws CageError `bad_request` or `body_too_large`. */
+export async function readBytes(context: Context, maxBytes: number): Promise<Buffer> {
+  const bytes = await readWhole(context, maxBytes)
+  const encoding = context.req.header('content-encoding')?.trim().toLowerCase() ?? 'identity'
+  if (encoding === 'identity') return bytes
+  if (encoding !== 'gzip') throw new CageError('bad_request', `the body may be encoded with gzip, got "${encoding}"`)
+  try {
+    return await inflate(bytes, { maxOutputLength: maxBytes })
+  } catch (cause) {
+    if ((cause as NodeJS.ErrnoException).code === 'ERR_BUFFER_TOO_LARGE') throw tooLarge(maxBytes)
+    throw new CageError('bad_request', 'the body is not gzip', { cause })
+  }
+}
+
+const inflate = promisify<Buffer, ZlibOptions, Buffer>(gunzip)
+const tooLarge = (maxBytes: number): CageError =>
+  new CageError('body_too_large', `the body is larger than ${maxBytes} bytes`)
+
 /** Throws CageError `bad_request`. */
 export const readQuery = <T>(context: Context, schema: z.ZodType<T>): T =>
   check(schema, context.req.query(), 'the query')
 
-async function readText({ req }: Context, maxBytes: number): Promise<string> {
+async function readWhole({ req }: Context, maxBytes: number): Promise<Buffer> {
   const chunks: Uint8Array[] = []
   let bytes = 0
   for await (const chunk of req.raw.body ?? []) {
@@ -41,8 +73,8 @@ async function readText({ req }: Context, maxBytes: number): Promise<string> {
     if (bytes > MAX_BODY_BYTES && bytes > maxBytes) break
     if (bytes <= maxBytes) chunks.push(chunk)
   }
-  if (bytes > maxBytes) throw new CageError('body_too_large', `the body is larger than ${maxBytes} bytes`)
-  return Buffer.concat(chunks).toString('utf8')
+  if (bytes > maxBytes) throw tooLarge(maxBytes)
+  return Buffer.concat(chunks)
 }
 
 /** The name of JSON's nesting levels, as a reader of JSON knows it. */

@@ -29,6 +29,7 @@ import { partRoutes } from './run-parts.ts'
 import { RunRate } from './run-rate.ts'
 import { runSecretRoutes } from './run-secrets.ts'
 import { serviceRoutes } from './run-services.ts'
+import { traceRoutes } from './run-traces.ts'
 import { agentState, agentView, figuresView } from './views.ts'
 
 const route = routesOf('Own run')
@@ -55,6 +56,7 @@ export function runRoutes(rooms: RunRooms): Route[] {
     ...workRoutes(rooms, clean),
     ...checkpointRoutes(rooms, rate),
     ...textRoutes(rooms, clean, rate),
+    ...traceRoutes(rooms, rate, clean),
   ]
   return routes.map((each) => ({ ...each, before, errors: [...(each.errors ?? []), 'too_many_attempts'] }))
 }

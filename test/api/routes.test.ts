@@ -46,7 +46,7 @@ function needOf({ method, path }: Route): Need {
   if (ANY.includes(name)) return 'any'
   if (RUN.includes(name)) return 'run'
   if (VIEWER_OR_RUN.includes(name)) return 'viewer or run'
-  if (path.startsWith('/api/run')) return 'agent'
+  if (path.startsWith('/api/run') || path === '/v1/traces') return 'agent'
   if (VIEWERS_OWN.includes(name)) return 'viewer'
   return method === 'GET' && !/^\/api\/(tokens|users|audit)\b|\/(original|content|report\/links)$/.test(path)
     ? 'viewer'

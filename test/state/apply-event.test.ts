@@ -66,6 +66,11 @@ const PAYLOADS: Payloads = {
   'panel.connected': { url: text },
   'panel.lost': { url: text, code: text, reason: text },
   'secret.received': { name: text, environment: text, version: fc.nat() },
+  'agent.traced': {
+    ...{ trace_id: text, span_id: text, parent_id: nullable(text), name: text },
+    ...{ started_at: instant, ended_at: instant, failed: fc.boolean() },
+    attributes: fc.dictionary(text, fc.oneof(text, count, fc.boolean())),
+  },
   'agent.ordered': {
     order_id: text,
     action: fc.constantFrom('stop', 'pause', 'resume'),
