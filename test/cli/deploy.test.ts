@@ -60,7 +60,8 @@ describe('deploy up', () => {
     const [listed] = (await json(place, 'ps')) as [{ id: string; script: string; strategy: string }]
     expect(listed).toMatchObject({ state: 'running', strategy: 'local', script: join(place.folder, 'agent.py') })
     expect((await place.type(['status', listed.id])).out).toMatch(/deployed with +local/)
-    expect((await place.type(['deploy', 'logs', 'agent'])).out).toContain('RuntimeError: no such lead')
+    const logged = async () => (await place.type(['deploy', 'logs', 'agent'])).out
+    await expect.poll(logged).toContain('RuntimeError: no such lead')
     expect(await place.type(['deploy', 'down', 'agent'])).toMatchObject({ code: 0, out: 'agent  stopped\n' })
     await run.ended
     expect((await place.type(['deploy', 'call', 'agent', '{}'])).err).toContain('nothing is deployed as "agent"')

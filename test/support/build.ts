@@ -13,8 +13,10 @@ const root = resolve(import.meta.dirname, '../..')
 
 export function setup(project: TestProject): () => void {
   const python = execFileSync('python3', ['-c', 'import sys; print(sys.executable)'], { encoding: 'utf8' }).trim()
-  // Where "python3" is a script of a version manager, that takes longer than many of our agents.
-  process.env.PATH = dirname(python) + delimiter + process.env.PATH
+  // Where "python3" is a script of a version manager, that takes longer than many of our agents. A folder of the system
+  // stays where it is: it has another Node too.
+  const folders = process.env.PATH!.split(delimiter)
+  if (!folders.includes(dirname(python))) process.env.PATH = [dirname(python), ...folders].join(delimiter)
   const run = (program: string, ...words: string[]) => execFileSync(program, words, { cwd: root, stdio: 'inherit' })
   run(process.execPath, 'scripts/build.mjs', '--quiet')
   run('python3', '-m', 'compileall', '-q', 'python/iron_cage', 'python/shim')
