@@ -15,89 +15,82 @@ export interface TextTable {
   columns: Readonly<Record<string, Content>>
 }
 
-const OWN = { id: 'plain', organization_id: 'plain' } as const
+const plain = (...names: string[]): Record<string, Content> => Object.fromEntries(names.map((name) => [name, 'plain']))
+
+const OWN = plain('id', 'organization_id')
 
 /** In the order in which everybody locks rows: runtimes, then budgets; the audit comes last. */
 export const TEXT_TABLES: Readonly<Record<string, TextTable>> = {
   telemetry: {
     key: ['runtime_id'],
     columns: {
-      ...{
-        runtime_id: 'plain',
-        organization_id: 'plain',
-        journal_id: 'plain',
-        last_at: 'plain',
-        counted_until: 'plain',
-      },
+      ...plain('runtime_id', 'organization_id', 'journal_id', 'last_at', 'counted_until'),
       snapshot: 'json',
     },
   },
   events: {
     key: ['runtime_id', 'journal_id', 'seq'],
     columns: {
-      ...{
-        organization_id: 'plain',
-        runtime_id: 'plain',
-        journal_id: 'plain',
-        at: 'plain',
-        level: 'plain',
-        type: 'plain',
-      },
+      ...plain('organization_id', 'runtime_id', 'journal_id', 'at', 'level', 'type'),
       ...{ agent_id: 'text', message: 'text', data: 'json' },
     },
   },
   exports: {
     key: ['runtime_id', 'journal_id'],
-    columns: { runtime_id: 'plain', organization_id: 'plain', journal_id: 'plain', runs: 'json' },
+    columns: { ...plain('runtime_id', 'organization_id', 'journal_id'), runs: 'json' },
   },
   spending: {
     key: ['runtime_id', 'day', 'model'],
-    columns: { organization_id: 'plain', runtime_id: 'plain', day: 'plain', model: 'text' },
+    columns: { ...plain('organization_id', 'runtime_id', 'day'), model: 'text' },
   },
   agent_names: {
     key: ['runtime_id', 'agent_id'],
-    columns: { organization_id: 'plain', runtime_id: 'plain', agent_id: 'text', name: 'text' },
+    columns: { ...plain('organization_id', 'runtime_id'), agent_id: 'text', name: 'text' },
   },
   agent_spending: {
     key: ['runtime_id', 'day', 'agent'],
-    columns: { organization_id: 'plain', runtime_id: 'plain', day: 'plain', agent: 'text' },
+    columns: { ...plain('organization_id', 'runtime_id', 'day'), agent: 'text' },
   },
   spending_alerts: {
     key: ['day', 'scope', 'name'],
-    columns: { organization_id: 'plain', scope: 'plain', day: 'plain', name: 'text' },
+    columns: { ...plain('organization_id', 'scope', 'day'), name: 'text' },
   },
   runtimes: {
     key: ['id'],
     columns: {
-      ...{ ...OWN, path: 'plain', token_hash: 'plain', journal_id: 'plain', version: 'plain' },
+      ...OWN,
+      ...plain('path', 'token_hash', 'journal_id', 'version'),
       ...{ name: 'text', environments: 'bound' },
     },
   },
-  budgets: { key: ['id'], columns: { ...OWN, scope: 'plain', period: 'plain', name: 'text' } },
+  budgets: { key: ['id'], columns: { ...OWN, ...plain('scope', 'period'), name: 'text' } },
   budget_periods: { key: ['id'], columns: { ...OWN, budget_id: 'plain' } },
-  leases: { key: ['id'], columns: { ...OWN, runtime_id: 'plain', path: 'plain', state: 'plain' } },
+  leases: { key: ['id'], columns: { ...OWN, ...plain('runtime_id', 'path', 'state') } },
   transfers: {
     key: ['n'],
-    columns: { organization_id: 'plain', lease_id: 'plain', kind: 'plain', decided_by: 'text', reason: 'text' },
+    columns: { ...plain('organization_id', 'lease_id', 'kind'), decided_by: 'text', reason: 'text' },
   },
   credentials: {
     key: ['id'],
     columns: {
-      ...{ ...OWN, hash: 'plain', kind: 'plain', role: 'plain', path: 'plain', user_id: 'plain' },
+      ...OWN,
+      ...plain('hash', 'kind', 'role', 'path', 'user_id'),
       ...{ name: 'text', created_by: 'text' },
     },
   },
   requests: {
     key: ['id'],
     columns: {
-      ...{ ...OWN, scope: 'plain', asked_with: 'plain', state: 'plain' },
+      ...OWN,
+      ...plain('scope', 'asked_with', 'state'),
       ...{ name: 'text', reason: 'text', asked_by: 'text', decided_by: 'text', decision: 'text' },
     },
   },
   orders: {
     key: ['id'],
     columns: {
-      ...{ ...OWN, runtime_id: 'plain', action: 'plain', state: 'plain' },
+      ...OWN,
+      ...plain('runtime_id', 'action', 'state'),
       ...{ agent_id: 'text', ordered_by: 'text', message: 'text' },
     },
   },
@@ -105,19 +98,21 @@ export const TEXT_TABLES: Readonly<Record<string, TextTable>> = {
   users: {
     key: ['id'],
     columns: {
-      ...{ ...OWN, role: 'plain', password_hash: 'plain', issuer: 'plain' },
+      ...OWN,
+      ...plain('role', 'password_hash', 'issuer'),
       ...{ username: 'bound', email: 'bound', subject: 'bound' },
     },
   },
   team_members: {
     key: ['organization_id', 'team', 'user_id'],
-    columns: { organization_id: 'plain', user_id: 'plain', role: 'plain', team: 'text' },
+    columns: { ...plain('organization_id', 'user_id', 'role'), team: 'text' },
   },
   // A value is sealed for its name and place.
   secrets: {
     key: ['id'],
     columns: {
-      ...{ ...OWN, masked: 'plain', nonce: 'plain', ciphertext: 'plain' },
+      ...OWN,
+      ...plain('masked', 'nonce', 'ciphertext'),
       ...{ name: 'bound', environment: 'bound', agent: 'bound', updated_by: 'text' },
     },
   },
@@ -125,21 +120,21 @@ export const TEXT_TABLES: Readonly<Record<string, TextTable>> = {
     key: ['organization_id'],
     columns: { organization_id: 'plain', settings: 'bound', updated_by: 'text' },
   },
-  organizations: { key: ['id'], columns: { id: 'plain', audit_hash: 'plain', name: 'bound' } },
+  organizations: { key: ['id'], columns: { ...plain('id', 'audit_hash'), name: 'bound' } },
   audit: {
     key: ['n'],
     columns: {
-      ...{ organization_id: 'plain', action: 'plain', previous: 'plain', hash: 'plain' },
+      ...plain('organization_id', 'action', 'previous', 'hash'),
       ...{ actor: 'text', target: 'text', details: 'json' },
     },
   },
   // For minutes, until a browser comes back.
   sign_in_flows: {
     key: ['hash'],
-    columns: { hash: 'plain', organization: 'plain', redirect_uri: 'plain', source: 'plain' },
+    columns: { ...plain('hash', 'organization', 'redirect_uri', 'source') },
   },
   sign_in_attempts: { key: ['hash'], columns: { hash: 'plain' } },
   sign_in_failures: { key: ['organization_id'], columns: { organization_id: 'plain' } },
-  ledger_meta: { key: ['id'], columns: { identity: 'plain', signing_key: 'plain' } },
-  panel_meta: { key: ['key'], columns: { key: 'plain', value: 'plain' } },
+  ledger_meta: { key: ['id'], columns: { ...plain('identity', 'signing_key') } },
+  panel_meta: { key: ['key'], columns: { ...plain('key', 'value') } },
 }
