@@ -42,7 +42,7 @@ export const panelCommand: CliCommand = (terminal) =>
     .option('--host <address>', 'Address to listen on', '127.0.0.1')
     .option('--port <port>', 'Port to listen on', '8090')
     .option('--allow-remote', 'Allow --host to be an address that other machines can reach; put TLS in front of it')
-    .option('--allowed-hosts <names>', 'Host names that clients may use besides, separated by commas')
+    .option('--allowed-hosts <names>', 'Additional host names that clients may use, separated by commas')
     .option(
       '--trusted-proxies <networks>',
       'Proxies whose X-Forwarded-For says who calls, such as 10.0.0.0/8, separated by commas (default: none)',
@@ -53,7 +53,7 @@ export const panelCommand: CliCommand = (terminal) =>
       '900',
     )
     .option('--oidc-issuer <url>', 'OpenID Connect provider at which people may sign in')
-    .option('--oidc-client-id <id>', 'What the provider calls this panel')
+    .option('--oidc-client-id <id>', 'Client id of this panel at the provider')
     .option('--oidc-secret-file <file>', 'File with the secret of that client (default: a public client, with PKCE)')
     .addHelpText(
       'after',
