@@ -23,20 +23,30 @@ if [ ${#missing[@]} -gt 0 ]; then
   fi
 fi
 
-# Makes a Python environment with what a requirements file names, unless it is there.
-environment() {
-  local folder=$1 requirements=$2 wanted
-  wanted=$(cksum < "$requirements")
-  [ "$(cat "$folder/.installed" 2>/dev/null)" = "$wanted" ] && return
+# Where uv is, which needs half a minute for what takes pip more than two: what several environments have is downloaded once.
+tools=.venv-test/bin
+# As pip does: a company's proxy has a certificate that only the system knows.
+export UV_SYSTEM_CERTS=true
+
+is_installed() { [ "$(cat "$1/.installed" 2> /dev/null)" = "$(cksum < "$2")" ]; }
+
+# Makes a Python environment with nothing in it, unless the one that is there has what a requirements file names.
+empty() {
+  local folder=$1 requirements=$2
+  is_installed "$folder" "$requirements" && return
   echo "Setting up $folder (once) …"
   rm -rf "$folder"
-  python3 -m venv "$folder" || { echo "Tests that need $folder will fail: python3 and its venv are missing" >&2; return 0; }
-  # uv needs half a minute for what takes pip more than three; pip for those whose registry only pip knows. Compiled once
-  # here: agents in a sandbox cannot write what Python compiles, and would compile it again in every run.
-  "$folder/bin/pip" install --quiet --disable-pip-version-check uv || true
-  "$folder/bin/uv" pip install --quiet --compile-bytecode --python "$folder/bin/python" -r "$requirements" 2> /dev/null ||
-    "$folder/bin/pip" install --quiet --disable-pip-version-check -r "$requirements"
-  echo "$wanted" > "$folder/.installed"
+  python3 -m venv "${@:3}" "$folder" || echo "Tests that need $folder will fail: python3 and its venv are missing" >&2
+}
+
+# Fills it. Compiled once here: agents in a sandbox cannot write what Python compiles, and would compile it again in every run.
+fill() {
+  local folder=$1 requirements=$2
+  ! is_installed "$folder" "$requirements" && [ -x "$folder/bin/python" ] || return 0
+  # pip for those whose registry only pip knows.
+  "$tools/uv" pip install --quiet --compile-bytecode --python "$folder/bin/python" -r "$requirements" 2> /dev/null ||
+    "$tools/pip" --python "$folder/bin/python" install --quiet --disable-pip-version-check -r "$requirements"
+  cksum < "$requirements" > "$folder/.installed"
 }
 
 # Claude Code, for its tutorial.
@@ -50,9 +60,12 @@ claude_code() {
 }
 
 # All at once: each waits for the network, for a disk and for one processor in turn.
-environment .venv-test scripts/test-requirements.txt & jobs=($!)
+claude_code & jobs=($!)
+empty .venv-test scripts/test-requirements.txt
+[ -x "$tools/uv" ] || [ ! -x "$tools/pip" ] || "$tools/pip" install --quiet --disable-pip-version-check uv==0.13.9 || true
+fill .venv-test scripts/test-requirements.txt & jobs+=($!)
 for name in oldest litellm providers crewai schemathesis; do
-  environment ".venv-test-$name" "scripts/test-requirements-$name.txt" & jobs+=($!)
+  empty ".venv-test-$name" "scripts/test-requirements-$name.txt" --without-pip
+  fill ".venv-test-$name" "scripts/test-requirements-$name.txt" & jobs+=($!)
 done
-claude_code & jobs+=($!)
 for job in "${jobs[@]}"; do wait "$job"; done
