@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 from jsonschema import Draft7Validator
-from program import PROGRAM
+from program import PROGRAM, enter_folder, open_provider
 
 from iron_cage.protocol import names, schema
 
@@ -53,10 +53,14 @@ def test_each_is_a_schema_for_python_as_well(name: str) -> None:
     assert validator(schema(name))
 
 
-@pytest.fixture
-def run(folder: Path) -> tuple[list[Message], list[Message], Message]:
+@pytest.fixture(scope="module")
+def run(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[list[Message], list[Message], Message]]:
     """The events, the calls and the costs of a run."""
+    with pytest.MonkeyPatch.context() as monkeypatch, open_provider() as provider:
+        yield run_in(enter_folder(tmp_path_factory.mktemp("run"), provider, monkeypatch))
 
+
+def run_in(folder: Path) -> tuple[list[Message], list[Message], Message]:
     def command(*words: str) -> str:
         done = subprocess.run(["node", str(PROGRAM), *words], cwd=folder, capture_output=True, text=True)
         assert done.returncode == 0, done.stderr
