@@ -23,12 +23,21 @@ const REFUSED_MS = 1_000
 
 /** From the limit of this process ("ulimit -n"), which Node has raised as far as it may. */
 export function maxConnections(): number {
+  const descriptors = descriptorLimit()
+  if (!Number.isFinite(descriptors)) return MAX_CONNECTIONS
+  return Math.min(MAX_CONNECTIONS, Math.floor((descriptors - Math.min(RESERVED_DESCRIPTORS, descriptors / 4)) / 2))
+}
+
+let knownLimit: number | undefined
+
+/** Not finite when there is no limit. Read once: a report takes longer than opening a server. */
+function descriptorLimit(): number {
+  if (knownLimit !== undefined) return knownLimit
   // Including the network would take longer than the rest of the start.
   const report = Object.assign(process.report, { excludeNetwork: true })
   const { userLimits } = report.getReport() as { userLimits?: { open_files?: { soft: number | 'unlimited' } } }
-  const descriptors = Number(userLimits?.open_files?.soft)
-  if (!Number.isFinite(descriptors)) return MAX_CONNECTIONS
-  return Math.min(MAX_CONNECTIONS, Math.floor((descriptors - Math.min(RESERVED_DESCRIPTORS, descriptors / 4)) / 2))
+  knownLimit = Number(userLimits?.open_files?.soft)
+  return knownLimit
 }
 
 interface Use {
