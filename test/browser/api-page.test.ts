@@ -1,7 +1,7 @@
 import { join } from 'node:path'
 import type { Browser } from 'playwright-core'
 import { afterAll, beforeAll, expect, onTestFinished, test } from 'vitest'
-import { findings, openBrowser, openPage, resizeTo } from '../support/browser.ts'
+import { findings, openBrowser, openPage, resizeTo, THEMES } from '../support/browser.ts'
 import { openTestRuntime } from '../support/runtime.ts'
 import { pictures } from '../support/show.ts'
 
@@ -45,10 +45,10 @@ test('the page about the API has every route, is reached from the keys, and read
   ])
   expect(await budget.textContent()).toContain('Also at /agent/{id}/budget')
 
-  for (const colorScheme of ['dark', 'light'] as const) {
+  for (const { colorScheme, rules } of THEMES) {
     await page.emulateMedia({ colorScheme })
     await page.screenshot({ path: join(pictures, `api-page-${colorScheme}.png`) })
-    expect(await findings(page), colorScheme).toEqual([])
+    expect(await findings(page, rules), colorScheme).toEqual([])
   }
   await resizeTo(page, 390, 844)
   await page.screenshot({ path: join(pictures, 'api-page-phone.png') })

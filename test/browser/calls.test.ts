@@ -2,7 +2,7 @@
 import { join } from 'node:path'
 import type { Browser } from 'playwright-core'
 import { afterAll, beforeAll, expect, onTestFinished, test } from 'vitest'
-import { findings, openBrowser, openPage, resizeTo } from '../support/browser.ts'
+import { findings, openBrowser, openPage, resizeTo, THEMES } from '../support/browser.ts'
 import { openTestRuntime } from '../support/runtime.ts'
 import { button, pictures } from '../support/show.ts'
 
@@ -41,9 +41,9 @@ test('calls are filtered, opened, and exported, without a mouse and on any scree
   // The address shows the same to whoever gets it.
   await page.reload()
   await detail.getByText('Tokens in / out').waitFor()
-  for (const colorScheme of ['dark', 'light'] as const) {
+  for (const { colorScheme, rules } of THEMES) {
     await page.emulateMedia({ colorScheme })
-    expect(await findings(page), colorScheme).toEqual([])
+    expect(await findings(page, rules), colorScheme).toEqual([])
     await page.screenshot({ path: join(pictures, `calls-${colorScheme}.png`) })
   }
   for (const width of [1366, 768, 390]) {

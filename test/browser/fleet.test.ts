@@ -9,7 +9,7 @@ import { grantLease, openRuntime } from '../../src/panel/bank.ts'
 import { openProvider } from '../panel/identity-provider.ts'
 import { joinMachine } from '../panel/machine.ts'
 import { openTestPanel } from '../panel/open-panel.ts'
-import { findings, openBrowser, openPage, resizeTo } from '../support/browser.ts'
+import { findings, openBrowser, openPage, resizeTo, THEMES } from '../support/browser.ts'
 import { dollars } from '../support/money.ts'
 import { openTestRuntime } from '../support/runtime.ts'
 import { temporaryFile } from '../support/temporary-file.ts'
@@ -211,9 +211,9 @@ let pictures = 0
 
 /** Accessible in both themes, and nothing cut on a phone. */
 async function look(page: Page): Promise<void> {
-  for (const colorScheme of ['light', 'dark'] as const) {
+  for (const { colorScheme, rules } of THEMES) {
     await page.emulateMedia({ colorScheme, reducedMotion: 'reduce' })
-    expect(await findings(page)).toEqual([])
+    expect(await findings(page, rules)).toEqual([])
   }
   pictures += 1
   await page.screenshot({ path: join(root, `test-output/fleet-${pictures}.png`) })

@@ -3,7 +3,7 @@ import { join } from 'node:path'
 import type { Browser, Page } from 'playwright-core'
 import { afterAll, beforeAll, expect, onTestFinished, test } from 'vitest'
 import { newMasterKey } from '../../src/vault/master-key.ts'
-import { findings, goTo, openBrowser, openPage, resizeTo } from '../support/browser.ts'
+import { findings, goTo, openBrowser, openPage, resizeTo, THEMES } from '../support/browser.ts'
 import { addCrowd } from '../support/crowd.ts'
 import { addStyle, brokenTexts, widenFonts } from '../support/geometry.ts'
 import { answer } from '../support/provider.ts'
@@ -131,10 +131,8 @@ test('every page reads well in both themes and is clean for axe, and no text is 
   for (const name of ['', `agents/${agentId}`, 'calls', 'runs', 'incidents', 'audit', 'settings', 'booth']) {
     await goTo(page, `#/${name}`)
     await page.locator('.app main .panel').first().waitFor()
-    for (const colorScheme of ['light', 'dark'] as const) {
+    for (const { colorScheme, rules } of THEMES) {
       await page.emulateMedia({ colorScheme, reducedMotion: 'reduce' })
-      // Themes differ in colors alone.
-      const rules = colorScheme === 'light' ? ['color-contrast'] : undefined
       expect(await findings(page, rules), `${name} ${colorScheme}`).toEqual([])
     }
     // The dark theme only: what fits does not depend on colors.

@@ -2,7 +2,7 @@ import { join } from 'node:path'
 import type { Browser } from 'playwright-core'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { showUsd } from '../../src/money.ts'
-import { findings, openBrowser, openPage, resizeTo } from '../support/browser.ts'
+import { findings, openBrowser, openPage, resizeTo, THEMES } from '../support/browser.ts'
 import { button, doneOnScreen, openShow, pictures, type Show, stateOnScreen, tabTo } from '../support/show.ts'
 
 const VALUE = 'sk-proj-canary-4f9a8b7c6d5e4f3a2b1c'
@@ -225,17 +225,17 @@ async function everyViewIsForEverybody(show: Show): Promise<void> {
   const { page } = show
   await addSecret(show)
   await doneOnScreen(page, 100)
-  for (const colorScheme of ['dark', 'light'] as const) {
+  for (const { colorScheme, rules } of THEMES) {
     await page.emulateMedia({ colorScheme, reducedMotion: 'reduce' })
-    expect(await findings(page)).toEqual([])
+    expect(await findings(page, rules)).toEqual([])
     await page.screenshot({ path: join(pictures, `panels-${colorScheme}.png`) })
     await button(page, '+ Add').click()
     await page.getByRole('dialog').waitFor()
-    expect(await findings(page)).toEqual([])
+    expect(await findings(page, rules)).toEqual([])
     await page.keyboard.press('Escape')
     await page.getByRole('link', { name: 'Iron Cage: all agents' }).click()
     await page.locator('[data-agent]').waitFor()
-    expect(await findings(page)).toEqual([])
+    expect(await findings(page, rules)).toEqual([])
     await page.goBack()
     await page.getByText('Agent status').waitFor()
   }

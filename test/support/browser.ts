@@ -62,6 +62,12 @@ export async function resizeTo(page: Page, width: number, height: number): Promi
 
 const AXE = readFileSync(createRequire(import.meta.url).resolve('axe-core/axe.min.js'), 'utf8')
 
+/** Both themes, and which of axe's rules to look for in each: they differ in colors alone. */
+export const THEMES = [
+  { colorScheme: 'light', rules: ['color-contrast'] },
+  { colorScheme: 'dark', rules: undefined },
+] as const
+
 /** What axe finds that a person with a disability would stumble over. `rules`: (Default: all of axe's.) */
 export async function findings(page: Page, rules?: readonly string[]): Promise<string[]> {
   if (!(await page.evaluate(() => 'axe' in window))) await page.evaluate(AXE)
