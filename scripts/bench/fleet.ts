@@ -152,7 +152,7 @@ async function inTurns<T>(count: number, work: (n: number) => Promise<T>): Promi
 async function startPanel(database: string): Promise<{ process: ChildProcess; port: number }> {
   const port = await freePort()
   const args = ['panel', '--database', database, '--port', String(port), '--lease-ttl', '600']
-  const child = spawn(process.execPath, [join(root, 'dist/iron-cage.mjs'), ...args], {
+  const child = spawn(process.execPath, [join(root, 'bin/iron-cage.cjs'), ...args], {
     stdio: 'ignore',
   })
   once(child, 'exit').then(([code]) => isRunning && console.error(`a panel ended with ${code}`))

@@ -12,7 +12,7 @@ import Sqlite from 'better-sqlite3'
 import { Agent, request } from 'undici'
 import type { FakeProvider } from '../../test/support/provider.ts'
 
-const program = resolve(import.meta.dirname, '../../dist/iron-cage.mjs')
+const program = resolve(import.meta.dirname, '../../bin/iron-cage.cjs')
 export const NANOS_PER_TOKEN = 1_000_000
 const START_WITHIN_MS = 120_000
 

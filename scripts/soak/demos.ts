@@ -22,7 +22,7 @@ import { THE_SHOW } from '../../demo/check.ts'
 import type { RuntimeEvent } from '../../src/events.ts'
 import type { Snapshot } from '../../src/state/snapshot.ts'
 
-const program = resolve(import.meta.dirname, '../../dist/iron-cage.mjs')
+const program = resolve(import.meta.dirname, '../../bin/iron-cage.cjs')
 const START_WITHIN_MS = 120_000
 const END_WITHIN_MS = 300_000
 /** In the environment of everything that descends from a run. */

@@ -17,7 +17,7 @@ export async function serve(folder: string): Promise<Served> {
   const config = join(folder, 'iron-cage.yaml')
   const path = join(folder, 'state.db')
   writeFileSync(config, JSON.stringify({ db: { path }, server: { port: 0 }, log: { dir: join(folder, 'logs') } }))
-  const program = resolve(import.meta.dirname, '../../dist/iron-cage.mjs')
+  const program = resolve(import.meta.dirname, '../../bin/iron-cage.cjs')
   const words = [program, 'serve', '--until-stdin-ends', '--config', config]
   const child = spawn(process.execPath, words, { cwd: folder, stdio: ['pipe', 'ignore', 'inherit'] })
   const ended = once(child, 'exit')

@@ -41,7 +41,7 @@ async function openDesk() {
     const args = wordsOf(command)
       .slice(1)
       .map((word) => word.replace('8090', port))
-    const running = run(process.execPath, [join(root, 'dist/iron-cage.mjs'), ...args], { cwd, env })
+    const running = run(process.execPath, [join(root, 'bin/iron-cage.cjs'), ...args], { cwd, env })
     running.child.stdin!.end(input)
     return (await running).stdout.trim()
   }
@@ -49,7 +49,7 @@ async function openDesk() {
   const openPanel = async (command: string, environment: Record<string, string> = {}) => {
     const args = command.replace('8090', port).split(' ').slice(1)
     await typed('iron-cage keygen --out panel.key')
-    const panel = spawn(process.execPath, [join(root, 'dist/iron-cage.mjs'), ...args, '--lease-ttl', '2'], {
+    const panel = spawn(process.execPath, [join(root, 'bin/iron-cage.cjs'), ...args, '--lease-ttl', '2'], {
       cwd: folder,
       env: { ...env, ...environment, IRON_CAGE_MASTER_KEY_FILE: join(folder, 'panel.key') },
     })

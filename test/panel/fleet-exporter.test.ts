@@ -20,7 +20,7 @@ import { AGENT } from './machine.ts'
 import { openTestPanel } from './open-panel.ts'
 import { type Cluster, startCluster } from './postgres.ts'
 
-const PROGRAM = resolve(import.meta.dirname, '../../dist/iron-cage.mjs')
+const PROGRAM = resolve(import.meta.dirname, '../../bin/iron-cage.cjs')
 const DIRECT = { ca: undefined, httpsProxy: '', httpProxy: '', noProxy: '' }
 
 let cluster: Cluster

@@ -5,6 +5,7 @@ import Sqlite from 'better-sqlite3'
 import { describe, expect, test } from 'vitest'
 import { toAgentId } from '../../src/ids.ts'
 import { newMasterKey, weaknessOf } from '../../src/vault/master-key.ts'
+import { bundleProgram } from '../support/bundled.ts'
 import { ADMIN, KEY, newPath, type OpenVault, OTHER_KEY, openVault } from './support.ts'
 
 const CANARY = 'sk-canary-"7f3a9c"-zürich-🗝-end'
@@ -275,10 +276,11 @@ test('a program killed with SIGKILL at any row of a change of the master key lea
   await before.vault.update(first.id, 'new-value-of-a', ADMIN)
   await before.close()
   const kept: string[] = []
+  const script = `${path}.mjs`
+  await bundleProgram(join(import.meta.dirname, 'killed-at.ts'), script)
   for (let nth = 1; ; nth++) {
     const copy = `${path}.${nth}`
     for (const suffix of ['', '.audit-key', '.audit-head']) copyFileSync(path + suffix, copy + suffix)
-    const script = join(import.meta.dirname, 'killed-at.ts')
     const { signal, status } = spawnSync(process.execPath, [script, copy, KEY, OTHER_KEY, String(nth)])
     let opened: OpenVault = await openVault(copy, KEY)
     kept.push(opened.vault.isLocked ? 'new' : 'old')

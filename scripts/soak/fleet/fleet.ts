@@ -9,7 +9,6 @@ import { tmpdir } from 'node:os'
 import { join, resolve } from 'node:path'
 import { createInterface } from 'node:readline'
 import { setTimeout as wait } from 'node:timers/promises'
-import { build } from 'esbuild'
 import { databaseFiles } from '../../../src/db/files.ts'
 import { openStore } from '../../../src/db/store.ts'
 import { add, nanodollars, toUsd, type Usd, ZERO_NANOS } from '../../../src/money.ts'
@@ -22,6 +21,7 @@ import { ORGANIZATION } from '../../../src/panel/organization.ts'
 import { journalIdOf, type Membership, writeMembership } from '../../../src/uplink/membership.ts'
 import { joinMachine } from '../../../test/panel/machine.ts'
 import { type Cluster, startCluster } from '../../../test/panel/postgres.ts'
+import { bundleProgram } from '../../../test/support/bundled.ts'
 import { freePort } from '../../../test/support/free-port.ts'
 import { type Link, openLink } from './link.ts'
 import { SOAK_TOKEN } from './token.ts'
@@ -133,7 +133,7 @@ class FleetRun {
   }
 
   async run(): Promise<FleetResult> {
-    await bundleMachine(this.#program)
+    await bundleProgram(join(import.meta.dirname, 'machine.ts'), this.#program)
     this.#address = await this.#cluster.newDatabase()
     const database = await openPanelDatabase(this.#address)
     try {
@@ -190,7 +190,7 @@ class FleetRun {
       '--allowed-hosts',
       this.#allowedHosts,
     ]
-    const process_ = spawn(process.execPath, [join(root, 'dist/iron-cage.mjs'), ...args], { stdio: 'ignore' })
+    const process_ = spawn(process.execPath, [join(root, 'bin/iron-cage.cjs'), ...args], { stdio: 'ignore' })
     panel.process = process_
     process_.once('exit', () => {
       // One that found no database tries again, as a service manager would have it.
@@ -437,21 +437,6 @@ class FleetRun {
     }
     return leases.length
   }
-}
-
-/** As one file, which starts several times as fast: each machine starts again and again. */
-async function bundleMachine(outfile: string): Promise<void> {
-  const native = join(root, 'node_modules/better-sqlite3/lib/index.js')
-  await build({
-    entryPoints: [join(import.meta.dirname, 'machine.ts')],
-    outfile,
-    bundle: true,
-    platform: 'node',
-    format: 'esm',
-    target: 'node22',
-    alias: { 'better-sqlite3': native },
-    external: [native],
-  })
 }
 
 /** What the provider was sent: one line each, written before anything else happens to the call. */
