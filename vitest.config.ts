@@ -7,7 +7,8 @@ export default defineConfig({
     globalSetup: ['test/support/build.ts'],
     // What is built runs as it was built.
     server: { deps: { external: [/\/dist\//] } },
-    reporters: ['default', './test/support/retried.ts'],
+    reporters: ['default', './test/support/retried.ts', './test/support/slowest.ts'],
+    setupFiles: ['./test/support/processor-time.ts'],
     // Loading the sources took a third of the time. No file changes what others share (`process.env`, globals).
     isolate: false,
     sequence: { sequencer: SlowFirst },

@@ -18,8 +18,8 @@ test.runIf(process.platform === 'linux')(
   'its tests pass, each probe being stopped as docs/sandbox.md says',
   async () => {
     const { code, out } = await run('python3', ['in_parallel.py', 'test_sandbox'], join(root, 'python/tests/sandbox'))
-    expect(out).toMatch(/^Ran [1-9]\d* tests, 0 failed$/m)
     expect(code, out).toBe(0)
+    expect(out).toMatch(/^Ran [1-9]\d* tests, 0 failed$/m)
   },
 )
 

@@ -15,8 +15,8 @@ const run = (folder: string, program: string, ...words: string[]): Promise<{ cod
 
 test('those of its core pass with nothing but the standard library', async () => {
   const { code, out } = await run('python/tests', 'python3', '-m', 'unittest', 'test_chat', 'test_package', 'test_run')
-  expect(out).toMatch(/^Ran [1-9]\d* tests/m)
   expect(code, out).toBe(0)
+  expect(out).toMatch(/^Ran [1-9]\d* tests/m)
 })
 
 test('all pass: against the real program, under pytest, typed, built and installed', {
@@ -33,6 +33,6 @@ test('all pass: against the real program, under pytest, typed, built and install
     'python/tests',
   ]
   const { code, out } = await run('.', resolve(root, '.venv-test/bin/python'), ...words)
-  expect(out).toMatch(/[1-9]\d* passed/)
   expect(code, out).toBe(0)
+  expect(out).toMatch(/[1-9]\d* passed/)
 })
