@@ -91,9 +91,19 @@ interface Asked<Caller, Name extends string, Role, Query extends z.ZodType, Body
 // biome-ignore lint/suspicious/noConfusingVoidType: a handler without a reply need not say so
 type Replied<Reply> = Response | (Reply extends () => z.ZodType ? z.output<ReturnType<Reply>> : void)
 
-/** Returns the function that defines the routes of one group. `Caller`: what the guard makes of a request. */
+/** What a request says, parsed. */
+export interface Said {
+  params: Readonly<Record<string, string>>
+  query: unknown
+  body: unknown
+}
+
+/**
+ * Returns the function that defines the routes of one group. `Caller`: what the guard makes of a request. `require`: throws
+ * CageError for what no route of the group takes. (Default: nothing.)
+ */
 export const routesOf =
-  <Caller = Identity, Roles extends string = RequiredRole>(tag: Tag) =>
+  <Caller = Identity, Roles extends string = RequiredRole>(tag: Tag, require: (said: Said) => void = () => {}) =>
   <
     const Name extends `${Method} /${string}`,
     const Role extends Roles | 'open',
@@ -119,7 +129,9 @@ export const routesOf =
     const handler: Handler<Env> = async (context) => {
       const query = doc.query && readQuery(context, doc.query)
       const body = doc.body && isSent(context, doc.body) ? await readJson(context, doc.body, doc.maxBytes) : undefined
-      const asked = { context, params: context.req.param(), query, body, identity: context.get('identity') }
+      const said = { params: context.req.param(), query, body }
+      require(said)
+      const asked = { context, ...said, identity: context.get('identity') }
       const replied = await handle(asked as unknown as Asked<Caller, Name, Role, Query, Body>)
       if (replied instanceof Response) return replied
       return replied === undefined ? context.body(null, 204) : context.json(replied as object, status)

@@ -4,18 +4,19 @@ import type { ApiToken } from '../access/api-tokens.ts'
 import { MAX_PROOF_BYTES, sessionTokens } from '../api/auth.ts'
 import { check } from '../api/body.ts'
 import { callerAddress } from '../api/caller-address.ts'
-import { type Route, routesOf } from '../api/route.ts'
+import type { Route } from '../api/route.ts'
 import { NEW_TOKEN, newTokenView, tokenView } from '../api/tokens.ts'
 import { NEW_USER, USER_CHANGE, userView } from '../api/users.ts'
 import { isoTime, systemClock } from '../clock.ts'
 import { CageError } from '../errors.ts'
-import type { Member, PanelRole, PersonRole, StoredCredential } from './credentials.ts'
+import type { PanelRole, PersonRole, StoredCredential } from './credentials.ts'
 import { memberName } from './fleet-routes.ts'
 import { ORGANIZATION } from './organization.ts'
+import { panelRoutesOf } from './panel-route.ts'
 import type { StoredPerson } from './people.ts'
 import type { PanelRooms } from './rooms.ts'
 
-const route = routesOf<Member, PanelRole>('Panel')
+const route = panelRoutesOf('Panel')
 
 export const accessRoutes = (rooms: PanelRooms): Route<PanelRole>[] => [
   ...sessionRoutes(rooms),

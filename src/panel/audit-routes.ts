@@ -2,13 +2,14 @@
 import { stream } from 'hono/streaming'
 import * as z from 'zod'
 import { AUDIT_PAGE, auditVerdict } from '../api/audit.ts'
-import { count, json, named, type Route, routesOf, type Shape, time } from '../api/route.ts'
+import { count, json, named, type Route, type Shape, time } from '../api/route.ts'
 import { isoTime } from '../clock.ts'
-import type { Member, PanelRole } from './credentials.ts'
+import type { PanelRole } from './credentials.ts'
 import type { StoredAudit } from './db/audit-store.ts'
+import { panelRoutesOf } from './panel-route.ts'
 import type { PanelRooms } from './rooms.ts'
 
-const auditRoute = routesOf<Member, PanelRole>('Panel')
+const auditRoute = panelRoutesOf('Panel')
 
 /** Rows of an export that are read at a time. */
 const PAGE = 1_000

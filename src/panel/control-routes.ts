@@ -1,16 +1,17 @@
 /** Control of agents on other machines: what admins order, and how runtimes hear of it. */
 import * as z from 'zod'
-import { count, named, type Route, routesOf, type Shape, time } from '../api/route.ts'
+import { count, named, type Route, type Shape, time } from '../api/route.ts'
 import { isoTime } from '../clock.ts'
 import type { Order, PolicyState } from '../control-messages.ts'
 import { CageError } from '../errors.ts'
-import type { Member, PanelRole } from './credentials.ts'
+import type { PanelRole } from './credentials.ts'
 import type { OrderView } from './fleet-view.ts'
 import type { StoredOrder } from './orders.ts'
+import { panelRoutesOf } from './panel-route.ts'
 import type { PanelRooms } from './rooms.ts'
 
-const fleetRoute = routesOf<Member, PanelRole>('Fleet')
-const controlRoute = routesOf<Member, PanelRole>('Control')
+const fleetRoute = panelRoutesOf('Fleet')
+const controlRoute = panelRoutesOf('Control')
 
 const action = z.enum(['stop', 'pause', 'resume'])
 

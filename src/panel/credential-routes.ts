@@ -1,11 +1,12 @@
 /** For admins: what still works of what was handed out. */
 import * as z from 'zod'
-import { named, type Route, routesOf, type Shape, time } from '../api/route.ts'
+import { named, type Route, type Shape, time } from '../api/route.ts'
 import { isoTime } from '../clock.ts'
-import type { Member, PanelRole, StoredCredential } from './credentials.ts'
+import type { PanelRole, StoredCredential } from './credentials.ts'
+import { panelRoutesOf } from './panel-route.ts'
 import type { PanelRooms } from './rooms.ts'
 
-const credentialRoute = routesOf<Member, PanelRole>('Panel')
+const credentialRoute = panelRoutesOf('Panel')
 
 const credentialView = named('PanelCredential', () =>
   z.object({

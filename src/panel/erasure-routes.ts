@@ -1,11 +1,12 @@
 /** Erasing a person from what the organization's panel stores. */
 import * as z from 'zod'
-import { count, named, type Route, routesOf, type Shape } from '../api/route.ts'
-import type { Member, PanelRole } from './credentials.ts'
+import { count, named, type Route, type Shape } from '../api/route.ts'
+import type { PanelRole } from './credentials.ts'
 import type { ErasureView } from './fleet-view.ts'
+import { panelRoutesOf } from './panel-route.ts'
 import type { PanelRooms } from './rooms.ts'
 
-const panelRoute = routesOf<Member, PanelRole>('Panel')
+const panelRoute = panelRoutesOf('Panel')
 
 /** One letter would be everywhere; a quote would change the JSON that it stands in. */
 const word = z

@@ -1,17 +1,18 @@
 /** For people: shared budgets, the runtimes of the fleet, and what they were lent. */
 import * as z from 'zod'
 import { amount, check } from '../api/body.ts'
-import { count, named, type Route, routesOf, type Shape, time, usd } from '../api/route.ts'
+import { count, named, type Route, type Shape, time, usd } from '../api/route.ts'
 import { agentView } from './agent-view.ts'
 import { SHARED_SCOPES } from './bank.ts'
 import type { Member, PanelRole } from './credentials.ts'
 import type { LimitChange } from './fleet.ts'
 import type { FleetView, LeaseView, RuntimeView, SharedBudgetView } from './fleet-view.ts'
+import { panelRoutesOf } from './panel-route.ts'
 import { SHARED_PERIODS } from './periods.ts'
 import type { PanelRooms } from './rooms.ts'
 import { viewOf } from './views.ts'
 
-const fleetRoute = routesOf<Member, PanelRole>('Fleet')
+const fleetRoute = panelRoutesOf('Fleet')
 
 const budgetView = named('SharedBudget', () =>
   z.object({

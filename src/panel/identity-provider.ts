@@ -8,6 +8,7 @@ import type * as OpenIdClient from 'openid-client'
 import { isLoopback } from '../access/localhost.ts'
 import type { Clock } from '../clock.ts'
 import { CageError } from '../errors.ts'
+import { isStorable } from './storable.ts'
 
 export interface IdentityProviderOptions {
   /** Its address, as its configuration document names it. */
@@ -91,6 +92,7 @@ export class IdentityProvider {
         idTokenExpected: true,
       })
       const { iss: issuer, sub: subject, ...claims } = tokens.claims()!
+      if (!isStorable(subject)) throw new Error('it names somebody by what is no text')
       const verifiedEmail = async () => {
         if (claims.email !== undefined || !config.serverMetadata().userinfo_endpoint) return emailIn(claims)
         return emailIn(await client.fetchUserInfo(config, tokens.access_token, subject).catch(refuse))
@@ -144,7 +146,7 @@ const derived = (secret: string, purpose: 'state' | 'nonce' | 'verifier'): strin
 
 /** An address that somebody claims to have, and the provider has not verified, is none. */
 function emailIn({ email, email_verified: isVerified }: Readonly<Record<string, unknown>>): string | undefined {
-  return typeof email === 'string' && isVerified === true ? email.toLowerCase() : undefined
+  return typeof email === 'string' && isVerified === true && isStorable(email) ? email.toLowerCase() : undefined
 }
 
 async function request(url: string, options: OpenIdClient.CustomFetchOptions): Promise<Response> {

@@ -1,7 +1,7 @@
 /** For runtimes: joining, and the leases of shared budgets. Money is a decimal string in US dollars, as everywhere. */
 import * as z from 'zod'
 import { amount } from '../api/body.ts'
-import { count, named, type Route, routesOf, time, usd } from '../api/route.ts'
+import { count, named, type Route, time, usd } from '../api/route.ts'
 import { isoTime } from '../clock.ts'
 import {
   type LeaseAnswer,
@@ -15,14 +15,15 @@ import {
 } from '../lease-messages.ts'
 import { toUsd } from '../money.ts'
 import { grantLease, openRuntime, recordStatements } from './bank.ts'
-import type { Member, PanelRole } from './credentials.ts'
+import type { PanelRole } from './credentials.ts'
 import { presentLeases, readPresented } from './generations.ts'
+import { panelRoutesOf } from './panel-route.ts'
 import type { PanelRooms } from './rooms.ts'
 
 /** Statements in one report. */
 const MAX_STATEMENTS = 500
 
-const leaseRoute = routesOf<Member, PanelRole>('Leases')
+const leaseRoute = panelRoutesOf('Leases')
 const id = z.string().min(1).max(200)
 /** Runtimes of earlier versions have none. */
 const bookmark = z.string().max(200).nullable().default(null).describe('What the last report was answered.')

@@ -1,14 +1,15 @@
 /** The policy of an organization, which runtimes merge into their configuration. */
 import * as z from 'zod'
-import { count, named, type Route, routesOf, type Shape, time } from '../api/route.ts'
+import { count, named, type Route, type Shape, time } from '../api/route.ts'
 import { isoTime } from '../clock.ts'
 import { policySchema } from '../config/policy.ts'
-import type { Member, PanelRole } from './credentials.ts'
+import type { PanelRole } from './credentials.ts'
 import type { PolicyView } from './fleet-view.ts'
+import { panelRoutesOf } from './panel-route.ts'
 import { type StoredPolicy, settingsOf } from './policies.ts'
 import type { PanelRooms } from './rooms.ts'
 
-const fleetRoute = routesOf<Member, PanelRole>('Fleet')
+const fleetRoute = panelRoutesOf('Fleet')
 
 const policyView = named('Policy', () =>
   z.object({

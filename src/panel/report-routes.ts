@@ -1,21 +1,22 @@
 /** For people: what the agents of all machines cost, and what was found in their texts. */
 import * as z from 'zod'
 import { instant } from '../api/calls.ts'
-import { count, named, type Route, routesOf, type Shape, time, usd } from '../api/route.ts'
+import { count, named, type Route, type Shape, time, usd } from '../api/route.ts'
 import { isoTime, systemClock } from '../clock.ts'
 import type { EventOf } from '../events.ts'
 import { toUsd } from '../money.ts'
 import { PII, type PiiType } from '../pii-types.ts'
-import type { Member, PanelRole } from './credentials.ts'
+import type { PanelRole } from './credentials.ts'
 import { DIMENSIONS, type Spent } from './db/spending.ts'
 import type { StoredIncident } from './db/telemetry-store.ts'
 import type { FleetIncident, FleetSpending, SpendingAlertView } from './fleet-view.ts'
+import { panelRoutesOf } from './panel-route.ts'
 import type { PanelRooms } from './rooms.ts'
 
 const DAY_MS = 86_400_000
 const MAX_DAYS = 366
 
-const reportRoute = routesOf<Member, PanelRole>('Fleet')
+const reportRoute = panelRoutesOf('Fleet')
 
 export const reportRoutes = ({ fleet, telemetry, spendingAlerts }: PanelRooms): Route<PanelRole>[] => [
   reportRoute('GET /api/fleet/spending', {

@@ -1,18 +1,19 @@
 /** For people: asking for more of a budget, and deciding on it. */
 import * as z from 'zod'
 import { amount, check } from '../api/body.ts'
-import { named, type Route, routesOf, type Shape, time, usd } from '../api/route.ts'
+import { named, type Route, type Shape, time, usd } from '../api/route.ts'
 import { isoTime } from '../clock.ts'
 import { CageError } from '../errors.ts'
 import { toUsd } from '../money.ts'
 import { SHARED_SCOPES } from './bank.ts'
-import type { Member, PanelRole } from './credentials.ts'
+import type { PanelRole } from './credentials.ts'
 import { nameFor } from './fleet-routes.ts'
 import type { RequestView } from './fleet-view.ts'
+import { panelRoutesOf } from './panel-route.ts'
 import type { StoredRequest } from './requests.ts'
 import type { PanelRooms } from './rooms.ts'
 
-const requestRoute = routesOf<Member, PanelRole>('Fleet')
+const requestRoute = panelRoutesOf('Fleet')
 
 const requestView = named('BudgetRequest', () =>
   z.object({

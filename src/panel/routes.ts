@@ -1,17 +1,18 @@
 /** The routes of a Control Panel. A runtime's routes answer for that runtime alone; people see their own organization. */
 import * as z from 'zod'
 import { openApiDocument } from '../api/openapi.ts'
-import { PANEL_TAGS, type Route, routesOf } from '../api/route.ts'
+import { PANEL_TAGS, type Route } from '../api/route.ts'
 import { schemaRoutes } from '../api/schemas.ts'
 import { CageError } from '../errors.ts'
 import { accessRoutes } from './access-routes.ts'
 import { panelAuditRoutes } from './audit-routes.ts'
 import { controlRoutes } from './control-routes.ts'
 import { credentialRoutes } from './credential-routes.ts'
-import type { Member, PanelRole } from './credentials.ts'
+import type { PanelRole } from './credentials.ts'
 import { erasureRoutes } from './erasure-routes.ts'
 import { fleetRoutes } from './fleet-routes.ts'
 import { leaseRoutes, membershipRoutes } from './lease-routes.ts'
+import { panelRoutesOf } from './panel-route.ts'
 import { policyRoutes } from './policy-routes.ts'
 import { reportRoutes } from './report-routes.ts'
 import { requestRoutes } from './request-routes.ts'
@@ -44,7 +45,7 @@ export function panelRoutes(rooms: PanelRooms): Route<PanelRole>[] {
   return routes
 }
 
-const panelRoute = routesOf<Member, PanelRole>('Panel')
+const panelRoute = panelRoutesOf('Panel')
 
 const healthRoutes = ({ fleet, version }: PanelRooms, all: () => readonly Route<PanelRole>[]): Route<PanelRole>[] => [
   panelRoute('GET /health/live', {

@@ -1,15 +1,16 @@
 /** Central secrets: what admins set, and what runtimes fetch. */
 import * as z from 'zod'
-import { count, named, type Route, routesOf, type Shape, time } from '../api/route.ts'
+import { count, named, type Route, type Shape, time } from '../api/route.ts'
 import { isoTime } from '../clock.ts'
 import type { CentralSecret } from '../control-messages.ts'
-import type { Member, PanelRole } from './credentials.ts'
+import type { PanelRole } from './credentials.ts'
 import type { CentralSecretView } from './fleet-view.ts'
+import { panelRoutesOf } from './panel-route.ts'
 import type { PanelRooms } from './rooms.ts'
 import type { StoredCentralSecret } from './secrets.ts'
 
-const fleetRoute = routesOf<Member, PanelRole>('Fleet')
-const controlRoute = routesOf<Member, PanelRole>('Control')
+const fleetRoute = panelRoutesOf('Fleet')
+const controlRoute = panelRoutesOf('Control')
 
 const environment = z.enum(['development', 'staging', 'production'])
 const agentName = z.string().min(1).max(80)

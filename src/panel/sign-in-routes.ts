@@ -2,15 +2,16 @@
 import * as z from 'zod'
 import { MAX_PROOF_BYTES, sessionTokens } from '../api/auth.ts'
 import { callerAddress } from '../api/caller-address.ts'
-import { type Route, routesOf } from '../api/route.ts'
+import type { Route } from '../api/route.ts'
 import { CageError } from '../errors.ts'
 import { sessionOf } from './access-routes.ts'
-import type { Member, PanelRole } from './credentials.ts'
+import type { PanelRole } from './credentials.ts'
 import { isPrivate } from './identity-provider.ts'
 import { ORGANIZATION } from './organization.ts'
+import { panelRoutesOf } from './panel-route.ts'
 import type { PanelRooms } from './rooms.ts'
 
-const route = routesOf<Member, PanelRole>('Panel')
+const route = panelRoutesOf('Panel')
 
 export const signInRoutes = ({
   fleet: { credentials, people },

@@ -1,11 +1,12 @@
 /** Who is in which team. */
 import * as z from 'zod'
-import { named, type Route, routesOf, type Shape } from '../api/route.ts'
-import type { Member, PanelRole } from './credentials.ts'
+import { named, type Route, type Shape } from '../api/route.ts'
+import type { PanelRole } from './credentials.ts'
 import type { TeamMemberView } from './fleet-view.ts'
+import { panelRoutesOf } from './panel-route.ts'
 import type { PanelRooms } from './rooms.ts'
 
-const route = routesOf<Member, PanelRole>('Fleet')
+const route = panelRoutesOf('Fleet')
 
 const memberView = named('TeamMember', () =>
   z.object({

@@ -4,19 +4,22 @@ import { count, type Route, routesOf, time } from '../api/route.ts'
 import type { RuntimeEvent } from '../events.ts'
 import type { Member, PanelRole } from './credentials.ts'
 import type { PanelRooms } from './rooms.ts'
+import { storable } from './storable.ts'
 
 /** Events of one batch. */
 const MAX_EVENTS = 1_000
 
+/** What has happened cannot be corrected and sent again: of these texts, what cannot be stored is replaced. */
 const telemetryRoute = routesOf<Member, PanelRole>('Leases')
+const text = (max: number) => z.string().max(max).transform(storable)
 
 const event = z.object({
   seq: count(),
   at: time().max(40),
-  agent_id: z.string().max(200).nullable(),
+  agent_id: text(200).nullable(),
   level: z.enum(['DEBUG', 'INFO', 'OK', 'WARN', 'ERROR', 'CRIT']),
-  type: z.string().max(100),
-  message: z.string(),
+  type: text(100),
+  message: z.string().transform(storable),
   data: z.record(z.string(), z.unknown()),
 })
 
@@ -25,7 +28,7 @@ export const telemetryRoutes = ({ telemetry: { store } }: PanelRooms): Route<Pan
     role: 'runtime',
     summary: 'Takes events of a runtime. An event that is sent again is stored once; the reply says where to continue.',
     body: z.strictObject({
-      journal_id: z.string().min(1).max(200),
+      journal_id: z.string().min(1).max(200).transform(storable),
       after: count(),
       through: count(),
       lost: z.strictObject({ from: count(), to: count() }).nullable(),

@@ -1,5 +1,6 @@
 /** What keeps the organizations of one panel apart. */
 import { afterAll, beforeAll, expect, onTestFinished, test } from 'vitest'
+import * as z from 'zod'
 import { systemClock } from '../../src/clock.ts'
 import type { CageError } from '../../src/errors.ts'
 import { grantLease, openRuntime } from '../../src/panel/bank.ts'
@@ -9,6 +10,7 @@ import { Orders } from '../../src/panel/orders.ts'
 import { panelRoutes } from '../../src/panel/routes.ts'
 import { startPanel } from '../../src/panel/server.ts'
 import { dollars } from '../support/money.ts'
+import { oddTexts, withoutOdd } from './odd-texts.ts'
 import { openTestPanel } from './open-panel.ts'
 import { type Cluster, startCluster } from './postgres.ts'
 
@@ -182,7 +184,7 @@ test('no route shows or changes anything of another organization, whatever role 
     expect(body === undefined || Object.hasOwn(BODIES, route), `${route} needs a body here`).toBe(true)
     for (const [role, token] of Object.entries(tokens)) {
       // A token that signs out is gone.
-      if (route === 'POST /api/auth/logout' || route === 'DELETE /api/runtimes/self') continue
+      if (ENDING.includes(route)) continue
       for (const id of [runtimeId, lease.id, request.id, order.id, secret.id, carol.id, ...credentialIds]) {
         const answer = await fetch(panel.url + path.replace(':id', id).replace(':name', 'victim-team'), {
           method,
@@ -198,6 +200,100 @@ test('no route shows or changes anything of another organization, whatever role 
   }
   expect(await everything()).toBe(before)
 })
+
+test('a text that PostgreSQL cannot store is refused in every place of every route, and never breaks one', async () => {
+  const faults: unknown[] = []
+  const panel = await openTestPanel({
+    database: await cluster.newDatabase(),
+    masterKey: 'k7Qe2n0Z-VtYxW1rBs9uLcDpAa3fGh5JmX8iOo4q_Ew',
+    onFault: (error) => faults.push(error),
+  })
+  const { credentials } = panel.fleet
+  const invite = () => credentials.invite(panel.organizationId, { team: null, user: null }, 'x', 'ada')
+  const tokens = {
+    admin: await credentials.createToken(panel.organizationId, 'admin', 'ada', 'ada'),
+    viewer: await credentials.createToken(panel.organizationId, 'viewer', 'bob', 'ada'),
+    runtime: (await credentials.join((await credentials.identify(await invite()))!, 'laptop', '1')).token,
+  }
+  const texts = oddTexts(12)
+  let places = 0
+  for (const { method, path, role, query, body } of panelRoutes({
+    ...panel,
+    version: '1',
+    ttlMs: 1,
+    onNotice: () => {},
+  })) {
+    const route = `${method} ${path}`
+    // What happened is stored all the same (telemetry.test.ts), and schemas are in no database.
+    if (['POST /api/telemetry', 'GET /api/schemas/:name', ...ENDING].includes(route)) continue
+    const send = async (text: string, place: string, address: string, sent: unknown) => {
+      const token = role === 'invited' ? await invite() : tokens[role === 'open' ? 'viewer' : role]
+      const answer = await fetch(panel.url + address.replaceAll(/:(id|name)/g, 'none'), {
+        method,
+        headers: { authorization: `Bearer ${token}`, 'content-type': 'application/json' },
+        body: method === 'GET' ? null : JSON.stringify(sent),
+      })
+      const said = `${route} with ${JSON.stringify(text)} as ${place}: ${answer.status} ${await answer.text()}`
+      expect(answer.status, said).toBeLessThan(500)
+      if (text !== withoutOdd(text)) expect(answer.status, said).toBe(400)
+    }
+    for (const text of texts) {
+      const written = encodeURIComponent(text.toWellFormed())
+      const isHalf = text !== text.toWellFormed()
+      for (const [, name] of isHalf ? [] : path.matchAll(/:(\w+)/g)) {
+        await send(text, name!, path.replace(`:${name}`, written), BODIES[route] ?? {})
+      }
+      for (const name of isHalf ? [] : Object.keys((query as z.ZodObject | undefined)?.shape ?? {})) {
+        await send(text, name, `${path}?${name}=${written}`, BODIES[route] ?? {})
+      }
+      for (const [place, sent] of withText(body, { ...BODIES[route], ...ODD_BODIES[route] }, text)) {
+        places++
+        await send(text, place, path, sent)
+      }
+    }
+  }
+  expect(places / texts.length).toBeGreaterThan(30)
+  expect(faults).toEqual([])
+}, 60_000)
+
+/** Whose caller is gone afterwards. */
+const ENDING = ['POST /api/auth/logout', 'DELETE /api/runtimes/self']
+const STATEMENT = { id: 'lease-1', used_usd: '0', returned_usd: '0', held_usd: '0', final: false }
+const ODD_BODIES: Readonly<Record<string, object>> = {
+  'POST /api/leases/report': { statements: [STATEMENT] },
+  'POST /api/leases/present': { leases: [{ ...STATEMENT, signed: 'x' }] },
+}
+
+/** The body with the text in each place where its schema has one, and the names of the places. */
+function* withText(schema: z.ZodType | undefined, body: object, text: string): Generator<[string, unknown]> {
+  if (!schema) return
+  const places = placesOf(z.toJSONSchema(schema, { io: 'input', unrepresentable: 'any' }) as Schema)
+  for (const place of places) yield [place.join('.'), withAt(body, place, text)]
+}
+
+interface Schema {
+  type?: string
+  properties?: Record<string, Schema>
+  items?: Schema
+  anyOf?: Schema[]
+}
+
+function placesOf({ type, properties = {}, items, anyOf = [] }: Schema): (string | number)[][] {
+  if (type === 'string') return [[]]
+  const inner = Object.entries(properties).flatMap(([name, each]) => placesOf(each).map((place) => [name, ...place]))
+  const of = items ? placesOf(items).map((place) => [0, ...place]) : []
+  return [...inner, ...of, ...anyOf.flatMap(placesOf)]
+}
+
+function withAt(value: unknown, [first, ...rest]: (string | number)[], text: string): unknown {
+  if (first === undefined) return text
+  if (typeof first === 'number') {
+    const list = (value ?? []) as unknown[]
+    return [withAt(list[0], rest, text), ...list.slice(1)]
+  }
+  const fields = (value ?? {}) as Record<string, unknown>
+  return { ...fields, [first]: withAt(fields[first], rest, text) }
+}
 
 test('a machine can do nothing with what it knows of another one: its leases, signatures, ledger and orders', async () => {
   const address = await cluster.newDatabase()

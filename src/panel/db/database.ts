@@ -47,6 +47,8 @@ export interface Dialect {
   readonly now: string
   /** Names the database in which the table `ledger_meta` is: another text wherever it was restored to, or promoted. */
   readonly identity: string
+  /** Whether the database has refused values that a statement had, and would refuse them again. */
+  isRefusal(error: unknown): boolean
   /** Locks the selected rows until the transaction ends. */
   readonly forUpdate: string
   /** The type of a column that numbers its rows. */

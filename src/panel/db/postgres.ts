@@ -29,6 +29,8 @@ const POSTGRES: Dialect = {
   // dump has another table. A copy of the files that is started as it is has all three: see `generations.ts`.
   identity: `concat_ws('/', (SELECT system_identifier FROM pg_control_system()),
     left(pg_walfile_name(pg_current_wal_insert_lsn()), 8), 'ledger_meta'::regclass::oid)`,
+  // Data exceptions, broken constraints, and what is too large.
+  isRefusal: (error) => error instanceof pg.DatabaseError && /^(22|23|54)/.test(error.code ?? ''),
   // No key is ever changed: a row that others refer to can be locked while they do.
   forUpdate: 'FOR NO KEY UPDATE',
   serial: 'BIGINT GENERATED ALWAYS AS IDENTITY PRIMARY KEY',

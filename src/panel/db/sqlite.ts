@@ -14,6 +14,7 @@ function dialectOf(path: string): Dialect {
 const SQLITE: Omit<Dialect, 'identity'> = {
   kind: 'sqlite',
   now: "CAST(unixepoch('subsec') * 1000 AS INTEGER)",
+  isRefusal: (error) => error instanceof Sqlite.SqliteError && /^SQLITE_(CONSTRAINT|TOOBIG|MISMATCH)/.test(error.code),
   forUpdate: '',
   serial: 'INTEGER PRIMARY KEY AUTOINCREMENT',
   isIn: (column, parameter) => `${column} IN (SELECT value FROM json_each(${parameter}))`,
