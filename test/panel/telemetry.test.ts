@@ -5,16 +5,22 @@ import { afterAll, beforeAll, describe, expect, onTestFinished, test } from 'vit
 import { systemClock } from '../../src/clock.ts'
 import { CageError } from '../../src/errors.ts'
 import type { NewEvent, RuntimeEvent } from '../../src/events.ts'
-import { toRunId } from '../../src/ids.ts'
+import { newCallId, toAgentId, toRunId } from '../../src/ids.ts'
 import { usd } from '../../src/money.ts'
+import type { PanelDatabase, Sql } from '../../src/panel/db/database.ts'
+import { openPanelDatabase } from '../../src/panel/db/open.ts'
+import type { Dimension } from '../../src/panel/db/spending.ts'
+import { TelemetryStore } from '../../src/panel/db/telemetry-store.ts'
 import type { FleetSpending } from '../../src/panel/fleet-view.ts'
 import type { RunningPanel } from '../../src/panel/server.ts'
 import { viewOf } from '../../src/panel/views.ts'
 import type { TelemetryBatch } from '../../src/telemetry-messages.ts'
+import { readMembership } from '../../src/uplink/membership.ts'
 import { Telemetry } from '../../src/uplink/telemetry.ts'
 import { dollars } from '../support/money.ts'
 import { temporaryFile } from '../support/temporary-file.ts'
 import { AGENT, joinMachine, type Machine, openMachine } from './machine.ts'
+import { oddTexts, withoutOdd } from './odd-texts.ts'
 import { openTestPanel } from './open-panel.ts'
 import { type Cluster, startCluster } from './postgres.ts'
 
@@ -70,6 +76,17 @@ const progress = (done: number): NewEvent => ({
   agent_id: AGENT,
   message: 'on it',
   data: { done, total: 1_000, unit: 'leads', label: null },
+})
+
+const paid = (agentId: string, service: string, cost: string): NewEvent => ({
+  type: 'service.called',
+  level: 'INFO',
+  agent_id: toAgentId(agentId),
+  message: 'paid',
+  data: {
+    ...{ call_id: newCallId(), service, ok: true, status: 200, tier: 1, blocked: false, latency_ms: 1 },
+    ...{ cost_usd: usd(cost), saved_usd: usd('0') },
+  },
 })
 
 const view = async (panel: RunningPanel) => viewOf(panel, panel.organizationId)
@@ -170,6 +187,98 @@ describe.each([
       expect(stored.map(({ seq }) => seq)).toEqual([1, 2, 3, 4])
     }
     expect((await agents(panel)).map(({ work }) => work?.done)).toEqual(well.map(() => 3))
+  })
+
+  test('adds up what many runtimes send at once with as many statements as what one sends', async () => {
+    const address = await addressOf()
+    const panel = await openPanel(address)
+    const { organizationId: organization } = panel
+    const ids: string[] = []
+    for (let n = 0; n < 20; n++) ids.push(await joinOnly(panel))
+    await panel.close()
+    const database = await openPanelDatabase(address)
+    onTestFinished(() => database.close())
+    let statements = 0
+    const counted = (sql: Sql): Sql => ({
+      rows: (text, values) => {
+        statements += 1
+        return sql.rows(text, values)
+      },
+    })
+    const within: PanelDatabase['within'] = (id, work) => database.within(id, (sql) => work(counted(sql)))
+    const store = new TelemetryStore({ ...database, within })
+    const take = async (runtimes: readonly string[], after: number) => {
+      statements = 0
+      const happened = [started, paid(AGENT, 'crm', '0.1'), paid(AGENT, 'mail', '0.2'), paid('a-unknown', 'crm', '0.3')]
+      await Promise.all(
+        runtimes.map((id) => {
+          const at = '2026-01-02T03:04:05.000Z'
+          const events = happened.map((event, n) => ({ ...event, seq: after + n + 1, at }) as RuntimeEvent)
+          return store.take(organization, id, { journal_id: 'j', after, through: after + 4, lost: null, events })
+        }),
+      )
+      return statements
+    }
+    await take(ids, 0)
+    const [ofOne, ofOthers] = [await take(ids.slice(0, 1), 4), await take(ids.slice(1), 4)]
+    // The first one goes at once, and those that came meanwhile go together.
+    expect(ofOthers).toBe(2 * ofOne)
+    const spent = async (by: Dimension) =>
+      (await store.spending(organization, '2026-01-01', by)).map(({ name, calls, cost }) => [name, calls, cost])
+    expect(await spent('model')).toEqual([
+      ['crm', 80, 16_000_000_000n],
+      ['mail', 40, 8_000_000_000n],
+    ])
+    expect(await spent('agent')).toEqual([
+      ['', 40, 12_000_000_000n],
+      ['leads', 80, 12_000_000_000n],
+    ])
+  })
+
+  test('stores what happened whatever its texts have in them', async () => {
+    const panel = await openPanel(await addressOf())
+    const { organizationId: organization, telemetry } = panel
+    const machine = await joined(panel)
+    const texts = oddTexts(100)
+    for (const text of texts) {
+      const data = { ...started.data, name: text, script: text } as typeof started.data
+      machine.state.record({ ...started, agent_id: toAgentId(`a-${text}`), message: text, data })
+      machine.state.record(paid(`a-${text}`, text, '1'))
+    }
+    machine.state.record({ ...started, message: 'the last one' })
+    const starts = async () => {
+      const [cursor] = await telemetry.store.cursors(organization)
+      const events = cursor ? await telemetry.store.events(organization, cursor, 0, 1_000) : []
+      return events.filter(({ type }) => type === 'agent.started').map(({ message }) => message)
+    }
+    await expect.poll(async () => (await starts()).at(-1)).toBe('the last one')
+    expect(await starts()).toEqual([...texts.map(withoutOdd), 'the last one'])
+    expect((await view(panel)).runtimes).toMatchObject([{ lost_events: 0 }])
+    const spent = await telemetry.store.spending(organization, '2000-01-01', 'agent')
+    expect(new Set(spent.map(({ name }) => name))).toEqual(new Set(texts.map(withoutOdd)))
+  })
+
+  test('says that it refuses an event that its database cannot store, which becomes a gap and keeps nothing back', async () => {
+    const address = await addressOf()
+    const panel = await openPanel(address)
+    const machine = await joined(panel)
+    const { token } = readMembership(machine.store)!
+    const event = (seq: number) => ({ ...progress(seq), seq, at: '2026-01-02T03:04:05.000Z' }) as RuntimeEvent
+    const batch = { journal_id: 'twice', after: 0, through: 3, lost: null, events: [1, 2, 2, 3].map(event) }
+    const answer = await fetch(`${panel.url}/api/telemetry`, {
+      method: 'POST',
+      headers: { authorization: `Bearer ${token}`, 'content-type': 'application/json' },
+      body: JSON.stringify(batch),
+    })
+    expect(answer.status).toBe(400)
+    if (!address.startsWith('postgres')) return
+    // One more than a BIGINT can count.
+    machine.state.recordAll(Array.from({ length: 1_026 }, () => ({ event: paid(AGENT, 'crm', '9000000') })))
+    machine.state.record({ ...started, message: 'the last one' })
+    await expect
+      .poll(async () => (await view(panel)).runtimes[0], { timeout: 20_000 })
+      .toMatchObject({ lost_events: 2 })
+    await expect.poll(() => agents(panel)).toMatchObject([{ name: 'leads' }])
   })
 
   test('adds up what calls cost by day, model, team, user and machine, each call once, also from a restored ledger', async () => {

@@ -4,7 +4,7 @@ import { type EraseWords, eraseInJson } from '../erase-words.ts'
 import type { Sql, Value } from './database.ts'
 import { insert } from './insert.ts'
 import { type Content, TEXT_TABLES } from './personal-columns.ts'
-import { ADD_UP } from './spending.ts'
+import { addUp } from './spending.ts'
 
 type Row = Record<string, Value>
 
@@ -24,7 +24,7 @@ export async function boundTexts(sql: Sql, organizationId: string): Promise<{ ta
   return found
 }
 
-/** Returns how many rows had the words. Throws CageError `conflict` for budgets that would get the same name. */
+/** Returns how many rows had the words. Throws CageError `conflict` for two rows that cannot become one. */
 export async function eraseInTable(
   sql: Sql,
   organizationId: string,
@@ -46,7 +46,7 @@ export async function eraseInTable(
     if (Object.keys(changed).length === 0) return
     count += 1
     if (Object.keys(changed).some((name) => key.includes(name))) return move(sql, table, row, changed)
-    if (table === 'budgets') await requireFreeName(sql, { ...row, ...changed })
+    await requireUnique(sql, table, row, changed)
     await update(sql, table, row, changed)
   })
   return count
@@ -86,25 +86,27 @@ async function update(sql: Sql, table: string, row: Row, changed: Row): Promise<
   ])
 }
 
-/** Its key changes, and there may be a row with the new one: what was spent is added up, and one name or alert is enough. */
+/** Its key changes, and there may be a row with the new one. */
 async function move(sql: Sql, table: string, row: Row, changed: Row): Promise<void> {
-  const { key } = TEXT_TABLES[table]!
+  const { key, sums } = TEXT_TABLES[table]!
   const own = key.map((name) => row[name]!)
   await sql.rows(`DELETE FROM ${table} WHERE organization_id = $${key.length + 1} AND ${isRow(key)}`, [
     ...own,
     row.organization_id!,
   ])
-  const isSum = table === 'spending' || table === 'agent_spending'
-  await insert(sql, table, [{ ...row, ...changed }], () => (isSum ? ADD_UP(table) : ' ON CONFLICT DO NOTHING'))
+  await insert(sql, table, [{ ...row, ...changed }], sums ? addUp(table) : () => ' ON CONFLICT DO NOTHING')
 }
 
-/** Two budgets are two limits: they cannot become one. */
-async function requireFreeName(sql: Sql, { organization_id, scope, name }: Row): Promise<void> {
-  const same = await sql.rows('SELECT id FROM budgets WHERE organization_id = $1 AND scope = $2 AND name = $3', [
-    ...[organization_id!, scope!, name!],
-  ])
+/** Such as two budgets, which are two limits. */
+async function requireUnique(sql: Sql, table: string, row: Row, changed: Row): Promise<void> {
+  const { unique = [] } = TEXT_TABLES[table]!
+  if (!unique.some((name) => name in changed)) return
+  const same = await sql.rows(
+    `SELECT 1 FROM ${table} WHERE ${isRow(unique)}`,
+    unique.map((name) => (changed[name] ?? row[name])!),
+  )
   if (same.length === 0) return
-  throw new CageError('conflict', `two budgets of the scope ${scope} would get the same name`, {
+  throw new CageError('conflict', `two ${table} would get the same name`, {
     hint: 'erase their names one after the other',
   })
 }

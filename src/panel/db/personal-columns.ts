@@ -13,11 +13,16 @@ export interface TextTable {
   /** What a row is found by. */
   key: readonly string[]
   columns: Readonly<Record<string, Content>>
+  /** Amounts that are added up when two rows get the same key. (Default: none; one of the rows is enough.) */
+  sums?: readonly string[]
+  /** What no two rows may share, when it is not the key: two of them cannot become one. (Default: nothing.) */
+  unique?: readonly string[]
 }
 
 const plain = (...names: string[]): Record<string, Content> => Object.fromEntries(names.map((name) => [name, 'plain']))
 
 const OWN = plain('id', 'organization_id')
+const SPENT = ['calls', 'cost_nanos']
 
 /** In the order in which everybody locks rows: runtimes, then budgets; the audit comes last. */
 export const TEXT_TABLES: Readonly<Record<string, TextTable>> = {
@@ -42,6 +47,7 @@ export const TEXT_TABLES: Readonly<Record<string, TextTable>> = {
   spending: {
     key: ['runtime_id', 'day', 'model'],
     columns: { ...plain('organization_id', 'runtime_id', 'day'), model: 'text' },
+    sums: SPENT,
   },
   agent_names: {
     key: ['runtime_id', 'agent_id'],
@@ -50,6 +56,7 @@ export const TEXT_TABLES: Readonly<Record<string, TextTable>> = {
   agent_spending: {
     key: ['runtime_id', 'day', 'agent'],
     columns: { ...plain('organization_id', 'runtime_id', 'day'), agent: 'text' },
+    sums: SPENT,
   },
   spending_alerts: {
     key: ['day', 'scope', 'name'],
@@ -63,7 +70,11 @@ export const TEXT_TABLES: Readonly<Record<string, TextTable>> = {
       ...{ name: 'text', environments: 'bound' },
     },
   },
-  budgets: { key: ['id'], columns: { ...OWN, ...plain('scope', 'period'), name: 'text' } },
+  budgets: {
+    key: ['id'],
+    columns: { ...OWN, ...plain('scope', 'period'), name: 'text' },
+    unique: ['organization_id', 'scope', 'name'],
+  },
   budget_periods: { key: ['id'], columns: { ...OWN, budget_id: 'plain' } },
   leases: { key: ['id'], columns: { ...OWN, ...plain('runtime_id', 'path', 'state') } },
   transfers: {

@@ -1,8 +1,10 @@
 /** What calls cost, by day, machine and model or agent: added up as events arrive, each event once, so that it outlasts them. */
 import type { RuntimeEvent } from '../../events.ts'
-import { add, fromUsd, MAX_NANOS, type Nanodollars, ZERO_NANOS } from '../../money.ts'
+import { fromUsd, MAX_NANOS, type Nanodollars } from '../../money.ts'
+import { storable } from '../storable.ts'
 import type { Dialect, Sql, Value } from './database.ts'
 import { insert } from './insert.ts'
+import { TEXT_TABLES } from './personal-columns.ts'
 
 /** By what spending can be divided. */
 export const DIMENSIONS = ['model', 'agent', 'team', 'user', 'machine'] as const
@@ -25,9 +27,11 @@ interface Cost {
 }
 
 /** What a runtime reported, of which anything can be missing or wrong. */
-interface Owner {
-  organizationId: string
+interface Report {
   runtimeId: string
+  events: readonly RuntimeEvent[]
+  /** When, by the database's clock. */
+  receivedAt: number
 }
 
 const MAX_NAME = 200
@@ -35,93 +39,85 @@ const MAX_NAME = 200
 /** Whether a runtime's text can be compared with others as a time. */
 export const isTime = (text: string): boolean => /^\d{4}-\d\d-\d\dT[\d:.]{8,12}Z$/.test(text)
 
-const nameOf = (text: string): string => text.replaceAll('\0', '').slice(0, MAX_NAME)
+const nameOf = (text: string): string => storable(text.slice(0, MAX_NAME))
 
-/** Adds what the events cost. What cannot be read is left out: a runtime may be of another version, or broken. */
+/**
+ * Adds what the events of several runtimes cost, in one statement for each sum. What cannot be read is left out: a runtime
+ * may be of another version, or broken.
+ */
 export async function addSpending(
   sql: Sql,
   dialect: Dialect,
-  owner: Owner,
-  events: readonly RuntimeEvent[],
+  organizationId: string,
+  reports: readonly Report[],
 ): Promise<void> {
-  const costs = events.flatMap((event) => {
-    const found = costOf(event)
-    if (!found || !isTime(found.at) || typeof found.model !== 'string' || !(Math.abs(found.cost) <= MAX_NANOS))
-      return []
-    const { at, model, calls, cost } = found
-    return [{ day: at.slice(0, 10), model: nameOf(model), agentId: event.agent_id ?? '', calls, cost }]
-  })
-  const names = await agentNames(sql, dialect, owner, events, new Set(costs.map(({ agentId }) => agentId)))
-  const rowsBy = (column: string, named: (cost: (typeof costs)[number]) => string): StoredSpending[] => {
-    const sums = new Map<string, StoredSpending>()
-    for (const each of costs) {
-      const [day, name] = [each.day, named(each)]
-      const sum = sums.get(`${day} ${name}`)
-      sums.set(`${day} ${name}`, {
-        ...{ organization_id: owner.organizationId, runtime_id: owner.runtimeId, day, [column]: name },
-        calls: (sum?.calls ?? 0) + each.calls,
-        cost_nanos: add(sum?.cost_nanos ?? ZERO_NANOS, each.cost),
-      })
-    }
-    return [...sums.values()]
-  }
-  await addUp(
-    sql,
-    'spending',
-    rowsBy('model', ({ model }) => model),
+  const costs = reports.flatMap(({ runtimeId, events }) =>
+    events.flatMap((event) => {
+      const found = costOf(event)
+      if (!found || !isTime(found.at) || typeof found.model !== 'string' || !(Math.abs(found.cost) <= MAX_NANOS))
+        return []
+      const { at, model, calls, cost } = found
+      return [{ runtimeId, agentId: event.agent_id ?? '', day: at.slice(0, 10), model: nameOf(model), calls, cost }]
+    }),
   )
-  await addUp(
+  await keepAgentNames(sql, organizationId, reports)
+  const names = await agentNames(sql, dialect, costs)
+  const rowsBy = (column: string, named: (cost: (typeof costs)[number]) => string): Record<string, Value>[] => {
+    const sums = new Map<string, { row: Record<string, Value>; calls: number; nanos: bigint }>()
+    for (const each of costs) {
+      const [runtime_id, day, name] = [each.runtimeId, each.day, named(each)]
+      const key = `${runtime_id} ${day} ${name}`
+      const row = { organization_id: organizationId, runtime_id, day, [column]: name }
+      const sum = sums.get(key) ?? { row, calls: 0, nanos: 0n }
+      sums.set(key, { row, calls: sum.calls + each.calls, nanos: sum.nanos + BigInt(each.cost) })
+    }
+    return [...sums.values()].map(({ row, calls, nanos }) => ({ ...row, calls, cost_nanos: String(nanos) }))
+  }
+  const byModel = rowsBy('model', ({ model }) => model)
+  const byAgent = rowsBy('agent', ({ runtimeId, agentId }) => names.get(`${runtimeId} ${agentId}`) ?? '')
+  await insert(sql, 'spending', byModel, addUp('spending'))
+  await insert(sql, 'agent_spending', byAgent, addUp('agent_spending'))
+}
+
+/** Keeps the names of agents that have started. */
+async function keepAgentNames(sql: Sql, organization_id: string, reports: readonly Report[]): Promise<void> {
+  const started = new Map<string, Record<string, Value>>()
+  for (const { runtimeId: runtime_id, events, receivedAt: started_at } of reports) {
+    for (const { type, agent_id, data } of events) {
+      if (type !== 'agent.started' || !agent_id || typeof data.name !== 'string') continue
+      const row = { organization_id, runtime_id, agent_id, name: nameOf(data.name), started_at }
+      started.set(`${runtime_id} ${agent_id}`, row)
+    }
+  }
+  await insert(
     sql,
-    'agent_spending',
-    rowsBy('agent', ({ agentId }) => names.get(agentId) ?? ''),
+    'agent_names',
+    [...started.values()],
+    () => ' ON CONFLICT (runtime_id, agent_id) DO UPDATE SET name = excluded.name, started_at = excluded.started_at',
   )
 }
 
-/** Keeps the names of agents that have started. Returns those of the agents with these ids, as far as they are known. */
+/** The names of agents by the ids of their runtimes and their own, as far as they are known. */
 async function agentNames(
   sql: Sql,
-  { isIn, now }: Dialect,
-  { organizationId, runtimeId }: Owner,
-  events: readonly RuntimeEvent[],
-  ids: ReadonlySet<string>,
+  { isIn }: Dialect,
+  agents: readonly { runtimeId: string; agentId: string }[],
 ): Promise<Map<string, string>> {
-  const started = events.flatMap(({ type, agent_id, data }) =>
-    type === 'agent.started' && agent_id && typeof data.name === 'string'
-      ? [[agent_id, nameOf(data.name)] as const]
-      : [],
+  if (agents.length === 0) return new Map()
+  const list = (ids: string[]) => JSON.stringify([...new Set(ids)])
+  const rows = await sql.rows<{ runtime_id: string; agent_id: string; name: string }>(
+    `SELECT runtime_id, agent_id, name FROM agent_names WHERE ${isIn('runtime_id', '$1')} AND ${isIn('agent_id', '$2')}`,
+    [list(agents.map(({ runtimeId }) => runtimeId)), list(agents.map(({ agentId }) => agentId))],
   )
-  for (const [id, name] of new Map(started)) {
-    await sql.rows(
-      `INSERT INTO agent_names (organization_id, runtime_id, agent_id, name, started_at) VALUES ($1, $2, $3, $4, ${now})
-       ON CONFLICT (runtime_id, agent_id) DO UPDATE SET name = excluded.name, started_at = excluded.started_at`,
-      [organizationId, runtimeId, id, name],
-    )
-  }
-  if (ids.size === 0) return new Map()
-  const rows = await sql.rows<{ agent_id: string; name: string }>(
-    `SELECT agent_id, name FROM agent_names WHERE runtime_id = $1 AND ${isIn('agent_id', '$2')}`,
-    [runtimeId, JSON.stringify([...ids])],
-  )
-  return new Map(rows.map(({ agent_id, name }) => [agent_id, name]))
+  return new Map(rows.map(({ runtime_id, agent_id, name }) => [`${runtime_id} ${agent_id}`, name]))
 }
 
-/** By model in `spending`, by agent in `agent_spending`. */
-export interface StoredSpending {
-  organization_id: string
-  runtime_id: string
-  day: string
-  [column: string]: Value
-  calls: number
-  cost_nanos: Nanodollars
+/** What a row does that has the key of another one: its sums are added to those of the other. */
+export function addUp(table: string): () => string {
+  const { key, sums = [] } = TEXT_TABLES[table]!
+  return () =>
+    ` ON CONFLICT (${key.join()}) DO UPDATE SET ${sums.map((sum) => `${sum} = ${table}.${sum} + excluded.${sum}`).join()}`
 }
-
-/** What a row does that has the key of another one. */
-export const ADD_UP = (table: 'spending' | 'agent_spending'): string =>
-  ` ON CONFLICT (runtime_id, day, ${table === 'spending' ? 'model' : 'agent'}) DO UPDATE SET
-    calls = ${table}.calls + excluded.calls, cost_nanos = ${table}.cost_nanos + excluded.cost_nanos`
-
-const addUp = (sql: Sql, table: 'spending' | 'agent_spending', rows: readonly StoredSpending[]): Promise<void> =>
-  insert(sql, table, rows, () => ADD_UP(table))
 
 function costOf(event: RuntimeEvent): Cost | undefined {
   try {

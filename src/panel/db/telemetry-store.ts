@@ -70,7 +70,7 @@ export class TelemetryStore {
   /**
    * Stores the events that are new. A batch that continues from more than is stored is not taken: its answer says where to
    * continue. What runtimes of an organization send at once is stored in one transaction. Throws CageError
-   * `runtime_revoked`.
+   * `runtime_revoked`, or `bad_request` when the database refuses an event.
    */
   take(organizationId: string, runtimeId: string, batch: TelemetryBatch): Promise<TelemetryAnswer> {
     return new Promise((resolve, reject) => {
@@ -106,7 +106,7 @@ export class TelemetryStore {
     } catch (error) {
       // What the database refuses of one of them must not keep the others out.
       if (group.length > 1) for (const job of group) await this.#takeGroup(organizationId, [job])
-      else group[0]!.reject(error)
+      else group[0]!.reject(dialect.isRefusal(error) ? refused(error) : error)
     }
   }
 
@@ -212,6 +212,10 @@ export class TelemetryStore {
   }
 }
 
+/** A runtime finds out which event it is, and sends the others. */
+const refused = (cause: unknown): CageError =>
+  new CageError('bad_request', 'the database refuses one of these events', { cause })
+
 /** As many as fit into a statement, one of each runtime. */
 function groupOf(jobs: readonly Job[]): Job[] {
   const group = new Map<string, Job>()
@@ -233,7 +237,7 @@ async function store(
 ): Promise<(TelemetryAnswer | undefined)[]> {
   const cursors = await lockCursors(sql, dialect, organizationId, group)
   const rows: Record<string, Value>[] = []
-  const counted: { runtimeId: string; events: RuntimeEvent[] }[] = []
+  const counted: { runtimeId: string; receivedAt: number; events: RuntimeEvent[] }[] = []
   const changed: Record<string, Value>[] = []
   const answers = group.map(({ runtimeId, batch }) => {
     const stored = cursors.get(runtimeId)
@@ -248,14 +252,15 @@ async function store(
       rows.push({ ...own, ...event, received_at: stored.now })
     }
     const until = stored.counted_until
-    counted.push({ runtimeId, events: fresh.filter(({ at }) => until === null || at > until) })
+    const uncounted = fresh.filter(({ at }) => until === null || at > until)
+    counted.push({ runtimeId, receivedAt: stored.now, events: uncounted })
     const gap = lost ? Math.max(0, lost.to - Math.max(lost.from, acked + 1) + 1) : 0
     const last_at = lastTime([stored.last_at, ...fresh.map(({ at }) => at)])
     changed.push({ ...own, acked_seq: through, lost: gap, last_at })
     return { acked_seq: through }
   })
   await insert(sql, 'events', rows)
-  for (const { runtimeId, events } of counted) await addSpending(sql, dialect, { organizationId, runtimeId }, events)
+  await addSpending(sql, dialect, organizationId, counted)
   await insert(
     sql,
     'telemetry',
