@@ -25,6 +25,7 @@ import type { Trust } from './budget/trust.ts'
 import { type Clock, systemClock } from './clock.ts'
 import { AgentFolders } from './config/agent-folders.ts'
 import { mergePolicy } from './config/policy.ts'
+import { RunningConfig } from './config/running-config.ts'
 import type { Config } from './config/schema.ts'
 import { watchFile } from './config/watch.ts'
 import { databaseFiles } from './db/files.ts'
@@ -198,7 +199,8 @@ async function openAll(
   const incidents = openIncidents(store, state, safety, secrets)
   const alerts = new Alerts({ store, state, clock, config: config.alerts, onFault })
   opened.onClose(() => alerts.close())
-  const rooms = { config, clock, store, state, audit, safety, incidents, money, secrets, access, alerts }
+  const running = new RunningConfig({ config, origins: options.origins ?? {}, file: options.configFile })
+  const rooms = { config, running, clock, store, state, audit, safety, incidents, money, secrets, access, alerts }
   const gateway = openGateway(config, { ...rooms, onFault })
   opened.onClose(() => gateway.close())
   const agentFolders = new AgentFolders(environment.HOME)
@@ -215,7 +217,7 @@ async function openAll(
   recordStarted(state, options, server.url)
   log.info(`The audit ends with row ${audit.head.seq}, hash ${audit.head.hash.toString('hex')}`)
   if (!audit.atStart.ok) recordBroken(state, audit.atStart.problem, audit.atStart.row)
-  const reload = watchConfiguration(options, { state, safety }, opened)
+  const reload = watchConfiguration(options, rooms, opened)
   opened.onClose(() => recordStopped(state, opened.reason))
   opened.onClose(() => supervisor.close())
   const control = openControl({ ...rooms, leases, agents: supervisor, central: secrets.central, reload })
@@ -322,7 +324,7 @@ function openSupervisor(options: RuntimeOptions, rooms: SupervisorRooms, port: (
 /** Returns a function that reloads the configuration; also called when its file changes, if it can be read again. */
 function watchConfiguration(
   { config, configFile: file, origins = {}, reload: load, clock }: RuntimeOptions & { clock: Clock },
-  { state, safety }: { state: StateManager; safety: Safety },
+  { running, state, safety }: Pick<Rooms, 'running' | 'state' | 'safety'>,
   opened: Opened,
 ): Reload {
   const message = file
@@ -331,7 +333,7 @@ function watchConfiguration(
   state.record({ type: 'config.loaded', level: 'DEBUG', message, data: { file } })
   const loaded = { config, origins, file }
   const loadAgain: Load = load ?? ((policy) => (policy ? mergePolicy(loaded, policy) : loaded))
-  const reload = reloadOf({ config, file, load: loadAgain, safety, state })
+  const reload = reloadOf({ running, load: loadAgain, safety, state })
   if (file !== null && load) opened.onClose(watchFile(file, clock, () => reload(false)))
   return reload
 }

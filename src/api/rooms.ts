@@ -5,6 +5,7 @@ import type { Alerts } from '../alerts/alerts.ts'
 import type { Audit } from '../audit/chain.ts'
 import type { Money } from '../budget/open-money.ts'
 import type { Clock } from '../clock.ts'
+import type { RunningConfig } from '../config/running-config.ts'
 import type { Config } from '../config/schema.ts'
 import type { Store } from '../db/store.ts'
 import type { Gateway } from '../gateway/open-gateway.ts'
@@ -15,6 +16,7 @@ import type { Secrets } from '../vault/open-vault.ts'
 
 export interface Rooms {
   config: Pick<Config, 'agent' | 'budget' | 'services' | 'server' | 'safety' | 'providers' | 'prices' | 'price_list'>
+  running: RunningConfig
   clock: Clock
   store: Store
   state: StateManager

@@ -22,6 +22,7 @@ import { authRoutes } from './auth.ts'
 import { boothRoutes } from './booth.ts'
 import { readCertificate, watchCertificate } from './certificate.ts'
 import { trustRoutes } from './circuits.ts'
+import { configRoutes } from './config.ts'
 import { Connections, maxConnections } from './connections.ts'
 import { contentRoutes } from './contents.ts'
 import { errorBody, errorResponse } from './error-response.ts'
@@ -163,6 +164,7 @@ export function apiRoutes(rooms: ApiRooms): Route[] {
     ...secretRoutes(rooms),
     ...auditRoutes(rooms.audit),
     ...metricsRoutes(rooms),
+    ...configRoutes(rooms),
     ...originalRoutes(rooms),
     ...trustRoutes(rooms),
     ...alertRoutes(rooms),

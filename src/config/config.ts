@@ -119,8 +119,15 @@ export function changedKeys(before: Config, after: Config): string[] {
   return [...new Set([...now.keys(), ...old.keys()])].filter((key) => old.get(key) !== now.get(key))
 }
 
+export interface ShownSetting {
+  /** "safety.mode" */
+  key: string
+  value: unknown
+  origin: string
+}
+
 /** Returns the leaves for display, with secrets masked. */
-export function shownLeaves({ config, origins }: LoadedConfig): { key: string; value: unknown; origin: string }[] {
+export function shownLeaves({ config, origins }: LoadedConfig): ShownSetting[] {
   return [...leaves(config)].map(({ key, value }) => ({
     key: keyText(key),
     value: maskSecret(key, value),

@@ -118,6 +118,8 @@ const HIDDEN = '(hidden)'
 /** Returns the value for display: whole, in part, or "(hidden)". */
 export function maskSecret<T>(key: Key, value: T): T | string {
   const path = key.join('.')
+  // Programs take keys as arguments.
+  if (path === 'agent.args' && Array.isArray(value) && value.length > 0) return HIDDEN
   if (/^agent\.env\.|^otel\.headers\.|^alerts\.webhooks\.\d+\.secret$/.test(path)) return HIDDEN
   if (typeof value !== 'string') return value
   // The path of a webhook's URL is often the secret.

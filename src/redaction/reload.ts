@@ -1,7 +1,7 @@
 /** Reloads the configuration while the server runs: safety settings apply at once, others after a restart. */
-import { changedKeys, type LoadedConfig } from '../config/config.ts'
+import type { LoadedConfig } from '../config/config.ts'
 import { type Policy, parsePolicy } from '../config/policy.ts'
-import type { Config } from '../config/schema.ts'
+import type { RunningConfig } from '../config/running-config.ts'
 import type { PolicyState } from '../control-messages.ts'
 import { CageError } from '../errors.ts'
 import type { StateManager } from '../state/state-manager.ts'
@@ -17,10 +17,7 @@ export interface ReceivedPolicy {
 }
 
 export interface ReloadOptions {
-  /** The configuration of the start. */
-  config: Config
-  /** The file of the start. */
-  file: string | null
+  running: RunningConfig
   /** Loads it again, as at the start. */
   load: Load
   safety: Safety
@@ -31,16 +28,14 @@ export interface ReloadOptions {
  * Returns a function that reloads, also with a policy that was received. An invalid configuration is recorded and changes
  * nothing; an unchanged one is recorded only if the reload was requested.
  */
-export function reloadOf({ config, file, load, safety, state }: ReloadOptions): Reload {
-  let current = config
+export function reloadOf({ running, load, safety, state }: ReloadOptions): Reload {
+  const { file } = running
   const read = (isRequested: boolean, received: ReceivedPolicy | undefined) => {
     const next = load(received && policyOf(received))
     if (next.file !== file) throw new CageError('invalid_config', `${file} no longer exists`)
     received?.keep()
-    const changed = changedKeys(current, next.config)
+    const { changed, later } = running.take(next)
     if (changed.length === 0 && !isRequested && !received) return
-    const later = changed.filter((key) => !key.startsWith('safety.'))
-    current = { ...current, safety: next.config.safety }
     safety.apply(next.config.safety)
     state.record({
       type: 'config.loaded',

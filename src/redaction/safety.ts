@@ -23,6 +23,7 @@ export class Safety {
   /** For agents' actions: redacts everything detected, or only secrets if logs are outside the policy's scope. */
   readonly scrubEvent: Scrub
   readonly #secretsAlone = new Redactor(SECRETS_ONLY)
+  readonly #everySecret = new Redactor({ ...SECRETS_ONLY, detect: ['secret'] })
   readonly #ownSecrets: readonly string[]
   /** Of shaped placeholders; they are stable while the server runs. */
   readonly #placeholderKey = randomBytes(32).toString('base64')
@@ -49,6 +50,9 @@ export class Safety {
     return this.#settings.detect
   }
 
+  /** Redacts secrets alone, those with a known form and values that are known, whatever the policy detects. */
+  readonly withoutSecrets: Scrub = (text) => this.#everySecret.clean(text)
+
   /** Like `scrubEvent`, with the findings. */
   redactEvent(text: string): { text: string; findings: Finding[] } {
     return (this.replies.covers('logs') ? this.logs : this.#secretsAlone).redact(text)
@@ -56,7 +60,8 @@ export class Safety {
 
   /** Replaces the values that are secret in addition to the server's own. */
   know(secrets: readonly string[]): void {
-    for (const each of [this.replies, this.logs, this.#secretsAlone]) each.know([...this.#ownSecrets, ...secrets])
+    const values = [...this.#ownSecrets, ...secrets]
+    for (const each of [this.replies, this.logs, this.#secretsAlone, this.#everySecret]) each.know(values)
   }
 
   /** Our own secrets are never stored for review, not even for an admin. */

@@ -48,7 +48,7 @@ function needOf({ method, path }: Route): Need {
   if (VIEWER_OR_RUN.includes(name)) return 'viewer or run'
   if (path.startsWith('/api/run') || path === '/v1/traces') return 'agent'
   if (VIEWERS_OWN.includes(name)) return 'viewer'
-  return method === 'GET' && !/^\/api\/(tokens|users|audit)\b|\/(original|content|report\/links)$/.test(path)
+  return method === 'GET' && !/^\/api\/(tokens|users|audit|config)\b|\/(original|content|report\/links)$/.test(path)
     ? 'viewer'
     : 'admin'
 }

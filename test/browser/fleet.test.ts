@@ -9,7 +9,7 @@ import { grantLease, openRuntime } from '../../src/panel/bank.ts'
 import { openProvider } from '../panel/identity-provider.ts'
 import { joinMachine } from '../panel/machine.ts'
 import { openTestPanel } from '../panel/open-panel.ts'
-import { findings, openBrowser, openPage, resizeTo, THEMES } from '../support/browser.ts'
+import { findings, goTo, openBrowser, openPage, resizeTo, THEMES } from '../support/browser.ts'
 import { dollars } from '../support/money.ts'
 import { openTestRuntime } from '../support/runtime.ts'
 import { temporaryFile } from '../support/temporary-file.ts'
@@ -178,9 +178,11 @@ test('somebody signs in at an identity provider, and is told why when that fails
   expect(faults.filter((fault) => !fault.startsWith('Failed to load resource'))).toEqual([])
 })
 
-test('an admin stops an agent of another machine on the page, and sees it stop', async () => {
+test('an admin stops an agent of another machine on the page, and the settings of that machine say what the policy decides', async () => {
   const panel = await openTestPanel({ assets: loadAssets(join(root, 'dist/panel')) })
   const { fleet, organizationId } = panel
+  const policy = { safety: { mode: 'block' as const }, budget: { tools: { max_calls: 500 } } }
+  await panel.policies.set({ organizationId, name: 'ada' }, policy)
   const invitation = await fleet.credentials.invite(organizationId, { team: null, user: null }, 'x', 'ada')
   const path = temporaryFile('state.db')
   await joinMachine(path, panel.url, invitation)
@@ -204,6 +206,17 @@ test('an admin stops an agent of another machine on the page, and sees it stop',
   expect(await row.getByRole('button').count()).toBe(0)
   await page.screenshot({ path: join(root, 'test-output/fleet-stopped.png') })
   expect(runtime.supervisor.list()[0]!.state).toBe('stopped')
+
+  await page.goto(runtime.dashboardLink())
+  await goTo(page, '#/settings')
+  await page.getByRole('row', { name: 'safety.mode block Control Panel', exact: true }).waitFor()
+  await page.getByRole('row', { name: /^budget.tools.max_calls none 500 from the next start/ }).waitFor()
+  await page.getByLabel('also defaults').check()
+  await page.getByLabel('Find a setting').fill('loops')
+  await page.getByRole('row', { name: 'budget.loops.repeats 10 default', exact: true }).waitFor()
+  expect(await page.getByRole('row', { name: /^safety/ }).count()).toBe(0)
+  await page.getByLabel('Find a setting').fill('')
+  await look(page)
   expect(faults).toEqual([])
 })
 

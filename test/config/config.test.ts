@@ -267,7 +267,7 @@ test('what is secret is never shown', () => {
   writeFileSync(
     join(cwd, 'iron-cage.yaml'),
     `
-agent: { env: { KEY: canary-1 } }
+agent: { env: { KEY: canary-1 }, args: [--api-key, canary-2] }
 alerts:
   email: { to: a@b.example, from: c@d.example, smtp_url: "smtp://user:canary-3@mail.example:25" }
   webhooks:
@@ -277,6 +277,7 @@ alerts:
   const shown = shownLeaves(load())
   expect(JSON.stringify(shown)).not.toContain('canary')
   expect(Object.fromEntries(shown.map(({ key, value }) => [key, value]))).toMatchObject({
+    'agent.args': '(hidden)',
     'agent.env.KEY': '(hidden)',
     'alerts.email.smtp_url': 'smtp://user:(hidden)@mail.example:25',
     'alerts.webhooks[0].url': 'https://hooks.example/…',

@@ -3,6 +3,8 @@ import { join } from 'node:path'
 import { describe, expect, test } from 'vitest'
 import { openPlace, type Place, type Run } from '../cli/support.ts'
 
+/** Where none belongs. */
+const KEY = 'ghp_16C7e42F292c6912E7710c838347Ae178B4a'
 const EMAIL = 'jane.canary@northwind-traders.com'
 
 /** A server with a file, and a way to ask it what it finds in a text that an agent reports. */
@@ -12,6 +14,14 @@ async function serve(config: string): Promise<{ place: Place; server: Run }> {
   const server = place.start(['serve', '--port', '0', '--log-format', 'json'])
   await server.shows('Dashboard', 'err')
   return { place, server }
+}
+
+/** The settings in force, by key, as the server lists them for an admin. */
+async function inForce(place: Place): Promise<Record<string, object>> {
+  const { url, token } = JSON.parse(readFileSync(join(place.folder, 'iron_state.db.server'), 'utf8'))
+  const reply = await fetch(`${url}/api/config`, { headers: { authorization: `Bearer ${token}` } })
+  const { settings } = (await reply.json()) as { settings: { key: string }[] }
+  return Object.fromEntries(settings.map(({ key, ...setting }) => [key, setting]))
 }
 
 /** What the server finds in the address, as a client of it. */
@@ -27,13 +37,26 @@ async function scanned(place: Place): Promise<string> {
 
 describe('a configuration that changes while the server runs', () => {
   test('holds at once as far as safety goes, and says what needs a restart', async () => {
-    const { place, server } = await serve('safety: { mode: redact }\n')
+    const { place, server } = await serve(`providers: { groq: { base_url: "https://groq.example/${KEY}" } }\n`)
     expect(await scanned(place)).toBe('Ask [EMAIL_REDACTED].')
-    place.write('iron-cage.yaml', `safety: { allow_values: ["${EMAIL.toUpperCase()}"] }\nbudget: { limit_usd: 7 }\n`)
+    place.write(
+      'iron-cage.yaml',
+      `safety: { allow_values: ["${EMAIL.toUpperCase()}"] }\nbudget: { limit_usd: 7 }\nproviders: { groq: { base_url: "https://groq.example/${KEY}" } }\n`,
+    )
     await server.shows(
       'Configuration reloaded: budget.limit_usd, safety.allow_values changed; needs a restart: budget.limit_usd',
     )
     expect(await scanned(place)).toBe(`Ask ${EMAIL}.`)
+    // The server lists what is in force: the new values of safety, and the others of its start.
+    const [listed, file] = [await inForce(place), 'iron-cage.yaml']
+    expect(listed).toMatchObject({
+      'safety.mode': { value: 'redact', origin: 'default', next: null },
+      'safety.allow_values': { value: [EMAIL.toUpperCase()], origin: `${file}:1`, next: null },
+      'budget.limit_usd': { value: '100', origin: 'default', next: { value: '7', origin: `${file}:2` } },
+      'server.port': { value: 0, origin: '--port', next: null },
+      'providers.groq.base_url': { origin: `${file}:3` },
+    })
+    expect(JSON.stringify(listed)).not.toContain(KEY)
   })
 
   test('that is broken or missing changes nothing and is reported', async () => {

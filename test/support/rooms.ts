@@ -11,6 +11,7 @@ import { type ApiRooms, apiRoutes } from '../../src/api/server.ts'
 import { Audit } from '../../src/audit/chain.ts'
 import { openMoney } from '../../src/budget/open-money.ts'
 import { systemClock as clock } from '../../src/clock.ts'
+import { RunningConfig } from '../../src/config/running-config.ts'
 import { configSchema } from '../../src/config/schema.ts'
 import { openStore } from '../../src/db/store.ts'
 import { openGateway } from '../../src/gateway/open-gateway.ts'
@@ -38,7 +39,8 @@ export async function openRooms(settings: object = {}): Promise<{ rooms: ApiRoom
   const secrets = await openVault(config, { store, state, audit, clock, ...keyed })
   const incidents = new Incidents(store, state)
   const alerts = new Alerts({ store, state, clock, config: config.alerts, onFault })
-  const base = { config, clock, store, state, audit, safety, incidents, money, secrets, access, alerts }
+  const running = new RunningConfig({ config, origins: {}, file: null })
+  const base = { config, running, clock, store, state, audit, safety, incidents, money, secrets, access, alerts }
   const gateway = openGateway(config, { ...base, onFault })
   const supervisor = new Supervisor({
     ...base,

@@ -1,10 +1,11 @@
-/** Settings that can be changed while the server runs, for admins: limits, people, tokens, alerts, and the prices in force. */
+/** Settings that can be changed while the server runs, for admins: limits, people, tokens, alerts, and the configuration and prices in force. */
 import { useSignal } from '@preact/signals'
 import { showUsd, type Usd } from '../../src/money.ts'
 import { Dialog } from '../parts/dialog.tsx'
 import { Action, Fault, Panel, Row, Tag } from '../parts/parts.tsx'
 import { useLoaded } from '../parts/use-loaded.ts'
 import { send } from '../session.ts'
+import { ConfigurationPanel } from './configuration.tsx'
 import { PricesPanel } from './prices.tsx'
 import { TokensPanel } from './tokens.tsx'
 import { UsersPanel } from './users.tsx'
@@ -16,6 +17,7 @@ export const SettingsPage = () => (
     <AlertsPanel />
     <UsersPanel />
     <TokensPanel agentHelp="makes calls within its budget" budgetHelp="100" />
+    <ConfigurationPanel />
     <PricesPanel />
   </main>
 )

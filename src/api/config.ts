@@ -1,0 +1,37 @@
+import * as z from 'zod'
+import { scrubTexts } from '../state/clean.ts'
+import type { Rooms } from './rooms.ts'
+import { type Route, routesOf } from './route.ts'
+
+export const configRoutes = ({ running, safety }: Pick<Rooms, 'running' | 'safety'>): Route[] => [
+  routesOf('Server')('GET /api/config', {
+    role: 'admin',
+    summary: 'Returns each setting in force and where it comes from. Secrets are not shown.',
+    reply: () =>
+      z.object({
+        file: z.string().nullable().describe('The configuration file; null without one.'),
+        settings: z.array(
+          z.object({
+            key: z.string().describe('As in the configuration file, such as `safety.mode`.'),
+            ...settingShape(),
+            next: z
+              .object(settingShape())
+              .nullable()
+              .describe('What the configuration says now, from the next start on; null where that is the same.'),
+          }),
+        ),
+      }),
+    handle: () => ({
+      file: running.file,
+      // One that somebody wrote where none belongs, such as into an address, is masked too.
+      settings: scrubTexts(running.shown(), safety.withoutSecrets),
+    }),
+  }),
+]
+
+const settingShape = () => ({
+  value: z.unknown().describe('As in the configuration file; null for none.'),
+  origin: z
+    .string()
+    .describe('A flag, a variable, file and line, `Control Panel` for what its policy decides, or `default`.'),
+})
