@@ -22,13 +22,17 @@ export interface ControlState {
   policy: PolicyState | null
 }
 
-/** The policy of an organization. */
+/** The policy of an organization, as one runtime gets it. Settings are by section, as in a configuration file. */
 export interface PolicyState {
   /** Grows with each change. */
   revision: number
-  /** Settings by section, as in a configuration file; null since it was cleared. */
-  settings: Readonly<Record<string, unknown>> | null
+  /** Null since it was cleared. */
+  settings: PolicySettings | null
+  /** What holds in addition, by environment: of those whose secrets the runtime may have. */
+  environments: Readonly<Record<string, PolicySettings>>
 }
+
+type PolicySettings = Readonly<Record<string, unknown>>
 
 /** A secret that a panel gives to a runtime. */
 export interface CentralSecret {

@@ -24,7 +24,7 @@ import type { PriceList } from './budget/price-list.ts'
 import type { Trust } from './budget/trust.ts'
 import { type Clock, systemClock } from './clock.ts'
 import { AgentFolders } from './config/agent-folders.ts'
-import { mergePolicy } from './config/policy.ts'
+import { mergePolicies } from './config/policy.ts'
 import { RunningConfig } from './config/running-config.ts'
 import type { Config } from './config/schema.ts'
 import { watchFile } from './config/watch.ts'
@@ -332,7 +332,7 @@ function watchConfiguration(
     : 'No configuration file; defaults, flags and environment apply'
   state.record({ type: 'config.loaded', level: 'DEBUG', message, data: { file } })
   const loaded = { config, origins, file }
-  const loadAgain: Load = load ?? ((policy) => (policy ? mergePolicy(loaded, policy) : loaded))
+  const loadAgain: Load = load ?? ((policy) => (policy ? mergePolicies(loaded, policy) : loaded))
   const reload = reloadOf({ running, load: loadAgain, safety, state })
   if (file !== null && load) opened.onClose(watchFile(file, clock, () => reload(false)))
   return reload

@@ -1,6 +1,7 @@
 import * as z from 'zod'
 import type { Identity } from '../access/roles.ts'
 import type { Audit } from '../audit/chain.ts'
+import { ENVIRONMENTS } from '../config/environments.ts'
 import type { SecretAuditRow } from '../db/secrets.ts'
 import { CageError } from '../errors.ts'
 import { assertNoPii } from '../redaction/redactor.ts'
@@ -193,7 +194,7 @@ const notEntitled = ({ id }: SecretView): CageError =>
     hint: 'an agent gets the secrets of its own environment, except the keys that it is shielded from',
   })
 
-const environment = z.enum(['development', 'staging', 'production'])
+const environment = z.enum(ENVIRONMENTS)
 const flag = z.enum(['true', 'false']).optional()
 const SECRET_AUDIT = z.object({
   secret_name: z.string().optional(),

@@ -1,6 +1,6 @@
 /** How a command loads the configuration of a server: with the policy of its Control Panel. */
 import type { LoadedConfig } from '../config/config.ts'
-import type { Policy } from '../config/policy.ts'
+import type { Policies } from '../config/policy.ts'
 import { withPolicy } from '../uplink/with-policy.ts'
 import { type AgentFlags, loadFlags } from './flags.ts'
 import type { Terminal } from './terminal.ts'
@@ -13,5 +13,5 @@ export const loadServerFlags = (
   flags: AgentFlags,
   terminal: Pick<Terminal, 'env' | 'cwd'>,
   options?: Parameters<typeof loadFlags>[2],
-  policy?: Policy | null,
+  policy?: Policies | null,
 ): LoadedConfig => withPolicy(loadFlags(flags, terminal, options), policy)

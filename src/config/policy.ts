@@ -12,7 +12,9 @@
  * - A policy adds no provider and no service: what it says of one that a machine does not have is without effect there.
  */
 import * as z from 'zod'
+import type { PolicyState } from '../control-messages.ts'
 import { type LoadedConfig, leaves } from './config.ts'
+import { ENVIRONMENTS } from './environments.ts'
 import { InvalidConfigError, keyText, problemsOf, unwrapped, valueAt } from './problems.ts'
 import { type Config, configSchema } from './schema.ts'
 
@@ -137,20 +139,36 @@ export function parsePolicy(value: unknown, where = CONTROL_PANEL): Policy {
   throw new InvalidConfigError(problemsOf(result.error.issues, value, () => where))
 }
 
+/**
+ * Merges what the Control Panel says: the policy of all machines first, then those of environments, where the last one
+ * counts. Throws InvalidConfigError for one that cannot be used.
+ */
+export function mergePolicies(loaded: LoadedConfig, { settings, environments }: Policies): LoadedConfig {
+  const known: readonly string[] = ENVIRONMENTS
+  const own = Object.entries(environments).sort(([one], [other]) => known.indexOf(one) - known.indexOf(other))
+  const all = [...(settings ? [[CONTROL_PANEL, settings] as const] : []), ...own.map(ofEnvironment)]
+  return all.reduce((merged, [origin, policy]) => mergePolicy(merged, parsePolicy(policy, origin), origin), loaded)
+}
+
+export type Policies = Pick<PolicyState, 'settings' | 'environments'>
+
+const ofEnvironment = <Settings>([name, settings]: [string, Settings]) =>
+  [`${CONTROL_PANEL} (${name})`, settings] as const
+
 /** Throws InvalidConfigError when both do not fit together. */
-export function mergePolicy(loaded: LoadedConfig, policy: Policy): LoadedConfig {
+export function mergePolicy(loaded: LoadedConfig, policy: Policy, origin = CONTROL_PANEL): LoadedConfig {
   const own = loaded.config
   const merged = merge(RULES, own, withoutUnknownFallbacks(policy, own)) as Config
   if (policy.safety) merged.safety = { ...merged.safety, ...tightened(own.safety, policy.safety) }
   const result = configSchema.safeParse(merged)
-  if (!result.success) throw new InvalidConfigError(problemsOf(result.error.issues, merged, () => CONTROL_PANEL))
+  if (!result.success) throw new InvalidConfigError(problemsOf(result.error.issues, merged, () => origin))
   const { data: config } = result
   const before = new Map([...leaves(own)].map(({ key, value }) => [keyText(key), JSON.stringify(value)]))
   const origins: Record<string, string> = {}
   for (const { key, value } of leaves(config)) {
     const [text, now] = [keyText(key), JSON.stringify(value)]
     const isDecided = now !== before.get(text) || now === JSON.stringify(valueAt(policy, key))
-    origins[text] = isDecided ? CONTROL_PANEL : (loaded.origins[text] ?? 'default')
+    origins[text] = isDecided ? origin : (loaded.origins[text] ?? 'default')
   }
   return { ...loaded, config, origins }
 }

@@ -11,6 +11,7 @@ import type { EventType } from '../events.ts'
 import { NANOS_PER_USD, type Nanodollars, parseAmount, toUsd } from '../money.ts'
 import { DEFAULT_PII_TYPES, PII_TYPES } from '../pii-types.ts'
 import { isLinkLocal } from './addresses.ts'
+import { ENVIRONMENTS } from './environments.ts'
 import { tagsSchema } from './tags.ts'
 
 const amountExpected = 'an amount of US dollars such as 50 or "50.00"'
@@ -80,10 +81,7 @@ const agent = z.strictObject({
     .describe(
       'What its cost is grouped by in reports, such as `{ customer: acme }`. At most 10; clients with a token have them too.',
     ),
-  environment: z
-    .enum(['development', 'staging', 'production'])
-    .default('development')
-    .describe('Environment whose secrets the agent gets.'),
+  environment: z.enum(ENVIRONMENTS).default('development').describe('Environment whose secrets the agent gets.'),
   python: path
     .optional()
     .describe(

@@ -8,6 +8,7 @@ import type { PanelRole } from './credentials.ts'
 import type { OrderView } from './fleet-view.ts'
 import type { StoredOrder } from './orders.ts'
 import { panelRoutesOf } from './panel-route.ts'
+import { policySettings } from './policy-routes.ts'
 import type { PanelRooms } from './rooms.ts'
 
 const fleetRoute = panelRoutesOf('Fleet')
@@ -70,10 +71,13 @@ export const controlRoutes = ({ orders, control, telemetry }: PanelRooms): Route
         policy: z
           .object({
             revision: count(),
-            settings: z.record(z.string(), z.unknown()).nullable(),
+            settings: policySettings().nullable(),
+            environments: z
+              .record(z.string(), policySettings())
+              .describe('What holds in addition, by environment: of those whose secrets the runtime may have.'),
           } satisfies Shape<PolicyState>)
           .nullable()
-          .describe('Of the organization; null until it has one.'),
+          .describe('Of the organization, by section, as in a configuration file; null until it has one.'),
       }),
     errors: ['runtime_revoked'],
     handle: ({ query, identity, context }) => control.next(identity, query.known, context.req.raw.signal),

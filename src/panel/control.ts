@@ -117,7 +117,7 @@ export class Control {
       )
       return budgets.map(({ limit_nanos }) => String(limit_nanos)).join(' ')
     })
-    const policy = await policies.stateOf(member.organizationId)
+    const policy = await policies.stateFor(member)
     return { orders: await orders.pendingFor(member), limits, secrets: await secrets.stateFor(member), policy }
   }
 }

@@ -69,6 +69,8 @@ export interface PolicyView {
   revision: number
   /** By section, as in a configuration file; null for none. */
   settings: Readonly<Record<string, unknown>> | null
+  /** What holds in addition, by environment. */
+  environments: Readonly<Record<string, Readonly<Record<string, unknown>>>>
   updated_at: string | null
   updated_by: string | null
 }

@@ -1,18 +1,27 @@
-/** The policy of each organization: settings that its runtimes merge into their configuration. */
+/**
+ * The policy of each organization: settings that its runtimes merge into their configuration, and further ones by environment.
+ * Those of an environment hold on the runtimes that may have its secrets, whatever they say of themselves.
+ */
+import type { Environment } from '../config/environments.ts'
 import type { Policy } from '../config/policy.ts'
 import type { PolicyState } from '../control-messages.ts'
 import type { Member } from './credentials.ts'
 import { appendAudit } from './db/audit-store.ts'
 import type { PanelDatabase, Sql } from './db/database.ts'
+import { environmentsOf } from './secrets.ts'
 
 export interface StoredPolicy {
   organization_id: string
   revision: number
   /** As JSON; null since it was cleared. */
   settings: string | null
+  /** As JSON, by name. */
+  environments: string
   updated_at: number
   updated_by: string
 }
+
+type Person = Pick<Member, 'organizationId' | 'name'>
 
 export class Policies {
   readonly #database: PanelDatabase
@@ -26,23 +35,34 @@ export class Policies {
     return this.#database.within(organizationId, (sql) => find(sql, organizationId))
   }
 
-  /** `policy`: null for none. Runtimes get it at once while they are connected. */
+  /**
+   * `policy`: null for none. `environment`: whose policy it is; null for that of all machines. (Default: null.) Runtimes get it
+   * at once while they are connected.
+   */
   async set(
-    { organizationId, name: by }: Pick<Member, 'organizationId' | 'name'>,
+    { organizationId, name: by }: Person,
     policy: Policy | null,
+    environment: Environment | null = null,
   ): Promise<StoredPolicy> {
     const { dialect } = this.#database
     const stored = await this.#database.within(organizationId, async (sql) => {
-      const settings = policy && JSON.stringify(policy)
       await sql.rows(
-        `INSERT INTO policies (organization_id, revision, settings, updated_at, updated_by)
-         VALUES ($1, 1, $2, ${dialect.now}, $3)
-         ON CONFLICT (organization_id) DO UPDATE SET revision = policies.revision + 1, settings = excluded.settings,
-         updated_at = excluded.updated_at, updated_by = excluded.updated_by`,
-        [organizationId, settings, by],
+        `INSERT INTO policies (organization_id, revision, updated_at, updated_by) VALUES ($1, 0, ${dialect.now}, $2)
+         ON CONFLICT (organization_id) DO NOTHING`,
+        [organizationId, by],
+      )
+      const before = (await find(sql, organizationId, dialect.forUpdate))!
+      const settings = policy && JSON.stringify(policy)
+      const environments = environmentsIn(before)
+      if (environment && policy) environments[environment] = policy
+      else if (environment) delete environments[environment]
+      await sql.rows(
+        `UPDATE policies SET revision = revision + 1, settings = $2, environments = $3, updated_at = ${dialect.now},
+         updated_by = $4 WHERE organization_id = $1`,
+        [organizationId, environment ? before.settings : settings, JSON.stringify(environments), by],
       )
       const row = (await find(sql, organizationId))!
-      const details = { revision: row.revision, settings }
+      const details = { revision: row.revision, ...(environment && { environment }), settings }
       const entry = { organizationId, actor: by, action: policy ? 'policy.set' : 'policy.clear', target: 'policy' }
       await appendAudit(sql, dialect, [{ ...entry, details }])
       return row
@@ -51,17 +71,25 @@ export class Policies {
     return stored
   }
 
-  /** As runtimes get it. */
-  async stateOf(organizationId: string): Promise<PolicyState | null> {
-    const row = await this.find(organizationId)
-    return row ? { revision: row.revision, settings: settingsOf(row) } : null
+  /** As a runtime gets it. Throws CageError `runtime_revoked`. */
+  stateFor({ organizationId, id }: Pick<Member, 'organizationId' | 'id'>): Promise<PolicyState | null> {
+    return this.#database.within(organizationId, async (sql) => {
+      const row = await find(sql, organizationId)
+      if (!row) return null
+      const allowed = await environmentsOf(sql, organizationId, id)
+      const own = Object.entries(environmentsIn(row)).filter(([name]) => allowed.includes(name))
+      return { revision: row.revision, settings: settingsOf(row), environments: Object.fromEntries(own) }
+    })
   }
 }
 
 export const settingsOf = ({ settings }: StoredPolicy): Policy | null =>
   settings === null ? null : (JSON.parse(settings) as Policy)
 
-async function find(sql: Sql, organizationId: string): Promise<StoredPolicy | undefined> {
-  const own = 'SELECT * FROM policies WHERE organization_id = $1'
+export const environmentsIn = ({ environments }: StoredPolicy): Record<string, Policy> =>
+  JSON.parse(environments) as Record<string, Policy>
+
+async function find(sql: Sql, organizationId: string, lock = ''): Promise<StoredPolicy | undefined> {
+  const own = `SELECT * FROM policies WHERE organization_id = $1 ${lock}`
   return (await sql.rows<StoredPolicy>(own, [organizationId]))[0]
 }

@@ -2,22 +2,25 @@
 import * as z from 'zod'
 import { count, named, type Route, type Shape, time } from '../api/route.ts'
 import { isoTime } from '../clock.ts'
+import { ENVIRONMENTS } from '../config/environments.ts'
 import { policySchema } from '../config/policy.ts'
 import type { PanelRole } from './credentials.ts'
 import type { PolicyView } from './fleet-view.ts'
 import { panelRoutesOf } from './panel-route.ts'
-import { type StoredPolicy, settingsOf } from './policies.ts'
+import { environmentsIn, type StoredPolicy, settingsOf } from './policies.ts'
 import type { PanelRooms } from './rooms.ts'
 
 const fleetRoute = panelRoutesOf('Fleet')
 
+export const policySettings = () => z.record(z.string(), z.unknown())
+
 const policyView = named('Policy', () =>
   z.object({
     revision: count().describe('Grows with each change; 0 for none yet.'),
-    settings: z
-      .record(z.string(), z.unknown())
-      .nullable()
-      .describe('By section, as in a configuration file; null for no policy.'),
+    settings: policySettings().nullable().describe('By section, as in a configuration file; null for no policy.'),
+    environments: z
+      .record(z.string(), policySettings())
+      .describe('What holds in addition, by environment, on the runtimes that may have its secrets.'),
     updated_at: time().nullable(),
     updated_by: z.string().nullable(),
   } satisfies Shape<PolicyView>),
@@ -33,17 +36,24 @@ export const policyRoutes = ({ policies }: PanelRooms): Route<PanelRole>[] => [
   fleetRoute('PUT /api/fleet/policy', {
     role: 'admin',
     summary:
-      'Replaces the policy, which every runtime merges into its configuration; docs/production.md lists what it may set.',
-    body: z.strictObject({ settings: policySchema.nullable().describe('Null for no policy.') }),
+      'Replaces the policy of all runtimes or of an environment, which they merge into their configuration; docs/production.md lists what it may set.',
+    body: z.strictObject({
+      settings: policySchema.nullable().describe('Null for no policy.'),
+      environment: z
+        .enum(ENVIRONMENTS)
+        .nullable()
+        .default(null)
+        .describe('For the runtimes that may have the secrets of this environment; null for all.'),
+    }),
     reply: () => policyView(),
-    handle: async ({ body: { settings }, identity }) => viewOf(await policies.set(identity, settings)),
+    handle: async ({ body, identity }) => viewOf(await policies.set(identity, body.settings, body.environment)),
   }),
 ]
 
 const viewOf = (row: StoredPolicy | undefined): PolicyView =>
   row
     ? {
-        ...{ revision: row.revision, settings: settingsOf(row) },
+        ...{ revision: row.revision, settings: settingsOf(row), environments: environmentsIn(row) },
         ...{ updated_at: isoTime(row.updated_at), updated_by: row.updated_by },
       }
-    : { revision: 0, settings: null, updated_at: null, updated_by: null }
+    : { revision: 0, settings: null, environments: {}, updated_at: null, updated_by: null }

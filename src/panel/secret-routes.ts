@@ -2,6 +2,7 @@
 import * as z from 'zod'
 import { count, named, type Route, type Shape, time } from '../api/route.ts'
 import { isoTime } from '../clock.ts'
+import { ENVIRONMENTS } from '../config/environments.ts'
 import type { CentralSecret } from '../control-messages.ts'
 import type { PanelRole } from './credentials.ts'
 import type { CentralSecretView } from './fleet-view.ts'
@@ -12,7 +13,7 @@ import type { StoredCentralSecret } from './secrets.ts'
 const fleetRoute = panelRoutesOf('Fleet')
 const controlRoute = panelRoutesOf('Control')
 
-const environment = z.enum(['development', 'staging', 'production'])
+const environment = z.enum(ENVIRONMENTS)
 const agentName = z.string().min(1).max(80)
 
 const secretView = named('CentralSecret', () =>

@@ -184,7 +184,8 @@ export class PanelSecrets {
   }
 }
 
-async function environmentsOf(sql: Sql, organizationId: string, runtimeId: string): Promise<string[]> {
+/** Whose secrets a runtime may have. Throws CageError `runtime_revoked`. */
+export async function environmentsOf(sql: Sql, organizationId: string, runtimeId: string): Promise<string[]> {
   const [runtime] = await sql.rows<{ environments: string; revoked_at: number | null }>(
     'SELECT environments, revoked_at FROM runtimes WHERE organization_id = $1 AND id = $2',
     [organizationId, runtimeId],

@@ -1,6 +1,6 @@
 /** Reloads the configuration while the server runs: safety settings apply at once, others after a restart. */
 import type { LoadedConfig } from '../config/config.ts'
-import { type Policy, parsePolicy } from '../config/policy.ts'
+import type { Policies } from '../config/policy.ts'
 import type { RunningConfig } from '../config/running-config.ts'
 import type { PolicyState } from '../control-messages.ts'
 import { CageError } from '../errors.ts'
@@ -8,7 +8,7 @@ import type { StateManager } from '../state/state-manager.ts'
 import type { Safety } from './safety.ts'
 
 /** Loads the configuration. `policy`: instead of the one that was kept; null for none. */
-export type Load = (policy?: Policy | null) => LoadedConfig
+export type Load = (policy?: Policies | null) => LoadedConfig
 
 /** A policy that the Control Panel has sent; `keep` is called when it can be used. */
 export interface ReceivedPolicy {
@@ -31,7 +31,7 @@ export interface ReloadOptions {
 export function reloadOf({ running, load, safety, state }: ReloadOptions): Reload {
   const { file } = running
   const read = (isRequested: boolean, received: ReceivedPolicy | undefined) => {
-    const next = load(received && policyOf(received))
+    const next = load(received?.state)
     if (next.file !== file) throw new CageError('invalid_config', `${file} no longer exists`)
     received?.keep()
     const { changed, later } = running.take(next)
@@ -65,7 +65,7 @@ export function reloadOf({ running, load, safety, state }: ReloadOptions): Reloa
 
 export type Reload = (isRequested: boolean, received?: ReceivedPolicy) => void
 
-const policyOf = ({ state: { settings } }: ReceivedPolicy): Policy | null => (settings ? parsePolicy(settings) : null)
-
-const nameOf = ({ state: { revision, settings } }: ReceivedPolicy): string =>
-  `Policy ${revision} of the Control Panel${settings ? '' : ' (removed)'}`
+const nameOf = ({ state: { revision, settings, environments } }: ReceivedPolicy): string => {
+  const isEmpty = !settings && Object.keys(environments).length === 0
+  return `Policy ${revision} of the Control Panel${isEmpty ? ' (sets nothing here)' : ''}`
+}

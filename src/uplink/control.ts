@@ -22,6 +22,8 @@ const PAUSE_MS = 50
 /** Orders in one answer. */
 const MAX_ORDERS = 1_000
 
+const policySettings = z.record(z.string(), z.unknown())
+
 export const controlAnswer: z.ZodType<ControlAnswer> = z.object({
   revision: z.string().max(200),
   orders: z
@@ -35,10 +37,14 @@ export const controlAnswer: z.ZodType<ControlAnswer> = z.object({
     )
     .max(MAX_ORDERS),
   limits: z.string(),
-  // A panel of an earlier version has neither.
+  // A panel of an earlier version does not have all of them.
   secrets: z.string().default(''),
   policy: z
-    .object({ revision: z.number(), settings: z.record(z.string(), z.unknown()).nullable() })
+    .object({
+      revision: z.number(),
+      settings: policySettings.nullable(),
+      environments: z.record(z.string(), policySettings).default({}),
+    })
     .nullable()
     .default(null),
 })

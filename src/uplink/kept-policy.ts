@@ -16,5 +16,8 @@ export function keepPolicy({ meta, seal }: Pick<Store, 'meta' | 'seal'>, state: 
 
 /** `stored`: the value in `meta`. Throws likewise. */
 export function unsealPolicy(stored: string | undefined, unseal: Store['unseal']): PolicyState | null {
-  return stored ? (JSON.parse(unseal(Buffer.from(stored, 'base64'), ABOUT).toString()) as PolicyState) : null
+  if (!stored) return null
+  const kept = JSON.parse(unseal(Buffer.from(stored, 'base64'), ABOUT).toString()) as PolicyState
+  // One that an earlier version kept has none.
+  return { ...kept, environments: kept.environments ?? {} }
 }

@@ -10,6 +10,7 @@
  *   automatically and reports it. A key of the Control Panel is never rolled back here. A 401 alone is not enough: other headers of a call can cause it too.
  */
 import type { Clock } from '../clock.ts'
+import { ENVIRONMENTS } from '../config/environments.ts'
 import type { StateManager } from '../state/state-manager.ts'
 import type { CentralSecrets } from './central-secrets.ts'
 import type { Vault } from './vault.ts'
@@ -41,7 +42,6 @@ interface Trial {
 }
 
 const TRIAL_MS = 300_000
-const ENVIRONMENTS = ['development', 'staging', 'production'] as const
 
 export class ProviderKeys {
   readonly #options: ProviderKeysOptions

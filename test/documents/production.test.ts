@@ -158,7 +158,11 @@ test('two machines share $5; one is killed and loses its disk, the other goes on
   const page = readFileSync(join(root, 'docs/production.md'), 'utf8')
   writeFileSync(join(folder, 'policy.yaml'), /must have:\n\n```yaml\n([^`]+)```/.exec(page)![1]!)
   const [setPolicy, showPolicy] = commandsOf('policy')
-  expect(await typed(setPolicy!)).toBe('policy 1 is set')
+  const [setStrict] = commandsOf('strict')
+  expect(await typed(setPolicy!)).toBe('policy 1 is set for all machines')
+  writeFileSync(join(folder, 'strict.yaml'), 'budget: { tools: { max_calls: 5 } }\n')
+  expect(await typed(setStrict!)).toBe('policy 2 is set for production')
+  expect(await typed(showPolicy!)).toMatch(/production +budget\.tools\.max_calls +5/)
   expect(await typed(showPolicy!)).toMatch(/safety\.mode +block/)
   expect(await typed('iron-cage policy clear')).toContain('no policy')
 

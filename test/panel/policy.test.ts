@@ -3,6 +3,7 @@ import { dirname } from 'node:path'
 import { expect, test } from 'vitest'
 import { runCli } from '../../src/cli/cli.ts'
 import { processTerminal } from '../../src/cli/terminal.ts'
+import type { Environment } from '../../src/config/environments.ts'
 import type { Policy } from '../../src/config/policy.ts'
 import { configSchema } from '../../src/config/schema.ts'
 import { withPolicy } from '../../src/uplink/with-policy.ts'
@@ -21,9 +22,10 @@ async function openFleet() {
   await fleet.setLimit(organizationId, { scope: 'organization', name: null }, { limit: dollars('100') }, 'ada')
   const path = temporaryFile('state.db')
   const invitation = await fleet.credentials.invite(organizationId, { team: null, user: null }, 'x', 'ada')
-  await joinMachine(path, panel.url, invitation)
-  const set = (policy: Policy | null) => panel.policies.set({ organizationId, name: 'ada' }, policy)
-  return { panel, path, folder: dirname(path), set }
+  const { runtimeId } = await joinMachine(path, panel.url, invitation)
+  const set = (policy: Policy | null, environment?: Environment) =>
+    panel.policies.set({ organizationId, name: 'ada' }, policy, environment)
+  return { panel, path, folder: dirname(path), runtimeId, set }
 }
 
 /** The configuration that a command would load on this machine. */
@@ -83,12 +85,49 @@ test('a cleared policy is gone from the machine as well, and one that changed wh
   const second = await openTestRuntime({ folder, safety: { mode: 'warn' } })
   await expect
     .poll(() => messages(second))
-    .toContainEqual(expect.stringContaining('Policy 2 of the Control Panel (removed)'))
+    .toContainEqual(expect.stringContaining('Policy 2 of the Control Panel (sets nothing here)'))
   await second.close()
   expect(startConfig(path)).toMatchObject({
     config: { safety: { mode: 'warn' } },
     origins: { 'safety.mode': 'iron-cage.yaml:1' },
   })
+})
+
+test('the policy of an environment holds on machines that may have its secrets, beside that of all machines', async () => {
+  const { panel, path, folder, runtimeId, set } = await openFleet()
+  const ada = { organizationId: panel.organizationId, name: 'ada' }
+  await set({ safety: { mode: 'redact' }, budget: { tools: { max_calls: 50 } }, providers: { openai: { retries: 4 } } })
+  await set(
+    { safety: { mode: 'warn' }, budget: { tools: { max_calls: 5 } }, providers: { openai: { retries: 1 } } },
+    'production',
+  )
+  await set({ providers: { openai: { retries: 3 } } }, 'development')
+  const cage = await openTestRuntime({ folder, safety: { mode: 'warn' }, agent: { environment: 'production' } })
+  await expect.poll(() => messages(cage)).toContainEqual(expect.stringContaining('Policy 3 of the Control Panel'))
+  // The machine names an environment that it may not have: it has the policy of all machines alone.
+  expect(startConfig(path).config).toMatchObject({
+    ...{ safety: { mode: 'redact' }, budget: { tools: { max_calls: 50 } } },
+    providers: { openai: { retries: 4 } },
+  })
+  await panel.secrets.allow(ada, runtimeId, ['production'])
+  await expect.poll(() => startConfig(path).config.budget.tools.max_calls).toBe(5)
+  expect(startConfig(path)).toMatchObject({
+    // The stricter of both, and the narrower where there is none.
+    config: { safety: { mode: 'redact' }, providers: { openai: { retries: 1 } } },
+    origins: {
+      'safety.mode': 'Control Panel',
+      'budget.tools.max_calls': 'Control Panel (production)',
+      'providers.openai.retries': 'Control Panel (production)',
+    },
+  })
+  await panel.secrets.allow(ada, runtimeId, ['development', 'production'])
+  await set({ budget: { loops: { action: 'refuse' } } }, 'development')
+  await expect.poll(() => startConfig(path).config.budget.loops.action).toBe('refuse')
+  expect(startConfig(path).config.providers.openai.retries).toBe(1)
+  await set(null, 'production')
+  await expect.poll(() => startConfig(path).config.budget.tools.max_calls).toBe(50)
+  expect((await panel.fleet.audit(panel.organizationId, 1))[0]).toMatchObject({ actor: 'ada', action: 'policy.clear' })
+  await cage.close()
 })
 
 test('a machine that leaves has its own configuration alone again', async () => {
@@ -119,7 +158,9 @@ test('admins alone change the policy, everybody reads it, and the audit says wha
     }
   }
   const [admin, viewer] = [await as('admin'), await as('viewer')]
-  expect((await viewer('GET')).body).toEqual({ revision: 0, settings: null, updated_at: null, updated_by: null })
+  expect((await viewer('GET')).body).toEqual({
+    ...{ revision: 0, settings: null, environments: {}, updated_at: null, updated_by: null },
+  })
   expect((await viewer('PUT', { settings: null })).status).toBe(403)
   expect((await admin('PUT', { settings: { agent: { python: '/tmp/evil' } } })).status).toBe(400)
   const settings = { safety: { mode: 'block' } }

@@ -1,5 +1,5 @@
 import { readServerFile } from '../../access/server-file.ts'
-import type { Policy } from '../../config/policy.ts'
+import type { Policies } from '../../config/policy.ts'
 import { openBrowser } from '../browser.ts'
 import { connectToDatabase, dashboardLink } from '../client.ts'
 import { type CliCommand, examples } from '../command.ts'
@@ -12,7 +12,7 @@ export const openCommand: CliCommand = (terminal) =>
     .description('Open the dashboard, also on the database of agents that have ended')
     .addHelpText('after', examples(['open --db iron_demo.db', 'what the demo has left']))
     .action(async (flags) => {
-      const load = (policy?: Policy | null) => loadServerFlags(flags, terminal, {}, policy)
+      const load = (policy?: Policies | null) => loadServerFlags(flags, terminal, {}, policy)
       const { path } = load().config.db
       if (!(await readServerFile(path))) return serve({ load, open: true, untilStdinEnds: false }, terminal)
       const link = await dashboardLink(connectToDatabase(path))

@@ -8,7 +8,7 @@ import { openSync, readFileSync } from 'node:fs'
 import { isatty } from 'node:tty'
 import { readServerFile } from '../../access/server-file.ts'
 import type { AgentSpec } from '../../agents/supervisor.ts'
-import type { Policy } from '../../config/policy.ts'
+import type { Policies } from '../../config/policy.ts'
 import { CageError } from '../../errors.ts'
 import { type CliCommand, examples, typedCommand } from '../command.ts'
 import { commandWithAgent } from '../flags.ts'
@@ -32,7 +32,7 @@ export const runCommand: CliCommand = (terminal) =>
       ),
     )
     .action(async ([program = '', ...args], { open, restart = false, ...flags }, { parent }) => {
-      const load = (policy?: Policy | null) =>
+      const load = (policy?: Policies | null) =>
         loadServerFlags({ ...flags, restart }, terminal, { scriptDir: terminal.cwd, args }, policy)
       const loaded = load()
       const agent: AgentSpec = { script: program, kind: 'command' }

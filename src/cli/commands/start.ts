@@ -1,7 +1,7 @@
 import { dirname, resolve } from 'node:path'
 import { readServerFile } from '../../access/server-file.ts'
 import type { AgentSpec } from '../../agents/supervisor.ts'
-import type { Policy } from '../../config/policy.ts'
+import type { Policies } from '../../config/policy.ts'
 import { CageError } from '../../errors.ts'
 import type { AgentId } from '../../ids.ts'
 import type { RuntimeParts } from '../../runtime.ts'
@@ -39,7 +39,7 @@ export const startCommand: CliCommand = (terminal) =>
         ? { script, kind: 'module' }
         : { script: resolve(terminal.cwd, script), kind: 'script' }
       const scriptDir = isModule ? terminal.cwd : dirname(agent.script)
-      const load = (policy?: Policy | null) =>
+      const load = (policy?: Policies | null) =>
         loadServerFlags(flags, terminal, { scriptDir, args: args.length > 0 ? args : undefined }, policy)
       const loaded = load()
       const command = typedCommand(parent)

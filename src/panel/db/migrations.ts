@@ -377,6 +377,7 @@ const MIGRATIONS: readonly ((dialect: Dialect) => string[])[] = [
     )`,
     ...['agent_names', 'agent_spending', 'spending_alerts'].flatMap((table) => ownRows(table, 'organization_id')),
   ],
+  () => ["ALTER TABLE policies ADD COLUMN environments TEXT NOT NULL DEFAULT '{}'"],
 ]
 
 const SCOPES = "CHECK (scope IN ('organization', 'team', 'user', 'agent', 'token'))"

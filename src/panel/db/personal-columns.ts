@@ -129,7 +129,7 @@ export const TEXT_TABLES: Readonly<Record<string, TextTable>> = {
   },
   policies: {
     key: ['organization_id'],
-    columns: { organization_id: 'plain', settings: 'bound', updated_by: 'text' },
+    columns: { organization_id: 'plain', settings: 'bound', environments: 'bound', updated_by: 'text' },
   },
   organizations: { key: ['id'], columns: { ...plain('id', 'audit_hash'), name: 'bound' } },
   audit: {

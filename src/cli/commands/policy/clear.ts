@@ -3,14 +3,19 @@ import type { PolicyView } from '../../../panel/fleet-view.ts'
 import { type CliCommand, examples } from '../../command.ts'
 import { json } from '../../print.ts'
 import { connectToPanel } from '../runtimes/panel-client.ts'
+import { environmentOption } from './environment.ts'
 
 export const clearPolicyCommand: CliCommand = (terminal) =>
   new Command('clear')
-    .description('Remove the policy: each machine has its own configuration alone again')
+    .description('Remove the policy for all machines, or that of an environment')
+    .addOption(environmentOption())
     .option('--json', 'Print JSON')
     .addHelpText('after', examples(['policy clear', '']))
-    .action(async ({ json: asJson }) => {
-      const policy = await connectToPanel(terminal).send<PolicyView>('PUT', '/api/fleet/policy', { settings: null })
+    .action(async ({ env, json: asJson }) => {
+      const policy = await connectToPanel(terminal).send<PolicyView>('PUT', '/api/fleet/policy', {
+        settings: null,
+        environment: env,
+      })
       if (asJson) return terminal.out(json(policy))
-      terminal.out('there is no policy any more')
+      terminal.out(env ? `there is no policy for ${env} any more` : 'there is no policy for all machines any more')
     })

@@ -7,19 +7,27 @@ import type { PolicyView } from '../../../panel/fleet-view.ts'
 import { type CliCommand, examples } from '../../command.ts'
 import { json } from '../../print.ts'
 import { connectToPanel } from '../runtimes/panel-client.ts'
+import { environmentOption } from './environment.ts'
 
 export const setPolicyCommand: CliCommand = (terminal) =>
   new Command('set')
     .description('Replace the policy; machines that are connected get it at once')
     .argument('<file>', 'YAML or TOML with settings, as in a configuration file')
+    .addOption(environmentOption())
     .option('--json', 'Print JSON')
-    .addHelpText('after', examples(['policy set policy.yaml', 'then "iron-cage config show" on a machine']))
-    .action(async (file, { json: asJson }) => {
+    .addHelpText(
+      'after',
+      examples(
+        ['policy set policy.yaml', 'then "iron-cage config show" on a machine'],
+        ['policy set strict.yaml --env production', 'for machines that may have secrets of production'],
+      ),
+    )
+    .action(async (file, { env, json: asJson }) => {
       const client = connectToPanel(terminal)
       const reading = readConfigFile(resolve(terminal.cwd, file), file)
       if (!reading.ok) throw new InvalidConfigError(reading.problems)
       const settings = parsePolicy(reading.value ?? {}, file)
-      const policy = await client.send<PolicyView>('PUT', '/api/fleet/policy', { settings })
+      const policy = await client.send<PolicyView>('PUT', '/api/fleet/policy', { settings, environment: env })
       if (asJson) return terminal.out(json(policy))
-      terminal.out(`policy ${policy.revision} is set`)
+      terminal.out(`policy ${policy.revision} is set for ${env ?? 'all machines'}`)
     })

@@ -14,10 +14,15 @@ export const showPolicyCommand: CliCommand = (terminal) =>
     .action(async ({ json: asJson }) => {
       const policy = await connectToPanel(terminal).send<PolicyView>('GET', '/api/fleet/policy')
       if (asJson) return terminal.out(json(policy))
-      const { settings, revision, updated_by, updated_at } = policy
-      if (!settings) return terminal.err('there is no policy; set one with "iron-cage policy set policy.yaml"')
-      const rows = [...leaves(settings)].map(({ key, value }) => [keyText(key), shown(value)])
-      printTable(rows, terminal, ['SETTING', 'VALUE'])
+      const { settings, environments, revision, updated_by, updated_at } = policy
+      const all = [['all', settings ?? {}] as const, ...Object.entries(environments)]
+      const rows = all.flatMap(([name, own]) =>
+        [...leaves(own)].flatMap(({ key, value }) => (key.length > 0 ? [[name, keyText(key), shown(value)]] : [])),
+      )
+      if (rows.length === 0) {
+        return terminal.err('there is no policy; set one with "iron-cage policy set policy.yaml"')
+      }
+      printTable(rows, terminal, ['MACHINES', 'SETTING', 'VALUE'])
       terminal.err(`revision ${revision}, by ${updated_by} at ${updated_at}`)
     })
 

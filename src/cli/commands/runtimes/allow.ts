@@ -1,12 +1,13 @@
 import { Argument, Command } from '@commander-js/extra-typings'
+import { ENVIRONMENTS } from '../../../config/environments.ts'
 import { type CliCommand, examples } from '../../command.ts'
 import { connectToPanel } from './panel-client.ts'
 
-const ENVIRONMENTS = ['development', 'staging', 'production'] as const
-
 export const allowCommand: CliCommand = (terminal) =>
   new Command('allow')
-    .description("Say which environments' secrets of the organization a machine may have; none at first")
+    .description(
+      "Say which environments' secrets of the organization a machine may have, and so whose policy it has; none at first",
+    )
     .argument('<id>', 'The runtime, as "runtimes list" shows it')
     .addArgument(
       new Argument('[environments...]', 'All that it may have from now on; none without any').choices(ENVIRONMENTS),
