@@ -74,13 +74,20 @@ export const userView = named('User', () =>
 )
 
 const role = z.enum(['admin', 'viewer'])
-export const NEW_USER = z.strictObject({
-  username: z.string().max(80),
-  password: z.string(),
-  role: role.default('viewer'),
-})
+/** Users of a Control Panel may have an address: there these schemas are extended. */
+const NO_EMAIL: z.core.$ZodErrorMap = (issue) =>
+  issue.code === 'unrecognized_keys' && (issue.keys as string[]).includes('email')
+    ? 'users of a server sign in with a password and have no e-mail address; for one on a Control Panel set IRON_CAGE_URL to it'
+    : undefined
+
+export const NEW_USER = z.strictObject(
+  { username: z.string().max(80), password: z.string(), role: role.default('viewer') },
+  { error: NO_EMAIL },
+)
 export const USER_CHANGE = z
-  .strictObject({ role: role.optional(), password: z.string().optional() })
+  .strictObject({ role: role.optional(), password: z.string().optional() }, { error: NO_EMAIL })
   .refine(({ role, password }) => role !== undefined || password !== undefined, {
     error: 'expected { "role": "viewer" } or { "password": "…" }',
+    // One reason is enough.
+    when: ({ issues }) => issues.length === 0,
   })

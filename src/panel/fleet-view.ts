@@ -155,6 +155,12 @@ export interface TeamMemberView {
   role: 'member' | 'lead'
 }
 
+export interface TeamsView {
+  /** Those with a budget, by name. */
+  teams: string[]
+  members: TeamMemberView[]
+}
+
 /** Somebody asks for more of a budget. */
 export interface RequestView {
   id: string

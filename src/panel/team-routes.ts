@@ -2,7 +2,7 @@
 import * as z from 'zod'
 import { named, type Route, type Shape } from '../api/route.ts'
 import type { PanelRole } from './credentials.ts'
-import type { TeamMemberView } from './fleet-view.ts'
+import type { TeamMemberView, TeamsView } from './fleet-view.ts'
 import { panelRoutesOf } from './panel-route.ts'
 import type { PanelRooms } from './rooms.ts'
 
@@ -20,9 +20,13 @@ const memberView = named('TeamMember', () =>
 export const teamRoutes = ({ fleet: { teams } }: PanelRooms): Route<PanelRole>[] => [
   route('GET /api/fleet/teams', {
     role: 'viewer',
-    summary: 'Lists the people of teams.',
-    reply: () => z.object({ members: z.array(memberView()) }),
-    handle: async ({ identity }) => ({ members: await teams.list(identity.organizationId) }),
+    summary: 'Lists the teams and their people.',
+    reply: () =>
+      z.object({
+        teams: z.array(z.string()).describe('Those with a budget.'),
+        members: z.array(memberView()),
+      } satisfies Shape<TeamsView>),
+    handle: ({ identity }) => teams.list(identity.organizationId),
   }),
   route('PUT /api/fleet/teams/:name/members/:id', {
     role: 'admin',

@@ -28,15 +28,20 @@ export class Teams {
   }
 
   /** By team and name. */
-  list(organizationId: string): Promise<StoredTeamMember[]> {
-    return this.#database.within(organizationId, (sql) =>
-      sql.rows<StoredTeamMember>(
+  list(organizationId: string): Promise<{ teams: string[]; members: StoredTeamMember[] }> {
+    return this.#database.within(organizationId, async (sql) => {
+      const budgets = await sql.rows<{ name: string }>(
+        "SELECT name FROM budgets WHERE organization_id = $1 AND scope = 'team' ORDER BY name",
+        [organizationId],
+      )
+      const members = await sql.rows<StoredTeamMember>(
         `SELECT team_members.team, team_members.user_id, team_members.role, users.username
          FROM team_members JOIN users ON users.id = team_members.user_id
          WHERE team_members.organization_id = $1 ORDER BY team, username`,
         [organizationId],
-      ),
-    )
+      )
+      return { teams: budgets.map(({ name }) => name), members }
+    })
   }
 
   /** `role`: null removes the person from the team. Throws CageError `not_found` for a team without a budget or a user. */

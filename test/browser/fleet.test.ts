@@ -55,19 +55,20 @@ test('the link opens the fleet, an admin resolves a quarantined lease, and a use
     ),
   )
   await open('another')
+  const now = Date.now()
   const agent = { agent_id: 'a-1', level: 'INFO', at: '2026-01-02T03:04:05.000Z', message: '' }
   const events = [
     { ...agent, seq: 1, type: 'agent.started', data: STARTED },
     { ...agent, seq: 2, type: 'progress.updated', data: { done: 7, total: 9, unit: 'leads', label: null } },
-    {
-      ...agent,
-      ...{ at: new Date().toISOString(), seq: 3, type: 'call.completed' },
-      data: { model: 'gpt-4o', cost_usd: '0.25' },
-    },
-    { ...agent, seq: 4, type: 'pii.found', data: { pii_type: 'email', action: 'redact', place: 'reply' } },
+    { ...agent, seq: 3, type: 'pii.found', data: { pii_type: 'email', action: 'redact', place: 'reply' } },
+    ...['0.10', '0.11', '0.09', '0.10', '0.12', '0.10', '0.10', '2.50'].map((cost_usd, day) => ({
+      ...{ ...agent, seq: 4 + day, at: new Date(now - (7 - day) * 86_400_000).toISOString() },
+      ...{ type: 'call.completed', data: { model: 'gpt-4o', cost_usd } },
+    })),
   ] as unknown as RuntimeEvent[]
-  const batch = { journal_id: 'another', after: 0, through: 4, lost: null, events }
+  const batch = { journal_id: 'another', after: 0, through: events.length, lost: null, events }
   await panel.telemetry.store.take(organizationId, runtimeId, batch)
+  expect(await panel.spendingAlerts.look(organizationId, now)).toHaveLength(1)
 
   const bob = { organizationId, role: 'viewer', id: 'token-bob', name: 'bob' } as const
   await fleet.requests.create(bob, { scope: 'organization', name: null }, dollars('4'), 'a large import')
@@ -101,6 +102,8 @@ test('the link opens the fleet, an admin resolves a quarantined lease, and a use
   await page.getByRole('cell', { name: 'laptop', exact: true }).waitFor()
   await page.getByRole('link', { name: 'Incidents' }).click()
   await page.getByRole('cell', { name: /E-?mail/i }).waitFor()
+  const unusual = page.getByRole('region', { name: 'Spending that left its usual range' })
+  await unusual.getByRole('row', { name: /agent lead_gen \$2\.50 \$0\.10$/ }).waitFor()
   await look(page)
   const place = { name: 'CRM_KEY', environment: 'production', agent: 'lead_gen' } as const
   await page.getByRole('link', { name: 'Secrets' }).click()
@@ -218,6 +221,80 @@ test('an admin stops an agent of another machine on the page, and the settings o
   await page.getByLabel('Find a setting').fill('')
   await look(page)
   expect(faults).toEqual([])
+})
+
+test('an admin makes somebody the lead of a team, who decides what its people ask for and nothing of another team', async () => {
+  const panel = await openTestPanel({ assets: loadAssets(join(root, 'dist/panel')) })
+  const { fleet, organizationId } = panel
+  const ada = { organizationId, name: 'ada' }
+  const limits = { organization: null, team: ['research', 'sales'], user: ['grace', 'bob'] } as const
+  for (const [scope, names] of Object.entries(limits)) {
+    for (const name of names ?? [null]) {
+      const limit = dollars(scope === 'user' ? '5' : '20')
+      await fleet.setLimit(organizationId, { scope: scope as keyof typeof limits, name }, { limit }, 'ada')
+    }
+  }
+  for (const username of ['lena', 'grace', 'bob']) {
+    await fleet.people.add(ada, { username, role: 'viewer', password: 'correct horse' })
+  }
+  await fleet.teams.set(ada, 'sales', 'bob', 'member')
+  const ask = (name: string, amount: string) => {
+    const member = { organizationId, role: 'viewer', id: `token-${name}`, name } as const
+    return fleet.requests.create(member, { scope: 'user', name }, dollars(amount), 'a larger import')
+  }
+  const [larger, small, bobs] = [await ask('grace', '4'), await ask('grace', '1'), await ask('bob', '2')]
+
+  const link = `${panel.url}/#/people?code=${await fleet.credentials.newCode(organizationId, 'ada')}`
+  const { page: admins, faults: adminsFaults } = await openPage(browser, link)
+  const put = async (username: string, team: string, role: string) => {
+    await admins.getByRole('button', { name: `Teams of ${username}` }).click()
+    await admins.getByLabel(`Role in ${team}`).selectOption(role)
+    await admins.getByRole('button', { name: 'Set', exact: true }).click()
+    await admins.getByRole('dialog').waitFor({ state: 'detached' })
+  }
+  await put('lena', 'research', 'lead')
+  await put('grace', 'research', 'member')
+  await put('grace', 'sales', 'member')
+  await put('grace', 'sales', '')
+  await admins.locator('.users .row', { hasText: 'lena' }).getByText('research, lead').waitFor()
+  await look(admins)
+  await admins.getByRole('button', { name: 'Teams of lena' }).click()
+  await look(admins)
+  const { members } = await fleet.teams.list(organizationId)
+  expect(members.map(({ team, username, role }) => [team, username, role])).toEqual([
+    ['research', 'grace', 'member'],
+    ['research', 'lena', 'lead'],
+    ['sales', 'bob', 'member'],
+  ])
+
+  const { page, faults } = await openPage(browser, panel.url)
+  await page.getByLabel('User name').fill('lena')
+  await page.getByLabel('Password').fill('correct horse')
+  await page.getByRole('button', { name: 'Sign in' }).click()
+  const decide = async (verb: string, { id }: { id: string }, reason: string) => {
+    await page.getByRole('button', { name: `${verb} ${id}` }).click()
+    await page.getByLabel('Your reason').fill(reason)
+    await page.getByRole('dialog').getByRole('button', { name: verb, exact: true }).click()
+    await page.getByRole('dialog').waitFor({ state: 'detached' })
+  }
+  await page.getByRole('button', { name: `Approve ${larger.id}` }).waitFor()
+  await look(page)
+  await decide('Approve', larger, 'agreed')
+  await page.getByRole('row', { name: /^user grace .*\$9\.00/ }).waitFor()
+  await decide('Reject', small, 'enough for now')
+  await page.getByText('rejected').waitFor()
+  // Bob is of another team: there is nothing to press, and the panel refuses what the page does not offer.
+  expect(await page.getByRole('button', { name: new RegExp(bobs.id) }).count()).toBe(0)
+  const refused = page.waitForResponse((response) => response.url().endsWith('/approve'))
+  await page.evaluate(async (id) => {
+    const { access_token } = JSON.parse(sessionStorage.getItem('iron-cage-session')!) as { access_token: string }
+    const headers = { authorization: `Bearer ${access_token}`, 'content-type': 'application/json' }
+    await fetch(`/api/fleet/requests/${id}/approve`, { method: 'POST', headers, body: '{"reason":"agreed"}' })
+  }, bobs.id)
+  expect((await refused).status()).toBe(403)
+  await page.getByText('1 to decide').waitFor()
+  expect(faults.filter((fault) => !fault.includes('403'))).toEqual([])
+  expect(adminsFaults).toEqual([])
 })
 
 let pictures = 0

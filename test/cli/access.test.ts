@@ -53,6 +53,7 @@ describe('users', () => {
     [['users', 'add', 'alice', '--password', password], '', 2, "unknown option '--password'"],
     [['users', 'add', 'alice', '--role', 'owner'], '', 2, 'Allowed choices are admin, viewer'],
     [['users', 'add', 'alice', '--from-file', 'nothing.txt'], '', 2, 'cannot read nothing.txt'],
+    [['users', 'add', 'alice', '--email', 'a@b.example'], '', 2, 'for one on a Control Panel set IRON_CAGE_URL to it'],
     [['users', 'remove', 'alice'], '', 7, 'no server is running'],
   ])('%j fails with a word about why', async (args, stdin, code, word) => {
     const place = openPlace()
@@ -67,6 +68,11 @@ describe('users', () => {
     const { url } = await serve(place)
     expect((await place.type(['users', 'add', 'alice'], { stdin: password })).code).toBe(0)
     expect((await place.type(['users', 'add', 'ALICE'], { stdin: password })).code).toBe(6)
+    const email = await place.type(['users', 'email', 'alice', 'a@b.example'])
+    expect([email.code, email.err]).toEqual([
+      2,
+      expect.stringContaining('for one on a Control Panel set IRON_CAGE_URL'),
+    ])
     const { access_token } = (await (await signIn(url, 'alice')).json()) as { access_token: string }
     const me = () => fetch(`${url}/api/auth/me`, { headers: { authorization: `Bearer ${access_token}` } })
     expect((await me()).status).toBe(200)

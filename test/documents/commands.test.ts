@@ -29,7 +29,7 @@ import { quotedCommands, root } from './documents.ts'
  * has one); only their flags are compared here.
  */
 const LASTING =
-  /^(start|run|serve|open|demo|login|logs .+ -f|prices update|deploy (up|logs|call|down)|deploy plan .+ --selector agent|panel|join|leave|runtimes|requests|teams|policy|erase|users add .+ --email|secrets \w+ (\w+ )?--org|budget \w+ --(org|team|user|agent|token))\b/
+  /^(start|run|serve|open|demo|login|logs .+ -f|prices update|deploy (up|logs|call|down)|deploy plan .+ --selector agent|panel|join|leave|runtimes|requests|teams|policy|erase|users add .+ --email|users email|secrets \w+ (\w+ )?--org|budget \w+ --(org|team|user|agent|token))\b/
 
 /** Commands that cannot succeed beside the others of this test, and what they exit with then. */
 const REFUSED: readonly (readonly [command: RegExp, exit: number, why: string])[] = [

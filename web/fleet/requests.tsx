@@ -1,7 +1,7 @@
 /** Requests for more of a budget, which another person decides. */
 import { signal } from '@preact/signals'
 import { showUsd } from '../../src/money.ts'
-import type { RequestView, TeamMemberView } from '../../src/panel/fleet-view.ts'
+import type { RequestView, TeamMemberView, TeamsView } from '../../src/panel/fleet-view.ts'
 import { Dialog } from '../parts/dialog.tsx'
 import { Panel, Tag, type Tone } from '../parts/parts.tsx'
 import { Table } from '../parts/table.tsx'
@@ -18,7 +18,7 @@ const deciding = signal<{ request: RequestView; verb: Verb } | null>(null)
 export async function refreshRequests(): Promise<void> {
   requests.value = (await send<{ requests: RequestView[] }>('GET', '/api/fleet/requests')).requests
   if (isAdmin.value || !requests.value.some(isPending)) return
-  members.value = (await send<{ members: TeamMemberView[] }>('GET', '/api/fleet/teams')).members
+  members.value = (await send<TeamsView>('GET', '/api/fleet/teams')).members
 }
 
 /** `onDecided`: reads again what an approval changes. */

@@ -1,5 +1,5 @@
 import { Command } from '@commander-js/extra-typings'
-import type { TeamMemberView } from '../../../panel/fleet-view.ts'
+import type { TeamsView } from '../../../panel/fleet-view.ts'
 import { type CliCommand, examples, group } from '../../command.ts'
 import { json, printTable } from '../../print.ts'
 import { connectToPanel } from '../runtimes/panel-client.ts'
@@ -18,7 +18,7 @@ const listTeamsCommand: CliCommand = (terminal) =>
     .option('--json', 'Print JSON')
     .addHelpText('after', examples(['teams list', '']))
     .action(async ({ json: asJson }) => {
-      const { members } = await connectToPanel(terminal).send<{ members: TeamMemberView[] }>('GET', '/api/fleet/teams')
+      const { members } = await connectToPanel(terminal).send<TeamsView>('GET', '/api/fleet/teams')
       if (asJson) return terminal.out(json(members))
       printTable(
         members.map(({ team, username, role }) => [team, username, role]),

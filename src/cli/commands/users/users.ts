@@ -1,5 +1,6 @@
 import { type CliCommand, group } from '../../command.ts'
 import { addUserCommand } from './add.ts'
+import { emailCommand } from './email.ts'
 import { listUsersCommand } from './list.ts'
 import { passwdCommand } from './passwd.ts'
 import { removeCommand } from './remove.ts'
@@ -9,6 +10,6 @@ export const usersCommand: CliCommand = (terminal) =>
   group(
     'users',
     'Users who sign in with a password; also without a running server',
-    [addUserCommand, listUsersCommand, passwdCommand, roleCommand, removeCommand],
+    [addUserCommand, listUsersCommand, passwdCommand, emailCommand, roleCommand, removeCommand],
     terminal,
   )
