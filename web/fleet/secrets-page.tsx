@@ -1,51 +1,29 @@
 /** The secrets that the panel keeps for agents of all machines: where they apply, and when they were rotated. No values. */
 import type { CentralSecretView } from '../../src/panel/fleet-view.ts'
-import { showNumberOf } from '../../src/units.ts'
-import { Action, dayAndTime, Empty, Fault, Panel } from '../parts/parts.tsx'
-import { Table } from '../parts/table.tsx'
+import { LoadedTable } from '../parts/loaded-table.tsx'
+import { dayAndTime } from '../parts/parts.tsx'
 import { useLoaded } from '../parts/use-loaded.ts'
 
 export function SecretsPage() {
   const { value, fault, reload } = useLoaded<{ secrets: CentralSecretView[] }>('/api/fleet/secrets')
-  const secrets = value.value?.secrets
   return (
     <main class="stack">
-      <Panel
+      <LoadedTable
         name="secrets"
         title="Secrets"
-        aside={
-          <>
-            {secrets && <span class="dim">{showNumberOf(secrets.length, 'secret')}</span>}
-            <Action label="Refresh" kind="ghost" act={reload} />
-          </>
-        }
+        unit="secret"
+        fault={fault}
+        reload={reload}
+        entries={value.value?.secrets}
+        empty={{
+          title: 'The organization has no secrets yet',
+          children: <pre>iron-cage secrets set OPENAI_API_KEY --org &lt; key.txt</pre>,
+        }}
+        label="Secrets of the organization"
+        columns={{ Name: '', Environment: '', Agents: '', 'Last set': '', Rotations: 'wide figure', By: 'wide' }}
       >
-        <Fault text={fault.value} />
-        {secrets?.length === 0 && (
-          <Empty title="The organization has no secrets yet">
-            <pre>iron-cage secrets set OPENAI_API_KEY --org &lt; key.txt</pre>
-          </Empty>
-        )}
-        {secrets && secrets.length > 0 && (
-          <Table
-            label="Secrets of the organization"
-            columns={{
-              Name: '',
-              Environment: '',
-              Agents: '',
-              'Last set': '',
-              Rotations: 'wide figure',
-              By: 'wide',
-            }}
-          >
-            <tbody>
-              {secrets.map((secret) => (
-                <SecretRow key={secret.id} secret={secret} />
-              ))}
-            </tbody>
-          </Table>
-        )}
-      </Panel>
+        {(secret) => <SecretRow key={secret.id} secret={secret} />}
+      </LoadedTable>
     </main>
   )
 }

@@ -5,6 +5,7 @@ import type { FleetSpending } from '../../src/panel/fleet-view.ts'
 import { showCount } from '../../src/units.ts'
 import { address, setQuery } from '../address.ts'
 import { SpendingChart } from '../history/spending-chart.tsx'
+import { chosenDays, RANGES, TimeRange } from '../history/time-range.tsx'
 import { Fault, Panel } from '../parts/parts.tsx'
 import { Table } from '../parts/table.tsx'
 import { useLoaded } from '../parts/use-loaded.ts'
@@ -17,12 +18,12 @@ const DIMENSIONS: Readonly<Record<string, string>> = {
   user: 'User',
   machine: 'Machine',
 }
-const RANGES: Readonly<Record<string, number>> = { week: 7, '': 14, month: 30, quarter: 90, year: 365 }
+const FLEET_RANGES = { ...RANGES, year: 365 }
 
 export function SpendingPage() {
   const query = address.value?.query ?? new URLSearchParams()
   const by = query.get('by') ?? 'model'
-  const days = RANGES[query.get('range') ?? ''] ?? RANGES['']!
+  const days = chosenDays(FLEET_RANGES)
   const { value, fault } = useLoaded<{ days: FleetSpending[] }>(`/api/fleet/spending?days=${days}&by=${by}`)
   const spending = value.value?.days.map(({ day, parts }) => ({
     day,
@@ -46,17 +47,7 @@ export function SpendingPage() {
                 </option>
               ))}
             </select>
-            <select
-              aria-label="Time range"
-              value={query.get('range') ?? ''}
-              onChange={({ currentTarget }) => setQuery('range', currentTarget.value)}
-            >
-              {Object.entries(RANGES).map(([name, length]) => (
-                <option key={name} value={name}>
-                  last {length} days
-                </option>
-              ))}
-            </select>
+            <TimeRange ranges={FLEET_RANGES} />
           </>
         }
       >

@@ -11,19 +11,14 @@ import { useLoaded } from '../parts/use-loaded.ts'
 import { serverNow } from '../store.ts'
 import { Comparison } from './comparison.tsx'
 import { SpendingChart } from './spending-chart.tsx'
+import { chosenDays, RANGES, TimeRange } from './time-range.tsx'
 
-const RANGES: Readonly<Record<string, { word: string; days: number }>> = {
-  week: { word: 'last 7 days', days: 7 },
-  '': { word: 'last 14 days', days: 14 },
-  month: { word: 'last 30 days', days: 30 },
-  quarter: { word: 'last 90 days', days: 90 },
-}
 const DAY_MS = 86_400_000
 
 export function HistoryPage() {
   const query = address.value?.query ?? new URLSearchParams()
   const name = query.get('name') ?? ''
-  const { days } = RANGES[query.get('range') ?? ''] ?? RANGES['']!
+  const days = chosenDays(RANGES)
   const chosen = (query.get('compare') ?? '').split(',').filter(Boolean)
   const from = new Date(Math.floor(serverNow.value / DAY_MS) * DAY_MS - (days - 1) * DAY_MS).toISOString()
   const spending = useLoaded<{ days: DaySpending[] }>(`/api/spending?days=${days}`)
@@ -33,23 +28,7 @@ export function HistoryPage() {
   const rows = runs.value.value?.agents
   return (
     <main class="stack">
-      <Panel
-        name="spending"
-        title="Spending per day"
-        aside={
-          <select
-            aria-label="Time range"
-            value={query.get('range') ?? ''}
-            onChange={({ currentTarget }) => setQuery('range', currentTarget.value)}
-          >
-            {Object.entries(RANGES).map(([value, { word }]) => (
-              <option key={value} value={value}>
-                {word}
-              </option>
-            ))}
-          </select>
-        }
-      >
+      <Panel name="spending" title="Spending per day" aside={<TimeRange ranges={RANGES} />}>
         <Fault text={spending.fault.value} />
         {spending.value.value && <SpendingChart days={spending.value.value.days} />}
       </Panel>

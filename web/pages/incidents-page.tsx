@@ -1,12 +1,13 @@
 /** Personal data that was found, with the value for admins, and a place to try the policy on a text. */
 import { useSignal } from '@preact/signals'
 import { PII, type PiiType } from '../../src/pii-types.ts'
-import { showName, showNumberOf } from '../../src/units.ts'
+import { showName } from '../../src/units.ts'
 import { agentAddress, callAddressOf } from '../address.ts'
 import { nameOf } from '../names.ts'
+import { Found } from '../parts/found.tsx'
+import { LoadedTable } from '../parts/loaded-table.tsx'
 import { Marked } from '../parts/marked.tsx'
-import { Action, AdminAction, ago, Empty, Fault, Panel, Tag } from '../parts/parts.tsx'
-import { Table } from '../parts/table.tsx'
+import { Action, AdminAction, ago, Panel } from '../parts/parts.tsx'
 import { useLoaded } from '../parts/use-loaded.ts'
 import { send } from '../session.ts'
 import { serverNow } from '../store.ts'
@@ -25,38 +26,24 @@ interface Incident {
 
 export function IncidentsPage() {
   const { value, fault, reload } = useLoaded<{ incidents: Incident[] }>('/api/pii/incidents?limit=500')
-  const incidents = value.value?.incidents
   return (
     <main class="stack">
-      <Panel
+      <LoadedTable
         name="incidents"
         title="Incidents"
-        aside={
-          <>
-            {incidents && <span class="dim">{showNumberOf(incidents.length, 'incident')}</span>}
-            <Action label="Refresh" kind="ghost" act={reload} />
-          </>
-        }
+        unit="incident"
+        fault={fault}
+        reload={reload}
+        entries={value.value?.incidents}
+        empty={{
+          title: 'No personal data was found',
+          children: <p>Findings in replies, tool arguments, requests and output appear here.</p>,
+        }}
+        label="Incidents found"
+        columns={{ When: '', Type: '', Agent: '', Where: 'wide', Action: 'wide', Value: '' }}
       >
-        <Fault text={fault.value} />
-        {incidents?.length === 0 && (
-          <Empty title="No personal data was found">
-            <p>Findings in replies, tool arguments, requests and output appear here.</p>
-          </Empty>
-        )}
-        {incidents && incidents.length > 0 && (
-          <Table
-            label="Incidents found"
-            columns={{ When: '', Type: '', Agent: '', Where: 'wide', Action: 'wide', Value: '' }}
-          >
-            <tbody>
-              {incidents.map((incident) => (
-                <IncidentRow key={incident.id} incident={incident} />
-              ))}
-            </tbody>
-          </Table>
-        )}
-      </Panel>
+        {(incident) => <IncidentRow key={incident.id} incident={incident} />}
+      </LoadedTable>
       <Playground />
     </main>
   )
@@ -67,12 +54,11 @@ function IncidentRow({
 }: {
   incident: Incident
 }) {
-  const { risk, title } = PII[type]
   return (
     <tr>
       <td title={at}>{ago(at, serverNow.value)}</td>
       <td>
-        <Tag tone={risk === 'HIGH' ? 'bad' : 'warn'}>{risk}</Tag> {title}
+        <Found type={type} />
       </td>
       <td>
         <a href={agentAddress(agent_id)}>{nameOf(agent_id)}</a>

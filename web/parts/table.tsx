@@ -1,7 +1,7 @@
 /** A table in a box that scrolls. */
 import type { ComponentChildren } from 'preact'
 
-export const Table = (props: {
+export interface TableProps {
   label: string
   /** Title and class of each column: `figure` is aligned right, `wide` shown on wide screens only. */
   columns: Readonly<Record<string, '' | 'figure' | 'wide' | 'wide figure'>>
@@ -10,7 +10,9 @@ export const Table = (props: {
   children: ComponentChildren
   /** Below the table, in the same box. */
   after?: ComponentChildren
-}) => (
+}
+
+export const Table = (props: TableProps) => (
   // biome-ignore lint/a11y/noNoninteractiveTabindex: a box that scrolls must be reachable by keyboard.
   <section class="scroll" tabIndex={0} aria-label={props.label}>
     <table class={`list ${props.class ?? ''}`}>

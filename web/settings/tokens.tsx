@@ -1,10 +1,11 @@
 /** Tokens of programs and clients, of a server or of an organization, for admins. */
 import { useSignal } from '@preact/signals'
 import { Dialog } from '../parts/dialog.tsx'
-import { Action, ago, Fault, Panel, Row, Tag } from '../parts/parts.tsx'
+import { ago, Fault, Panel } from '../parts/parts.tsx'
 import { useLoaded } from '../parts/use-loaded.ts'
 import { send } from '../session.ts'
 import { serverNow } from '../store.ts'
+import { AccessRow } from './access-row.tsx'
 
 interface TokenHelp {
   agentHelp: string
@@ -45,28 +46,15 @@ export function TokensPanel({ agentHelp, budgetHelp }: TokenHelp) {
       {valid?.length === 0 && <p class="dim empty">None. Clients without supervision and programs need one.</p>}
       <div class="rows">
         {valid?.map(({ id, name, role, created_at, expires_at }) => (
-          <Row
+          <AccessRow
             key={id}
-            label={
-              <>
-                {name} <Tag tone={role === 'admin' ? 'warn' : 'info'}>{role}</Tag>
-              </>
-            }
-          >
-            <span class="dim">
-              {expires_at ? `until ${expires_at.slice(0, 10)}` : `created ${ago(created_at, serverNow.value)}`}
-            </span>{' '}
-            <Action
-              label="Revoke"
-              title={`Revoke ${name}`}
-              kind="ghost"
-              confirm="Really revoke?"
-              act={async () => {
-                await send('DELETE', `/api/tokens/${id}`)
-                await reload()
-              }}
-            />
-          </Row>
+            name={name}
+            role={role}
+            since={expires_at ? `until ${expires_at.slice(0, 10)}` : `created ${ago(created_at, serverNow.value)}`}
+            end="Revoke"
+            path={`/api/tokens/${id}`}
+            onEnded={reload}
+          />
         ))}
       </div>
       {isAdding.value && (

@@ -2,10 +2,11 @@
 import { useSignal } from '@preact/signals'
 import type { ComponentChildren } from 'preact'
 import { Dialog } from '../parts/dialog.tsx'
-import { Action, ago, Fault, Panel, Row, Tag } from '../parts/parts.tsx'
+import { ago, Fault, Panel } from '../parts/parts.tsx'
 import { useLoaded } from '../parts/use-loaded.ts'
 import { send } from '../session.ts'
 import { serverNow } from '../store.ts'
+import { AccessRow } from './access-row.tsx'
 
 interface User {
   id: string
@@ -39,32 +40,23 @@ export function UsersPanel({
       <Fault text={fault.value} />
       {value.value?.users.length === 0 && <p class="dim empty">None: people sign in with the link in the terminal.</p>}
       <div class="rows">
-        {value.value?.users.map((user) => {
-          const { id, username, role, created_at, email } = user
-          return (
-            <Row
-              key={id}
-              label={
-                <>
-                  {username} <Tag tone={role === 'admin' ? 'warn' : 'info'}>{role}</Tag> {about?.(user)}
-                  {email && <div class="dim">{email}</div>}
-                </>
-              }
-            >
-              <span class="dim">added {ago(created_at, serverNow.value)}</span>{' '}
-              <Action
-                label="Remove"
-                title={`Remove ${username}`}
-                kind="ghost"
-                confirm="Really remove?"
-                act={async () => {
-                  await send('DELETE', `/api/users/${id}`)
-                  await reload()
-                }}
-              />
-            </Row>
-          )
-        })}
+        {value.value?.users.map((user) => (
+          <AccessRow
+            key={user.id}
+            name={user.username}
+            role={user.role}
+            about={
+              <>
+                {about?.(user)}
+                {user.email && <div class="dim">{user.email}</div>}
+              </>
+            }
+            since={`added ${ago(user.created_at, serverNow.value)}`}
+            end="Remove"
+            path={`/api/users/${user.id}`}
+            onEnded={reload}
+          />
+        ))}
       </div>
       {isAdding.value && (
         <Dialog
