@@ -3,6 +3,8 @@ import { fromUsd, showUsd } from '../../src/money.ts'
 import type { SharedBudgetView } from '../../src/panel/fleet-view.ts'
 import { Panel } from '../parts/parts.tsx'
 import { Table } from '../parts/table.tsx'
+import { isAdmin } from '../session.ts'
+import { BudgetButton, NewBudgetButton, nameOf } from './budget-dialogs.tsx'
 import './budgets.css'
 
 export const Budgets = ({ budgets }: { budgets: readonly SharedBudgetView[] }) => (
@@ -10,14 +12,26 @@ export const Budgets = ({ budgets }: { budgets: readonly SharedBudgetView[] }) =
     name="budgets"
     title="Budgets"
     aside={
-      <span class="dim shares-legend" aria-hidden="true">
-        <i class="share spent" /> spent <i class="share lent" /> lent <i class="share" /> free
-      </span>
+      <>
+        <span class="dim shares-legend" aria-hidden="true">
+          <i class="share spent" /> spent <i class="share lent" /> lent <i class="share" /> free
+        </span>
+        {isAdmin.value && <NewBudgetButton />}
+      </>
     }
   >
+    {budgets.every(({ limit_usd }) => fromUsd(limit_usd) === 0) && (
+      <p class="dim">
+        Nothing is paid yet: an organization begins with $0.00. {isAdmin.value ? 'Change it' : 'An admin changes it'} to
+        let agents spend.
+      </p>
+    )}
     <Table
       label="Budgets"
-      columns={{ Budget: '', Share: 'wide', Limit: 'figure', Spent: 'figure', Lent: 'figure', Free: 'figure' }}
+      columns={{
+        ...{ Budget: '', Share: 'wide', Limit: 'figure', Spent: 'figure', Lent: 'wide figure', Free: 'figure' },
+        '': '',
+      }}
     >
       <tbody>
         {budgets.map((budget) => (
@@ -28,18 +42,15 @@ export const Budgets = ({ budgets }: { budgets: readonly SharedBudgetView[] }) =
   </Panel>
 )
 
-function BudgetRow({
-  budget: { scope, name, period, limit_usd, settled_usd, lent_usd, free_usd },
-}: {
-  budget: SharedBudgetView
-}) {
+function BudgetRow({ budget }: { budget: SharedBudgetView }) {
+  const { period, limit_usd, settled_usd, lent_usd, free_usd } = budget
   // More than the limit may be spent and lent after it was lowered.
   const whole = Math.max(1, fromUsd(limit_usd), fromUsd(settled_usd) + fromUsd(lent_usd))
   const share = (amount: typeof limit_usd) => `${(fromUsd(amount) / whole) * 100}%`
   return (
     <tr>
       <td>
-        {scope} {name}
+        {nameOf(budget)}
         {period && <span class="dim"> · each {period}</span>}
       </td>
       <td class="wide">
@@ -48,11 +59,13 @@ function BudgetRow({
           <i class="share lent" style={{ width: share(lent_usd) }} />
         </span>
       </td>
-      {[limit_usd, settled_usd, lent_usd, free_usd].map((amount, column) => (
-        <td key={column} class="figure">
-          {showUsd(amount)}
-        </td>
-      ))}
+      <td class="figure">{showUsd(limit_usd)}</td>
+      <td class="figure">{showUsd(settled_usd)}</td>
+      <td class="wide figure">{showUsd(lent_usd)}</td>
+      <td class="figure">{showUsd(free_usd)}</td>
+      <td>
+        <BudgetButton budget={budget} />
+      </td>
     </tr>
   )
 }

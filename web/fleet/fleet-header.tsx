@@ -16,7 +16,7 @@ const PAGES: readonly { page: string; href: string; title: string; admin?: true 
 ]
 
 export const FleetHeader = ({ organization, current }: { organization: string | undefined; current: string }) => (
-  <Top title={organization ?? 'Iron Cage'} home="the fleet">
+  <Top title={titleOf(organization)} home="the fleet">
     <nav class="pages" aria-label="Pages">
       {PAGES.filter(({ admin }) => !admin || isAdmin.value).map(({ page, href, title }) => (
         <a key={page} class="btn ghost" href={href} aria-current={page === current ? 'page' : undefined}>
@@ -29,3 +29,7 @@ export const FleetHeader = ({ organization, current }: { organization: string | 
     <Action label="Sign out" kind="ghost" act={signOut} />
   </Top>
 )
+
+/** The first organization of a panel has no name of its own. */
+const titleOf = (organization: string | undefined): string =>
+  organization === undefined || organization === 'default' ? 'Control Panel' : organization

@@ -2,7 +2,7 @@
 import { signal } from '@preact/signals'
 import { showUsd, usd } from '../../src/money.ts'
 import type { FleetAgentView, FleetView, LeaseView, RuntimeView } from '../../src/panel/fleet-view.ts'
-import { showCount, showDuration } from '../../src/units.ts'
+import { showCount, showDuration, showNumberOf } from '../../src/units.ts'
 import { address } from '../address.ts'
 import { AuditPage } from '../pages/audit-page.tsx'
 import { SignIn } from '../pages/sign-in.tsx'
@@ -12,9 +12,11 @@ import { Empty, Fault, faultText, Panel, Tag, type Tone } from '../parts/parts.t
 import { Shell } from '../parts/shell.tsx'
 import { Table } from '../parts/table.tsx'
 import { isAdmin, send, session } from '../session.ts'
+import { BudgetDialog } from './budget-dialogs.tsx'
 import { Budgets } from './budgets.tsx'
 import { FleetHeader } from './fleet-header.tsx'
 import { FleetIncidents } from './incidents.tsx'
+import { Invitation, InviteButton, InviteDialog } from './invite.tsx'
 import { AgentOrders, OrderDialog } from './orders.tsx'
 import { PeoplePage } from './people-page.tsx'
 import { ProviderSignIn } from './provider-sign-in.tsx'
@@ -78,13 +80,23 @@ function CurrentPage({ page }: { page: string }) {
     case 'secrets':
       return <SecretsPage />
     case 'audit':
-      return <AuditPage />
+      return isAdmin.value ? <AuditPage /> : ADMINS_ONLY
     case 'people':
-      return <PeoplePage />
+      return isAdmin.value ? <PeoplePage /> : ADMINS_ONLY
     default:
       return <Overview />
   }
 }
+
+const ADMINS_ONLY = (
+  <main>
+    <Empty title="This page is for admins">
+      <p>
+        <a href="#/">The fleet</a>
+      </p>
+    </Empty>
+  </main>
+)
 
 function Overview() {
   const view = fleet.value
@@ -94,23 +106,47 @@ function Overview() {
       {view && <Requests onDecided={refresh} />}
       {view && <Runtimes view={view} />}
       {view && <Agents view={view} />}
+      <BudgetDialog budgets={view?.budgets ?? []} onChanged={refresh} />
+      <InviteDialog budgets={view?.budgets ?? []} />
     </main>
   )
 }
 
 const RUNTIME_TONES: Record<RuntimeView['state'], Tone> = { connected: 'ok', silent: 'warn', revoked: 'off' }
 
+const RUNTIME_MEANINGS: Record<RuntimeView['state'], string> = {
+  connected: 'It was heard just now.',
+  silent: 'It has not been heard for a while. What it was lent stays lent until it is back, or a person resolves it.',
+  revoked: 'It may not spend any more.',
+}
+
 const Runtimes = ({ view: { runtimes } }: { view: FleetView }) => (
-  <Panel name="runtimes" title="Machines" aside={`${runtimes.length}`}>
+  <Panel
+    name="runtimes"
+    title="Machines"
+    aside={
+      <>
+        <span class="dim">{showNumberOf(runtimes.length, 'machine')}</span>
+        <InviteButton />
+      </>
+    }
+  >
+    <Invitation />
+    {runtimes.length > 0 && (
+      <p class="dim">
+        A lease is a slice of the budgets, lent to a machine, so that its calls need not ask here first.
+      </p>
+    )}
     {runtimes.length === 0 && (
       <Empty title="No machine has joined yet">
+        <p>{isAdmin.value ? 'Invite one, here or with' : 'An admin invites one, here or with'}</p>
         <pre>iron-cage runtimes invite</pre>
       </Empty>
     )}
     {runtimes.length > 0 && (
       <Table
         label="Machines"
-        columns={{ Machine: '', State: '', 'Last seen': 'figure', Version: 'wide', Lent: 'figure', Leases: '' }}
+        columns={{ Machine: '', State: '', 'Last seen': 'wide figure', Version: 'wide', Lent: 'figure', Leases: '' }}
       >
         <tbody>
           {runtimes.map((runtime) => (
@@ -125,10 +161,10 @@ const Runtimes = ({ view: { runtimes } }: { view: FleetView }) => (
 const RuntimeRow = ({ runtime: { id, name, state, lag_ms, version, lent_usd, leases } }: { runtime: RuntimeView }) => (
   <tr>
     <td title={id}>{name}</td>
-    <td>
+    <td title={RUNTIME_MEANINGS[state]}>
       <Tag tone={RUNTIME_TONES[state]}>{state}</Tag>
     </td>
-    <td class="figure">{lag_ms === null ? 'never' : `${showDuration(lag_ms)} ago`}</td>
+    <td class="wide figure">{lag_ms === null ? 'never' : `${showDuration(lag_ms)} ago`}</td>
     <td class="wide">{version}</td>
     <td class="figure">{showUsd(lent_usd)}</td>
     <td>
@@ -147,20 +183,31 @@ const Agents = ({ view: { runtimes } }: { view: FleetView }) => {
     <Panel
       name="agents"
       title="Agents"
-      aside={lost > 0 ? `${showCount(lost)} events were lost before they could be sent` : `${agents.length}`}
+      aside={
+        <span class="dim">
+          {lost > 0
+            ? `${showNumberOf(lost, 'event')} were deleted before they could be sent`
+            : showNumberOf(agents.length, 'agent')}
+        </span>
+      }
     >
-      {agents.length === 0 && <Empty title="No agent has run on any machine yet" />}
+      {agents.length === 0 && (
+        <Empty title="No agent has run on any machine yet">
+          <p>On a machine that has joined:</p>
+          <pre>iron-cage start agent.py</pre>
+        </Empty>
+      )}
       {agents.length > 0 && (
         <Table
           label="Agents"
           columns={{
             Agent: '',
-            Machine: '',
+            Machine: 'wide',
             State: '',
-            Work: 'figure',
-            Calls: 'figure',
+            Work: 'wide figure',
+            Calls: 'wide figure',
             Spent: 'figure',
-            Limit: 'figure',
+            Limit: 'wide figure',
             '': '',
           }}
         >
@@ -178,14 +225,14 @@ const Agents = ({ view: { runtimes } }: { view: FleetView }) => {
 const AgentRow = ({ runtime, agent }: { runtime: RuntimeView; agent: FleetAgentView }) => (
   <tr>
     <td title={agent.id}>{agent.name}</td>
-    <td>{runtime.name}</td>
+    <td class="wide">{runtime.name}</td>
     <td title={agent.reason ?? undefined}>
       <StateTag state={agent.state} />
     </td>
-    <td class="figure">{agent.work ? showWork(agent.work) : '–'}</td>
-    <td class="figure">{showCount(agent.calls)}</td>
+    <td class="wide figure">{agent.work ? showWork(agent.work) : '–'}</td>
+    <td class="wide figure">{showCount(agent.calls)}</td>
     <td class="figure">{showUsd(agent.spent_usd)}</td>
-    <td class="figure">{showUsd(agent.limit_usd)}</td>
+    <td class="wide figure">{showUsd(agent.limit_usd)}</td>
     <td>
       <AgentOrders runtime={runtime} agent={agent} />
     </td>

@@ -44,6 +44,9 @@ function UnusualSpending() {
   return (
     <Panel name="unusual-spending" title="Unusual spending">
       <Fault text={fault.value} />
+      <p class="dim">
+        Days far above what an agent or user usually spends in a day. Nobody is stopped: budgets do that.
+      </p>
       <Table
         label="Spending that left its usual range"
         columns={{ Raised: '', Day: '', Who: '', Spent: 'figure', 'Usual per day': 'figure' }}

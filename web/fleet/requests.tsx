@@ -6,6 +6,7 @@ import { Dialog } from '../parts/dialog.tsx'
 import { Panel, Tag, type Tone } from '../parts/parts.tsx'
 import { Table } from '../parts/table.tsx'
 import { isAdmin, personName, send } from '../session.ts'
+import { nameOf } from './budget-dialogs.tsx'
 
 type Verb = 'approve' | 'reject'
 
@@ -25,11 +26,12 @@ export async function refreshRequests(): Promise<void> {
 export const Requests = ({ onDecided }: { onDecided: () => Promise<void> }) => (
   <>
     {requests.value.length > 0 && (
-      <Panel name="requests" title="Requests" aside={`${requests.value.filter(isPending).length} to decide`}>
-        <Table
-          label="Requests"
-          columns={{ Budget: '', More: 'figure', 'Asked by': '', Reason: 'wide', State: '', '': '' }}
-        >
+      <Panel
+        name="requests"
+        title="Requests"
+        aside={<span class="dim">{requests.value.filter(isPending).length} to decide</span>}
+      >
+        <Table label="Requests" columns={{ Budget: '', More: 'figure', 'Asked by': '', Reason: 'wide', State: '' }}>
           <tbody>
             {requests.value.map((request) => (
               <RequestRow key={request.id} request={request} />
@@ -57,19 +59,20 @@ const leads = (team: string): boolean =>
 const TONES: Record<RequestView['state'], Tone> = { pending: 'warn', approved: 'ok', rejected: 'off' }
 
 const RequestRow = ({ request }: { request: RequestView }) => {
-  const { scope, name, add_usd, asked_by, reason, state, decided_by, decision } = request
+  const { add_usd, asked_by, reason, state, decided_by, decision } = request
   return (
     <tr>
-      <td>
-        {scope} {name}
-      </td>
+      <td>{nameOf(request)}</td>
       <td class="figure">{showUsd(add_usd)}</td>
       <td>{asked_by}</td>
       <td class="wide">{reason}</td>
       <td title={decision === null ? undefined : `${decided_by}: ${decision}`}>
-        <Tag tone={TONES[state]}>{state}</Tag>
+        {isPending(request) && mayDecide(request) ? (
+          VERBS.map((verb) => decideButton(request, verb))
+        ) : (
+          <Tag tone={TONES[state]}>{state}</Tag>
+        )}
       </td>
-      <td>{isPending(request) && mayDecide(request) && VERBS.map((verb) => decideButton(request, verb))}</td>
     </tr>
   )
 }
@@ -112,7 +115,7 @@ function DecideDialog({
   return (
     <Dialog title={`${WORDS[verb]} ${showUsd(add_usd)} more?`} submit={WORDS[verb]} act={act} onClose={close}>
       <p>
-        {asked_by} asks for {showUsd(add_usd)} more of the {scope} {name}: {reason}
+        {asked_by} asks for {showUsd(add_usd)} more for {nameOf({ scope, name })}: {reason}
       </p>
       <label>
         Your reason, for the audit

@@ -49,7 +49,7 @@ export function AuditPage() {
         {page && page.rows.length > 0 && (
           <Table
             label="Rows of the audit log"
-            columns={{ Row: 'figure', When: '', Who: '', Action: '', Target: '', Details: 'wide' }}
+            columns={{ Row: 'wide figure', When: '', Who: '', Action: '', Target: '', Details: 'wide' }}
             after={
               <p class="buttons">
                 {before && (
@@ -68,7 +68,7 @@ export function AuditPage() {
             <tbody>
               {page.rows.map(({ seq, at, role, actor, action, target, details }) => (
                 <tr key={seq}>
-                  <td class="figure">{seq}</td>
+                  <td class="wide figure">{seq}</td>
                   <td>{dayAndTime(at)}</td>
                   <td>
                     {actor} <span class="dim">{role}</span>
