@@ -20,10 +20,11 @@ import type { AgentId } from '../ids.ts'
 import { newAlertId } from '../ids.ts'
 import type { StateManager } from '../state/state-manager.ts'
 import { AlertThrottle } from './alert-throttle.ts'
+import type { Channel, RetryPolicy } from './channel.ts'
 import { emailChannel } from './email.ts'
-import { type Channel, Outbox, type RetryPolicy } from './outbox.ts'
+import { Outbox } from './outbox.ts'
 import { webhookChannels } from './webhook.ts'
-import { type Wording, wordAlert, wordDigest } from './wording.ts'
+import { kindsOf, type Wording, wordAlert, wordDigest } from './wording.ts'
 
 export interface AlertsOptions {
   store: Pick<Store, 'outbox'>
@@ -57,8 +58,8 @@ export class Alerts {
     for (const { name, trips } of Object.values(state.read().circuits)) this.#trips.set(name, trips)
     this.#unsubscribe = state.subscribe((event) => this.#watch(event))
     const channels: Channel[] = [
-      ...(config.email ? [emailChannel(config.email)] : []),
-      ...webhookChannels(config.webhooks, clock),
+      ...(config.email ? [emailChannel(config.email, kindsOf(config.email.events))] : []),
+      ...webhookChannels(config.webhooks, clock, kindsOf),
     ]
     this.#outbox = new Outbox({ table: this.#table, state, clock, channels, onFault, retryPolicy })
   }

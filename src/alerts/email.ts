@@ -1,12 +1,16 @@
 /** Alerts by e-mail, plain text over SMTP. */
-import type { Config } from '../config/schema.ts'
-import { agentText, type Channel, type SentAlert } from './outbox.ts'
-import { kindsOf } from './wording.ts'
+import { agentText, type Channel, type SentAlert } from './channel.ts'
 
-export function emailChannel({ to, from, smtp_url, events }: NonNullable<Config['alerts']['email']>): Channel {
+interface Mail {
+  to: readonly string[]
+  from: string
+  smtp_url: string
+}
+
+export function emailChannel<Kind extends string>({ to, from, smtp_url }: Mail, kinds: readonly Kind[]): Channel<Kind> {
   return {
     name: 'e-mail',
-    kinds: kindsOf(events),
+    kinds,
     async deliver(alert, signal) {
       // Loaded on first use: most servers never send an e-mail.
       const { createTransport } = await import('nodemailer')
@@ -14,7 +18,7 @@ export function emailChannel({ to, from, smtp_url, events }: NonNullable<Config[
       await createTransport({ url: smtp_url, socketCloseTimeout: 0 })
         .sendMail({
           from,
-          to,
+          to: [...to],
           subject: subjectOf(alert),
           text: textOf(alert),
           // The same for each attempt, so that a mailbox can recognize a second copy.
@@ -29,16 +33,16 @@ export function emailChannel({ to, from, smtp_url, events }: NonNullable<Config[
 }
 
 /** nodemailer replaces line breaks in headers by blanks, so no title can inject a header. */
-const subjectOf = ({ title, agent_id, agent_name }: SentAlert): string =>
+const subjectOf = ({ title, agent_id, agent_name }: SentAlert<string>): string =>
   `[Iron Cage] ${title}${agent_id ? ` (${agent_name ?? agent_id})` : ''}`.slice(0, 200)
 
-const textOf = (alert: SentAlert): string =>
+const textOf = (alert: SentAlert<string>): string =>
   [
     alert.title,
     '',
     alert.detail,
     '',
-    `Agent: ${agentText(alert) ?? 'none'}`,
+    alert.organization === undefined ? `Agent: ${agentText(alert) ?? 'none'}` : `Organization: ${alert.organization}`,
     `At: ${alert.at}`,
     `Alert: ${alert.id}`,
     '',

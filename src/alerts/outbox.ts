@@ -10,52 +10,18 @@
 import { type Clock, isoTime, type Timer } from '../clock.ts'
 import type { AlertRow, DeliveryRow, OutboxTable } from '../db/outbox.ts'
 import { isStorageFault } from '../db/storage-fault.ts'
-import type { AlertKind, NewEvent } from '../events.ts'
+import type { NewEvent } from '../events.ts'
 import type { StateManager } from '../state/state-manager.ts'
 import { showLatency } from '../units.ts'
+import {
+  attemptDelivery,
+  type Channel,
+  RETRY_POLICY,
+  type RetryPolicy,
+  type SentAlert,
+  waitMsAfter,
+} from './channel.ts'
 
-/** An alert as it is sent. */
-export interface SentAlert extends AlertRow {
-  /** Null for an alert about no agent, or about one that is unknown by now. */
-  agent_name: string | null
-}
-
-/** "lead_gen_agent (lg-7a3f9c2d)"; null without an agent. */
-export const agentText = ({ agent_id, agent_name }: SentAlert): string | null =>
-  agent_id && agent_name ? `${agent_name} (${agent_id})` : agent_id
-
-/** A destination of alerts. */
-export interface Channel {
-  /** Its name in rows and events. Holds no address of a person and no secret. */
-  readonly name: string
-  /** The kinds of alerts it receives. */
-  readonly kinds: readonly AlertKind[]
-  /**
-   * Resolves when the other side has taken the alert; stops its work when `signal` fires. Throws an Error whose message
-   * may be shown to anyone, an `Undeliverable` when no further attempt could help.
-   */
-  deliver(alert: SentAlert, signal: AbortSignal): Promise<void>
-}
-
-/** Thrown by a channel when retrying cannot help. */
-export class Undeliverable extends Error {
-  override readonly name = 'Undeliverable'
-}
-
-export interface RetryPolicy {
-  attempts: number
-  /** Time for one attempt, in ms. */
-  attemptMs: number
-  /** Time between the first two attempts, in ms; three times as long after each further one. */
-  backoffMs: number
-  /** Time that `close` gives due deliveries, in ms. */
-  closeMs: number
-}
-
-/** Eight attempts within 37 minutes. */
-export const RETRY_POLICY: RetryPolicy = { attempts: 8, attemptMs: 10_000, backoffMs: 2_000, closeMs: 2_000 }
-
-const BACKOFF_FACTOR = 3
 const MAX_CONCURRENT = 4
 
 export interface OutboxOptions {
@@ -174,21 +140,17 @@ export class Outbox {
 
   async #attempt(delivery: Delivery): Promise<void> {
     const { alert, channel } = delivery
-    const deadline = new AbortController()
-    const timer = this.#clock.after(this.#retryPolicy.attemptMs, () => deadline.abort()).unref()
-    const error: unknown = await channel
-      .deliver(this.#sent(alert), AbortSignal.any([deadline.signal, this.#abort.signal]))
-      .then(() => undefined)
-      .catch((reason: unknown) => reason ?? new Error('failed without a reason'))
-    timer.cancel()
-    if (error === undefined) return this.#finish(delivery)
+    const failure = await attemptDelivery(channel, this.#sent(alert), {
+      clock: this.#clock,
+      attemptMs: this.#retryPolicy.attemptMs,
+      signal: this.#abort.signal,
+    })
+    if (!failure) return this.#finish(delivery)
     // An attempt that `close` aborted does not count.
     if (this.#abort.signal.aborted) return
     const attempts = delivery.attempts + 1
-    const why = deadline.signal.aborted
-      ? `no answer within ${showLatency(this.#retryPolicy.attemptMs)}`
-      : reasonOf(error)
-    if (error instanceof Undeliverable || attempts >= this.#retryPolicy.attempts) {
+    const { why, isFinal } = failure
+    if (isFinal || attempts >= this.#retryPolicy.attempts) {
       this.#giveUp(alert, channel.name, attempts, why)
     } else {
       this.#tryLater({ ...delivery, attempts }, why)
@@ -238,7 +200,7 @@ export class Outbox {
 
   #tryLater(delivery: Delivery, why: string): void {
     const { alert, channel, attempts } = delivery
-    const waitMs = this.#retryPolicy.backoffMs * BACKOFF_FACTOR ** (attempts - 1)
+    const waitMs = waitMsAfter(attempts, this.#retryPolicy)
     this.#waiting.add({ ...delivery, dueAt: this.#clock.monotonic() + waitMs })
     try {
       this.#table.noteAttempt(alert.id, channel.name, attempts, why)
@@ -248,7 +210,3 @@ export class Outbox {
     }
   }
 }
-
-/** One bounded line. */
-const reasonOf = (error: unknown): string =>
-  (error instanceof Error ? error.message : String(error)).replace(/[\p{Cc}\u2028\u2029]+/gu, ' ').slice(0, 200)

@@ -10,14 +10,20 @@ import dns from 'node:dns'
 import type { LookupFunction } from 'node:net'
 import type { Clock } from '../clock.ts'
 import { isLinkLocal } from '../config/addresses.ts'
-import type { Config } from '../config/schema.ts'
 import { openAgent } from '../http-pools.ts'
-import { agentText, type Channel, type SentAlert, Undeliverable } from './outbox.ts'
-import { kindsOf } from './wording.ts'
+import { agentText, type Channel, type SentAlert, Undeliverable } from './channel.ts'
 
-type Webhook = Config['alerts']['webhooks'][number]
+interface Webhook {
+  url: string
+  secret?: string | undefined
+}
 
-export const webhookChannels = (webhooks: readonly Webhook[], clock: Clock): Channel[] =>
+/** `kindsOf`: the kinds of alerts that a webhook with these events receives. */
+export const webhookChannels = <Event extends string, Kind extends string>(
+  webhooks: readonly (Webhook & { events?: readonly Event[] | undefined })[],
+  clock: Clock,
+  kindsOf: (events: readonly Event[] | undefined) => readonly Kind[],
+): Channel<Kind>[] =>
   webhooks.map((webhook) => ({
     name: nameOf(webhook, webhooks),
     kinds: kindsOf(webhook.events),
@@ -31,7 +37,12 @@ function nameOf({ url }: Webhook, all: readonly Webhook[]): string {
   return `webhook ${host}${alone ? '' : ` #${createHash('sha256').update(url).digest('hex').slice(0, 6)}`}`
 }
 
-async function post({ url, secret }: Webhook, alert: SentAlert, now: number, signal: AbortSignal): Promise<void> {
+async function post(
+  { url, secret }: Webhook,
+  alert: SentAlert<string>,
+  now: number,
+  signal: AbortSignal,
+): Promise<void> {
   const body = JSON.stringify(payloadOf(alert))
   const headers = {
     'content-type': 'application/json',
@@ -57,11 +68,12 @@ async function post({ url, secret }: Webhook, alert: SentAlert, now: number, sig
 }
 
 /** The public payload. */
-function payloadOf(alert: SentAlert) {
-  const { id, at, agent_id, agent_name, kind, level, title, detail } = alert
+function payloadOf(alert: SentAlert<string>) {
+  const { id, at, agent_id, agent_name, kind, level, title, detail, organization } = alert
   const agent = agentText(alert)
-  const text = slackText(`${title}\n${detail}${agent ? `\nAgent ${agent}` : ''}`)
-  return { text, kind, level, title, detail, agent_id, agent_name, at, alert_id: id }
+  const about = organization === undefined ? agent && `Agent ${agent}` : `Organization ${organization}`
+  const text = slackText(`${title}\n${detail}${about ? `\n${about}` : ''}`)
+  return { text, kind, level, title, detail, agent_id, agent_name, at, alert_id: id, organization }
 }
 
 /** Slack reads `<…>` as links and mentions; an agent's text must not notify a whole channel. */

@@ -8,6 +8,7 @@
  */
 import { existsSync, lstatSync, realpathSync, statSync } from 'node:fs'
 import { dirname, isAbsolute, join, relative, resolve } from 'node:path'
+import type * as z from 'zod'
 import { parseTypedAmount } from './amount.ts'
 import { type FileReading, placed, readConfigFile } from './file.ts'
 import { InvalidConfigError, type Key, keyText, maskSecret, problemsOf, valueAt } from './problems.ts'
@@ -88,6 +89,17 @@ export function loadFromVariables<Section extends keyof Config>(
   throw new InvalidConfigError(
     problemsOf(result.error.issues, value, (key) => settingOf(settings, key)?.origin ?? 'default'),
   )
+}
+
+/** For a program whose file has other sections. Throws InvalidConfigError with every problem. */
+export function loadFile<Value>(path: string, cwd: string, schema: z.ZodType<Value>): Value {
+  const name = displayName(resolve(cwd, path), cwd)
+  const file = readConfigFile(resolve(cwd, path), name)
+  if (!file.ok) throw new InvalidConfigError(file.problems)
+  const result = schema.safeParse(file.value ?? {})
+  if (result.success) return result.data
+  const placeOf = (key: Key) => placed(name, nearestPlace(file, key))
+  throw new InvalidConfigError(problemsOf(result.error.issues, file.value, placeOf))
 }
 
 /** The last setting of a key or of a section that it is in. */

@@ -463,29 +463,19 @@ const alertingEvents: readonly EventType[] = [
   'secret.reload_failed',
   'secret.rolled_back',
 ]
-const alertEvents = z
-  .array(z.enum(alertingEvents))
-  .min(1)
-  .optional()
-  .describe('Types of events to send. Defaults to all of them.')
+const alertEvents = <const Event extends string>(events: readonly Event[]) =>
+  z.array(z.enum(events)).min(1).optional().describe('Types of events to send. Defaults to all of them.')
 
 const emailAddress = z.string().regex(/^[^\s@<>,;"]+@[^\s@<>,;"]+$/, { error: 'an e-mail address' })
-const alerts = z.strictObject({
-  email: z
-    .strictObject({
-      to: z
-        .union([emailAddress, z.array(emailAddress).min(1)], { error: 'an e-mail address or a list of them' })
-        .transform((to) => [to].flat())
-        .describe('One recipient or a list of them.'),
-      from: emailAddress.describe('Sender address.'),
-      smtp_url: z
-        .url({ protocol: /^smtps?$/, error: 'an smtp or smtps address such as smtp://localhost:25' })
-        .describe('`smtp://` (STARTTLS where offered) or `smtps://`, with user and password if the server needs them.'),
-      events: alertEvents,
-    })
-    .optional()
-    .describe('Alerts by e-mail. Off by default.'),
-  webhooks: z
+const sender = <const Event extends string>(events: readonly Event[]) => ({
+  from: emailAddress.describe('Sender address.'),
+  smtp_url: z
+    .url({ protocol: /^smtps?$/, error: 'an smtp or smtps address such as smtp://localhost:25' })
+    .describe('`smtp://` (STARTTLS where offered) or `smtps://`, with user and password if the server needs them.'),
+  events: alertEvents(events),
+})
+const webhooks = <const Event extends string>(events: readonly Event[]) =>
+  z
     .array(
       z.strictObject({
         url: url
@@ -494,11 +484,37 @@ const alerts = z.strictObject({
           })
           .describe('Where to POST each alert (Slack-compatible JSON).'),
         secret: text(1, 1024).optional().describe('Key that signs each delivery with HMAC-SHA-256.'),
-        events: alertEvents,
+        events: alertEvents(events),
       }),
     )
     .default([])
-    .describe('Alerts by webhook.'),
+    .describe('Alerts by webhook.')
+const alerts = z.strictObject({
+  email: z
+    .strictObject({
+      to: z
+        .union([emailAddress, z.array(emailAddress).min(1)], { error: 'an e-mail address or a list of them' })
+        .transform((to) => [to].flat())
+        .describe('One recipient or a list of them.'),
+      ...sender(alertingEvents),
+    })
+    .optional()
+    .describe('Alerts by e-mail. Off by default.'),
+  webhooks: webhooks(alertingEvents),
+})
+
+/** What a Control Panel alerts to (`panel/alerts.ts`). */
+export const PANEL_ALERTS = ['spending.unusual', 'lease.quarantined', 'request.created', 'sign_in.failed'] as const
+
+/** The configuration file of a Control Panel. Its mail goes to the admins of the organization that it is about. */
+export const panelFileSchema = z.strictObject({
+  alerts: z
+    .strictObject({
+      email: z.strictObject(sender(PANEL_ALERTS)).optional().describe('Alerts by e-mail. Off by default.'),
+      webhooks: webhooks(PANEL_ALERTS),
+    })
+    .prefault({})
+    .describe('Alert delivery.'),
 })
 
 const WITH_ADDRESS = KNOWN_PROVIDER_NAMES.filter((name) => knownProvider(name)?.baseUrl !== undefined)
@@ -676,4 +692,5 @@ export type ServiceConfig = Config['services'][string]
 export type ProviderConfig = z.output<typeof provider> & Partial<z.output<typeof otherProvider>>
 export type BreakerConfig = z.output<typeof breaker>
 export type AlertsConfig = Config['alerts']
+export type PanelAlertsConfig = z.output<typeof panelFileSchema>['alerts']
 export type WebhookConfig = AlertsConfig['webhooks'][number]

@@ -15,6 +15,7 @@ import { type Clock, every, isoTime } from '../clock.ts'
 import { asCageError, CageError } from '../errors.ts'
 import { newRequestId } from '../ids.ts'
 import type { CollectorOptions } from '../otel/collector.ts'
+import { PanelAlerts, type PanelAlertsOptions } from './alerts.ts'
 import { Control } from './control.ts'
 import type { Member, PanelRole } from './credentials.ts'
 import type { PanelDatabase } from './db/database.ts'
@@ -54,6 +55,8 @@ export interface PanelOptions extends MasterKey {
   clock: Clock
   /** Where traces of all machines go. (Default: nowhere.) */
   collector?: Pick<CollectorOptions, 'settings' | 'network'> | undefined
+  /** Where alerts are sent. (Default: nowhere.) */
+  alerts?: Pick<PanelAlertsOptions, 'config' | 'retryPolicy'> | undefined
   /** The files of the dashboard. */
   assets: Assets
   onNotice: (text: string) => void
@@ -118,11 +121,13 @@ export async function startPanel(options: PanelOptions): Promise<RunningPanel> {
     }
     const server = await listen(options, rooms)
     const exporter = options.collector && new FleetExporter({ ...options, ...options.collector, database })
+    const alerts = options.alerts && new PanelAlerts({ ...options.alerts, clock, onNotice, database })
     const tasks = startTasks(options, { database, fleet, telemetry, spendingAlerts })
     const close = async () => {
       for (const stop of tasks) stop()
       control.close()
       await exporter?.close()
+      await alerts?.close()
       await server.close()
       await database.close()
     }

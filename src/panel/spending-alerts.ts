@@ -130,5 +130,5 @@ export class SpendingAlerts {
 
 type NewAlert = Omit<StoredSpendingAlert, 'organization_id' | 'raised_at'>
 
-const sentenceOf = ({ scope, name, day, cost_nanos: cost, usual_nanos: usual }: NewAlert): string =>
+export const sentenceOf = ({ scope, name, day, cost_nanos: cost, usual_nanos: usual }: NewAlert): string =>
   `${scope} ${name} spent ${showUsd(toUsd(cost))} on ${day}; ${showUsd(toUsd(usual))} a day is usual`

@@ -4,7 +4,7 @@ import { mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterEach, expect, test, vi } from 'vitest'
-import { RETRY_POLICY } from '../../src/alerts/outbox.ts'
+import { RETRY_POLICY } from '../../src/alerts/channel.ts'
 import { toAgentId } from '../../src/ids.ts'
 import { budgetWarned } from '../support/events.ts'
 import {

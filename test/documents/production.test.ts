@@ -9,6 +9,7 @@ import { databaseFiles } from '../../src/db/files.ts'
 import { toAgentId, toRunId } from '../../src/ids.ts'
 import { usd } from '../../src/money.ts'
 import type { LeaseView, RuntimeView, SharedBudgetView } from '../../src/panel/fleet-view.ts'
+import { openMailbox } from '../alerts/support.ts'
 import { Run } from '../cli/support.ts'
 import { openMachine } from '../panel/machine.ts'
 import { startCluster } from '../panel/postgres.ts'
@@ -87,13 +88,25 @@ async function openDesk() {
 test('two machines share $5; one is killed and loses its disk, the other goes on, and a person resolves what was lost', async () => {
   const { folder, env, typed, openPanel, joinTwo, runtimes, organization } = await openDesk()
   const bob = await typed('iron-cage panel token --name bob')
-  await openPanel(commandsOf('panel')[0]!)
+  const [withAlerts, addAdmin] = commandsOf('alerts')
+  await using mailbox = await openMailbox()
+  const page = readFileSync(join(root, 'docs/production.md'), 'utf8')
+  const file = /for example `panel.yaml`:\n\n```yaml\n([^`]+)```/.exec(page)![1]!
+  const local = file
+    .replace('smtp://localhost:25', mailbox.url)
+    .replace('https://hooks.slack.com', 'http://127.0.0.1:9')
+  writeFileSync(join(folder, 'panel.yaml'), local)
+  await openPanel(withAlerts!)
+  await typed(addAdmin!)
   const [create, listRequests, approve] = commandsOf('requests')
   await typed('iron-cage budget set --team research 20')
   env.IRON_CAGE_TOKEN = bob
   const [id] = (await typed(create!)).split(' ')
   delete env.IRON_CAGE_TOKEN
   expect(await typed(listRequests!)).toContain(id)
+  await expect
+    .poll(() => mailbox.messages.join(), { timeout: 20_000 })
+    .toMatch(/To: heidi@example.com[\s\S]+Approval needed/)
   expect(await typed(approve!.replace('request-…', id!))).toContain('the limit is raised')
   for (const command of commandsOf('levels')) expect(await typed(command)).toMatch(/a (day|month)/)
   await typed('iron-cage budget set --org 5 --period none')
@@ -155,7 +168,6 @@ test('two machines share $5; one is killed and loses its disk, the other goes on
     /CRM_KEY +production, agents named lead_gen[\s\S]*OPENAI_API_KEY +every env/,
   )
 
-  const page = readFileSync(join(root, 'docs/production.md'), 'utf8')
   writeFileSync(join(folder, 'policy.yaml'), /must have:\n\n```yaml\n([^`]+)```/.exec(page)![1]!)
   const [setPolicy, showPolicy] = commandsOf('policy')
   const [setStrict] = commandsOf('strict')

@@ -107,6 +107,11 @@ describe.each([
       )
     })
     expect(await spendingAlerts.look(organizationId, Date.parse('2026-01-02T12:00:00Z'))).toHaveLength(2)
+    const alert = { alert_id: `alert-${organizationId}`, channel: 'e-mail', kind: 'request.created', level: 'WARN' }
+    const sent = { raised_at: 1, due_at: 1, state: 'delivered', attempts: 1, organization_id: organizationId }
+    await insert(database.system, 'alert_deliveries', [
+      { ...alert, ...sent, title: `Approval needed — user ${EMAIL}`, detail: `${NAME} asks for more` },
+    ])
     const cursors = await telemetry.store.cursors(organizationId)
     await telemetry.store.keep(organizationId, cursors[0]!, snapshot)
     const store = await exportOf(database)

@@ -151,6 +151,7 @@ test('no route shows or changes anything of another organization, whatever role 
       'agent_names',
       'agent_spending',
       'spending_alerts',
+      'alert_deliveries',
       'users',
       'secrets',
       'policies',

@@ -37,7 +37,7 @@ export interface PanelDatabase {
 }
 
 /** What one process of the panel does for all. */
-export type ExclusiveWork = 'export'
+export type ExclusiveWork = 'export' | 'alert'
 
 export type ChangeListener = (organizationId: string | undefined) => void
 

@@ -378,6 +378,25 @@ const MIGRATIONS: readonly ((dialect: Dialect) => string[])[] = [
     ...['agent_names', 'agent_spending', 'spending_alerts'].flatMap((table) => ownRows(table, 'organization_id')),
   ],
   () => ["ALTER TABLE policies ADD COLUMN environments TEXT NOT NULL DEFAULT '{}'"],
+  // Alerts, and how far each is on its way to each place that it is sent to. `alert_id` follows from what it is about.
+  ({ ownRows }) => [
+    `CREATE TABLE alert_deliveries (
+      alert_id TEXT NOT NULL,
+      channel TEXT NOT NULL,
+      organization_id TEXT NOT NULL REFERENCES organizations,
+      kind TEXT NOT NULL,
+      level TEXT NOT NULL,
+      title TEXT NOT NULL,
+      detail TEXT NOT NULL,
+      raised_at BIGINT NOT NULL,
+      state TEXT NOT NULL CHECK (state IN ('pending', 'delivered', 'failed')),
+      attempts BIGINT NOT NULL,
+      due_at BIGINT NOT NULL,
+      PRIMARY KEY (alert_id, channel)
+    )`,
+    `CREATE INDEX alert_deliveries_due ON alert_deliveries (due_at) WHERE state = 'pending'`,
+    ...ownRows('alert_deliveries', 'organization_id'),
+  ],
 ]
 
 const SCOPES = "CHECK (scope IN ('organization', 'team', 'user', 'agent', 'token'))"

@@ -62,6 +62,13 @@ export const TEXT_TABLES: Readonly<Record<string, TextTable>> = {
     key: ['day', 'scope', 'name'],
     columns: { ...plain('organization_id', 'scope', 'day'), name: 'text' },
   },
+  alert_deliveries: {
+    key: ['alert_id', 'channel'],
+    columns: {
+      ...plain('alert_id', 'channel', 'organization_id', 'kind', 'level', 'state'),
+      ...{ title: 'text', detail: 'text' },
+    },
+  },
   runtimes: {
     key: ['id'],
     columns: {

@@ -20,7 +20,7 @@ const QUERY_TIMEOUT_MS = 5_000
 const EXCLUSIVE_IDLE_MS = 30_000
 /** Of advisory locks: "iron", and the kind of work. */
 const LOCKS = 0x69726f6e
-const LOCK_OF: Readonly<Record<ExclusiveWork, number>> = { export: 1 }
+const LOCK_OF: Readonly<Record<ExclusiveWork, number>> = { export: 1, alert: 2 }
 
 const POSTGRES: Dialect = {
   kind: 'postgres',

@@ -3,15 +3,16 @@ import { isLoopback } from '../../../access/localhost.ts'
 import { loadAssets } from '../../../api/assets.ts'
 import { parseProxies } from '../../../api/caller-address.ts'
 import { systemClock } from '../../../clock.ts'
-import { loadFromVariables } from '../../../config/config.ts'
+import { loadFile, loadFromVariables } from '../../../config/config.ts'
 import { wholeNumber } from '../../../config/env.ts'
+import { panelFileSchema } from '../../../config/schema.ts'
 import { CageError } from '../../../errors.ts'
 import { readNetwork } from '../../../gateway/network.ts'
 import type { CollectorOptions } from '../../../otel/collector.ts'
 import { packageFolder } from '../../../package-folder.ts'
 import { withoutPassword } from '../../../panel/db/open.ts'
 import type { IdentityProviderOptions } from '../../../panel/identity-provider.ts'
-import { type RunningPanel, startPanel } from '../../../panel/server.ts'
+import { type PanelOptions, type RunningPanel, startPanel } from '../../../panel/server.ts'
 import { type CliCommand, examples } from '../../command.ts'
 import { listenForEnd } from '../../live.ts'
 import { tree } from '../../print.ts'
@@ -33,6 +34,7 @@ interface PanelFlags {
   oidcIssuer?: string
   oidcClientId?: string
   oidcSecretFile?: string
+  config?: string
 }
 
 export const panelCommand: CliCommand = (terminal) =>
@@ -55,6 +57,7 @@ export const panelCommand: CliCommand = (terminal) =>
     .option('--oidc-issuer <url>', 'OpenID Connect provider at which people may sign in')
     .option('--oidc-client-id <id>', 'Client id of this panel at the provider')
     .option('--oidc-secret-file <file>', 'File with the secret of that client (default: a public client, with PKCE)')
+    .option('--config <file>', 'File that says where alerts are sent: its section alerts (default: nowhere)')
     .addHelpText(
       'after',
       examples(
@@ -86,6 +89,7 @@ async function panel(flags: PanelFlags, terminal: Terminal): Promise<void> {
     ...terminal.env.readMasterKey(),
     version: VERSION,
     collector,
+    alerts: alertsOf(flags, terminal),
     clock: systemClock,
     assets: loadAssets(`${packageFolder()}dist/panel`),
     onNotice: (text) => print('WARN', text),
@@ -116,6 +120,11 @@ async function identityProviderOf(
     ...{ issuer, clientId },
     clientSecret: fromFile === undefined ? undefined : await readSecret({ what, fromFile }, terminal),
   }
+}
+
+/** Throws InvalidConfigError. */
+function alertsOf({ config }: PanelFlags, { cwd }: Terminal): PanelOptions['alerts'] {
+  return config === undefined ? undefined : { config: loadFile(config, cwd, panelFileSchema).alerts }
 }
 
 /** The variables that a runtime reads as well. Throws CageError `invalid_config`. */
