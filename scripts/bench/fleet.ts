@@ -1,5 +1,6 @@
 /**
- * node scripts/bench/fleet.ts [--runtimes 1000] [--events 5000] [--viewers 100] [--panels 1] [--seconds 20]: what one Control
+ * node scripts/bench/fleet.ts [--runtimes 1000] [--events 5000] [--viewers 100] [--panels 1] [--seconds 20]
+ * [--profile <folder for Node's profiles of the panels>]: what one Control
  * Panel carries, on a real PostgreSQL that writes to the disk. So many runtimes, each with a lease, wait for orders, report
  * once a second, and send events as a runtime does, while so many dashboards read the fleet once a second; then they only
  * borrow and return, as fast as they can. Runtimes and dashboards are simulated by this process, over HTTP. Needs
@@ -7,7 +8,7 @@
  */
 import { type ChildProcess, spawn } from 'node:child_process'
 import { once } from 'node:events'
-import { readFileSync } from 'node:fs'
+import { readdirSync, readFileSync } from 'node:fs'
 import { Agent, request } from 'node:http'
 import { join, resolve } from 'node:path'
 import { setTimeout as wait } from 'node:timers/promises'
@@ -27,6 +28,7 @@ const { values } = parseArgs({
     viewers: { type: 'string', default: '100' },
     panels: { type: 'string', default: '1' },
     seconds: { type: 'string', default: '20' },
+    profile: { type: 'string' },
   },
 })
 const [RUNTIMES, EVENTS, VIEWERS, PANELS, SECONDS] = [
@@ -101,7 +103,7 @@ try {
   for (let n = 0; n < VIEWERS; n++) loops.push(every(() => look(viewer, n % PANELS)))
   await wait(WARM_UP_MS)
   for (const list of [figures.lags, figures.views, figures.reports]) list.length = 0
-  const [before, own, busy] = [processorMs(), process.cpuUsage(), busyMs()]
+  const [before, own, busy, postgres] = [processorMs(), process.cpuUsage(), busyMs(), postgresMs()]
   const from = performance.now()
   await wait(SECONDS * 1000)
   const ms = performance.now() - from
@@ -116,6 +118,7 @@ try {
     views_a_second: Math.round((figures.views.length / ms) * 1000),
     view_ms: quantiles(figures.views),
     panel_processor_percent: processor,
+    postgres_processor_percent: Math.round(((postgresMs() - postgres) / ms) * 100),
     /** Of this process, which plays runtimes and dashboards, and of all processes of the machine. */
     driver_processor_percent: Math.round((user + system) / 10 / ms),
     machine_processor_percent: Math.round(((busyMs() - busy) / ms) * 100),
@@ -132,7 +135,9 @@ try {
 } finally {
   isRunning = false
   agent.destroy()
-  for (const { process: child } of panels) child.kill('SIGKILL')
+  // A profile is written by a process that ends by itself.
+  for (const { process: child } of panels) child.kill(values.profile === undefined ? 'SIGKILL' : 'SIGTERM')
+  if (values.profile !== undefined) await Promise.all(panels.map(({ process: child }) => once(child, 'exit')))
   await cluster.remove()
 }
 process.exit(0)
@@ -152,7 +157,8 @@ async function inTurns<T>(count: number, work: (n: number) => Promise<T>): Promi
 async function startPanel(database: string): Promise<{ process: ChildProcess; port: number }> {
   const port = await freePort()
   const args = ['panel', '--database', database, '--port', String(port), '--lease-ttl', '600']
-  const child = spawn(process.execPath, [join(root, 'bin/iron-cage.cjs'), ...args], {
+  const profile = values.profile === undefined ? [] : ['--cpu-prof', '--cpu-prof-dir', values.profile]
+  const child = spawn(process.execPath, [...profile, join(root, 'bin/iron-cage.cjs'), ...args], {
     stdio: 'ignore',
   })
   once(child, 'exit').then(([code]) => isRunning && console.error(`a panel ended with ${code}`))
@@ -185,6 +191,8 @@ function send<Answer>({
     const text = body && JSON.stringify(body)
     const headers = {
       ...(token && { authorization: `Bearer ${token}` }),
+      // As browsers do.
+      ...(isDrained && { 'accept-encoding': 'gzip, deflate, br' }),
       ...(text && { 'content-type': 'application/json', 'content-length': Buffer.byteLength(text) }),
     }
     const method = body ? 'POST' : 'GET'
@@ -344,6 +352,21 @@ function processorMs(): number[] {
     const fields = readFileSync(`/proc/${pid}/stat`, 'utf8').split(') ')[1]!.split(' ')
     return ((Number(fields[11]) + Number(fields[12])) / TICKS_A_SECOND) * 1000
   })
+}
+
+/** Of all processes of PostgreSQL that are there. */
+function postgresMs(): number {
+  const all = readdirSync('/proc').filter((name) => /^\d+$/.test(name))
+  return all.reduce((sum, pid) => {
+    try {
+      const [name, fields] = readFileSync(`/proc/${pid}/stat`, 'utf8').split(') ') as [string, string]
+      if (!name.endsWith('(postgres')) return sum
+      const [user, system] = fields.split(' ').slice(11, 13).map(Number)
+      return sum + ((user! + system!) / TICKS_A_SECOND) * 1000
+    } catch {
+      return sum
+    }
+  }, 0)
 }
 
 /** Of all processors together. */

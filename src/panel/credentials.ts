@@ -10,6 +10,7 @@ import { newToken } from '../tokens.ts'
 import type { AuditEntry, SharedScope } from './bank.ts'
 import { appendAudit } from './db/audit-store.ts'
 import type { PanelDatabase, Sql } from './db/database.ts'
+import { SharedLookup } from './shared-lookup.ts'
 
 /** `invited`: may join as a runtime, and nothing else. */
 export type PanelRole = 'admin' | 'viewer' | 'runtime' | 'invited'
@@ -53,34 +54,45 @@ const INVITATION_MS = 7 * 24 * 3_600_000
 
 export const newId = (kind: string): string => `${kind}-${randomBytes(6).toString('hex')}`
 
+interface StoredMember {
+  hash: string
+  id: string
+  organization_id: string
+  kind: string
+  role: PanelRole
+  name: string
+  user_id: string | null
+}
+
+function memberOf({ id, organization_id: organizationId, kind, role, name, user_id: userId }: StoredMember): Member {
+  if (kind === 'runtime') return { role: 'runtime', organizationId, name, id }
+  return { id, organizationId, name, userId, role: kind === 'invitation' ? 'invited' : role }
+}
+
 export class Credentials {
   readonly #database: PanelDatabase
+  readonly #lookup: SharedLookup<Member>
 
   constructor(database: PanelDatabase) {
     this.#database = database
+    this.#lookup = new SharedLookup((hashes) => this.#membersOf(hashes))
   }
 
   /** Identifies a caller by a token; undefined for one that does not work. */
-  async identify(token: string): Promise<Member | undefined> {
-    const hash = tokenHash(token)
-    const { now } = this.#database.dialect
-    const [credential] = await this.#database.system.rows<{
-      id: string
-      organization_id: string
-      kind: string
-      role: PanelRole
-      name: string
-      user_id: string | null
-    }>(
-      `SELECT id, organization_id, kind, role, name, user_id FROM credentials
-       WHERE hash = $1 AND kind <> 'code' AND ended_at IS NULL AND (expires_at IS NULL OR expires_at > ${now})
-       UNION ALL SELECT id, organization_id, 'runtime', 'runtime', name, NULL FROM runtimes WHERE token_hash = $1`,
-      [hash],
+  identify(token: string): Promise<Member | undefined> {
+    return this.#lookup.find(tokenHash(token))
+  }
+
+  async #membersOf(hashes: readonly string[]): Promise<Map<string, Member>> {
+    const { now, isIn } = this.#database.dialect
+    const rows = await this.#database.system.rows<StoredMember>(
+      `SELECT hash, id, organization_id, kind, role, name, user_id FROM credentials
+       WHERE ${isIn('hash', '$1')} AND kind <> 'code' AND ended_at IS NULL AND (expires_at IS NULL OR expires_at > ${now})
+       UNION ALL SELECT token_hash, id, organization_id, 'runtime', 'runtime', name, NULL FROM runtimes
+       WHERE ${isIn('token_hash', '$1')}`,
+      [JSON.stringify(hashes)],
     )
-    if (!credential) return undefined
-    const { id, organization_id: organizationId, kind, role, name, user_id: userId } = credential
-    if (kind === 'runtime') return { role: 'runtime', organizationId, name, id }
-    return { id, organizationId, name, userId, role: kind === 'invitation' ? 'invited' : role }
+    return new Map(rows.map((row) => [row.hash, memberOf(row)]))
   }
 
   /** True when somebody can act as an admin without a link: with a token, or with a password. */

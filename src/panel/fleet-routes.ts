@@ -1,4 +1,5 @@
 /** For people: shared budgets, the runtimes of the fleet, and what they were lent. */
+import type { Context } from 'hono'
 import * as z from 'zod'
 import { amount, check } from '../api/body.ts'
 import { count, named, type Route, type Shape, time, usd } from '../api/route.ts'
@@ -73,6 +74,10 @@ export const nameFor = (scope: SharedBudgetView['scope']) =>
 
 const MAX_COVER_S = 86_400
 
+/** Browsers and commands say it plainly; whoever weighs encodings gets the text. */
+const takesGzip = ({ req }: Context): boolean =>
+  (req.header('accept-encoding') ?? '').split(',').some((encoding) => encoding.trim().toLowerCase() === 'gzip')
+
 const period = z.enum(SHARED_PERIODS).nullable().optional()
 const LIMIT_CHANGE = z.union(
   [z.strictObject({ limit_usd: amount, period }), z.strictObject({ add_usd: amount, period })],
@@ -96,8 +101,14 @@ export function fleetRoutes(rooms: PanelRooms): Route<PanelRole>[] {
           budgets: z.array(budgetView()),
           runtimes: z.array(runtimeView()),
         } satisfies Shape<FleetView>),
-      handle: async ({ context, identity }) =>
-        context.body(await views.view(identity.organizationId), 200, { 'content-type': 'application/json' }),
+      handle: async ({ context, identity }) => {
+        const view = await views.view(identity.organizationId)
+        const headers = { 'content-type': 'application/json', vary: 'accept-encoding' }
+        // Hundreds of machines are hundreds of kilobytes, each second for each page.
+        return takesGzip(context)
+          ? context.body(await view.gzipped(), 200, { ...headers, 'content-encoding': 'gzip' })
+          : context.body(view.text, 200, headers)
+      },
     }),
     ...SHARED_SCOPES.map((scope) => limitRoute(rooms, scope)),
     fleetRoute('PATCH /api/fleet/cover', {

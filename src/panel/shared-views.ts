@@ -2,11 +2,31 @@
  * The fleet of an organization, read once for all who ask for it at the same time: a page asks every second, and there may
  * be many. Whoever asks gets what was read after that, and a second of reading is followed by one for everything else.
  */
+import { promisify } from 'node:util'
+import { gzip } from 'node:zlib'
 import type { Clock } from '../clock.ts'
+
+const compress = promisify(gzip)
+
+/** The same JSON for all who asked, and compressed once for all who take that. */
+export class SharedText {
+  readonly text: string
+  #gzipped: Promise<Buffer<ArrayBuffer>> | undefined
+
+  constructor(text: string) {
+    this.text = text
+  }
+
+  gzipped(): Promise<Buffer<ArrayBuffer>> {
+    // A slower level saves little of what is sent each second.
+    this.#gzipped ??= compress(this.text, { level: 1 })
+    return this.#gzipped
+  }
+}
 
 interface Reading {
   /** Begins after everybody who waits for it has asked. */
-  next: Promise<string> | undefined
+  next: Promise<SharedText> | undefined
   current: Promise<unknown>
   /** When the last one ended, and how long it took, in ms. */
   endedAt: number
@@ -23,8 +43,8 @@ export class SharedViews {
     this.#read = read
   }
 
-  /** The view as JSON. Rejects like `read`. */
-  view(organizationId: string): Promise<string> {
+  /** Rejects like `read`. */
+  view(organizationId: string): Promise<SharedText> {
     const reading = this.#readings.get(organizationId) ?? {
       ...{ next: undefined, current: Promise.resolve(), endedAt: Number.NEGATIVE_INFINITY, tookMs: 0 },
     }
@@ -33,13 +53,13 @@ export class SharedViews {
     return reading.next
   }
 
-  async #begin(organizationId: string, reading: Reading): Promise<string> {
+  async #begin(organizationId: string, reading: Reading): Promise<SharedText> {
     await reading.current
     const rest = reading.endedAt + reading.tookMs - this.#clock.monotonic()
     if (rest > 0) await this.#clock.sleep(rest)
     reading.next = undefined
     const began = this.#clock.monotonic()
-    const read = this.#read(organizationId).then((view) => JSON.stringify(view))
+    const read = this.#read(organizationId).then((view) => new SharedText(JSON.stringify(view)))
     reading.current = read.then(
       () => undefined,
       () => undefined,

@@ -2,6 +2,7 @@
 import { once } from 'node:events'
 import { type IncomingMessage, request } from 'node:http'
 import type { BlockList } from 'node:net'
+import { gunzipSync } from 'node:zlib'
 import { expect, onTestFinished, test } from 'vitest'
 import type { SessionTokens } from '../../src/access/sessions.ts'
 import { parseProxies } from '../../src/api/caller-address.ts'
@@ -9,7 +10,7 @@ import type { CageError } from '../../src/errors.ts'
 import type { PanelRole } from '../../src/panel/credentials.ts'
 import { openPanelDatabase } from '../../src/panel/db/open.ts'
 import { Fleet } from '../../src/panel/fleet.ts'
-import type { TeamMemberView } from '../../src/panel/fleet-view.ts'
+import type { FleetView, TeamMemberView } from '../../src/panel/fleet-view.ts'
 import { panelRoutes } from '../../src/panel/routes.ts'
 import { dollars } from '../support/money.ts'
 import { temporaryFile } from '../support/temporary-file.ts'
@@ -68,6 +69,24 @@ test('health, version and what is wrong with a request are answered without a to
   expect(await bad.json()).toMatchObject({ error: { code: 'bad_request' } })
   const foreign = await fetch(`${panel.url}/health/live`, { headers: { origin: 'https://evil.example' } })
   expect(foreign.status).toBe(403)
+})
+
+test('the fleet is sent with gzip to whoever takes it, and is the same', async () => {
+  const { panel, tokens } = await openPanel()
+  const read = async (encoding: string) => {
+    const headers = { authorization: `Bearer ${tokens.viewer}`, 'accept-encoding': encoding }
+    const sent = request(`${panel.url}/api/fleet`, { headers })
+    sent.end()
+    const [answer] = (await once(sent, 'response')) as [IncomingMessage]
+    const bytes = Buffer.concat(await answer.toArray())
+    const isGzip = answer.headers['content-encoding'] === 'gzip'
+    const { server_time, ...fleet } = JSON.parse((isGzip ? gunzipSync(bytes) : bytes).toString()) as FleetView
+    return { isGzip, fleet }
+  }
+  const [plain, gzipped] = [await read('identity'), await read('deflate, gzip, br')]
+  expect([plain.isGzip, gzipped.isGzip]).toEqual([false, true])
+  expect(gzipped.fleet).toEqual(plain.fleet)
+  expect((await read('gzip;q=0')).isGzip).toBe(false)
 })
 
 test('an admin hands out a token over HTTP, and ends it; whoever signs out is out', async () => {
