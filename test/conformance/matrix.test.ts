@@ -28,6 +28,10 @@ test.concurrent.each(Object.entries(LIGHT))(
     )
     const failed = [...caged!.cells].filter(([cell, { error }]) => error && cell !== '402')
     expect(failed).toEqual([])
-    expect(CELLS.map((cell) => mark(cell, bare!, caged!).slice(0, 1))).toEqual(CELLS.map(() => '✓'))
+    const facts = JSON.stringify([[...bare!.cells], [...caged!.cells]])
+    expect(
+      CELLS.map((cell) => mark(cell, bare!, caged!).slice(0, 1)),
+      facts,
+    ).toEqual(CELLS.map(() => '✓'))
   },
 )
