@@ -182,6 +182,12 @@ export interface Outcome {
   error?: { classes: string[]; status: number | null; code: string | null; type: string | null; message: string }
 }
 
+/**
+ * Whom clients trust. Python's read the certificates of all authorities for each client that is made, which takes longer
+ * than a case, and nothing here is encrypted.
+ */
+export const TRUST = { SSL_CERT_FILE: resolve(root, 'test/support/tls/cert.pem') }
+
 /** A case that takes longer has locked itself up, in ms: a slow machine is no reason to end it. */
 const HANGS_MS = 60_000
 
@@ -218,7 +224,7 @@ export class RunningProgram {
     const interpreter = environment ? resolve(root, environment, 'bin/python') : process.execPath
     const command = [interpreter, resolve(import.meta.dirname, 'clients', file)]
     const [program, ...words] = [...cageWords(), ...command]
-    const child = spawn(program!, words, { env: variables })
+    const child = spawn(program!, words, { env: { ...TRUST, ...variables } })
     let stderr = ''
     child.stderr.on('data', (chunk: Buffer) => {
       stderr = (stderr + chunk).slice(-4_000)
@@ -238,7 +244,7 @@ export class RunningProgram {
     const answer = Promise.race([once(this.#lines, 'line'), this.#exited])
     // Behind walls it has a home folder of its own.
     const { HOME, ...elsewhere } = wanted.environment
-    const environment = cagedPort === undefined ? wanted.environment : elsewhere
+    const environment = { ...TRUST, ...(cagedPort === undefined ? wanted.environment : elsewhere) }
     this.#process.stdin!.write(`${JSON.stringify({ ...wanted, environment })}\n`)
     // A client that hangs must not answer the next question with this one's answer.
     const overdue = setTimeout(() => this.#process.kill('SIGKILL'), HANGS_MS)

@@ -2,6 +2,7 @@ import { execFile } from 'node:child_process'
 import { readdirSync } from 'node:fs'
 import { resolve } from 'node:path'
 import { expect, test } from 'vitest'
+import { TRUST } from '../conformance/clients.ts'
 
 const root = resolve(import.meta.dirname, '../..')
 const folder = resolve(root, 'python/tests/frameworks')
@@ -17,7 +18,8 @@ const PLACES = [
 test.each(PLACES)("the SDK's tests with the frameworks of $environment pass", { timeout: 900_000 }, async (place) => {
   const python = resolve(root, place.environment, 'bin/python')
   const ended = await new Promise<{ code: number | null; err: string }>((done) => {
-    const child = execFile(python, ['-m', 'unittest', ...place.has], { cwd: folder }, (_error, _out, err) => {
+    const env = { ...process.env, ...TRUST }
+    const child = execFile(python, ['-m', 'unittest', ...place.has], { cwd: folder, env }, (_error, _out, err) => {
       done({ code: child.exitCode, err })
     })
   })
