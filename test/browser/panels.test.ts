@@ -205,7 +205,7 @@ describe('after the demo', () => {
     await button(page, 'Share').click()
     await button(page, 'Create link').click()
     const link = (await page.locator('.sharing .revealed').innerText()).trim()
-    expect(await findings(page)).toEqual([])
+    expect(await findings(page, undefined, '.sharing')).toEqual([])
     const colleague = await openPage(browser, link)
     await colleague.page.locator('.report h1', { hasText: agentId }).waitFor()
     expect(await colleague.page.getByRole('button').count()).toBe(0)

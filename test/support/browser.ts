@@ -68,18 +68,26 @@ export const THEMES = [
   { colorScheme: 'dark', rules: undefined },
 ] as const
 
-/** What axe finds that a person with a disability would stumble over. `rules`: (Default: all of axe's.) */
-export async function findings(page: Page, rules?: readonly string[]): Promise<string[]> {
+/**
+ * What axe finds that a person with a disability would stumble over. `rules`: (Default: all of axe's.) `within`: a selector,
+ * for what has come to a page that it has looked through. (Default: the page.)
+ */
+export async function findings(page: Page, rules?: readonly string[], within = 'html'): Promise<string[]> {
   if (!(await page.evaluate(() => 'axe' in window))) await page.evaluate(AXE)
   const options = { resultTypes: ['violations'], ...(rules && { runOnly: [...rules] }) }
   const { violations } = await page.evaluate(
-    (given) =>
+    ([place, given]) =>
       (
         window as unknown as {
-          axe: { run(options: object): Promise<{ violations: { id: string; impact: string; nodes: object[] }[] }> }
+          axe: {
+            run(
+              place: string,
+              options: object,
+            ): Promise<{ violations: { id: string; impact: string; nodes: object[] }[] }>
+          }
         }
-      ).axe.run(given),
-    options,
+      ).axe.run(place, given),
+    [within, options] as const,
   )
   return violations
     .filter(({ impact }) => impact === 'serious' || impact === 'critical')
