@@ -19,8 +19,8 @@ export interface ReceivedSpans {
   rejected: number
 }
 
-/** Attributes that are kept, if their values are of a plain type. */
-const ALLOWED_ATTRIBUTES: ReadonlySet<string> = new Set([
+/** Attributes that are kept, if their values are of a plain type, and sent on. */
+export const ALLOWED_ATTRIBUTES: ReadonlySet<string> = new Set([
   'gen_ai.operation.name',
   'gen_ai.provider.name',
   'gen_ai.request.model',

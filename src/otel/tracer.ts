@@ -7,11 +7,13 @@
  *   is sent, and after a restart of the server.
  * - A call that came with a `traceparent` belongs to the client's own trace instead.
  * - A client with an API token has no run: each of its calls is a trace.
+ * - What an agent traced itself keeps its ids: the calls within it have named it as their parent.
  */
 import { createHash } from 'node:crypto'
 import type { AgentState, EventOf, RuntimeEvent } from '../events.ts'
 import type { AgentId, RunId } from '../ids.ts'
 import { type AgentView, isClient } from '../state/snapshot.ts'
+import { ALLOWED_ATTRIBUTES } from './decode.ts'
 import { type Attributes, double, int, type Span } from './span.ts'
 
 /** What calls of a run have in common. */
@@ -41,6 +43,7 @@ export const TRACED_EVENTS = [
   'call.failed',
   'call.refused',
   'service.called',
+  'agent.traced',
 ] as const satisfies RuntimeEvent['type'][]
 
 /** A call may end after its run: the last ones are kept. Those of older runs are found by their agents. */
@@ -71,6 +74,8 @@ export class Tracer {
         return this.#callSpan(event)
       case 'service.called':
         return this.#serviceSpan(event)
+      case 'agent.traced':
+        return this.#ownSpan(event)
       default:
         return undefined
     }
@@ -161,6 +166,28 @@ export class Tracer {
       error: ok ? undefined : event.message,
     }
   }
+
+  /** Undefined for ids that no collector takes. */
+  #ownSpan({ agent_id, data }: EventOf<'agent.traced'>): Span | undefined {
+    const { trace_id, span_id, parent_id, name, started_at, ended_at, failed } = data
+    if (!TRACE_ID.test(trace_id) || !SPAN_ID.test(span_id) || !(parent_id === null || SPAN_ID.test(parent_id)))
+      return undefined
+    const own = Object.entries(data.attributes).filter(([key]) => ALLOWED_ATTRIBUTES.has(key))
+    return {
+      traceId: Buffer.from(trace_id, 'hex'),
+      id: Buffer.from(span_id, 'hex'),
+      parentId: parent_id === null ? undefined : Buffer.from(parent_id, 'hex'),
+      name,
+      kind: 'internal',
+      startMs: Date.parse(started_at),
+      endMs: Date.parse(ended_at),
+      attributes: {
+        ...agentAttributes(agent_id, this.#runOf(agent_id)),
+        ...Object.fromEntries(own.map(([key, value]) => [key, typeof value === 'number' ? numberOf(value) : value])),
+      },
+      error: failed ? `${name} failed` : undefined,
+    }
+  }
 }
 
 /** What became of a call. */
@@ -212,6 +239,10 @@ function placeOf(
   return { traceId: traceIdOf(run?.id ?? callId), id, parentId: run && spanIdOf(run.id) }
 }
 
+const numberOf = (value: number) => (Number.isSafeInteger(value) ? int(value) : double(value))
+
+const TRACE_ID = /^[0-9a-f]{32}$/
+const SPAN_ID = /^[0-9a-f]{16}$/
 /** As W3C Trace Context has it. */
 const TRACEPARENT = /^[0-9a-f]{2}-([0-9a-f]{32})-([0-9a-f]{16})-/
 

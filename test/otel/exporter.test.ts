@@ -88,6 +88,30 @@ test("a call with a traceparent belongs to the client's trace; without a valid o
   for (const other of others) expect(other).toMatchObject({ traceId: run.traceId, parentSpanId: run.spanId })
 })
 
+test('what an agent traced itself is sent on, with its ids, and the calls within it are below it', async () => {
+  await using collector = await openCollector()
+  const cage = await openTestRuntime(settings(collector.url))
+  const agent = cage.addAgent()
+  const [traceId, spanId] = ['4bf92f3577b34da6a3ce929d0e0e4736', '00f067aa0ba902b7']
+  const own = { traceId, spanId, name: 'plan for ann@example.com', startTimeUnixNano: '1', endTimeUnixNano: '2000000' }
+  const attributes = ['gen_ai.tool.name', 'gen_ai.prompt'].map((key) => ({ key, value: { stringValue: key.slice(7) } }))
+  const answered = await fetch(`${cage.url}/v1/traces`, {
+    method: 'POST',
+    headers: { authorization: `Bearer ${agent.token}`, 'content-type': 'application/json' },
+    body: JSON.stringify({ resourceSpans: [{ scopeSpans: [{ spans: [{ ...own, attributes }] }] }] }),
+  })
+  expect(answered.status).toBe(200)
+  await agent.chat({}, { traceparent: `00-${traceId}-${spanId}-01` })
+  const [plan, call] = await collector.spans(2)
+  expect(plan).toMatchObject({
+    ...{ traceId, spanId, kind: 'SPAN_KIND_INTERNAL', endTimeUnixNano: '2000000' },
+    attributes: { 'gen_ai.tool.name': 'tool.name', 'gen_ai.agent.id': agent.id, 'iron_cage.run.id': agent.runId },
+  })
+  expect(plan!.status).toBeUndefined()
+  expect(call).toMatchObject({ traceId, parentSpanId: spanId })
+  expect(JSON.stringify(plan)).not.toMatch(/prompt|ann@/)
+})
+
 test('nothing that a call says is sent, nor a name of a person in what is', async () => {
   await using collector = await openCollector()
   const cage = await openTestRuntime(settings(collector.url))

@@ -55,6 +55,19 @@ function runOf(name: string, calls: number): RuntimeEvent[] {
   ] as unknown as RuntimeEvent[]
 }
 
+const [TRACE, SPAN] = ['4bf92f3577b34da6a3ce929d0e0e4736', '00f067aa0ba902b7']
+
+/** A span of the agent's own, with an attribute that no runtime stores. */
+const tracedEvent = (change: object = {}) => ({
+  ...{ agent_id: AGENT, level: 'DEBUG', type: 'agent.traced', message: 'traced: plan' },
+  data: {
+    ...{ trace_id: TRACE, span_id: SPAN, parent_id: null, name: 'plan', failed: true },
+    ...{ started_at: '2026-01-02T00:00:01.000Z', ended_at: '2026-01-02T00:00:02.000Z' },
+    attributes: { 'gen_ai.tool.name': 'search', 'http.response.status_code': 500, 'gen_ai.prompt': 'canary' },
+    ...change,
+  },
+})
+
 /** Ids of the spans that a runtime itself would send. */
 function idsOf(events: readonly RuntimeEvent[]): string[] {
   const tracer = new Tracer({ findAgent: () => undefined, providerName: telemetryNameOf })
@@ -190,8 +203,17 @@ describe.each(Object.entries(ADDRESSES))('a panel on %s', (_, addressOf) => {
     await report(events.slice(4, 6))
     // A backup of the third call's time, and what happened after it was restored.
     await report([...events.slice(0, 4), { ...events[6]!, seq: 5 }], 'restored')
-    const spans = await untilSent(collector, idsOf(events))
-    expect(spans.map(idOf).sort()).toEqual(idsOf(events).sort())
+    // What the agent traced itself goes the same way.
+    const traced = { ...tracedEvent(), seq: 6, at: new Date(Date.UTC(2026, 0, 2, 1)).toISOString() } as RuntimeEvent
+    await report([traced], 'restored')
+    const spans = await untilSent(collector, idsOf([...events, traced]))
+    expect(spans.map(idOf).sort()).toEqual(idsOf([...events, traced]).sort())
+    const own = spans.find(({ name }) => name === 'plan')!
+    expect(own).toMatchObject({
+      ...{ traceId: TRACE, spanId: SPAN, status: { code: 'STATUS_CODE_ERROR' } },
+      attributes: { 'gen_ai.tool.name': 'search', 'http.response.status_code': 500, 'gen_ai.agent.id': AGENT },
+    })
+    expect(JSON.stringify(own)).not.toContain('canary')
     const [first] = await collector.read()
     const { attributes } = Object(first).resourceSpans[0].resource
     expect(attributes).toContainEqual({ key: 'service.name', value: { stringValue: 'fleet' } })
@@ -235,6 +257,11 @@ test('what a broken runtime reports keeps back no other span, and leaves only wh
     { data: { ...call.data, latency_ms: '∞' } },
     { type: 'agent.exited', data: { run_id: {}, state: 3 } },
     { type: 'agent.output', data: { stream: 'stdout', text: prompt } },
+    tracedEvent({ trace_id: 'ab' }),
+    tracedEvent({ span_id: `${SPAN}00` }),
+    tracedEvent({ parent_id: 7 }),
+    tracedEvent({ attributes: null }),
+    tracedEvent({ ended_at: '' }),
     {
       data: {
         ...{ ...call.data, call_id: 'call-odd', model: { prompt }, input_tokens: '9', cost_usd: 'much', status: 1e300 },
