@@ -287,6 +287,17 @@ export class BudgetHeldError extends CageError {
   }
 }
 
+/** More was said to be spent of a lease than was lent: a slip, unless the person says otherwise. */
+export class AboveLentError extends CageError {
+  override readonly name = 'AboveLentError'
+  constructor({ leaseId, lent, spent }: { leaseId: string; lent: Nanodollars; spent: Nanodollars }) {
+    super('conflict', `lease ${leaseId} was lent ${showUsd(toUsd(lent))}, which is less than ${showUsd(toUsd(spent))}`, {
+      facts: { lease_id: leaseId, lent_usd: toUsd(lent), spent_usd: toUsd(spent) },
+      hint: 'correct the amount; if its calls really cost more than was lent, say so with --above-lent',
+    })
+  }
+}
+
 export class PriceUnknownError extends CageError {
   override readonly name = 'PriceUnknownError'
   constructor(provider: string, model: string, hint?: string) {

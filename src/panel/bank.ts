@@ -18,7 +18,7 @@
  *   counts in the new ones. So a border needs no agreement about the time.
  * - A function throws before it changes anything, or not at all.
  */
-import { CageError } from '../errors.ts'
+import { AboveLentError, CageError } from '../errors.ts'
 import {
   type CallerNames,
   DEFAULT_COVER_S,
@@ -171,6 +171,11 @@ export interface Decision {
   reason: string
 }
 
+/** `isAboveLent`: more was spent than was lent, as by calls that cost more than they held. (Default: false.) */
+export interface Resolution extends Decision {
+  isAboveLent?: boolean
+}
+
 /** Slack of the database's clock against a runtime's, in ms. */
 const EXPIRY_SLACK_MS = 5_000
 /** A budget with less than this part of its limit free is scarce. */
@@ -291,9 +296,9 @@ export function recordStatement(books: Books, lease: LeaseRow, statement: Statem
 /**
  * Closes a lease whose runtime is gone: a person says what was spent of it; the rest is free again. The runtime must
  * open again before it spends. Throws CageError `conflict` for a lease whose runtime still reports, or that reported
- * more.
+ * more, and for more than was lent unless the person says so.
  */
-export function resolveLease(books: Books, id: string, spent: Nanodollars, decision: Decision): void {
+export function resolveLease(books: Books, id: string, spent: Nanodollars, decision: Resolution): void {
   const lease = books.leases.get(id)!
   if (lease.state !== 'expired' && lease.state !== 'quarantined') {
     throw new CageError('conflict', `lease ${id} is ${lease.state}: only expired and quarantined leases are resolved`, {
@@ -307,6 +312,8 @@ export function resolveLease(books: Books, id: string, spent: Nanodollars, decis
       hint: 'name at least what "iron-cage runtimes list --json" shows as used_usd',
     })
   }
+  const lent = add(lease.used, escrowOf(lease))
+  if (spent > lent && !decision.isAboveLent) throw new AboveLentError({ leaseId: id, lent, spent })
   const runtime = books.runtimes.get(lease.runtimeId)!
   books.change(runtime, { epoch: runtime.epoch + 1 })
   charge(books, lease, spent, 'presumed', decision)

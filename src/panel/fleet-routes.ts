@@ -146,11 +146,15 @@ export function fleetRoutes(rooms: PanelRooms): Route<PanelRole>[] {
     fleetRoute('POST /api/fleet/leases/:id/resolve', {
       role: 'admin',
       summary: 'Closes an expired or quarantined lease: says what was spent of it; the rest is free again.',
-      body: z.strictObject({ spent_usd: amount, reason: z.string().min(1).max(500) }),
+      body: z.strictObject({
+        spent_usd: amount,
+        reason: z.string().min(1).max(500),
+        above_lent: z.boolean().default(false).describe('Accepts more than was lent, which calls may have cost.'),
+      }),
       reply: null,
       errors: ['not_found', 'conflict'],
-      handle: ({ params, body: { spent_usd: spent, reason }, identity }) =>
-        fleet.resolve(identity.organizationId, params.id, spent, { by: identity.name, reason }),
+      handle: ({ params, body: { spent_usd: spent, reason, above_lent: isAboveLent }, identity }) =>
+        fleet.resolve(identity.organizationId, params.id, spent, { by: identity.name, reason, isAboveLent }),
     }),
   ]
 }

@@ -2,7 +2,7 @@
 import { CageError } from '../errors.ts'
 import type { NamedBudget } from '../lease-messages.ts'
 import { add, MAX_NANOS, type Nanodollars, showUsd, toUsd, ZERO_NANOS } from '../money.ts'
-import { type Decision, problemsOf, resolveLease, revokeRuntime, SHARED_SCOPES, type SharedScope } from './bank.ts'
+import { problemsOf, type Resolution, resolveLease, revokeRuntime, SHARED_SCOPES, type SharedScope } from './bank.ts'
 import { Credentials, newId } from './credentials.ts'
 import {
   type AuditBounds,
@@ -128,7 +128,7 @@ export class Fleet {
   }
 
   /** A person says what was spent of a lease whose runtime is gone. Throws CageError `not_found` or `conflict`. */
-  async resolve(organizationId: string, leaseId: string, spent: Nanodollars, decision: Decision): Promise<void> {
+  async resolve(organizationId: string, leaseId: string, spent: Nanodollars, decision: Resolution): Promise<void> {
     const [lease] = await this.#database.within(organizationId, (sql) =>
       sql.rows<StoredLease>('SELECT * FROM leases WHERE id = $1 AND organization_id = $2', [leaseId, organizationId]),
     )

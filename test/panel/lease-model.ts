@@ -419,7 +419,7 @@ function bankSteps(read: Read, emit: Emit, at: number, lease: Lease, bounds: Bou
     world.leases[at]!.state = 'quarantined'
     const books = booksOf(world, bounds)
     const spent = nanodollars(Math.max(lease.used, world.sent[lease.id] ?? 0))
-    resolveLease(books, lease.id, spent, { by: 'ada', reason: "the provider's bill" })
+    resolveLease(books, lease.id, spent, { by: 'ada', reason: "the provider's bill", isAboveLent: true })
     close(world, books)
     // Here the runtime has opened already, and need not do so again.
     world.runtimes[lease.runtime]!.epoch -= 1

@@ -314,10 +314,28 @@ describe.each(Object.entries(ADDRESSES))('a panel on %s', (_, addressOf) => {
     await expect(runtime.report(first.epoch, [])).rejects.toMatchObject({ code: 'runtime_fenced' })
     await runtime.report(second.epoch, [statement(granted.id, '0', '2', true)])
     expect(await budgets(fleet, organizationId)).toEqual([{ name: 'acme', settled: '0', lent: '2' }])
-    await fleet.resolve(organizationId, granted.id, dollars('1.25'), { by: 'ada', reason: 'the bill' })
+    const decision = { by: 'ada', reason: 'the bill' }
+    await expect(fleet.resolve(organizationId, granted.id, dollars('2.01'), decision)).rejects.toMatchObject({
+      code: 'conflict',
+      message: `lease ${granted.id} was lent $2.00, which is less than $2.01`,
+      facts: { lease_id: granted.id, lent_usd: '2', spent_usd: '2.01' },
+    })
+    await fleet.resolve(organizationId, granted.id, dollars('1.25'), decision)
     expect(await budgets(fleet, organizationId)).toEqual([{ name: 'acme', settled: '1.25', lent: '0' }])
     expect((await fleet.audit(organizationId, 1))[0]).toMatchObject({ action: 'lease.resolved', actor: 'ada' })
     await expect(runtime.report(second.epoch, [])).rejects.toMatchObject({ code: 'runtime_fenced' })
+    expect(await fleet.problems()).toEqual([])
+  })
+
+  test('more than was lent counts in full when the person says that calls cost more', async () => {
+    const { fleet, organizationId } = await open()
+    const runtime = await join(fleet, organizationId)
+    const granted = await runtime.request((await runtime.open('journal-1')).epoch, 0, '2')
+    if (granted.outcome !== 'granted') throw new Error(granted.outcome)
+    await runtime.open('journal-2')
+    const decision = { by: 'ada', reason: 'the bill', isAboveLent: true }
+    await fleet.resolve(organizationId, granted.id, dollars('2.5'), decision)
+    expect(await budgets(fleet, organizationId)).toEqual([{ name: 'acme', settled: '2.5', lent: '0' }])
     expect(await fleet.problems()).toEqual([])
   })
 

@@ -271,7 +271,8 @@ function ResolveDialog({ lease }: { lease: LeaseView }) {
     resolving.value = null
   }
   const act = async (fields: FormData) => {
-    const body = { spent_usd: String(fields.get('spent')), reason: String(fields.get('reason')) }
+    const [spent_usd, reason] = [String(fields.get('spent')), String(fields.get('reason'))]
+    const body = { spent_usd, reason, above_lent: fields.has('above-lent') }
     await send('POST', `/api/fleet/leases/${encodeURIComponent(lease.id)}/resolve`, body)
     await refresh()
   }
@@ -283,6 +284,9 @@ function ResolveDialog({ lease }: { lease: LeaseView }) {
       <label>
         Spent, in dollars, at least {showUsd(usd(lease.used_usd))}
         <input name="spent" inputMode="decimal" autocomplete="off" required />
+      </label>
+      <label>
+        <input type="checkbox" name="above-lent" /> More than was lent: its calls cost more than they held
       </label>
       <label>
         Reason, for the audit

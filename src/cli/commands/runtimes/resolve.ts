@@ -10,13 +10,14 @@ export const resolveCommand: CliCommand = (terminal) =>
     .argument('<lease>', 'The lease, as "runtimes list" shows it')
     .requiredOption('--spent <usd>', 'What the provider billed of it: 0.00 for nothing')
     .requiredOption('--reason <text>', 'Why, for the audit')
+    .option('--above-lent', 'Accept more than was lent: its calls cost more than they held')
     .addHelpText(
       'after',
       examples(['runtimes resolve lease-5f0c2b9e41d3-1-0 --spent 0.42 --reason "usage export of 12 May"', '']),
     )
-    .action(async (lease, { spent, reason }) => {
+    .action(async (lease, { spent, reason, aboveLent: above_lent }) => {
       const spent_usd = parseCost(spent, '--spent')
       const path = `/api/fleet/leases/${encodeURIComponent(lease)}/resolve`
-      await connectToPanel(terminal).send('POST', path, { spent_usd, reason })
+      await connectToPanel(terminal).send('POST', path, { spent_usd, reason, above_lent })
       terminal.out(`${lease} is closed with ${showUsd(spent_usd)} spent`)
     })
