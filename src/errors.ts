@@ -271,10 +271,15 @@ const HELD_OF = {
 export class BudgetHeldError extends CageError {
   override readonly name = 'BudgetHeldError'
   constructor(facts: { budget: PayingScope; agentId: string; needed: Nanodollars; held: Nanodollars }) {
+    const [isShared, held] = [facts.budget === 'shared', showUsd(toUsd(facts.held))]
     super(
       'budget_held',
-      `${facts.agentId} needs up to ${showUsd(toUsd(facts.needed))} while running calls hold ${showUsd(toUsd(facts.held))} of ${HELD_OF[facts.budget]}`,
+      `${facts.agentId} needs up to ${showUsd(toUsd(facts.needed))} while ${isShared ? 'machines' : 'running calls'} hold ${held} of ${HELD_OF[facts.budget]}`,
       {
+        // A machine does not know which of the others are lost.
+        hint: isShared
+          ? `try again when their calls have ended; what a lost machine holds, an admin resolves: "iron-cage runtimes list"`
+          : undefined,
         facts: {
           agent_id: facts.agentId,
           budget: facts.budget,
@@ -291,10 +296,14 @@ export class BudgetHeldError extends CageError {
 export class AboveLentError extends CageError {
   override readonly name = 'AboveLentError'
   constructor({ leaseId, lent, spent }: { leaseId: string; lent: Nanodollars; spent: Nanodollars }) {
-    super('conflict', `lease ${leaseId} was lent ${showUsd(toUsd(lent))}, which is less than ${showUsd(toUsd(spent))}`, {
-      facts: { lease_id: leaseId, lent_usd: toUsd(lent), spent_usd: toUsd(spent) },
-      hint: 'correct the amount; if its calls really cost more than was lent, say so with --above-lent',
-    })
+    super(
+      'conflict',
+      `lease ${leaseId} was lent ${showUsd(toUsd(lent))}, which is less than ${showUsd(toUsd(spent))}`,
+      {
+        facts: { lease_id: leaseId, lent_usd: toUsd(lent), spent_usd: toUsd(spent) },
+        hint: 'correct the amount; if its calls really cost more than was lent, say so with --above-lent',
+      },
+    )
   }
 }
 

@@ -267,6 +267,12 @@ describe('a runtime that was killed', () => {
     await again.close()
     const { leases } = await panel.fleet.read(panel.organizationId)
     expect(leases.map(({ state }) => state)).toEqual(['quarantined'])
+    const { machine: healthy } = await joined(panel)
+    await expect(healthy.call('4.8', costs('4.8'))).rejects.toMatchObject({
+      code: 'budget_held',
+      message: expect.stringMatching(/^a-1 needs up to \$4\.80 while machines hold \$\S+ of the shared budget$/),
+      hint: expect.stringContaining('what a lost machine holds, an admin resolves: "iron-cage runtimes list"'),
+    })
     await panel.fleet.resolve(panel.organizationId, leases[0]!.id, dollars('0.5'), { by: 'ada', reason: 'the bill' })
     expect(await balance(panel)).toEqual({ settled: '0.7', lent: '0', open: 0 })
     expect(await panel.fleet.problems()).toEqual([])
