@@ -56,7 +56,11 @@ claude_code() {
   command -v npm > /dev/null || return 0
   echo "Setting up .venv-test-claude (once) …"
   rm -rf .venv-test-claude
-  npm install --silent --no-audit --no-fund --prefix .venv-test-claude "$claude" && echo "$claude" > .venv-test-claude/.installed
+  mkdir .venv-test-claude
+  # Not with --prefix, which hides the settings of this machine's npm. Without a package npm would install into ours.
+  echo '{ "private": true }' > .venv-test-claude/package.json
+  (cd .venv-test-claude && npm install --silent --no-audit --no-fund "$claude")
+  echo "$claude" > .venv-test-claude/.installed
 }
 
 # All at once: each waits for the network, for a disk and for one processor in turn.
