@@ -103,7 +103,13 @@ interface Server {
 }
 
 /** Nothing was sent, so the request may be retried. */
-class NotConnected extends Error {}
+class NotConnected extends Error {
+  readonly hint: string | undefined
+  constructor(message: string, hint?: string) {
+    super(message)
+    this.hint = hint
+  }
+}
 
 function serverFinder(flags: ClientFlags, terminal: Terminal): () => Promise<Server> {
   const url = serverAddress(terminal)
@@ -171,7 +177,7 @@ function connectionError(url: string, timeoutMs: number, error: unknown): Error 
   const cause = (error as Error).cause as NodeJS.ErrnoException | undefined
   const code = cause?.code
   if (code && isBeforeSending(code)) {
-    return new NotConnected(`no server answers at ${url} (${code}), tried ${TRIES} times`)
+    return new NotConnected(`no server answers at ${url} (${code}), tried ${TRIES} times`, AT_ADDRESS)
   }
   const timedOut = (error as Error).name === 'TimeoutError'
   return new CageError(
@@ -183,7 +189,10 @@ function connectionError(url: string, timeoutMs: number, error: unknown): Error 
   )
 }
 
-const unreachable = (error: NotConnected): CageError => new CageError('server_unreachable', error.message)
+const unreachable = ({ message, hint }: NotConnected): CageError =>
+  new CageError('server_unreachable', message, { hint })
+
+const AT_ADDRESS = 'start one there with "iron-cage serve" or "iron-cage panel", or change IRON_CAGE_URL'
 
 const notOurs = (url: string, status: number): CageError =>
   new CageError('server_unreachable', `what answers at ${url} is not Iron Cage (status ${status})`)

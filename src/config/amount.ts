@@ -13,11 +13,18 @@ export function parseUsd(text: string, where: string): Usd {
   })
 }
 
-/** Like `parseUsd`, for a terminal; also refuses 0 and '', which is what a shell makes of an unquoted $50. */
-export function parseTypedAmount(text: string, where: string): Usd {
+/**
+ * Like `parseUsd`, for a terminal; also refuses 0 and '', which is what a shell makes of an unquoted $50. `forNothing`: how to
+ * type zero.
+ */
+export function parseTypedAmount(
+  text: string,
+  where: string,
+  forNothing = 'to allow no paid calls, set limit_usd: 0 in the configuration file',
+): Usd {
   if (parseAmount(text) !== 0 && text.trim() !== '') return parseUsd(text, where)
   throw new CageError('invalid_amount', `${where} arrived as "${text}"; a shell turns an unquoted $50 into that`, {
     facts: { value: text },
-    hint: "write 50, or '$50' in single quotes; to allow no paid calls, set limit_usd: 0 in the configuration file",
+    hint: `write 50, or '$50' in single quotes; ${forNothing}`,
   })
 }

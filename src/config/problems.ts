@@ -130,6 +130,8 @@ export function maskSecret<T>(key: Key, value: T): T | string {
 
 function unknownKey(parent: Key, name: string): string {
   const siblings = keysBelow(schemaAt(configSchema, parent))
+  // A part of the configuration, such as a policy, does not have all of its keys.
+  if (siblings.includes(name)) return 'it cannot be set here'
   const near = nearest(name, siblings)
   if (near) return `unknown key; did you mean ${keyText([...parent, near])}?`
   const elsewhere = allKeys(configSchema).filter((key) => key.at(-1) === name)

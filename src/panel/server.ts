@@ -224,11 +224,22 @@ function application({ version, ttlMs, onNotice, onFault }: PanelOptions, rooms:
   return serveRoutes(app, panelRoutes({ ...rooms, version, ttlMs, onNotice }), guardOf(rooms.fleet))
     .notFound(({ req }) => {
       throw new CageError('not_found', `there is no ${req.method} ${req.path} on a Control Panel`, {
-        hint: 'GET /api/openapi.json lists every route',
+        hint: 'budgets and secrets of a panel need --org; GET /api/openapi.json lists every route',
       })
     })
     .onError((error, context) => errorResponse(context, error, onFault, (text) => text))
 }
+
+const withoutToken = (): CageError =>
+  new CageError('unauthorized', 'this needs an Authorization header with a token of this panel', {
+    hint: 'sign in with "iron-cage login", or set IRON_CAGE_TOKEN to a token from "iron-cage panel token"',
+  })
+
+/** An invitation works once, and nobody is told what became of a token. */
+const unknownToken = (): CageError =>
+  new CageError('unauthorized', 'this token is unknown, was used or has ended', {
+    hint: 'ask an admin for another one: "iron-cage runtimes invite" for a machine, "iron-cage token generate" for a program',
+  })
 
 /** An admin may do what a viewer may; nobody else has two roles. */
 const guardOf =
@@ -237,11 +248,7 @@ const guardOf =
   async (context, next) => {
     const token = bearerOf(context)
     const member = token === undefined ? undefined : await identify(fleet, token)
-    if (!member) {
-      throw new CageError('unauthorized', 'this needs an Authorization header with a token of this panel', {
-        hint: 'sign in with "iron-cage login", or set IRON_CAGE_TOKEN to a token from "iron-cage panel token"',
-      })
-    }
+    if (!member) throw token === undefined ? withoutToken() : unknownToken()
     if (member.role !== role && !(member.role === 'admin' && role === 'viewer')) {
       throw new CageError('forbidden', `this needs the role ${role}, and the token has the role ${member.role}`)
     }

@@ -367,7 +367,30 @@ const unreachable: Record<string, Row> = {
     code: 7,
     err: text(
       'iron-cage: no server answers at http://127.0.0.1:65533 (ECONNREFUSED), tried 3 times',
-      '  hint: start one with "iron-cage serve", or set IRON_CAGE_URL',
+      '  hint: start one there with "iron-cage serve" or "iron-cage panel", or change IRON_CAGE_URL',
+    ),
+  },
+  'books of a panel that are not there': {
+    run: ['panel', 'doctor', '--database', 'typo.db'],
+    code: 5,
+    out: '',
+    err: text('iron-cage: there is no database typo.db', '  hint: name it with --database'),
+  },
+  'a misspelt address of a database': {
+    run: ['panel', '--database', 'postgres:/panel@localhost/panel'],
+    code: 8,
+    out: '',
+    err: text(
+      'iron-cage: postgres:/panel@localhost/panel is no database that a panel can use',
+      '  hint: write postgres://user@host:5432/name, or the name of a file for SQLite',
+    ),
+  },
+  'nothing spent of a lease': {
+    run: ['runtimes', 'resolve', 'lease-1', '--spent', '0', '--reason', 'x'],
+    code: 2,
+    err: text(
+      'iron-cage: --spent arrived as "0"; a shell turns an unquoted $50 into that',
+      "  hint: write 50, or '$50' in single quotes; for nothing write 0.00",
     ),
   },
   'an address that is none': {

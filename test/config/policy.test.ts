@@ -50,6 +50,10 @@ describe('a policy', () => {
     expect(() => parsePolicy(policy)).toThrow(/configuration is wrong|problems/)
   })
 
+  test('says of a key that a configuration file has that it cannot be set here', () => {
+    expect(() => parsePolicy({ budget: { limit_usd: 5 } })).toThrow('budget.limit_usd: it cannot be set here')
+  })
+
   test('only tightens what has an order, and shows what it decides', () => {
     const own = {
       safety: { mode: 'block', allow_domains: ['a.com', 'b.com'], scope: ['replies'] },

@@ -215,13 +215,14 @@ const COST = 0.12015
 test('with PostgreSQL from Debian, one of two servers is killed, and what it lost is resolved on screen and spent by the other', async () => {
   const { folder, url, typed, openPanel, joinTwo, organization } = await openDesk()
   const [cluster, provider, browser] = await Promise.all([startCluster(), FakeProvider.open(), openBrowser()])
-  const [createRole, createDatabase, panelCommand] = commandsOf('postgres')
+  const [createRole, createDatabase, password, panelCommand] = commandsOf('postgres')
   for (const command of [createRole!, createDatabase!]) {
     const [sudo, flag, user, program, ...args] = wordsOf(command)
     expect([sudo, flag, user]).toEqual(['sudo', '-u', 'postgres'])
     await run(program!, args, { env: cluster.environment })
   }
-  await openPanel(panelCommand!, { PGPORT: cluster.environment.PGPORT! })
+  const [, PGPASSWORD] = /^export PGPASSWORD='(.+)'$/.exec(password!)!
+  await openPanel(panelCommand!, { PGPORT: cluster.environment.PGPORT!, PGPASSWORD: PGPASSWORD! })
   const [one, other] = await joinTwo()
   const servers: Run[] = []
   const startIn = (own: string, key: string) => {

@@ -16,6 +16,10 @@ import { dollars } from '../support/money.ts'
 import { temporaryFile } from '../support/temporary-file.ts'
 import { openTestPanel } from './open-panel.ts'
 
+interface AnsweredError {
+  error?: { code: string; message: string; hint: string }
+}
+
 async function openPanel() {
   const panel = await openTestPanel()
   const { fleet, organizationId } = panel
@@ -39,6 +43,24 @@ async function openPanel() {
     })
   return { panel, tokens, send }
 }
+
+test('whoever sends a token that does not work is not told to send one', async () => {
+  const { panel, send } = await openPanel()
+  const { fleet, organizationId } = panel
+  const said = async (token?: string) =>
+    ((await (await send('POST', '/api/runtimes/join', token, { name: 'x', version: '1' })).json()) as AnsweredError)
+      .error
+  expect(await said()).toMatchObject({ code: 'unauthorized', message: expect.stringContaining('Authorization header') })
+  const used = await fleet.credentials.invite(organizationId, { team: null, user: null }, 'x', 'ada')
+  expect(await said(used)).toBeUndefined()
+  for (const token of [used, `ic_${'x'.repeat(43)}`]) {
+    expect(await said(token)).toMatchObject({
+      code: 'unauthorized',
+      message: 'this token is unknown, was used or has ended',
+      hint: expect.stringContaining('iron-cage runtimes invite'),
+    })
+  }
+})
 
 test('every route refuses everybody but its role, and an admin may do what a viewer may', async () => {
   const { panel, tokens, send } = await openPanel()

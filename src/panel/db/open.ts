@@ -14,7 +14,7 @@ export async function openPanelDatabase(address: string): Promise<PanelDatabase>
     throw new CageError('database_unusable', `cannot use ${name} as a database: ${reasonOf(error)}`, {
       facts: { database: name },
       hint: isPostgres(address)
-        ? 'check that PostgreSQL runs, and the address: postgres://user@host:5432/name'
+        ? 'check that PostgreSQL runs, the address (postgres://user@host:5432/name), and the password in PGPASSWORD or ~/.pgpass'
         : 'check the file and its folder',
       cause: error,
     })
@@ -22,11 +22,22 @@ export async function openPanelDatabase(address: string): Promise<PanelDatabase>
 }
 
 async function openDatabase(address: string): Promise<PanelDatabase> {
+  requireKnownScheme(address)
   // Each driver is loaded only by those who use it.
   const { openPostgres } = isPostgres(address) ? await import('./postgres.ts') : { openPostgres: undefined }
   if (openPostgres) return openPostgres(address)
   const { openSqlite } = await import('./sqlite.ts')
   return openSqlite(address)
+}
+
+/** A misspelt address must not become the name of a file. Throws CageError `database_unusable`. */
+function requireKnownScheme(address: string): void {
+  const scheme = /^[a-z][\w+.-]+:/i.exec(address)?.[0]
+  if (scheme === undefined || isPostgres(address)) return
+  throw new CageError('database_unusable', `${withoutPassword(address)} is no database that a panel can use`, {
+    facts: { database: withoutPassword(address) },
+    hint: 'write postgres://user@host:5432/name, or the name of a file for SQLite',
+  })
 }
 
 export const isPostgres = (address: string): boolean => /^postgres(ql)?:\/\//i.test(address)
@@ -36,5 +47,7 @@ export const withoutPassword = (address: string): string => address.replace(/(:\
 /** A connection that is refused on several addresses says nothing itself. */
 const reasonOf = (error: unknown): string => {
   const { message, code, errors } = error as Error & { code?: string; errors?: Error[] }
+  // What the driver says without one.
+  if (/password must be a string/.test(message)) return 'it asks for a password, and there is none'
   return message || errors?.[0]?.message || code || 'unknown'
 }

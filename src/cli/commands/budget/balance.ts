@@ -16,7 +16,7 @@ export const CALL_HELP = 'The call, as "budget calls" shows it'
 
 /** A cost may be zero only when written as 0.00: a bare 0 is what a shell makes of an unquoted $0.12. */
 export const parseCost = (text: string, name: string): Usd =>
-  text === '0.00' ? ZERO_USD : parseTypedAmount(text, name)
+  text === '0.00' ? ZERO_USD : parseTypedAmount(text, name, 'for nothing write 0.00')
 
 /** The path of the agent that is meant. Throws what `resolveAgentId` throws. */
 export const agentPath = async (client: ApiClient, named: string): Promise<string> =>
