@@ -221,7 +221,7 @@ test('with PostgreSQL from Debian, one of two servers is killed, and what it los
     expect([sudo, flag, user]).toEqual(['sudo', '-u', 'postgres'])
     await run(program!, args, { env: cluster.environment })
   }
-  const [, PGPASSWORD] = /^export PGPASSWORD='(.+)'$/.exec(password!)!
+  const [, PGPASSWORD] = /^export PGPASSWORD=(.+)$/.exec(password!)!
   await openPanel(panelCommand!, { PGPORT: cluster.environment.PGPORT!, PGPASSWORD: PGPASSWORD! })
   const [one, other] = await joinTwo()
   const servers: Run[] = []
