@@ -13,7 +13,7 @@ export const resolveCommand: CliCommand = (terminal) =>
     .option('--above-lent', 'Accept more than was lent: its calls cost more than they held')
     .addHelpText(
       'after',
-      examples(['runtimes resolve lease-5f0c2b9e41d3-1-0 --spent 0.42 --reason "usage export of 12 May"', '']),
+      examples(['runtimes resolve lease-5f0c2b9e41d3-1-0 --spent 0.04 --reason "usage export of 12 May"', '']),
     )
     .action(async (lease, { spent, reason, aboveLent: above_lent }) => {
       const spent_usd = parseCost(spent, '--spent')
