@@ -1,23 +1,23 @@
 /** The page of a Control Panel: shared budgets, the machines that joined, and the leases that wait for a person. */
 import { signal } from '@preact/signals'
 import { showUsd, usd } from '../../src/money.ts'
-import type { FleetAgentView, FleetView, LeaseView, RuntimeView } from '../../src/panel/fleet-view.ts'
-import { showCount, showDuration, showNumberOf } from '../../src/units.ts'
+import type { FleetView, LeaseView, RuntimeView } from '../../src/panel/fleet-view.ts'
+import { showDuration, showNumberOf } from '../../src/units.ts'
 import { address } from '../address.ts'
 import { AuditPage } from '../pages/audit-page.tsx'
 import { SignIn } from '../pages/sign-in.tsx'
-import { StateTag } from '../panels/status.tsx'
 import { Dialog } from '../parts/dialog.tsx'
 import { Empty, Fault, faultText, Panel, Tag, type Tone } from '../parts/parts.tsx'
 import { Shell } from '../parts/shell.tsx'
 import { Table } from '../parts/table.tsx'
 import { isAdmin, send, session } from '../session.ts'
+import { Agents } from './agents.tsx'
 import { BudgetDialog } from './budget-dialogs.tsx'
 import { Budgets } from './budgets.tsx'
 import { FleetHeader } from './fleet-header.tsx'
 import { FleetIncidents } from './incidents.tsx'
 import { Invitation, InviteButton, InviteDialog } from './invite.tsx'
-import { AgentOrders, OrderDialog } from './orders.tsx'
+import { OrderDialog } from './orders.tsx'
 import { PeoplePage } from './people-page.tsx'
 import { ProviderSignIn } from './provider-sign-in.tsx'
 import { Requests, refreshRequests } from './requests.tsx'
@@ -175,72 +175,6 @@ const RuntimeRow = ({ runtime: { id, name, state, lag_ms, version, lent_usd, lea
     </td>
   </tr>
 )
-
-const Agents = ({ view: { runtimes } }: { view: FleetView }) => {
-  const agents = runtimes.flatMap((runtime) => runtime.agents.map((agent) => ({ runtime, agent })))
-  const lost = runtimes.reduce((sum, { lost_events }) => sum + lost_events, 0)
-  return (
-    <Panel
-      name="agents"
-      title="Agents"
-      aside={
-        <span class="dim">
-          {lost > 0
-            ? `${showNumberOf(lost, 'event')} were deleted before they could be sent`
-            : showNumberOf(agents.length, 'agent')}
-        </span>
-      }
-    >
-      {agents.length === 0 && (
-        <Empty title="No agent has run on any machine yet">
-          <p>On a machine that has joined:</p>
-          <pre>iron-cage start agent.py</pre>
-        </Empty>
-      )}
-      {agents.length > 0 && (
-        <Table
-          label="Agents"
-          columns={{
-            Agent: '',
-            Machine: 'wide',
-            State: '',
-            Work: 'wide figure',
-            Calls: 'wide figure',
-            Spent: 'figure',
-            Limit: 'wide figure',
-            '': '',
-          }}
-        >
-          <tbody>
-            {agents.map(({ runtime, agent }) => (
-              <AgentRow key={`${runtime.id} ${agent.id}`} runtime={runtime} agent={agent} />
-            ))}
-          </tbody>
-        </Table>
-      )}
-    </Panel>
-  )
-}
-
-const AgentRow = ({ runtime, agent }: { runtime: RuntimeView; agent: FleetAgentView }) => (
-  <tr>
-    <td title={agent.id}>{agent.name}</td>
-    <td class="wide">{runtime.name}</td>
-    <td title={agent.reason ?? undefined}>
-      <StateTag state={agent.state} />
-    </td>
-    <td class="wide figure">{agent.work ? showWork(agent.work) : '–'}</td>
-    <td class="wide figure">{showCount(agent.calls)}</td>
-    <td class="figure">{showUsd(agent.spent_usd)}</td>
-    <td class="wide figure">{showUsd(agent.limit_usd)}</td>
-    <td>
-      <AgentOrders runtime={runtime} agent={agent} />
-    </td>
-  </tr>
-)
-
-const showWork = ({ done, total, unit }: { done: number; total: number | null; unit: string }): string =>
-  `${showCount(done)}${total === null ? '' : ` of ${showCount(total)}`} ${unit}`
 
 const needsPerson = ({ state }: LeaseView): boolean => state === 'expired' || state === 'quarantined'
 

@@ -33,7 +33,7 @@ export const AgentOrders = ({ runtime, agent }: Omit<Asked, 'action'>) => (
         <button
           key={action}
           type="button"
-          class="btn"
+          class={`btn ${runtime.state === 'connected' ? '' : 'ghost'}`}
           aria-label={`${WORDS[action]} ${agent.id}`}
           onClick={() => {
             asked.value = { runtime, agent, action }
