@@ -355,6 +355,14 @@ async function look(page: Page): Promise<void> {
   await page.screenshot({ path: join(root, `test-output/fleet-${pictures}.png`) })
   await resizeTo(page, 390, 844)
   expect(await page.evaluate(() => document.documentElement.scrollWidth)).toBeLessThanOrEqual(390)
+  // Rows of tables, and what can be pressed in them, are reached without scrolling sideways.
+  expect(
+    await page.evaluate(() =>
+      [...document.querySelectorAll('.scroll')]
+        .filter((box) => box.scrollWidth > box.clientWidth)
+        .map((box) => box.ariaLabel),
+    ),
+  ).toEqual([])
   await page.screenshot({ path: join(root, `test-output/fleet-${pictures}-phone.png`) })
   await resizeTo(page, 1920, 1080)
 }

@@ -30,6 +30,7 @@ export const Agents = ({ view: { runtimes } }: { view: FleetView }) => {
       )}
       {agents.length > 0 && (
         <Table
+          cards
           label="Agents"
           columns={{
             Agent: '',

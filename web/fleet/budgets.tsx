@@ -27,6 +27,7 @@ export const Budgets = ({ budgets }: { budgets: readonly SharedBudgetView[] }) =
       </p>
     )}
     <Table
+      cards
       label="Budgets"
       columns={{
         ...{ Budget: '', Share: 'wide', Limit: 'figure', Spent: 'figure', Lent: 'wide figure', Free: 'figure' },

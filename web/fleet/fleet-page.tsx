@@ -145,6 +145,7 @@ const Runtimes = ({ view: { runtimes } }: { view: FleetView }) => (
     )}
     {runtimes.length > 0 && (
       <Table
+        cards
         label="Machines"
         columns={{ Machine: '', State: '', 'Last seen': 'wide figure', Version: 'wide', Lent: 'figure', Leases: '' }}
       >

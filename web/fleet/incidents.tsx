@@ -48,6 +48,7 @@ function UnusualSpending() {
         Days far above what an agent or user usually spends in a day. Nobody is stopped: budgets do that.
       </p>
       <Table
+        cards
         label="Spending that left its usual range"
         columns={{ Raised: '', Day: '', Who: '', Spent: 'figure', 'Usual per day': 'figure' }}
       >

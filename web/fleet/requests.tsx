@@ -31,7 +31,11 @@ export const Requests = ({ onDecided }: { onDecided: () => Promise<void> }) => (
         title="Requests"
         aside={<span class="dim">{requests.value.filter(isPending).length} to decide</span>}
       >
-        <Table label="Requests" columns={{ Budget: '', More: 'figure', 'Asked by': '', Reason: 'wide', State: '' }}>
+        <Table
+          cards
+          label="Requests"
+          columns={{ Budget: '', More: 'figure', 'Asked by': '', Reason: 'wide', State: '' }}
+        >
           <tbody>
             {requests.value.map((request) => (
               <RequestRow key={request.id} request={request} />

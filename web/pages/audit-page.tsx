@@ -48,6 +48,7 @@ export function AuditPage() {
         {page?.rows.length === 0 && <Empty title="No rows" />}
         {page && page.rows.length > 0 && (
           <Table
+            cards
             label="Rows of the audit log"
             columns={{ Row: 'wide figure', When: '', Who: '', Action: '', Target: '', Details: 'wide' }}
             after={

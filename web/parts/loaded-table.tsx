@@ -42,7 +42,7 @@ export const LoadedTable = <Entry,>(
       <Fault text={props.fault.value} />
       {entries?.length === 0 && <Empty {...props.empty} />}
       {entries && entries.length > 0 && (
-        <Table label={props.label} columns={props.columns}>
+        <Table cards label={props.label} columns={props.columns}>
           <tbody>{entries.map((entry, row) => props.children(entry, row))}</tbody>
         </Table>
       )}
