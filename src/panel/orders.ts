@@ -6,7 +6,7 @@ import type { Order, OrderAction, OrderOutcome } from '../control-messages.ts'
 import { CageError } from '../errors.ts'
 import { type Member, newId } from './credentials.ts'
 import { appendAudit } from './db/audit-store.ts'
-import type { PanelDatabase } from './db/database.ts'
+import type { PanelDatabase, Sql } from './db/database.ts'
 import { insert } from './db/insert.ts'
 
 export interface StoredOrder {
@@ -90,12 +90,10 @@ export class Orders {
   }
 
   /** What a runtime has not answered, oldest first. */
-  async pendingFor({ organizationId, id }: Pick<Member, 'organizationId' | 'id'>): Promise<Order[]> {
-    const rows = await this.#database.within(organizationId, (sql) =>
-      sql.rows<StoredOrder>(
-        `SELECT * FROM orders WHERE organization_id = $1 AND runtime_id = $2 AND state = 'pending' ORDER BY ordered_at, id`,
-        [organizationId, id],
-      ),
+  async pendingFor(sql: Sql, { organizationId, id }: Pick<Member, 'organizationId' | 'id'>): Promise<Order[]> {
+    const rows = await sql.rows<StoredOrder>(
+      `SELECT * FROM orders WHERE organization_id = $1 AND runtime_id = $2 AND state = 'pending' ORDER BY ordered_at, id`,
+      [organizationId, id],
     )
     return rows.map(({ id: order, agent_id, action, ordered_by: by }) => ({ id: order, agent_id, action, by }))
   }

@@ -72,14 +72,12 @@ export class Policies {
   }
 
   /** As a runtime gets it. Throws CageError `runtime_revoked`. */
-  stateFor({ organizationId, id }: Pick<Member, 'organizationId' | 'id'>): Promise<PolicyState | null> {
-    return this.#database.within(organizationId, async (sql) => {
-      const row = await find(sql, organizationId)
-      if (!row) return null
-      const allowed = await environmentsOf(sql, organizationId, id)
-      const own = Object.entries(environmentsIn(row)).filter(([name]) => allowed.includes(name))
-      return { revision: row.revision, settings: settingsOf(row), environments: Object.fromEntries(own) }
-    })
+  async stateFor(sql: Sql, { organizationId, id }: Pick<Member, 'organizationId' | 'id'>): Promise<PolicyState | null> {
+    const row = await find(sql, organizationId)
+    if (!row) return null
+    const allowed = await environmentsOf(sql, organizationId, id)
+    const own = Object.entries(environmentsIn(row)).filter(([name]) => allowed.includes(name))
+    return { revision: row.revision, settings: settingsOf(row), environments: Object.fromEntries(own) }
   }
 }
 

@@ -130,17 +130,15 @@ export class PanelSecrets {
   }
 
   /** Differs after each change of what a runtime may have. */
-  async stateFor({ organizationId, id }: Pick<Member, 'organizationId' | 'id'>): Promise<string> {
-    return this.#database.within(organizationId, async (sql) => {
-      const allowed = await environmentsOf(sql, organizationId, id)
-      if (allowed.length === 0) return ''
-      const rows = await sql.rows<{ id: string; environment: string; version: number }>(
-        'SELECT id, environment, version FROM secrets WHERE organization_id = $1 ORDER BY id',
-        [organizationId],
-      )
-      const own = rows.filter(({ environment }) => environment === '' || allowed.includes(environment))
-      return [...allowed, ...own.map(({ id: secret, version }) => `${secret} ${version}`)].join(' ')
-    })
+  async stateFor(sql: Sql, { organizationId, id }: Pick<Member, 'organizationId' | 'id'>): Promise<string> {
+    const allowed = await environmentsOf(sql, organizationId, id)
+    if (allowed.length === 0) return ''
+    const rows = await sql.rows<{ id: string; environment: string; version: number }>(
+      'SELECT id, environment, version FROM secrets WHERE organization_id = $1 ORDER BY id',
+      [organizationId],
+    )
+    const own = rows.filter(({ environment }) => environment === '' || allowed.includes(environment))
+    return [...allowed, ...own.map(({ id: secret, version }) => `${secret} ${version}`)].join(' ')
   }
 
   /**

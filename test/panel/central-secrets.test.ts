@@ -48,10 +48,11 @@ test('a machine gets nothing by default, then the narrowest secret of its enviro
   await secrets.set(ada(panel), { name: 'B', environment: 'production', agent: null }, 'of production')
   await secrets.set(ada(panel), { name: 'C', environment: 'staging', agent: 'leads' }, 'of leads')
   const staging = { environment: 'staging', agent: 'leads' }
+  const stateOf = async () => (await panel.control.next(member, undefined, new AbortController().signal)).secrets
   await expect(secrets.fetch(member, staging)).rejects.toMatchObject({ code: 'forbidden' })
-  expect(await secrets.stateFor(member)).toBe('')
+  expect(await stateOf()).toBe('')
   await secrets.allow(ada(panel), runtimeId, ['staging'])
-  const before = await secrets.stateFor(member)
+  const before = await stateOf()
   const found = await secrets.fetch(member, staging)
   expect(found.map(({ name, value, agent }) => [name, value, agent]).sort()).toEqual([
     ['A', 'of all', null],
@@ -66,7 +67,7 @@ test('a machine gets nothing by default, then the narrowest secret of its enviro
     code: 'forbidden',
   })
   await secrets.set(ada(panel), everywhere('A'), 'new')
-  expect(await secrets.stateFor(member)).not.toBe(before)
+  expect(await stateOf()).not.toBe(before)
   const audit = (await panel.fleet.audit(organizationId, 100)).filter(({ action }) => action.startsWith('secret.'))
   expect(audit.map(({ actor, action }) => `${actor} ${action}`)).toEqual([
     'ada secret.update',
