@@ -159,7 +159,7 @@ async function startProcess(address: string, collector: Collector, name: string)
   onTestFinished(() => void child.kill('SIGKILL'))
   for await (const line of createInterface(child.stdout!)) {
     if (line.includes('Traces')) expect(line).toContain(collector.url)
-    if (line.includes('runtimes invite')) return [name, child]
+    if (line.includes('IRON_CAGE_URL')) return [name, child]
   }
   throw new Error('the panel did not start')
 }

@@ -143,12 +143,18 @@ function numberOf(text: string, flag: string, least: number, most: number): numb
   throw new CageError('usage', `${flag}: expected a whole number from ${least} to ${most}, got "${text}"`)
 }
 
-/** Links for whoever reads the output: while nobody can sign in otherwise, and on a terminal. A log keeps none for long. */
+/**
+ * Links for whoever reads the output: while nobody can sign in otherwise, and on a terminal. A log keeps none for long. Next
+ * steps only while they are next: one that is pasted again would change the limit.
+ */
 async function startLines(
-  { url, fleet: { credentials }, organizationId }: RunningPanel,
+  { url, fleet, organizationId }: RunningPanel,
   { database, traces }: { database: string; traces: string | null },
   isTerminal: boolean,
 ): Promise<string[]> {
+  const { credentials } = fleet
+  const { budgets, runtimes } = await fleet.read(organizationId)
+  const hasBudget = budgets.some(({ limit_nanos }) => limit_nanos > 0)
   const shows = isTerminal || !(await credentials.hasAdmin(organizationId))
   const link = async () => `${url}/#code=${await credentials.newCode(organizationId, 'the terminal of the panel')}`
   return tree(`Iron Cage ${VERSION} Control Panel`, [
@@ -157,7 +163,7 @@ async function startLines(
     ['Fleet', shows ? `${await link()} (works once, within an hour)` : url],
     ['Next', `export IRON_CAGE_URL=${url}`],
     ['', shows ? `iron-cage login --link "${await link()}"` : 'iron-cage login <user>'],
-    ['', 'iron-cage budget set --org 5'],
-    ['', 'iron-cage runtimes invite'],
+    ['', hasBudget ? null : 'iron-cage budget set --org 5'],
+    ['', runtimes.length > 0 ? null : 'iron-cage runtimes invite'],
   ])
 }
