@@ -168,14 +168,25 @@ function checkFlag(command: CommandUnknownOpts, option: Option, value: string | 
 /** What commander found wrong with the command line, with what to type next. */
 function usageError(error: CommanderError, command: CommandUnknownOpts, argv: readonly string[]): CageError {
   const names = command.commands.map((subcommand) => subcommand.name())
-  const message =
-    error.code === 'commander.help'
-      ? `${command.name()} needs one of: ${names.join(', ')}`
-      : error.message.replace(/^error: /, '')
-  // "circuits rest" is read as "circuits list rest".
-  const isMistyped = command.name() === 'list' && error.code === 'commander.excessArguments' && !argv.includes('list')
-  if (isMistyped) return usageError(new CommanderError(2, 'commander.help', ''), command.parent!, argv)
-  return new CageError('usage', message, { hint: hintFor(error.code, command, argv) })
+  const needed = `${command.name()} needs one of: ${names.join(', ')}`
+  const message = error.code === 'commander.help' ? needed : error.message.replace(/^error: /, '')
+  const mistyped = mistypedName(error, command, argv)
+  if (mistyped === undefined) return new CageError('usage', message, { hint: hintFor(error.code, command, argv) })
+  const help = new CommanderError(2, 'commander.help', '')
+  const { message: groupNeeds, hint } = usageError(help, command.parent!, argv)
+  return new CageError('usage', `unknown command '${mistyped}': ${groupNeeds}`, { hint })
+}
+
+/** "circuits rest" is read as "circuits list rest", and what follows as flags of "list". Undefined for what is no such slip. */
+function mistypedName(
+  { code }: CommanderError,
+  command: CommandUnknownOpts,
+  argv: readonly string[],
+): string | undefined {
+  const typed = argv[1]
+  if (command.name() !== 'list' || argv.includes('list') || !typed || typed.startsWith('-')) return undefined
+  const isFlagOfOther = code === 'commander.unknownOption' && command.registeredArguments.length === 0
+  return code === 'commander.excessArguments' || isFlagOfOther ? typed : undefined
 }
 
 function hintFor(code: string, command: CommandUnknownOpts, argv: readonly string[]): string {
