@@ -211,21 +211,26 @@ export class Credentials {
     return this.#createCredential({ ...invitation, path: JSON.stringify(path) })
   }
 
-  /** Uses an invitation. Throws CageError `unauthorized` for one that was used. */
+  /** Uses an invitation. `wanted`: another one has its name with a number. Throws CageError `unauthorized` for one that was used. */
   async join(
     { id, organizationId }: Member,
-    name: string,
+    wanted: string,
     version: string,
-  ): Promise<{ runtimeId: string; token: string }> {
+  ): Promise<{ runtimeId: string; token: string; name: string }> {
     const runtimeId = newId('runtime')
     const token = newToken('ic')
     const { now } = this.#database.dialect
-    await this.#database.within(organizationId, async (sql) => {
+    const name = await this.#database.within(organizationId, async (sql) => {
       const [used] = await sql.rows<{ path: string }>(
         `UPDATE credentials SET ended_at = ${now} WHERE id = $1 AND ended_at IS NULL RETURNING path`,
         [id],
       )
       if (!used) throw new CageError('unauthorized', 'this invitation was already used')
+      const others = await sql.rows<{ name: string }>(
+        'SELECT name FROM runtimes WHERE organization_id = $1 AND revoked_at IS NULL',
+        [organizationId],
+      )
+      const name = freeName(wanted, new Set(others.map((row) => row.name)))
       await sql.rows(
         `INSERT INTO runtimes (id, organization_id, name, path, token_hash, version, joined_at) VALUES ($1, $2, $3, $4, $5, $6, ${now})`,
         [runtimeId, organizationId, name, used.path, tokenHash(token), version],
@@ -237,8 +242,9 @@ export class Credentials {
         target: runtimeId,
         details: { version },
       })
+      return name
     })
-    return { runtimeId, token }
+    return { runtimeId, token, name }
   }
 
   /** Those that still work, newest first. */
@@ -315,11 +321,22 @@ export class Credentials {
     )
     const found = rows.find((row) => name === null || row.name === name)
     if (found) return [found.id]
-    throw new CageError('not_found', `the ${scope} "${name}" has no budget`, {
-      hint: `create it with "iron-cage budget set --${scope === 'organization' ? 'org' : `${scope} ${name}`} <usd>"`,
-    })
+    throw noBudget(scope, name)
   }
 }
+
+/** "vm", or "vm-2" where a "vm" is, as for the folders of one host. */
+function freeName(wanted: string, taken: ReadonlySet<string>): string {
+  let name = wanted
+  for (let number = 2; taken.has(name); number++) name = `${wanted}-${number}`
+  return name
+}
+
+/** `name`: null for the organization's. */
+export const noBudget = (scope: SharedScope, name: string | null): CageError =>
+  new CageError('not_found', `the ${scope} "${name}" has no budget`, {
+    hint: `an admin creates it with "iron-cage budget set --${scope === 'organization' ? 'org' : `${scope} ${name}`} <usd>"`,
+  })
 
 type Prepare = (sql: Sql) => Promise<void>
 

@@ -89,11 +89,17 @@ export const membershipRoutes = ({ fleet, version }: PanelRooms): Route<PanelRol
     role: 'invited',
     summary: 'Makes a runtime of the bearer of an invitation, which works once.',
     body: z.strictObject({ name: z.string().min(1).max(80), version: z.string().max(40) }),
-    reply: () => z.object({ runtime_id: z.string(), token: z.string(), panel_version: z.string() }),
+    reply: () =>
+      z.object({
+        runtime_id: z.string(),
+        token: z.string(),
+        name: z.string().describe('With a number where another runtime has the name that was asked for.'),
+        panel_version: z.string(),
+      }),
     statuses: [201],
     handle: async ({ body, identity }) => {
-      const { runtimeId, token } = await fleet.credentials.join(identity, body.name, body.version)
-      return { runtime_id: runtimeId, token, panel_version: version }
+      const { runtimeId, token, name } = await fleet.credentials.join(identity, body.name, body.version)
+      return { runtime_id: runtimeId, token, name, panel_version: version }
     },
   }),
   leaseRoute('DELETE /api/runtimes/self', {

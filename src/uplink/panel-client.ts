@@ -61,15 +61,16 @@ interface WireReported {
 }
 
 /** Joins with an invitation. Throws CageError `unauthorized`, `panel_unreachable`, and what the panel answers. */
-export async function joinPanel(
-  panel: Panel,
-  { name, version }: { name: string; version: string },
-): Promise<Membership> {
-  const joined = await send<{ runtime_id: string; token: string }>(panel, 'POST', '/api/runtimes/join', {
-    name,
-    version,
-  })
-  return { url: panel.url, name, runtimeId: joined.runtime_id, token: joined.token }
+export async function joinPanel(panel: Panel, wanted: { name: string; version: string }): Promise<Membership> {
+  // Panels of earlier versions answer no name: two may have the same there.
+  const joined = await send<{ runtime_id: string; token: string; name?: string }>(
+    panel,
+    'POST',
+    '/api/runtimes/join',
+    wanted,
+  )
+  const { runtime_id: runtimeId, token, name = wanted.name } = joined
+  return { url: panel.url, name, runtimeId, token }
 }
 
 /** Ends the membership. Throws like `joinPanel`. */

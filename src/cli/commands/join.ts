@@ -17,7 +17,7 @@ export const joinCommand: CliCommand = (terminal) =>
     .option('--name <name>', 'Name of this runtime on the panel (default: the host name)')
     .option('--json', 'Print JSON')
     .addHelpText('after', examples(['join http://localhost:8090 --token ic_…', 'a panel on this machine']))
-    .action(async (typed, { token, name = hostname(), json: asJson, ...flags }) => {
+    .action(async (typed, { token, name: wanted, json: asJson, ...flags }) => {
       const url = panelAddress(typed)
       const { config } = loadFlags(flags, terminal)
       const membership = await withOfflineStore(config, async ({ store }) => {
@@ -28,14 +28,15 @@ export const joinCommand: CliCommand = (terminal) =>
             hint: 'leave it first with "iron-cage leave"',
           })
         }
-        const joined = await joinPanel({ url, token }, { name, version: VERSION })
+        const joined = await joinPanel({ url, token }, { name: wanted ?? hostname(), version: VERSION })
         journalIdOf(store)
         writeMembership(store, joined)
         return joined
       })
-      const { runtimeId } = membership
+      const { runtimeId, name } = membership
       if (asJson) return terminal.out(json({ url, runtime_id: runtimeId, name }))
       terminal.out(`joined ${url} as "${name}" (${runtimeId})`)
+      if (wanted === undefined) terminal.err('its name is of this host; --name gives it another')
       terminal.err(`every call of agents on ${config.db.path} now needs money of the shared budget too`)
     })
 
