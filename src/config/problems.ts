@@ -19,10 +19,13 @@ export interface Problem {
 export class InvalidConfigError extends CageError {
   override readonly name = 'InvalidConfigError'
   readonly problems: readonly Problem[]
-  constructor(problems: readonly Problem[]) {
-    const many =
-      problems.length > 1 ? `the configuration has ${problems.length} problems` : 'the configuration is wrong'
-    super('invalid_config', [many, ...problems.map(problemLine)].join('\n'))
+  /** `what` has them. (Default: the configuration.) `hint`: as of CageError. */
+  constructor(
+    problems: readonly Problem[],
+    { what = 'the configuration', hint }: { what?: string; hint?: string } = {},
+  ) {
+    const many = problems.length > 1 ? `${what} has ${problems.length} problems` : `${what} is wrong`
+    super('invalid_config', [many, ...problems.map(problemLine)].join('\n'), { hint })
     this.problems = problems
   }
 }

@@ -2,7 +2,7 @@
 import { CageError } from '../errors.ts'
 import { type Nanodollars, toUsd, ZERO_NANOS } from '../money.ts'
 import type { SharedScope } from './bank.ts'
-import { type Member, newId } from './credentials.ts'
+import { type Member, newId, noBudget } from './credentials.ts'
 import { appendAudit } from './db/audit-store.ts'
 import type { Dialect, PanelDatabase, Sql } from './db/database.ts'
 import { insert } from './db/insert.ts'
@@ -69,11 +69,14 @@ export class Requests {
         [organizationId, scope],
       )
       const budget = budgets.find((row) => name === null || row.name === name)
-      if (!budget) throw new CageError('not_found', `the ${scope} "${name}" has no budget`)
+      if (!budget) throw noBudget(scope, name)
       const pending = await sql.rows("SELECT id FROM requests WHERE organization_id = $1 AND state = 'pending'", [
         organizationId,
       ])
-      if (pending.length >= MAX_PENDING) throw new CageError('conflict', `${MAX_PENDING} requests wait for a decision`)
+      if (pending.length >= MAX_PENDING)
+        throw new CageError('conflict', `${MAX_PENDING} requests wait for a decision`, {
+          hint: 'ask an admin to decide on those of "iron-cage requests list"',
+        })
       const request: StoredRequest = {
         ...{ id: newId('request'), organization_id: organizationId, scope, name: budget.name, amount_nanos: amount },
         ...{ reason, asked_by, asked_with, asked_at: budget.now, state: 'pending' },
@@ -153,6 +156,8 @@ function requireDecidable(
     })
   }
   if (request.state !== 'pending') {
-    throw new CageError('conflict', `request ${id} was ${request.state} by ${request.decided_by}`)
+    throw new CageError('conflict', `request ${id} was ${request.state} by ${request.decided_by}`, {
+      hint: 'see "iron-cage requests list"',
+    })
   }
 }

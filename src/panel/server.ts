@@ -250,7 +250,12 @@ const guardOf =
     const member = token === undefined ? undefined : await identify(fleet, token)
     if (!member) throw token === undefined ? withoutToken() : unknownToken()
     if (member.role !== role && !(member.role === 'admin' && role === 'viewer')) {
-      throw new CageError('forbidden', `this needs the role ${role}, and the token has the role ${member.role}`)
+      throw new CageError('forbidden', `this needs the role ${role}, and the token has the role ${member.role}`, {
+        hint:
+          role === 'admin' && member.role === 'viewer'
+            ? 'ask an admin; for more of a budget: "iron-cage requests create <usd> --reason <text>"'
+            : undefined,
+      })
     }
     // The panel's own type of caller, as its routes declare.
     context.set('identity', member as Member & never)

@@ -4,7 +4,7 @@
  */
 import { CageError } from '../errors.ts'
 import { add, type Nanodollars, showUsd, toUsd } from '../money.ts'
-import type { Member } from './credentials.ts'
+import { type Member, noBudget } from './credentials.ts'
 import { appendAudit } from './db/audit-store.ts'
 import type { PanelDatabase, Sql } from './db/database.ts'
 import type { StoredRequest } from './requests.ts'
@@ -57,12 +57,15 @@ export class Teams {
         "SELECT id FROM budgets WHERE organization_id = $1 AND scope = 'team' AND name = $2",
         [organizationId, team],
       )
-      if (budgets.length === 0) throw new CageError('not_found', `the team "${team}" has no budget`)
+      if (budgets.length === 0) throw noBudget('team', team)
       const [person] = await sql.rows<{ id: string; username: string }>(
         `SELECT id, username FROM users WHERE organization_id = $1 AND (id = $2 OR username = $3) ${dialect.forUpdate}`,
         [organizationId, idOrName, idOrName.toLowerCase()],
       )
-      if (!person) throw new CageError('not_found', `there is no user "${idOrName}"`)
+      if (!person)
+        throw new CageError('not_found', `there is no user "${idOrName}"`, {
+          hint: 'list them with "iron-cage users list"',
+        })
       const values = [organizationId, team, person.id]
       await sql.rows('DELETE FROM team_members WHERE organization_id = $1 AND team = $2 AND user_id = $3', values)
       if (role !== null) {

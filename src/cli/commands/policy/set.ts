@@ -25,7 +25,8 @@ export const setPolicyCommand: CliCommand = (terminal) =>
     .action(async (file, { env, json: asJson }) => {
       const client = connectToPanel(terminal)
       const reading = readConfigFile(resolve(terminal.cwd, file), file)
-      if (!reading.ok) throw new InvalidConfigError(reading.problems)
+      if (!reading.ok)
+        throw new InvalidConfigError(reading.problems, { what: 'the policy', hint: 'name a file that can be read' })
       const settings = parsePolicy(reading.value ?? {}, file)
       const policy = await client.send<PolicyView>('PUT', '/api/fleet/policy', { settings, environment: env })
       if (asJson) return terminal.out(json(policy))
