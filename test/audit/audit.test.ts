@@ -182,6 +182,10 @@ describe('iron-cage audit', () => {
     expect(bad.err).toContain('row 2 is not as it was written')
     const missing = await place.run(['audit', 'verify', '--db', 'nothing.db'])
     expect(missing).toMatchObject({ code: 5, err: expect.stringContaining('there is no database nothing.db') })
+    const env = { IRON_CAGE_URL: 'http://localhost:8090' }
+    expect((await place.type(['audit', 'export', '--db', 'nothing.db'], { env })).err).toContain(
+      'this reads a file, never http://localhost:8090 (IRON_CAGE_URL)',
+    )
     writeFileSync(auditKeyPath(database), 'short\n')
     expect(await place.run(['audit', 'verify', '--db', database])).toMatchObject({
       code: 8,

@@ -8,5 +8,10 @@ import type { Terminal } from '../../terminal.ts'
 export function databasePath(flags: ClientFlags, terminal: Terminal): string {
   const { path } = loadFlags(flags, terminal).config.db
   if (statSync(path, { throwIfNoEntry: false })) return path
-  throw new CageError('not_found', `there is no database ${path}`, { hint: 'name it with --db' })
+  const { serverUrl } = terminal.env
+  const hint =
+    serverUrl === undefined
+      ? 'name it with --db'
+      : `this reads a file, never ${serverUrl} (IRON_CAGE_URL): name the file with --db; the audit of a Control Panel is on its page, and "iron-cage panel doctor" checks it`
+  throw new CageError('not_found', `there is no database ${path}`, { hint })
 }
