@@ -138,11 +138,11 @@ const shown = ({ id, username, role, email, created_at, password_changed_at }: S
 const tokenRoutes = ({ fleet }: PanelRooms): Route<PanelRole>[] => [
   route('GET /api/tokens', {
     role: 'admin',
-    summary: 'Lists tokens of people that still work, without their values.',
+    summary: 'Lists tokens of people that still work, and invitations that wait (role agent), without their values.',
     reply: () => z.object({ tokens: z.array(tokenView()) }),
     handle: async ({ identity }) => {
       const credentials = await fleet.credentials.list(identity.organizationId)
-      return { tokens: credentials.filter(({ kind }) => kind === 'token').map(tokenOf) }
+      return { tokens: credentials.filter(({ kind }) => kind !== 'session').map(tokenOf) }
     },
   }),
   route('POST /api/tokens', {
@@ -192,8 +192,15 @@ const tokenRoutes = ({ fleet }: PanelRooms): Route<PanelRole>[] => [
   }),
 ]
 
-const tokenOf = ({ id, name, role, created_at, expires_at, created_by }: StoredCredential): ApiToken => ({
-  ...{ id, name, role: role as PersonRole, agent_id: null, revoked_at: null, created_by: created_by ?? 'unknown' },
+const tokenOf = ({ id, kind, name, role: given, created_at, expires_at, created_by }: StoredCredential): ApiToken => ({
+  ...{
+    id,
+    name,
+    role: kind === 'invitation' ? 'agent' : (given as PersonRole),
+    agent_id: null,
+    revoked_at: null,
+    created_by: created_by ?? 'unknown',
+  },
   created_at: isoTime(created_at),
   expires_at: expires_at === null ? null : isoTime(expires_at),
 })

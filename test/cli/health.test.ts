@@ -43,3 +43,71 @@ test('health asks the Control Panel that IRON_CAGE_URL names, without a token', 
   await panel.ended
   expect((await place.type(['health'], asked)).code).toBe(7)
 })
+
+test('a panel names the next steps while they are next, and its commands say what to do instead of what was typed', async () => {
+  const place = openPlace()
+  const [admin, viewer] = [
+    (await place.type(['panel', 'token', '--role', 'admin'])).out.trim(),
+    (await place.type(['panel', 'token', '--role', 'viewer', '--name', 'bob'])).out.trim(),
+  ]
+  const panel = place.start(['panel', '--port', '0'])
+  await panel.shows('runtimes invite')
+  expect(panel.out).toContain('iron-cage budget set --org 5')
+  const [url] = /http:\/\/localhost:\d+/.exec(panel.out)!
+  const as = (token: string, ...words: string[]) =>
+    place.type(words, { env: { IRON_CAGE_URL: url, IRON_CAGE_TOKEN: token } })
+  const slip = async (token: string, ...words: string[]) => (await as(token, ...words)).err
+
+  expect(await slip(admin, 'teams', 'add', 'research', 'carol')).toContain(
+    '"iron-cage budget set --team research <usd>"',
+  )
+  await as(admin, 'budget', 'set', '--team', 'research', '1')
+  expect(await slip(admin, 'teams', 'add', 'research', 'carol')).toContain(
+    'hint: list them with "iron-cage users list"',
+  )
+  expect(await slip(viewer, 'requests', 'create', '1', '--user', 'ada', '--reason', 'more')).toContain(
+    'hint: an admin creates it with "iron-cage budget set --user ada <usd>"',
+  )
+  expect(await slip(viewer, 'budget', 'set', '--org', '9')).toContain('hint: ask an admin;')
+  expect(await slip(admin, 'policy', 'set', 'nofile.yaml')).toMatch(
+    /the policy is wrong\n {2}nofile\.yaml: no such file\n {2}hint: name a file that can be read/,
+  )
+  const asked = JSON.parse((await as(viewer, 'requests', 'create', '1', '--reason', 'more', '--json')).out) as {
+    id: string
+  }
+  await as(admin, 'requests', 'approve', asked.id, '--reason', 'agreed')
+  expect(await slip(admin, 'requests', 'approve', asked.id, '--reason', 'agreed')).toContain(
+    'hint: see "iron-cage requests list"',
+  )
+
+  await as(admin, 'tokens', 'generate', '--name', 'notebook', '--budget', '2')
+  expect((await as(admin, 'tokens', 'list')).out).toMatch(/notebook +agent/)
+
+  const invite = async () => (await as(admin, 'runtimes', 'invite')).out.trim()
+  const first = await place.type(['join', url, '--token', await invite()])
+  expect(first).toMatchObject({ code: 0, err: expect.stringContaining('--name gives it another') })
+  const name = /as "(.+)" /.exec(first.out)![1]!
+  const post = async <Answer>(token: string, path: string, body: object) => {
+    const headers = { authorization: `Bearer ${token}`, 'content-type': 'application/json' }
+    return (await (await fetch(url + path, { method: 'POST', headers, body: JSON.stringify(body) })).json()) as Answer
+  }
+  type Joined = { runtime_id: string; token: string; name: string }
+  const second = await post<Joined>(await invite(), '/api/runtimes/join', { name, version: '0.3.0' })
+  expect(second.name).toBe(`${name}-2`)
+  await as(admin, 'budget', 'set', '--org', '5')
+  const { epoch } = await post<{ epoch: number }>(second.token, '/api/leases/open', { journal_id: 'j' })
+  const amounts = { least_usd: '1', want_usd: '1' }
+  const lease = await post<{ id: string }>(second.token, '/api/leases/request', { epoch, request: 0, ...amounts })
+  const revoked = await as(admin, 'runtimes', 'revoke', second.runtime_id)
+  expect(revoked.err).toContain('$1.00 stay lent to it until somebody says what was spent')
+  expect(revoked.err).toContain(`iron-cage runtimes resolve ${lease.id} --spent`)
+
+  panel.child.kill('SIGTERM')
+  await panel.ended
+  const again = place.start(['panel', '--port', '0'])
+  await again.shows('IRON_CAGE_URL')
+  again.child.kill('SIGTERM')
+  const { out } = await again.ended
+  expect(out).toContain('iron-cage login')
+  expect(out).not.toMatch(/budget set|runtimes invite/)
+})
