@@ -73,7 +73,7 @@ export function warnedEvent(
     type: 'budget.warned',
     level: 'WARN',
     agent_id: agentId,
-    message: `${NAMES[scope]} at ${showPercent(usedPercent, 1)}: ${show(spent)} / ${show(limit)}; the agent stops at 100%`,
+    message: `${NAMES[scope]} at ${showPercent(usedPercent, 1)}: ${show(spent)} / ${show(limit)}; exhausted as soon as a call no longer fits`,
     data: {
       ...foreign(scope),
       spent_usd: toUsd(spent),

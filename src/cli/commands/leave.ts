@@ -1,6 +1,7 @@
 import { forgetLeases } from '../../budget/lease-memory.ts'
 import { systemClock } from '../../clock.ts'
 import { CageError } from '../../errors.ts'
+import { showNumberOf } from '../../units.ts'
 import { keepPolicy } from '../../uplink/kept-policy.ts'
 import { readMembership, writeMembership } from '../../uplink/membership.ts'
 import { openLeases } from '../../uplink/open-uplink.ts'
@@ -22,7 +23,7 @@ export const leaveCommand: CliCommand = (terminal) =>
       if (asJson) return terminal.out(json(left))
       terminal.out(`left ${left.url}`)
       if (left.abandoned > 0)
-        terminal.err(`${left.abandoned} leases are to be resolved there: "iron-cage runtimes list"`)
+        terminal.err(`to be resolved there: ${showNumberOf(left.abandoned, 'lease')} ("iron-cage runtimes list")`)
     })
 
 async function leave({ store, state }: OfflineStore, abandon: boolean): Promise<{ url: string; abandoned: number }> {
@@ -36,7 +37,7 @@ async function leave({ store, state }: OfflineStore, abandon: boolean): Promise<
   const leases = openLeases({ store, state, clock: systemClock })!
   const abandoned = await leases.giveBackAll().finally(() => leases.close())
   if (abandoned > 0 && !abandon) {
-    throw new CageError('conflict', `${abandoned} leases of ${url} cannot be accounted for yet`, {
+    throw new CageError('conflict', `${showNumberOf(abandoned, 'lease')} of ${url} cannot be accounted for yet`, {
       facts: { panel: url, leases: abandoned },
       hint: 'resolve the calls that a killed server left open ("iron-cage budget calls <id>"), check that the panel answers, or use --abandon',
     })
