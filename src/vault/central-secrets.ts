@@ -35,6 +35,9 @@ export interface CentralSecretsOptions {
 
 type Known = CentralSecret & { environment: string; at: string }
 
+/** Whether there is what the panel gives: it did not answer, or revoked this machine. */
+type Loaded = 'loaded' | 'unanswered' | 'revoked'
+
 /** How long the start of an agent may wait, in ms. */
 const WAIT_MS = 2_000
 
@@ -63,17 +66,18 @@ export class CentralSecrets {
   }
 
   /**
-   * Fetches what an agent of this name gets. Resolves with false when the panel did not answer in time and nothing was
-   * fetched before; never rejects.
+   * Fetches what an agent of this name gets. Resolves with `unanswered` when the panel did not answer in time and nothing
+   * was fetched before; never rejects.
    */
-  async load(environment: string, agent: string | null): Promise<boolean> {
-    if (!this.#fetch) return true
+  async load(environment: string, agent: string | null): Promise<Loaded> {
+    if (!this.#fetch) return 'loaded'
     const wanted = { environment, agent }
     this.#wanted.set(keyOf(wanted), wanted)
     const giveUp = new AbortController()
-    const timeout = this.#options.clock.sleep(WAIT_MS, giveUp.signal).then(() => false)
+    const timeout = this.#options.clock.sleep(WAIT_MS, giveUp.signal).then(() => 'unanswered' as const)
     try {
-      return (await Promise.race([this.#load(wanted), timeout])) || this.#fetched.has(keyOf(wanted))
+      const loaded = await Promise.race([this.#load(wanted), timeout])
+      return this.#fetched.has(keyOf(wanted)) ? 'loaded' : loaded
     } finally {
       giveUp.abort()
     }
@@ -142,13 +146,12 @@ export class CentralSecrets {
     this.#live.clear()
   }
 
-  /** Resolves with whether the panel answered. */
-  async #load(wanted: Wanted): Promise<boolean> {
+  async #load(wanted: Wanted): Promise<Loaded> {
     try {
       const secrets = await this.#fetch?.(wanted)
       if (secrets && this.#fetch) this.#take(wanted, secrets)
       this.#fetched.add(keyOf(wanted))
-      return true
+      return 'loaded'
     } catch (error) {
       const { code } = asCageError(error)
       // By default nothing is allowed, and what no longer is goes.
@@ -156,7 +159,8 @@ export class CentralSecrets {
         this.#take(wanted, [])
         this.#fetched.delete(keyOf(wanted))
       }
-      return code === 'forbidden'
+      if (code === 'runtime_revoked') return 'revoked'
+      return code === 'forbidden' ? 'loaded' : 'unanswered'
     }
   }
 

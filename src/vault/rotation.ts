@@ -106,8 +106,9 @@ export class Rotation {
       const message = `${name} starts without ${what}`
       state.record({ type: 'secret.withheld', level: 'WARN', agent_id, message, data: { environment, secrets } })
     }
-    if ((await central?.load(environment, name)) === false)
-      withheld(0, `the secrets of ${environment} from the Control Panel, which does not answer`)
+    const loaded = (await central?.load(environment, name)) ?? 'loaded'
+    if (loaded !== 'loaded')
+      withheld(0, `the secrets of ${environment} from the Control Panel, which ${PANEL_REASONS[loaded]}`)
     const secrets = vault.list({ environment }).length
     if (secrets > 0 && vault.isLocked)
       withheld(secrets, `the ${secrets} secrets of ${environment}: the vault is locked`)
@@ -269,6 +270,8 @@ export class Rotation {
     })
   }
 }
+
+const PANEL_REASONS = { unanswered: 'does not answer', revoked: 'has revoked this machine' } as const
 
 const REASONS = {
   no_answer: 'has not answered',

@@ -144,7 +144,7 @@ test('an agent starts with the secrets of the organization, and gets a new value
   for (const text of [JSON.stringify(audit), listed, JSON.stringify(cage.events)]) expect(text).not.toContain(VALUE)
 })
 
-test('an agent that starts while the panel is away gets what was fetched before; without that, each start says so', async () => {
+test('an agent that starts while the panel is away gets what was fetched before; without that, and of a revoked machine, each start says so', async () => {
   const panel = await openPanel()
   const { folder, runtimeId } = await join(panel)
   await panel.secrets.allow(ada(panel), runtimeId, ['staging'])
@@ -156,15 +156,23 @@ test('an agent that starts while the panel is away gets what was fetched before;
     await between()
     await cage.runtime.supervisor.start({ script: PROGRAM })
     await expect.poll(() => printed().length, { timeout: 30_000 }).toBe(2)
-    const withheld = cage.of('secret.withheld').map(({ data }) => data)
+    const withheld = cage.of('secret.withheld').map(({ data, message }) => ({ ...data, message }))
     await cage.close()
     return { printed: printed(), withheld }
   }
+  const gone = await join(panel)
+  const revoked = await openRuntime(gone.folder)
+  await panel.fleet.revoke(panel.organizationId, gone.runtimeId, 'ada')
+  await revoked.runtime.supervisor.start({ script: PROGRAM })
+  expect((await revoked.event('secret.withheld')).message).toMatch(/which has revoked this machine$/)
+  await revoked.close()
   const kept = await startTwice(await openRuntime(folder), () => panel.close())
   expect(kept).toEqual({ printed: ['ends in v1', 'ends in v1'], withheld: [] })
   const { printed, withheld } = await startTwice(await openRuntime(folder))
   expect(printed).toEqual(['ends in ng', 'ends in ng'])
-  expect(withheld).toEqual(Array(2).fill({ environment: 'staging', secrets: 0 }))
+  expect(withheld).toEqual(
+    Array(2).fill({ environment: 'staging', secrets: 0, message: expect.stringMatching(/which does not answer$/) }),
+  )
 })
 
 test('a panel that never answers delays the start of an agent by two seconds, and no more', async () => {
@@ -173,7 +181,7 @@ test('a panel that never answers delays the start of an agent by two seconds, an
   const central = new CentralSecrets(options as unknown as CentralSecretsOptions)
   central.connect(() => new Promise(() => {}), 'staging')
   for (const start of ['first', 'second']) {
-    let loaded: boolean | undefined
+    let loaded: string | undefined
     const loading = central.load('staging', 'leads').then((is) => {
       loaded = is
     })
@@ -181,7 +189,7 @@ test('a panel that never answers delays the start of an agent by two seconds, an
     expect(loaded, start).toBeUndefined()
     await clock.advanceAsync(1)
     await loading
-    expect(loaded, start).toBe(false)
+    expect(loaded, start).toBe('unanswered')
   }
 })
 
