@@ -135,6 +135,25 @@ export function showUsd(usd: Usd): string {
   return `${sign}$${dollars.toFixed(9).replace(/0{1,7}$/, '')}`
 }
 
+/**
+ * For people: a whole and its parts, all as precise as the smallest of them needs, and rounded so that parts that add up
+ * to the whole do so as shown: ["$20.000", "$0.000", "$0.015", "$19.985"].
+ */
+export function showUsdParts(whole: Usd, ...parts: readonly Usd[]): string[] {
+  const digits = Math.max(...[whole, ...parts].map((amount) => decimalsOf(showUsd(amount))))
+  const unitsOf = (nanos: number) => Math.round(nanos / (NANOS_PER_USD / 10 ** digits))
+  const show = (units: number) => `$${(units / 10 ** digits).toFixed(digits)}`
+  let sum = 0
+  const shown = parts.map((part) => {
+    const before = unitsOf(sum)
+    sum += fromUsd(part)
+    return show(unitsOf(sum) - before)
+  })
+  return [show(unitsOf(fromUsd(whole))), ...shown]
+}
+
+const decimalsOf = (shown: string): number => shown.length - shown.indexOf('.') - 1
+
 /** Every digit, at least to the cent: "$2.50", "$0.075". */
 export function showExactUsd(usd: Usd): string {
   const [dollars, fraction = ''] = usd.split('.')

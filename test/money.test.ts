@@ -10,6 +10,7 @@ import {
   parseAmount,
   showExactUsd,
   showUsd,
+  showUsdParts,
   toUsd,
   type Usd,
   usd,
@@ -46,6 +47,21 @@ describe('money', () => {
     const amounts = [5_290_000_000, 1, -500_000_000, 0, 50e9].map(nanodollars)
     expect(amounts.map(toUsd)).toEqual(['5.29', '0.000000001', '-0.5', '0', '50'])
     fc.assert(fc.property(nanos, (amount) => /^-?\d+(\.\d*[1-9])?$/.test(toUsd(amount))))
+  })
+
+  test('of a whole and its parts is shown with one precision, and adds up as shown', () => {
+    const shown = (...amounts: string[]) => showUsdParts(...(amounts.map(usd) as [Usd]))
+    expect(shown('20', '0', '0.015', '19.985')).toEqual(['$20.000', '$0.000', '$0.015', '$19.985'])
+    expect(shown('9.2', '9.048', '0.0054', '0.1466')).toEqual(['$9.2000', '$9.0480', '$0.0054', '$0.1466'])
+    expect(shown('20', '4', '0', '16')).toEqual(['$20.00', '$4.00', '$0.00', '$16.00'])
+    const amount = fc.integer({ min: 0, max: 5e12 }).map(nanodollars)
+    const units = (text: string) => BigInt(text.replace(/[$.]/g, ''))
+    fc.assert(
+      fc.property(amount, amount, amount, (...parts) => {
+        const [whole, ...others] = showUsdParts(toUsd(add(...parts)), ...parts.map(toUsd)).map(units)
+        return whole === others.reduce((sum, part) => sum + part)
+      }),
+    )
   })
 
   test('adds up exactly where doubles do not', () => {

@@ -1,5 +1,5 @@
 /** Shared budgets: what of each limit is spent, lent to machines, and free, as a bar and in figures. */
-import { fromUsd, showUsd } from '../../src/money.ts'
+import { fromUsd, showUsdParts } from '../../src/money.ts'
 import type { SharedBudgetView } from '../../src/panel/fleet-view.ts'
 import { Panel } from '../parts/parts.tsx'
 import { Table } from '../parts/table.tsx'
@@ -48,6 +48,7 @@ function BudgetRow({ budget }: { budget: SharedBudgetView }) {
   // More than the limit may be spent and lent after it was lowered.
   const whole = Math.max(1, fromUsd(limit_usd), fromUsd(settled_usd) + fromUsd(lent_usd))
   const share = (amount: typeof limit_usd) => `${(fromUsd(amount) / whole) * 100}%`
+  const [limit, spent, lent, free] = showUsdParts(limit_usd, settled_usd, lent_usd, free_usd)
   return (
     <tr>
       <td>
@@ -60,10 +61,10 @@ function BudgetRow({ budget }: { budget: SharedBudgetView }) {
           <i class="share lent" style={{ width: share(lent_usd) }} />
         </span>
       </td>
-      <td class="figure">{showUsd(limit_usd)}</td>
-      <td class="figure">{showUsd(settled_usd)}</td>
-      <td class="wide figure">{showUsd(lent_usd)}</td>
-      <td class="figure">{showUsd(free_usd)}</td>
+      <td class="figure">{limit}</td>
+      <td class="figure">{spent}</td>
+      <td class="wide figure">{lent}</td>
+      <td class="figure">{free}</td>
       <td>
         <BudgetButton budget={budget} />
       </td>

@@ -3,7 +3,7 @@
 import type { AgentStatus } from '../../../api/agents.ts'
 import type { Amounts, ConfiguredBudgets } from '../../../api/budgets.ts'
 import { parseTypedAmount } from '../../../config/amount.ts'
-import { showUsd, type Usd, ZERO_USD } from '../../../money.ts'
+import { showUsd, showUsdParts, type Usd, ZERO_USD } from '../../../money.ts'
 import type { FleetView } from '../../../panel/fleet-view.ts'
 import { resolveAgentId } from '../../agent-id.ts'
 import type { ApiClient } from '../../client.ts'
@@ -42,8 +42,8 @@ export function showConfigured(budgets: ConfiguredBudgets, asJson: boolean | und
 export function showShared({ budgets }: FleetView, asJson: boolean | undefined, terminal: Terminal): void {
   if (asJson) return terminal.out(json(budgets))
   const rows = budgets.map(({ scope, name, period, limit_usd, settled_usd, lent_usd, free_usd }) => {
-    const limit = period === null ? showUsd(limit_usd) : `${showUsd(limit_usd)} a ${period}`
-    return [`${scope} ${name}`, limit, ...[settled_usd, lent_usd, free_usd].map(showUsd)]
+    const [limit, ...parts] = showUsdParts(limit_usd, settled_usd, lent_usd, free_usd)
+    return [`${scope} ${name}`, period === null ? limit! : `${limit} a ${period}`, ...parts]
   })
   printTable(rows, terminal, ['BUDGET', 'LIMIT', 'SPENT', 'LENT', 'FREE'])
 }
