@@ -2,7 +2,7 @@
 import { signal } from '@preact/signals'
 import { showUsd } from '../../src/money.ts'
 import type { SharedBudgetView } from '../../src/panel/fleet-view.ts'
-import { Dialog } from '../parts/dialog.tsx'
+import { amountOf, Dialog } from '../parts/dialog.tsx'
 import { ApiError, isAdmin, send } from '../session.ts'
 
 type Scope = SharedBudgetView['scope']
@@ -45,7 +45,7 @@ interface DialogProps {
   onClose: () => void
 }
 
-const limitOf = (fields: FormData) => ({ limit_usd: fields.get('limit'), period: fields.get('period') || null })
+const limitOf = (fields: FormData) => ({ limit_usd: amountOf(fields, 'limit'), period: fields.get('period') || null })
 
 const LimitFields = ({ budget }: { budget?: SharedBudgetView }) => (
   <>
@@ -121,7 +121,7 @@ function NewBudget({ budgets, onChanged, onClose }: NewBudgetProps) {
 function AskForMore({ budget, onChanged, onClose }: DialogProps & { budget: SharedBudgetView }) {
   const { scope, name, limit_usd } = budget
   const act = async (fields: FormData) => {
-    const asked = { add_usd: fields.get('more'), reason: fields.get('reason') }
+    const asked = { add_usd: amountOf(fields, 'more'), reason: fields.get('reason') }
     await send('POST', '/api/fleet/requests', { scope, name: scope === 'organization' ? null : name, ...asked })
     await onChanged()
   }

@@ -6,7 +6,7 @@ import { showDuration, showNumberOf } from '../../src/units.ts'
 import { address } from '../address.ts'
 import { AuditPage } from '../pages/audit-page.tsx'
 import { SignIn } from '../pages/sign-in.tsx'
-import { Dialog } from '../parts/dialog.tsx'
+import { amountOf, Dialog } from '../parts/dialog.tsx'
 import { Empty, Fault, faultText, Panel, Tag, type Tone } from '../parts/parts.tsx'
 import { Shell } from '../parts/shell.tsx'
 import { Table } from '../parts/table.tsx'
@@ -27,7 +27,7 @@ import './fleet-page.css'
 
 const fleet = signal<FleetView | null>(null)
 const fault = signal<string | null>(null)
-const resolving = signal<LeaseView | null>(null)
+const resolving = signal<{ lease: LeaseView; machine: string } | null>(null)
 
 /** Reads the fleet again, if somebody has signed in. Never rejects. */
 export async function refresh(): Promise<void> {
@@ -61,7 +61,7 @@ export function FleetPage() {
       <Fault text={fault.value ?? reconcilingText(fleet.value)} />
       <CurrentPage page={page} />
       <OrderDialog onOrdered={refresh} />
-      {resolving.value && <ResolveDialog lease={resolving.value} />}
+      {resolving.value && <ResolveDialog {...resolving.value} />}
     </Shell>
   )
 }
@@ -171,7 +171,7 @@ const RuntimeRow = ({ runtime: { id, name, state, lag_ms, version, lent_usd, lea
     <td>
       {leases.length === 0 && '–'}
       {leases.map((lease) => (
-        <LeaseLine key={lease.id} lease={lease} />
+        <LeaseLine key={lease.id} lease={lease} machine={name} />
       ))}
     </td>
   </tr>
@@ -179,7 +179,7 @@ const RuntimeRow = ({ runtime: { id, name, state, lag_ms, version, lent_usd, lea
 
 const needsPerson = ({ state }: LeaseView): boolean => state === 'expired' || state === 'quarantined'
 
-const LeaseLine = ({ lease }: { lease: LeaseView }) => (
+const LeaseLine = ({ lease, machine }: { lease: LeaseView; machine: string }) => (
   <div class="lease" title={lease.id}>
     <Tag tone={needsPerson(lease) ? 'bad' : 'info'}>{lease.state}</Tag>
     <span>
@@ -192,7 +192,7 @@ const LeaseLine = ({ lease }: { lease: LeaseView }) => (
         class="btn"
         aria-label={`Resolve ${lease.id}`}
         onClick={() => {
-          resolving.value = lease
+          resolving.value = { lease, machine }
         }}
       >
         Resolve
@@ -201,20 +201,21 @@ const LeaseLine = ({ lease }: { lease: LeaseView }) => (
   </div>
 )
 
-function ResolveDialog({ lease }: { lease: LeaseView }) {
+function ResolveDialog({ lease, machine }: { lease: LeaseView; machine: string }) {
   const close = () => {
     resolving.value = null
   }
   const act = async (fields: FormData) => {
-    const [spent_usd, reason] = [String(fields.get('spent')), String(fields.get('reason'))]
+    const [spent_usd, reason] = [amountOf(fields, 'spent'), String(fields.get('reason'))]
     const body = { spent_usd, reason, above_lent: fields.has('above-lent') }
     await send('POST', `/api/fleet/leases/${encodeURIComponent(lease.id)}/resolve`, body)
     await refresh()
   }
   return (
-    <Dialog title="What was spent of this lease?" submit="Resolve" act={act} onClose={close}>
+    <Dialog title={`What has ${machine} spent?`} submit="Resolve" act={act} onClose={close}>
       <p>
-        {showUsd(lease.lent_usd)} of <code>{lease.id}</code> is not accounted for. What was not spent is free again.
+        {showUsd(lease.lent_usd)} that was lent to {machine} is not accounted for (<code>{lease.id}</code>). What was
+        not spent is free again.
       </p>
       <label>
         Spent, in dollars, at least {showUsd(usd(lease.used_usd))}

@@ -2,6 +2,8 @@
 import { useSignal } from '@preact/signals'
 import type { ComponentChildren } from 'preact'
 import { useLayoutEffect, useRef } from 'preact/hooks'
+import { parseAmount } from '../../src/money.ts'
+import { ApiError } from '../session.ts'
 import { Fault, faultText } from './parts.tsx'
 import './dialog.css'
 
@@ -34,7 +36,7 @@ export function Dialog(props: {
   }
   return (
     <dialog ref={dialog} class="ask" aria-labelledby="dialog-title" onClose={props.onClose}>
-      <form onSubmit={submit}>
+      <form onSubmit={submit} onInput={() => (fault.value = null)}>
         <h2 id="dialog-title">{props.title}</h2>
         {props.children}
         <Fault text={fault.value} />
@@ -53,4 +55,12 @@ export function Dialog(props: {
       </form>
     </dialog>
   )
+}
+
+/** An amount of dollars that was typed. Throws ApiError for anything else. */
+export function amountOf(fields: FormData, name: string): string {
+  const text = String(fields.get(name))
+  if (parseAmount(text) === undefined)
+    throw new ApiError(400, `“${text}” is no amount in dollars`, 'write it as 25 or 25.00')
+  return text
 }

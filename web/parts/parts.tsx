@@ -107,10 +107,12 @@ export const Fault = ({ text }: { text: string | null }) =>
 
 /** An error message for people, with what to do next. */
 export function faultText(error: unknown): string {
-  if (error instanceof ApiError) return [error.message, error.hint].filter(Boolean).join('. ')
+  if (error instanceof ApiError) return [error.message, capitalized(error.hint)].filter(Boolean).join('. ')
   // What `fetch` throws without a server.
   return error instanceof TypeError ? 'The server does not answer.' : String(error)
 }
+
+const capitalized = (sentence: string): string => sentence.slice(0, 1).toUpperCase() + sentence.slice(1)
 
 /** "12 s ago", from server time. */
 export const ago = (at: string, nowMs: number): string => showAge(nowMs - Date.parse(at))
