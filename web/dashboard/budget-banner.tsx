@@ -18,7 +18,9 @@ export function BudgetBanner({ current }: { current: AgentView }) {
       <b>
         {alert.title}: {showUsd(current.spent_usd)} of {showUsd(current.limit_usd)} spent
       </b>
-      <span>{current.exhausted ? 'Paid calls are blocked.' : `${outlook()}The agent is stopped at 100%.`}</span>
+      <span>
+        {current.exhausted ? 'Paid calls are blocked.' : `${outlook()}The agent is stopped when a call no longer fits.`}
+      </span>
       <span class="space" />
       <ApproveIncrease agent={current} />
       {canPause && <AdminAction label="Pause agent" act={() => pause(current.id)} />}
