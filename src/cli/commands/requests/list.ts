@@ -20,7 +20,7 @@ export const listRequestsCommand: CliCommand = (terminal) =>
 
 const rowOf = ({ id, scope, name, add_usd, asked_by, state, reason }: RequestView): string[] => [
   id,
-  `${scope} ${name}`,
+  scope === 'organization' ? scope : `${scope} ${name}`,
   showUsd(add_usd),
   asked_by,
   state,
