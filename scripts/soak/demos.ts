@@ -30,8 +30,12 @@ const MARK = 'IRON_CAGE_DEMO_RUN'
 const LEADS = 100
 const CHECKPOINTS = THE_SHOW.length
 const RUN_NANOS = 45_902_500_000
-/** The database with its keys, and the log; nothing that belongs to a server that runs, and nothing temporary. */
-const KEPT = /^(iron_demo\.db(\.(audit-head|audit-key|data-key|demo-key|lock))?|iron_logs(\/iron-cage-[\d-]+\.log)?)$/
+/**
+ * The database with its keys, the log, and what Node has compiled, which later starts read; nothing that belongs to a server that
+ * runs, and nothing else that is temporary.
+ */
+const KEPT =
+  /^(iron_demo\.db(\.(audit-head|audit-key|data-key|demo-key|lock))?|iron_logs(\/iron-cage-[\d-]+\.log)?|node-compile-cache(\/.+)?)$/
 
 const [runs = 10, viewers = 100] = process.argv.slice(2).map(Number)
 const folder = mkdtempSync(join(tmpdir(), 'iron-cage-demos-'))

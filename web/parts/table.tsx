@@ -1,6 +1,6 @@
 /** A table in a box that scrolls. */
 import type { ComponentChildren } from 'preact'
-import './cards.css'
+import './table.css'
 
 export interface TableProps {
   label: string
