@@ -4,7 +4,6 @@ import { dirname, join, resolve } from 'node:path'
 import type { Browser, Page } from 'playwright-core'
 import { afterAll, beforeAll, expect, test } from 'vitest'
 import { loadAssets } from '../../src/api/assets.ts'
-import { systemClock } from '../../src/clock.ts'
 import type { RuntimeEvent } from '../../src/events.ts'
 import { grantLease, openRuntime } from '../../src/panel/bank.ts'
 import { openProvider } from '../panel/identity-provider.ts'
@@ -37,9 +36,7 @@ afterAll(() => browser?.close())
 
 test('the link opens the fleet, an admin resolves a quarantined lease, and a used link leads to the sign-in form', async () => {
   const masterKey = 'k7Qe2n0Z-VtYxW1rBs9uLcDpAa3fGh5JmX8iOo4q_Ew'
-  let laterMs = 0
-  const clock = { ...systemClock, now: () => systemClock.now() + laterMs }
-  const panel = await openTestPanel({ masterKey, clock, assets: loadAssets(join(root, 'dist/panel')) })
+  const panel = await openTestPanel({ masterKey, assets: loadAssets(join(root, 'dist/panel')) })
   const { fleet, organizationId } = panel
   await fleet.setLimit(organizationId, { scope: 'organization', name: null }, { limit: dollars('5') }, 'ada')
   const invitation = await fleet.credentials.invite(organizationId, { team: null, user: null }, 'x', 'ada')
@@ -81,10 +78,7 @@ test('the link opens the fleet, an admin resolves a quarantined lease, and a use
   await page.getByText('$0.00 spent of $1.00').waitFor()
   await page.getByText('7 of 9 leads').waitFor()
   const agentRow = page.getByRole('region', { name: 'Agents' }).getByRole('row').filter({ hasText: 'lead_gen' })
-  // Its machine was heard just now; then it is silent, and nobody knows whether its agent runs.
-  await agentRow.getByText(/Running$/).waitFor()
-  await page.getByText('1 agent, 1 running').waitFor()
-  laterMs = 30_000
+  // Nothing more is heard of its machine, and nobody knows whether it runs.
   await agentRow.getByText(/Silent since (\w+ \d+ )?\d\d:\d\d:\d\d$/).waitFor()
   await page.getByText('1 agent, 0 running').waitFor()
   await agentRow.getByRole('button', { name: 'Stop a-1' }).waitFor()
