@@ -80,6 +80,6 @@ async function failedSignIns(sql: Sql, now: number): Promise<Cause[]> {
   return rows.map(({ organization_id, count, since }) => ({
     ...{ organization_id, kind: 'sign_in.failed', subject: String(since), level: 'WARN', now },
     title: 'Many failed sign-ins',
-    detail: `${count} since ${isoTime(since)}. The audit has their number in the end: iron-cage audit`,
+    detail: `${count} since ${isoTime(since)}. The audit on the page of the panel says how many they were in the end`,
   }))
 }

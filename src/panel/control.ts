@@ -10,12 +10,11 @@
 import { hash } from 'node:crypto'
 import type { Clock } from '../clock.ts'
 import type { ControlAnswer, ControlState } from '../control-messages.ts'
-import { CageError } from '../errors.ts'
 import type { Member } from './credentials.ts'
 import type { PanelDatabase, Sql } from './db/database.ts'
 import type { Orders } from './orders.ts'
 import type { Policies } from './policies.ts'
-import type { PanelSecrets } from './secrets.ts'
+import { environmentsOf, type PanelSecrets } from './secrets.ts'
 
 /** How long a request without news waits, in ms. */
 export const HOLD_MS = 20_000
@@ -104,25 +103,25 @@ export class Control {
   /** In one transaction: a thousand machines ask three times a minute each, and again after each change. */
   #stateOf(member: Member): Promise<ControlState> {
     const { database, orders, secrets, policies } = this.#options
-    return database.within(member.organizationId, async (sql) => ({
-      orders: await orders.pendingFor(sql, member),
-      limits: await this.#limitsOf(sql, member),
-      secrets: await secrets.stateFor(sql, member),
-      policy: await policies.stateFor(sql, member),
-    }))
+    return database.within(member.organizationId, async (sql) => {
+      const allowed = await environmentsOf(sql, member.organizationId, member.id)
+      return {
+        orders: await orders.pendingFor(sql, member),
+        limits: await this.#limitsOf(sql, member),
+        secrets: await secrets.stateFor(sql, member.organizationId, allowed),
+        policy: await policies.stateFor(sql, member.organizationId, allowed),
+      }
+    })
   }
 
   async #limitsOf(sql: Sql, { organizationId, id }: Member): Promise<string> {
-    const [runtime] = await sql.rows<{ path: string; revoked_at: number | null }>(
-      'SELECT path, revoked_at FROM runtimes WHERE organization_id = $1 AND id = $2',
+    const [runtime] = await sql.rows<{ path: string }>(
+      'SELECT path FROM runtimes WHERE organization_id = $1 AND id = $2',
       [organizationId, id],
     )
-    if (!runtime || runtime.revoked_at !== null) {
-      throw new CageError('runtime_revoked', 'this runtime was removed from its Control Panel')
-    }
     const budgets = await sql.rows<{ limit_nanos: number }>(
       `SELECT limit_nanos FROM budgets WHERE organization_id = $1 AND ${this.#options.database.dialect.isIn('id', '$2')} ORDER BY id`,
-      [organizationId, runtime.path],
+      [organizationId, runtime!.path],
     )
     return budgets.map(({ limit_nanos }) => String(limit_nanos)).join(' ')
   }

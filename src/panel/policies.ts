@@ -8,7 +8,6 @@ import type { PolicyState } from '../control-messages.ts'
 import type { Member } from './credentials.ts'
 import { appendAudit } from './db/audit-store.ts'
 import type { PanelDatabase, Sql } from './db/database.ts'
-import { environmentsOf } from './secrets.ts'
 
 export interface StoredPolicy {
   organization_id: string
@@ -71,11 +70,10 @@ export class Policies {
     return stored
   }
 
-  /** As a runtime gets it. Throws CageError `runtime_revoked`. */
-  async stateFor(sql: Sql, { organizationId, id }: Pick<Member, 'organizationId' | 'id'>): Promise<PolicyState | null> {
+  /** As a runtime gets it. `allowed`: the environments whose secrets it may have. */
+  async stateFor(sql: Sql, organizationId: string, allowed: readonly string[]): Promise<PolicyState | null> {
     const row = await find(sql, organizationId)
     if (!row) return null
-    const allowed = await environmentsOf(sql, organizationId, id)
     const own = Object.entries(environmentsIn(row)).filter(([name]) => allowed.includes(name))
     return { revision: row.revision, settings: settingsOf(row), environments: Object.fromEntries(own) }
   }

@@ -129,9 +129,8 @@ export class PanelSecrets {
     await this.#database.announce(organizationId)
   }
 
-  /** Differs after each change of what a runtime may have. */
-  async stateFor(sql: Sql, { organizationId, id }: Pick<Member, 'organizationId' | 'id'>): Promise<string> {
-    const allowed = await environmentsOf(sql, organizationId, id)
+  /** Differs after each change of what a runtime may have. `allowed`: the environments whose secrets it may have. */
+  async stateFor(sql: Sql, organizationId: string, allowed: readonly string[]): Promise<string> {
     if (allowed.length === 0) return ''
     const rows = await sql.rows<{ id: string; environment: string; version: number }>(
       'SELECT id, environment, version FROM secrets WHERE organization_id = $1 ORDER BY id',

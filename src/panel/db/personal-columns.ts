@@ -149,10 +149,10 @@ export const TEXT_TABLES: Readonly<Record<string, TextTable>> = {
   // For minutes, until a browser comes back.
   sign_in_flows: {
     key: ['hash'],
-    columns: { ...plain('hash', 'organization', 'redirect_uri', 'source') },
+    columns: plain('hash', 'organization', 'redirect_uri', 'source'),
   },
   sign_in_attempts: { key: ['hash'], columns: { hash: 'plain' } },
   sign_in_failures: { key: ['organization_id'], columns: { organization_id: 'plain' } },
-  ledger_meta: { key: ['id'], columns: { ...plain('identity', 'signing_key') } },
-  panel_meta: { key: ['key'], columns: { ...plain('key', 'value') } },
+  ledger_meta: { key: ['id'], columns: plain('identity', 'signing_key') },
+  panel_meta: { key: ['key'], columns: plain('key', 'value') },
 }
