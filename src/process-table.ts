@@ -7,6 +7,7 @@ import { readdirSync, readFileSync, readlinkSync } from 'node:fs'
 import { constants } from 'node:os'
 import { setImmediate, setTimeout } from 'node:timers/promises'
 import { promisify } from 'node:util'
+import { bootId } from './boot-id.ts'
 import type { AgentId } from './ids.ts'
 
 export interface ProcessRow {
@@ -216,13 +217,6 @@ const SHORTAGES = new Set(['EMFILE', 'ENFILE', 'EAGAIN', 'ENOMEM'])
 const RETRY_MS = 100
 
 const isShortage = (error: unknown): boolean => SHORTAGES.has(String((error as NodeJS.ErrnoException).code))
-
-let knownBootId: string | undefined
-
-function bootId(): string {
-  knownBootId ??= readFileSync('/proc/sys/kernel/random/boot_id', 'latin1').trim()
-  return knownBootId
-}
 
 async function readPs(which: string[]): Promise<ProcessRow[]> {
   const columns = ['-o', 'pid=,ppid=,pgid=,state=,lstart=']

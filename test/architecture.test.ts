@@ -29,6 +29,7 @@ const ORDER: readonly (readonly string[])[] = [
     'units',
     'pii-types',
     'clock',
+    'boot-id',
     'aes-gcm',
     'lease-messages',
     'control-messages',

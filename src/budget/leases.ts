@@ -32,6 +32,7 @@ import { add, max, type Nanodollars, nanodollars, subtract, UNLIMITED, ZERO_NANO
 import { Account } from './account.ts'
 import { exhaustedEvent } from './budget-events.ts'
 import { after, type Deadline, deadlineFrom, hasPassed } from './deadline.ts'
+import type { Journal } from './journal.ts'
 import { givenBack, type JournalEntry, reconcile, statementOf } from './lease-journal.ts'
 import { LeaseMemory } from './lease-memory.ts'
 import { hasEnded, heldOf, type Lease, LeasePool } from './lease-pool.ts'
@@ -58,8 +59,7 @@ export interface LeasesOptions {
   store: Store
   clock: Clock
   bank: LeaseBank
-  /** The identity of this ledger, made with its file. */
-  journalId: string
+  journal: Journal
   /** The panel's address, for messages. */
   url: string
   /** Null for an unknown one. */
@@ -104,8 +104,6 @@ export class Leases {
     this.#clock = options.clock
     this.#bank = options.bank
     this.#memory = new LeaseMemory(options.store, options.clock)
-    // A power failure must not forget what was spent.
-    options.store.orm.$client.pragma('synchronous = FULL')
     for (const row of this.#rows()) this.#add(row, this.#base)
     this.#stop = every(this.#clock, REPORT_INTERVAL_MS, () => this.#tick())
     void this.#report()
@@ -180,11 +178,12 @@ export class Leases {
     await this.giveBackAll()
     await this.#reporting
     this.#wake()
+    this.#options.journal.close()
   }
 
   #tick(): void {
     for (const pool of this.#pools.values()) pool.tick(REPORT_INTERVAL_MS / 1000)
-    this.#giveBack([...this.#leases.values()].filter((lease) => hasEnded(lease, this.#clock)))
+    this.#giveBack([...this.#leases.values()].filter((lease) => hasEnded(lease, this.#clock) || !paysForCalls(lease)))
     void this.#report()
   }
 
@@ -265,13 +264,13 @@ export class Leases {
     this.#use(id, answer, from)
   }
 
+  /** It pays for nothing before `#use`. */
   #add({ id, granted_nanos, used_nanos, returned_nanos }: LeaseRow, pool: LeasePool): void {
     const held = this.#options.store.leases.heldOf(id)
     const totals = { spent: used_nanos, spentBefore: ZERO_NANOS, held }
     const account = new Account('shared', subtract(granted_nanos, returned_nanos), totals)
     const lease: Lease = { id, account, pool, ends: undefined }
     this.#leases.set(id, lease)
-    pool.leases.add(lease)
     this.#watch(lease)
   }
 
@@ -318,7 +317,7 @@ export class Leases {
     const from = deadlineFrom(this.#clock)
     const { next, generation } = this.#memory
     const opened = await this.#bank.open({
-      journalId: this.#options.journalId,
+      journalId: this.#options.journal.id,
       epoch: next?.epoch ?? 0,
       generation,
       bookmark: this.#bookmark,
@@ -339,6 +338,8 @@ export class Leases {
       this.#memory.next = { epoch: opened.epoch, request: 0 }
       return found.ended
     })
+    // One that the panel no longer lists pays for nothing, even if a call that held of it turns out to have cost nothing.
+    for (const { leases } of this.#pools.values()) leases.clear()
     for (const lease of opened.leases) this.#use(lease.id, lease, from)
     // Calls that still run are reported when they end.
     this.#giveBack(ended.map((id) => this.#leases.get(id)!))
@@ -520,6 +521,8 @@ export class Leases {
 
 /** Of one message. */
 const MAX_STATEMENTS = 500
+
+const paysForCalls = (lease: Lease): boolean => lease.pool.leases.has(lease)
 
 const entryOf = ({ id, granted_nanos, used_nanos, returned_nanos }: LeaseRow): JournalEntry => ({
   id,

@@ -30,8 +30,11 @@ export type Orm = BetterSQLite3Database & { $client: Sqlite.Database }
 export interface Database extends Seal {
   readonly path: string
   readonly orm: Orm
+  readonly synchronous: Synchronous
   /** Runs `work` in one transaction and returns its result; all or nothing. */
   transaction<T>(work: () => T): T
+  /** The same; when it returns, the disk has this transaction and all earlier ones, whatever `synchronous` is. */
+  transactionOnDisk<T>(work: () => T): T
   /**
    * Runs `write` at the end of this turn of the event loop, in one transaction with other such writes, and calls
    * `ended` right after the commit: with the error when `write` threw, or when nothing could be committed.
@@ -58,10 +61,13 @@ const VERSION = START_VERSION + MIGRATIONS.length
 /** Twice the size that autocheckpoint allows. */
 const MAX_IDLE_WAL_BYTES = 32 * 1024 * 1024
 
+/** `normal` survives a kill; `full` survives a power failure as well. */
+export type Synchronous = 'normal' | 'full'
+
 export interface DatabaseOptions {
   path: string
-  /** `full` survives a power failure as well as a kill. (Default: normal.) */
-  synchronous?: 'normal' | 'full'
+  /** (Default: normal.) */
+  synchronous?: Synchronous
 }
 
 /**
@@ -110,7 +116,16 @@ export function openDatabase({ path, synchronous = 'normal' }: DatabaseOptions):
     path,
     orm: drizzle({ client: opened }),
     ...openSeal(path),
+    synchronous,
     transaction,
+    transactionOnDisk(work) {
+      opened.pragma('synchronous = full')
+      try {
+        return transaction(work)
+      } finally {
+        opened.pragma(`synchronous = ${synchronous}`)
+      }
+    },
     groupCommit: (write, ended) => commits.add(write, ended),
     close() {
       endCheck()

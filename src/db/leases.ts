@@ -9,7 +9,9 @@ export type LeaseRow = typeof leases.$inferSelect
 /** Slices of shared budgets. */
 export function leaseTable({ orm }: Database) {
   // With every call of a runtime that shares a budget.
-  const use = orm.$client.prepare('UPDATE leases SET used_nanos = used_nanos + :cost WHERE id = :id')
+  const use = orm.$client.prepare(
+    'UPDATE leases SET used_nanos = used_nanos + :cost WHERE id = :id AND closed_at IS NULL',
+  )
 
   return {
     /** Those that are not accounted for yet. */
@@ -47,6 +49,14 @@ export function leaseTable({ orm }: Database) {
         .update(leases)
         .set({ closed_at })
         .where(inArray(leases.id, [...ids]))
+        .run(),
+
+    /** Closes those that are open, as if they were spent in full. */
+    presumeSpent: (closed_at: number): void =>
+      void orm
+        .update(leases)
+        .set({ closed_at, used_nanos: sql`${leases.granted_nanos} - ${leases.returned_nanos}` })
+        .where(isNull(leases.closed_at))
         .run(),
 
     removeClosedBefore: (time: number): void => void orm.delete(leases).where(lt(leases.closed_at, time)).run(),

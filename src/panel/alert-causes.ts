@@ -59,7 +59,7 @@ async function quarantinedLeases(sql: Sql, now: number): Promise<Cause[]> {
   return rows.map(({ id, organization_id, name, left_nanos: left }) => ({
     ...{ organization_id, kind: 'lease.quarantined', subject: id, level: 'CRIT', now },
     title: `Lease quarantined — ${name}`,
-    detail: `${name} came back with another database. ${showUsd(toUsd(left))} stay lent until somebody says what was spent. To resolve it: iron-cage runtimes resolve ${id} --spent <usd> --reason <text>`,
+    detail: `${name} came back with another database, or lost power. ${showUsd(toUsd(left))} stay lent until somebody says what was spent. To resolve it: iron-cage runtimes resolve ${id} --spent <usd> --reason <text>`,
   }))
 }
 

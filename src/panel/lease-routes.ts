@@ -143,7 +143,7 @@ function openRoutes({ fleet, ttlMs, onNotice }: PanelRooms): Route<PanelRole>[] 
           ),
         )
         for (const lease of opened.quarantined) {
-          onNotice(`${identity.name} came back with another database: lease ${lease.id} is quarantined`)
+          onNotice(`${identity.name} came back with another database, or lost power: lease ${lease.id} is quarantined`)
         }
         return wireOpened(opened)
       },

@@ -1,5 +1,4 @@
 /** This runtime's membership of a Control Panel, in its database: the address, and the sealed token. */
-import { randomUUID } from 'node:crypto'
 import type { Store } from '../db/store.ts'
 
 export interface Membership {
@@ -14,8 +13,6 @@ export interface Membership {
 type MembershipStore = Pick<Store, 'meta' | 'seal' | 'unseal'>
 
 const MEMBERSHIP = 'panel'
-/** The identity of the ledger; a restored database gets a new one. */
-export const JOURNAL = 'panel.journal'
 const ABOUT = 'the membership of a Control Panel'
 
 /** Throws CageError `database_unusable` when the token cannot be decrypted. */
@@ -27,13 +24,4 @@ export function readMembership({ meta, unseal }: MembershipStore): Membership | 
 export function writeMembership({ meta, seal }: MembershipStore, membership: Membership | undefined): void {
   const text = membership && seal(Buffer.from(JSON.stringify(membership)), ABOUT).toString('base64')
   meta.put(MEMBERSHIP, text ?? '')
-}
-
-/** The identity of this ledger, made when it is first needed. */
-export function journalIdOf({ meta }: Pick<Store, 'meta'>): string {
-  const known = meta.get(JOURNAL)
-  if (known) return known
-  const id = randomUUID()
-  meta.put(JOURNAL, id)
-  return id
 }

@@ -1,3 +1,4 @@
+import { journalIdOf, openJournal } from '../budget/journal.ts'
 import { Leases, type LeasesOptions } from '../budget/leases.ts'
 import type { Config } from '../config/schema.ts'
 import type { Order } from '../control-messages.ts'
@@ -8,21 +9,29 @@ import type { StateManager } from '../state/state-manager.ts'
 import type { CentralSecrets } from '../vault/central-secrets.ts'
 import { Control } from './control.ts'
 import { keepPolicy, readPolicy } from './kept-policy.ts'
-import { journalIdOf, readMembership } from './membership.ts'
+import { readMembership } from './membership.ts'
 import { fetchSecrets, panelBank, panelControl, sendTelemetry } from './panel-client.ts'
 import { Telemetry } from './telemetry.ts'
 
 type UplinkOptions = Pick<LeasesOptions, 'store' | 'clock'> & { state: StateManager }
 
-/** Opens the leases of a runtime that has joined a Control Panel; undefined for any other. Must be closed. */
-export function openLeases({ store, state, clock }: UplinkOptions): Leases | undefined {
+/**
+ * Opens the leases of a runtime that has joined a Control Panel; undefined for any other. Must be closed. `boot`: as for
+ * `openJournal`.
+ */
+export function openLeases({
+  store,
+  state,
+  clock,
+  boot,
+}: UplinkOptions & { boot?: string | undefined }): Leases | undefined {
   const membership = readMembership(store)
   if (!membership) return undefined
   const { url, token } = membership
   const bank = panelBank({ url, token, clock })
   const agentName = (agentId: AgentId) => state.read().agents[agentId]?.name ?? null
   const record = (event: NewEvent) => state.record(event)
-  return new Leases({ store, clock, bank, url, journalId: journalIdOf(store), agentName, record })
+  return new Leases({ store, clock, bank, url, journal: openJournal(store, clock, boot), agentName, record })
 }
 
 /** Sends what happens to the panel, likewise. */

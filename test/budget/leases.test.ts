@@ -71,7 +71,15 @@ function openLeases(listed: string[] = [], fill: (store: Store) => void = () => 
   }
   const agentName = (id: AgentId) => `name of ${id}`
   const url = 'http://panel'
-  const leases = new Leases({ store, clock, bank, journalId: 'journal', url, agentName, record: () => {} })
+  const leases = new Leases({
+    store,
+    clock,
+    bank,
+    journal: { id: 'journal', close: () => {} },
+    url,
+    agentName,
+    record: () => {},
+  })
   onTestFinished(async () => {
     await clock.passing(leases.close())
     store.close()

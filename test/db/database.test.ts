@@ -135,6 +135,18 @@ describe('a database', () => {
     expect([seen, meta.get('all')]).toEqual(['done', 'done'])
   })
 
+  test('writes a transaction to the disk that must be there, and no other one', () => {
+    const database = open()
+    const synchronous = () => database.orm.$client.pragma('synchronous', { simple: true })
+    expect(database.transactionOnDisk(synchronous)).toBe(2)
+    expect(() =>
+      database.transactionOnDisk(() => {
+        throw new Error('no')
+      }),
+    ).toThrow('no')
+    expect(database.transaction(synchronous)).toBe(1)
+  })
+
   test('that another program has locked says so within a moment, as a fault that passes', () => {
     const path = temporaryFile()
     const database = open(path)

@@ -3,6 +3,7 @@ import { explore } from './explore.ts'
 import {
   A_FAILOVER,
   A_LOST_DISK,
+  A_POWER_FAILURE,
   LATE_MESSAGES,
   LIVENESS_RULE,
   leaseModel,
@@ -14,6 +15,7 @@ import {
 describe('leases of a shared budget, in every order of events', () => {
   test.each([
     ['a crash and a lost disk', A_LOST_DISK],
+    ['a power failure', A_POWER_FAILURE],
     ['two messages under way', LATE_MESSAGES],
     ['a database that fails over to one that is behind', A_FAILOVER],
   ])('with %s the limit is never overspent, and the books can always be closed', (_, bounds) => {

@@ -1,8 +1,8 @@
 /**
  * Leases as a model: two runtimes, a bank, a provider, and a network that loses, delays, and repeats messages. Runtimes
- * crash and lose their disks, the bank's database fails over to one that is behind, leases expire at any moment, for no
- * clock is trusted. What is decided is decided by the
- * product's own functions; a rule can be removed, and something must go wrong then.
+ * crash, lose their disks, or lose power before the disk has the last commits; the bank's database fails over to one that
+ * is behind; leases expire at any moment, for no clock is trusted; a person resolves those of a silent runtime. What is
+ * decided is decided by the product's own functions; a rule can be removed, and something must go wrong then.
  */
 import { givenBack, type JournalEntry, reconcile, roomOf, statementOf } from '../../src/budget/lease-journal.ts'
 import { CageError } from '../../src/errors.ts'
@@ -29,6 +29,8 @@ export interface Bounds {
   leases: number
   crashes: number
   losses: number
+  /** How often a runtime's system ends before it has written the last commits to the disk. */
+  powerFailures: number
   /** How often the bank's database is replaced by a copy that is behind. */
   failovers: number
   /** Leases may expire. */
@@ -44,11 +46,13 @@ export const A_LOST_DISK: Bounds = {
   leases: 2,
   crashes: 1,
   losses: 1,
+  powerFailures: 0,
   failovers: 0,
   expiry: false,
   slice: 1,
 }
 export const A_FAILOVER: Bounds = { ...A_LOST_DISK, limit: 1, crashes: 0, losses: 0, failovers: 1 }
+export const A_POWER_FAILURE: Bounds = { ...A_LOST_DISK, limit: 1, losses: 0, powerFailures: 1 }
 export const LATE_MESSAGES: Bounds = { ...A_LOST_DISK, limit: 1, messages: 2, losses: 0, expiry: true }
 /** Large enough for slices of two units. */
 const LARGE_SLICES: Bounds = { ...A_LOST_DISK, limit: 4, runtimes: 1, crashes: 0, losses: 0, slice: 2 }
@@ -63,6 +67,8 @@ export const RULES = {
   'statements are totals, not differences': LARGE_SLICES,
   'messages of an earlier epoch are refused': LATE_MESSAGES,
   'a runtime with another ledger is believed nothing': A_LOST_DISK,
+  'after a power failure a runtime is believed nothing': A_POWER_FAILURE,
+  'a lease that the bank does not list pays for nothing': LATE_MESSAGES,
   'time frees nothing': LATE_MESSAGES,
   'what a killed runtime held counts': LATE_MESSAGES,
   'after a failover nothing is lent until every runtime has presented its leases': A_FAILOVER,
@@ -76,6 +82,10 @@ export type Rule = keyof typeof RULES | typeof LIVENESS_RULE
 
 interface Entry extends JournalEntry {
   held: number
+  /** Of `held`: by calls that a crash ended before they were sent. Nobody knows that of them. */
+  unsent: number
+  /** Calls may hold of it: the bank listed it when this epoch began, or granted it since. */
+  pays: boolean
 }
 
 interface Holder {
@@ -91,6 +101,8 @@ interface Holder {
   entries: Entry[]
   /** Of leases that were received but not stored. */
   unstored: Entry[]
+  /** What a power failure leaves. Only while there may be one. */
+  onDisk?: Pick<Holder, 'entries' | 'next' | 'generation'>
 }
 
 type Message =
@@ -118,6 +130,7 @@ interface World extends Bank {
   sent: Record<string, number>
   crashes: number
   losses: number
+  powerFailures: number
 }
 
 const TTL_MS = 1
@@ -147,7 +160,7 @@ type Read = () => World
 type Emit = (step: string, world: World) => void
 type Has = (rule: Rule) => boolean
 
-function startOf({ runtimes, failovers }: Bounds): World {
+function startOf({ runtimes, failovers, powerFailures }: Bounds): World {
   const each = <T>(make: (index: number) => T) => Array.from({ length: runtimes }, (_, index) => make(index))
   const bank: Bank = {
     budget: { settled: ZERO_NANOS, escrow: ZERO_NANOS },
@@ -160,12 +173,15 @@ function startOf({ runtimes, failovers }: Bounds): World {
     ...(failovers > 0 && { follower: bank }),
     holders: each((index) => {
       const isNew = { isUp: true, epoch: 1, generation: 1, request: 0, next: { epoch: 1, request: 0 } }
-      return { ...isNew, journal: `j${index}`, entries: [], unstored: [] }
+      const holder: Holder = { ...isNew, journal: `j${index}`, entries: [], unstored: [] }
+      if (powerFailures > 0 && index === 0) sync(holder)
+      return holder
     }),
     network: [],
     sent: {},
     crashes: 0,
     losses: 0,
+    powerFailures: 0,
   }
 }
 
@@ -196,8 +212,17 @@ function holderSteps(read: Read, emit: Emit, index: number, world: World, bounds
   if (index === 0 && world.crashes < bounds.crashes) {
     const next = read()
     next.crashes += 1
-    crash(next.holders[0]!, has)
+    crash(next, 0, has)
     emit('crash 0', next)
+  }
+  if (index === 0 && world.powerFailures < bounds.powerFailures) {
+    const synced = read()
+    sync(synced.holders[0]!)
+    emit('the disk of 0 has everything', synced)
+    const next = read()
+    next.powerFailures += 1
+    loseUnwritten(next, 0, has)
+    emit('power failure 0', next)
   }
 }
 
@@ -227,10 +252,28 @@ function present(world: World, index: number, bounds: Bounds): void {
   holder.generation = world.generation
 }
 
-function crash(holder: Holder, has: Has): void {
+function crash({ holders, sent }: World, index: number, has: Has): void {
+  const holder = holders[index]!
   holder.isUp = false
   holder.unstored = []
-  if (!has('what a killed runtime held counts')) for (const entry of holder.entries) entry.held = 0
+  for (const entry of holder.entries) {
+    if (!has('what a killed runtime held counts')) entry.held = 0
+    entry.unsent = Math.max(0, entry.used + entry.held - (sent[entry.id] ?? 0))
+  }
+}
+
+function sync(holder: Holder): void {
+  const { entries, next, generation } = holder
+  holder.onDisk = structuredClone({ entries, next, generation })
+}
+
+/** As `openJournal`: a disk that may lack something is another journal. */
+function loseUnwritten(world: World, index: number, has: Has): void {
+  const holder = world.holders[index]!
+  Object.assign(holder, holder.onDisk)
+  delete holder.onDisk
+  crash(world, index, has)
+  if (has('after a power failure a runtime is believed nothing')) holder.journal += "'"
 }
 
 type Change = (step: string, act: (entry: Entry, world: World) => void) => void
@@ -240,14 +283,14 @@ function callSteps(change: Change, entry: Entry, sent: number, has: Has): void {
   const send = ({ id }: Entry, world: World) => {
     world.sent[id] = sent + 1
   }
-  const hasRoom = roomFor(entry) > 0
+  const hasRoom = roomFor(entry) > 0 && (entry.pays || !has('a lease that the bank does not list pays for nothing'))
   if (hasRoom)
     change('hold', (own) => {
       own.held += 1
     })
   if (hasRoom && sent < entry.granted && !has('a hold is stored before its call is sent'))
     change('send without a row', send)
-  if (sent < entry.used + entry.held) change('send', send)
+  if (sent < entry.used + entry.held - entry.unsent) change('send', send)
   if (entry.held > 0 && sent > entry.used) {
     change('charge', (own) => {
       own.held -= 1
@@ -257,6 +300,7 @@ function callSteps(change: Change, entry: Entry, sent: number, has: Has): void {
   if (entry.held > 0 && sent < entry.used + entry.held)
     change('release', (own) => {
       own.held -= 1
+      own.unsent = Math.max(0, own.unsent - 1)
     })
 }
 
@@ -311,10 +355,11 @@ function open(world: World, index: number, bounds: Bounds, has: Has): void {
     : { epoch: 0, request: 0 }
   const { returned, ended } = reconcile(holder.entries, opened, next)
   holder.entries = [
-    ...holder.entries.map((entry) =>
-      ended.includes(entry.id) ? { ...givenBack(entry, nanodollars(entry.held)), held: entry.held } : entry,
-    ),
-    ...returned.map((entry) => ({ ...entry, held: 0 })),
+    ...holder.entries.map((entry) => {
+      const pays = !ended.includes(entry.id)
+      return { ...entry, ...(pays ? {} : givenBack(entry, nanodollars(entry.held))), pays }
+    }),
+    ...returned.map((entry) => ({ ...entry, held: 0, unsent: 0, pays: true })),
   ]
   Object.assign(holder, { isUp: true, epoch: opened.epoch, request: 0, next: { epoch: opened.epoch, request: 0 } })
   close(world, books)
@@ -393,7 +438,15 @@ function receiveGrant(holder: Holder, message: Message & { kind: 'grant' }, has:
     known.returned = ZERO_NANOS
     return true
   }
-  const entry = { id, granted: nanodollars(message.granted), used: ZERO_NANOS, returned: ZERO_NANOS, held: 0 }
+  const entry = {
+    id,
+    granted: nanodollars(message.granted),
+    used: ZERO_NANOS,
+    returned: ZERO_NANOS,
+    held: 0,
+    unsent: 0,
+    pays: true,
+  }
   const list = has('a lease is stored before it is spent') ? holder.entries : holder.unstored
   list.push(entry)
   holder.request += 1
@@ -414,15 +467,16 @@ function bankSteps(read: Read, emit: Emit, at: number, lease: Lease, bounds: Bou
     }
     emit(`expire ${lease.id}`, world)
   }
-  if (lease.state === 'quarantined' || isLeftToPerson(read(), lease)) {
+  const isSilent = lease.state === 'expired' && !read().holders[lease.runtime]!.isUp
+  if (lease.state === 'quarantined' || isSilent || isLeftToPerson(read(), lease)) {
     const world = read()
-    world.leases[at]!.state = 'quarantined'
+    if (!isSilent) world.leases[at]!.state = 'quarantined'
     const books = booksOf(world, bounds)
     const spent = nanodollars(Math.max(lease.used, world.sent[lease.id] ?? 0))
     resolveLease(books, lease.id, spent, { by: 'ada', reason: "the provider's bill", isAboveLent: true })
     close(world, books)
-    // Here the runtime has opened already, and need not do so again.
-    world.runtimes[lease.runtime]!.epoch -= 1
+    // One that has opened already need not do so again here.
+    if (!isSilent) world.runtimes[lease.runtime]!.epoch -= 1
     emit(`resolve ${lease.id}`, world)
   }
 }
@@ -529,7 +583,9 @@ function problemIn({ budget, leases, holders, sent, generation }: World, { limit
   // What was forgotten is entered beside what was lent again; the provider says whether it was spent.
   if (budget.settled + budget.escrow > limit && generation === 1)
     return `settled and escrow are ${budget.settled + budget.escrow} of ${limit}`
-  for (const { id, returned } of holders.flatMap(({ entries }) => entries)) {
+  // One that is down opens before it spends.
+  for (const { id, returned, pays } of holders.filter(({ isUp }) => isUp).flatMap(({ entries }) => entries)) {
+    if (!pays) continue
     const lease = leases.find((other) => other.id === id)
     if (lease && lease.returned > returned)
       return `the bank has ${lease.returned} returned of ${id}, its runtime ${returned}`

@@ -1,8 +1,10 @@
-import { copyFileSync } from 'node:fs'
+import { copyFileSync, readFileSync, writeFileSync } from 'node:fs'
 import { describe, expect, onTestFinished, test } from 'vitest'
 import { type Link, openLink } from '../../scripts/soak/fleet/link.ts'
+import { JOURNAL, openJournal, UNWRITTEN_SINCE } from '../../src/budget/journal.ts'
 import { Ledger } from '../../src/budget/ledger.ts'
 import { systemClock } from '../../src/clock.ts'
+import type { Synchronous } from '../../src/db/database.ts'
 import { openStore } from '../../src/db/store.ts'
 import type { NewEvent } from '../../src/events.ts'
 import { newCallId, newRunId } from '../../src/ids.ts'
@@ -10,10 +12,10 @@ import { fromUsd, toUsd, usd, ZERO_NANOS } from '../../src/money.ts'
 import { ORGANIZATION } from '../../src/panel/organization.ts'
 import type { RunningPanel } from '../../src/panel/server.ts'
 import { StateManager } from '../../src/state/state-manager.ts'
-import { JOURNAL, readMembership, writeMembership } from '../../src/uplink/membership.ts'
+import { readMembership, writeMembership } from '../../src/uplink/membership.ts'
 import { freePort } from '../support/free-port.ts'
 import { temporaryFile } from '../support/temporary-file.ts'
-import { AGENT, joinMachine, type Machine, openMachine } from './machine.ts'
+import { AGENT, joinMachine, type Machine, type MachineOptions, openMachine } from './machine.ts'
 import { openTestPanel } from './open-panel.ts'
 
 const dollars = (amount: string) => fromUsd(usd(amount))
@@ -58,17 +60,24 @@ const invite = ({ fleet, organizationId }: RunningPanel) =>
   fleet.credentials.invite(organizationId, { team: null, user: null }, 'x', 'ada')
 
 /** A machine that has joined, and its database. */
-async function joined(panel: RunningPanel, url = panel.url): Promise<{ machine: Machine; path: string }> {
+async function joined(panel: RunningPanel, url = panel.url, options: MachineOptions = {}) {
   const path = temporaryFile()
   await joinMachine(path, url, await invite(panel))
-  return { machine: opened(path), path }
+  return { machine: opened(path, options), path }
 }
 
-function opened(path: string): Machine {
-  const machine = openMachine(path)
+function opened(path: string, options: MachineOptions = {}): Machine {
+  const machine = openMachine(path, options)
   onTestFinished(() => machine.close().catch(() => undefined))
   return machine
 }
+
+/** Of a call that costs `amount`. */
+const outcomeOf = (machine: Machine, amount: string): Promise<string> =>
+  machine.call(amount, costs(amount)).then(
+    () => 'paid',
+    ({ code }) => code as string,
+  )
 
 const balance = async ({ fleet, organizationId }: RunningPanel) => {
   const { budgets, leases } = await fleet.read(organizationId)
@@ -214,11 +223,11 @@ describe('a runtime that has joined a panel', () => {
 })
 
 /** A panel, and a link to it that can be cut. */
-async function openPanelBehindLink() {
+async function openPanelBehindLink(options: Parameters<typeof openPanel>[0] = {}) {
   const port = await freePort()
   const link = await openLink([port])
   onTestFinished(() => link.close())
-  return { panel: await openPanel({ port, allowedHosts: [new URL(link.url).host] }), link }
+  return { panel: await openPanel({ ...options, port, allowedHosts: [new URL(link.url).host] }), link }
 }
 
 /** Nothing is returned or reported, as by a server that is killed. */
@@ -249,6 +258,28 @@ describe('a runtime that was killed', () => {
     expect(await panel.fleet.problems()).toEqual([])
   })
 
+  test('has nothing left of a lease that a person resolved, also when its call turns out to have cost nothing', async () => {
+    const { panel, link } = await openPanelBehindLink({ limit: '1', ttlMs: 1_000 })
+    const { machine, path } = await joined(panel, link.url)
+    const request = { agentId: AGENT, runId: null, kind: 'llm', target: 'openai', model: 'gpt-4' } as const
+    const callId = newCallId()
+    await machine.ledger.hold({ ...request, callId, maxCost: dollars('0.6') })
+    await kill(machine, link)
+    const { fleet, organizationId } = panel
+    const { id } = (await fleet.read(organizationId)).leases[0]!
+    await expect.poll(() => fleet.expire()).toEqual([id])
+    await fleet.resolve(organizationId, id, dollars('0'), { by: 'ada', reason: 'the bill' })
+    const back = opened(path)
+    await expect.poll(() => outcomeOf(back, '0.1')).toBe('paid')
+    back.ledger.resolve({ agentId: AGENT, callId, cost: null, by: 'ada' })
+    const codes: string[] = []
+    for (let n = 0; n < 12; n++) codes.push(await outcomeOf(back, '0.1'))
+    expect(codes).toEqual([...Array(9).fill('paid'), ...Array(3).fill('budget_exceeded')])
+    await expect.poll(() => back.store.leases.open().map((row) => row.id)).not.toContain(id)
+    await back.close()
+    expect(await balance(panel)).toEqual({ settled: '1', lent: '0', open: 0 })
+  })
+
   test('and comes back as a copy of yesterday is believed nothing, and its leases wait for a person', async () => {
     const { panel, link } = await openPanelBehindLink()
     const { machine, path } = await joined(panel, link.url)
@@ -276,6 +307,70 @@ describe('a runtime that was killed', () => {
     await panel.fleet.resolve(panel.organizationId, leases[0]!.id, dollars('0.5'), { by: 'ada', reason: 'the bill' })
     expect(await balance(panel)).toEqual({ settled: '0.7', lent: '0', open: 0 })
     expect(await panel.fleet.problems()).toEqual([])
+  })
+})
+
+describe('a power failure', () => {
+  /** The database is put back as it was right after the machine's start, which is on the disk whatever `synchronous` is. */
+  async function spendAndForget(synchronous: Synchronous) {
+    const { panel, link } = await openPanelBehindLink({ limit: '1' })
+    const { machine, path } = await joined(panel, link.url, { boot: 'first', synchronous })
+    const files = ['', '-wal'].map((end) => ({ file: path + end, bytes: readFileSync(path + end) }))
+    await machine.call('0.6', costs('0.6'))
+    await kill(machine, link)
+    const lose = () => {
+      for (const { file, bytes } of files) writeFileSync(file, bytes)
+    }
+    return { panel, path, lose }
+  }
+
+  test('takes what was spent from the disk: the machine is believed nothing, and a person says what it was', async () => {
+    const { panel, path, lose } = await spendAndForget('normal')
+    lose()
+    const back = opened(path, { boot: 'second' })
+    // A call waits two seconds for the panel, which a busy machine may exceed.
+    await expect.poll(() => outcomeOf(back, '0.6')).toBe('budget_held')
+    await expect.poll(() => outcomeOf(back, '0.4')).toBe('paid')
+    const { leases } = await panel.fleet.read(panel.organizationId)
+    const lost = leases.filter(({ state }) => state === 'quarantined')
+    expect(lost).toHaveLength(1)
+    await panel.fleet.resolve(panel.organizationId, lost[0]!.id, dollars('0.6'), { by: 'ada', reason: 'the bill' })
+    await back.close()
+    expect(await balance(panel)).toEqual({ settled: '1', lent: '0', open: 0 })
+    expect(await panel.fleet.problems()).toEqual([])
+  })
+
+  test('takes nothing where each commit was written to the disk, and the machine is believed', async () => {
+    const { panel, path } = await spendAndForget('full')
+    await opened(path, { boot: 'second' }).close()
+    expect(await balance(panel)).toEqual({ settled: '0.6', lent: '0', open: 0 })
+  })
+
+  test('after a stop has nothing to take, and the machine is believed', async () => {
+    const panel = await openPanel()
+    const { machine, path } = await joined(panel, panel.url, { boot: 'first' })
+    await machine.call('0.6', costs('0.6'))
+    await machine.close()
+    const before = openStore({ path })
+    const journal = before.meta.get(JOURNAL)
+    before.close()
+    const back = opened(path, { boot: 'second' })
+    expect(back.store.meta.get(JOURNAL)).toBe(journal)
+  })
+
+  test('leaves leases that a panel which forgot them is told to be spent in full', async () => {
+    const { panel, link } = await openPanelBehindLink()
+    const { machine, path } = await joined(panel, link.url, { boot: 'first' })
+    await machine.call('0.6', costs('0.1'))
+    await kill(machine, link)
+    const store = openStore({ path })
+    onTestFinished(() => store.close())
+    store.meta.put(UNWRITTEN_SINCE, 'first')
+    openJournal(store, systemClock, 'second')
+    const [row] = store.leases.signedAfter('', 2)
+    expect(row).toMatchObject({ used_nanos: row!.granted_nanos - row!.returned_nanos, closed_at: expect.any(Number) })
+    store.leases.use(row!.id, dollars('0.1'))
+    expect(store.leases.signedAfter('', 2)).toEqual([row])
   })
 })
 

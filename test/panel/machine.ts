@@ -1,14 +1,16 @@
 /** The money of one runtime as its server opens it: a database, a ledger, and the leases of a Control Panel. */
 
+import { journalIdOf } from '../../src/budget/journal.ts'
 import type { Leases } from '../../src/budget/leases.ts'
 import { type Ledger, openLedger } from '../../src/budget/ledger.ts'
 import { type Clock, systemClock } from '../../src/clock.ts'
+import type { Synchronous } from '../../src/db/database.ts'
 import { openStore, type Store } from '../../src/db/store.ts'
 import type { NewEvent, RuntimeEvent } from '../../src/events.ts'
 import { newCallId, toAgentId } from '../../src/ids.ts'
 import { fromUsd, type Nanodollars, toUsd, usd } from '../../src/money.ts'
 import { StateManager } from '../../src/state/state-manager.ts'
-import { journalIdOf, type Membership, writeMembership } from '../../src/uplink/membership.ts'
+import { type Membership, writeMembership } from '../../src/uplink/membership.ts'
 import { openLeases, openTelemetry } from '../../src/uplink/open-uplink.ts'
 import { joinPanel } from '../../src/uplink/panel-client.ts'
 
@@ -39,16 +41,24 @@ export async function joinMachine(path: string, url: string, token: string): Pro
   }
 }
 
-/** The agent's own budget is wide: `limit`. (Default: a million.) */
+export interface MachineOptions {
+  clock?: Clock
+  /** The agent's own budget, in dollars. (Default: wide, a million.) */
+  limit?: string
+  /** As for `openJournal`. (Default: the system's.) */
+  boot?: string
+  synchronous?: Synchronous
+}
+
 export function openMachine(
   path: string,
-  { clock = systemClock, limit = '1000000' }: { clock?: Clock; limit?: string } = {},
+  { clock = systemClock, limit = '1000000', boot, synchronous = 'normal' }: MachineOptions = {},
 ): Machine {
-  const store = openStore({ path })
+  const store = openStore({ path, synchronous })
   const events: RuntimeEvent[] = []
   const state = new StateManager({ store, clock, retentionDays: 7, onFault: () => {} })
   state.subscribe((event) => void (event.type.startsWith('panel.') && events.push(event)))
-  const leases = openLeases({ store, state, clock })
+  const leases = openLeases({ store, state, clock, boot })
   const telemetry = openTelemetry({ store, state, clock })
   const budget = { limit_usd: usd(limit), warn_at: [0.9], on_exhausted: 'refuse' } as unknown as Parameters<
     typeof openLedger

@@ -1,15 +1,17 @@
 /**
  * A fleet under faults: panels on one PostgreSQL, machines with ledgers of their own, and a provider that counts. Panels
- * and machines are killed and paused, the network is cut, PostgreSQL crashes, disks are lost. At every look what the
+ * and machines are killed and paused, the network is cut, PostgreSQL crashes, disks are lost, and power, with what was not on
+ * the disk yet. At every look what the
  * provider was sent must be within what is settled and lent, and that within the limit; in the end all books close.
  */
 import { type ChildProcess, spawn } from 'node:child_process'
-import { closeSync, mkdtempSync, openSync, readSync, rmSync, statSync, writeFileSync } from 'node:fs'
+import { closeSync, mkdtempSync, openSync, readSync, rmSync, statSync, truncateSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join, resolve } from 'node:path'
 import { createInterface } from 'node:readline'
 import { setTimeout as wait } from 'node:timers/promises'
-import { databaseFiles } from '../../../src/db/files.ts'
+import { journalIdOf } from '../../../src/budget/journal.ts'
+import { databaseFiles, walPath } from '../../../src/db/files.ts'
 import { openStore } from '../../../src/db/store.ts'
 import { add, nanodollars, toUsd, type Usd, ZERO_NANOS } from '../../../src/money.ts'
 import { escrowOf } from '../../../src/panel/bank.ts'
@@ -18,7 +20,7 @@ import type { PanelDatabase } from '../../../src/panel/db/database.ts'
 import { openPanelDatabase } from '../../../src/panel/db/open.ts'
 import { Fleet } from '../../../src/panel/fleet.ts'
 import { ORGANIZATION } from '../../../src/panel/organization.ts'
-import { journalIdOf, type Membership, writeMembership } from '../../../src/uplink/membership.ts'
+import { type Membership, writeMembership } from '../../../src/uplink/membership.ts'
 import { joinMachine } from '../../../test/panel/machine.ts'
 import { type Cluster, startCluster } from '../../../test/panel/postgres.ts'
 import { bundleProgram } from '../../../test/support/bundled.ts'
@@ -63,7 +65,13 @@ const LOOKS_AT_LAST_CENTS = 10
 const PATIENCE_MS = 60_000
 const TOKEN_BUDGET = { scope: 'token', name: SOAK_TOKEN } as const
 const PERIODS = ['day', 'month', null] as const
-const KILLS: ReadonlySet<string> = new Set(['machine killed', 'disk lost', 'panel killed', 'PostgreSQL crashed'])
+const KILLS: ReadonlySet<string> = new Set([
+  'machine killed',
+  'disk lost',
+  'power lost',
+  'panel killed',
+  'PostgreSQL crashed',
+])
 const root = resolve(import.meta.dirname, '../../..')
 
 interface Machine {
@@ -75,6 +83,10 @@ interface Machine {
   /** It calls, and ends on SIGTERM. */
   isReady: boolean
   isBusy: boolean
+  /** How often its system was started. */
+  boots: number
+  /** The size of its write-ahead log when that was on the disk, or more. */
+  syncedBytes: number
 }
 
 interface Panel {
@@ -172,7 +184,17 @@ class FleetRun {
         'ada',
       )
       const membership = await joinMachine(database, link.url, invitation)
-      const machine = { name: `m${n}`, database, link, membership, process: undefined, isReady: false, isBusy: false }
+      const machine = {
+        name: `m${n}`,
+        database,
+        link,
+        membership,
+        process: undefined,
+        isReady: false,
+        isBusy: false,
+        boots: 1,
+        syncedBytes: 0,
+      }
       this.#machines.push(machine)
       this.#startMachine(machine)
     }
@@ -207,11 +229,13 @@ class FleetRun {
   }
 
   #startMachine(machine: Machine): void {
-    const args = [this.#program, machine.database, this.#provider.path, machine.name, String(this.#options.callers)]
+    const { database, name, boots } = machine
+    const args = [this.#program, database, this.#provider.path, name, String(this.#options.callers), `boot ${boots}`]
     const child = spawn(process.execPath, args, { stdio: ['ignore', 'pipe', 'inherit'] })
     machine.process = child
     machine.isReady = false
     createInterface(child.stdout!).on('line', (line) => {
+      if (!machine.isReady) machine.syncedBytes = statSync(walPath(database)).size
       machine.isReady = true
       this.#count(line)
     })
@@ -312,6 +336,7 @@ class FleetRun {
     return [
       [45, 'machine killed', () => this.#killMachine(machine)],
       [6, 'disk lost', () => this.#killMachine(machine, () => this.#loseDisk(machine))],
+      [8, 'power lost', async () => machine.isReady && this.#killMachine(machine, () => this.#losePower(machine))],
       [28, 'panel killed', () => this.#killPanel(panel)],
       [6, 'PostgreSQL crashed', () => this.#crashDatabase()],
       [10, 'period turned', () => this.#turnPeriod()],
@@ -356,6 +381,15 @@ class FleetRun {
     journalIdOf(store)
     writeMembership(store, membership)
     store.close()
+  }
+
+  /** The system has written the log up to somewhere after the last commit that had to be on the disk. */
+  #losePower(machine: Machine): void {
+    const { database, syncedBytes } = machine
+    const unwritten = statSync(walPath(database)).size - syncedBytes
+    if (unwritten > 0) truncateSync(walPath(database), syncedBytes + Math.floor(Math.random() * (unwritten + 1)))
+    rmSync(`${database}-shm`, { force: true })
+    machine.boots += 1
   }
 
   async #killPanel(panel: Panel): Promise<boolean> {

@@ -1,6 +1,6 @@
 /**
  * One machine of the fleet: a runtime's own ledger and leases, with callers instead of agents and a file instead of the
- * provider. Arguments: database, provider's file, name, callers. Prints a line of JSON when it calls, and when SIGTERM ends it.
+ * provider. Arguments: database, provider's file, name, callers, the system's boot. Prints a line of JSON when it calls, and when SIGTERM ends it.
  */
 import { openSync, writeSync } from 'node:fs'
 import { setTimeout as wait } from 'node:timers/promises'
@@ -9,7 +9,7 @@ import { nanodollars } from '../../../src/money.ts'
 import { AGENT, openMachine } from '../../../test/panel/machine.ts'
 import { SOAK_TOKEN } from './token.ts'
 
-const [database, providerFile, name, callers] = process.argv.slice(2) as [string, string, string, string]
+const [database, providerFile, name, callers, boot] = process.argv.slice(2) as [string, string, string, string, string]
 const MAX_COST_NANOS = 10_000_000
 const provider = openSync(providerFile, 'a')
 // Before the ledger is opened, which takes a moment.
@@ -17,7 +17,7 @@ let isStopping = false
 process.once('SIGTERM', () => {
   isStopping = true
 })
-const machine = openMachine(database)
+const machine = openMachine(database, { boot })
 const refused: Record<string, number> = {}
 // From here on SIGTERM is obeyed.
 console.log(JSON.stringify({ name }))
