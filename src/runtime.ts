@@ -44,6 +44,7 @@ import { Safety } from './redaction/safety.ts'
 import { StateManager } from './state/state-manager.ts'
 import { newToken } from './tokens.ts'
 import { openControl, openLeases, openTelemetry } from './uplink/open-uplink.ts'
+import { awaitSharedBudget, type SharedBudget } from './uplink/shared-budget.ts'
 import { closeVault, openVault, type Secrets } from './vault/open-vault.ts'
 import type { Vault } from './vault/vault.ts'
 
@@ -92,6 +93,11 @@ export interface RuntimeParts {
    * configuration is recorded as an event, and nothing changes.
    */
   reload(): void
+  /**
+   * The budgets that are shared through a Control Panel, after its first answer, which is waited for up to a second. Null
+   * without a panel.
+   */
+  sharedBudget(): Promise<SharedBudget | null>
   /** The number of connected dashboards. */
   viewers(): number
   /** Stops agents, then the server, then everything else. Safe to call twice. */
@@ -215,8 +221,7 @@ async function openAll(
   await access.peers.tryToLook(server.port)
   taken.publish(server.localUrl)
   recordStarted(state, options, server.url)
-  log.info(`The audit ends with row ${audit.head.seq}, hash ${audit.head.hash.toString('hex')}`)
-  if (!audit.atStart.ok) recordBroken(state, audit.atStart.problem, audit.atStart.row)
+  reportAudit(audit, log, state)
   const reload = watchConfiguration(options, rooms, opened)
   opened.onClose(() => recordStopped(state, opened.reason))
   opened.onClose(() => supervisor.close())
@@ -237,6 +242,7 @@ async function openAll(
     runTokens: access.runTokens,
     log,
     reload: () => options.reload && reload(true),
+    sharedBudget: () => awaitSharedBudget(store, leases),
     viewers: server.viewers,
     close: (why) => {
       opened.reason = why
@@ -336,6 +342,12 @@ function watchConfiguration(
   const reload = reloadOf({ running, load: loadAgain, safety, state })
   if (file !== null && load) opened.onClose(watchFile(file, clock, () => reload(false)))
   return reload
+}
+
+/** How far it was at the start. */
+function reportAudit({ head, atStart }: Audit, log: Log, state: StateManager): void {
+  log.info(`The audit ends with row ${head.seq}, hash ${head.hash.toString('hex')}`)
+  if (!atStart.ok) recordBroken(state, atStart.problem, atStart.row)
 }
 
 const recordBroken = (state: StateManager, problem: string, row: number | null): void =>

@@ -15,6 +15,7 @@ import {
   type Usd,
   ZERO_NANOS,
 } from '../money.ts'
+import { readSharedBudget, type SharedBalanceView, type SharedBudget } from '../uplink/shared-budget.ts'
 import { BUDGET_CHANGE } from './body.ts'
 import type { Rooms } from './rooms.ts'
 import { named, type Route, routesOf, type Shape, time, usd } from './route.ts'
@@ -40,16 +41,19 @@ export interface ConfiguredBudgets {
   run: { limit_usd: Usd } | null
   /** The period of the server's limit; null if it never resets. */
   period: { starts_at: string; ends_at: string } | null
+  /** Null for a server that has joined no Control Panel. */
+  shared: SharedBudget | null
 }
 
 const route = routesOf('Budgets')
 
-export const budgetRoutes = ({ money: { ledger } }: Pick<Rooms, 'money'>): Route[] => [
+export const budgetRoutes = ({ money, store }: Pick<Rooms, 'money' | 'store'>): Route[] => [
   route('GET /api/budgets', {
     role: 'viewer',
-    summary: "Returns the server's budget and the limit of each run.",
+    summary:
+      "Returns the server's budget, the limit of each run, and what is known of budgets shared with other machines.",
     reply: configuredBudgetsView,
-    handle: () => configuredBudgets(ledger.accounts),
+    handle: () => configuredBudgets({ money, store }),
   }),
   route('PATCH /api/budgets/:scope', {
     role: 'admin',
@@ -59,10 +63,10 @@ export const budgetRoutes = ({ money: { ledger } }: Pick<Rooms, 'money'>): Route
     reply: configuredBudgetsView,
     errors: ['not_found', 'conflict', 'invalid_amount'],
     handle: ({ params, body, identity }) => {
-      const { accounts } = ledger
+      const { accounts } = money.ledger
       const scope = scopeOf(params.scope)
       accounts.setConfiguredLimit(scope, changedLimit(accounts.configuredLimit(scope), body), identity.name)
-      return configuredBudgets(accounts)
+      return configuredBudgets({ money, store })
     },
   }),
 ]
@@ -82,7 +86,35 @@ const configuredBudgetsView = named('ConfiguredBudgets', () =>
     server: z.object(amountsShape()).nullable().describe('Of all agents together; null without a limit.'),
     run: z.object({ limit_usd: usd() }).nullable().describe('Of each run; null without a limit.'),
     period: period(),
+    shared: sharedBudgetView()
+      .nullable()
+      .describe('Through a Control Panel, as far as this server knows; null if it has joined none.'),
   } satisfies Shape<ConfiguredBudgets>),
+)
+
+const sharedBudgetView = named('SharedBudget', () =>
+  z.object({
+    panel: z.string().describe("The panel's address."),
+    name: z.string().describe("This server's name there."),
+    fault: z
+      .object({ code: z.string(), message: z.string() })
+      .nullable()
+      .describe('Why the panel does not answer; null while it does, and before it was asked.'),
+    can_spend: z.boolean().describe('Whether calls can be paid from what this server was lent.'),
+    balances: z
+      .array(
+        z.object({
+          budget: z.string().describe('Such as "organization acme".'),
+          limit_usd: usd(),
+          spent_usd: usd(),
+          free_usd: usd().describe('Neither spent nor lent to any machine.'),
+          ends_at: time().nullable().describe('End of its period; null for a budget that does not renew.'),
+          heard_at: time().describe('When the panel said so.'),
+        } satisfies Shape<SharedBalanceView>),
+      )
+      .describe('The tightest of the budgets that pay for any call, then those of agents and tokens that called.'),
+    lent_usd: usd().describe('Lent to this server and not spent.'),
+  } satisfies Shape<SharedBudget>),
 )
 
 /** Throws CageError `invalid_amount` above the countable maximum. */
@@ -94,13 +126,15 @@ export function changedLimit(present: Nanodollars, change: z.output<typeof BUDGE
   throw new CageError('invalid_amount', `a limit of $${sum} is more than can be counted`, { facts: { limit_usd: sum } })
 }
 
-export function configuredBudgets(accounts: Accounts): ConfiguredBudgets {
+export function configuredBudgets({ money, store }: Pick<Rooms, 'money' | 'store'>): ConfiguredBudgets {
+  const { accounts } = money.ledger
   const server = accounts.serverBalance()
   const run = accounts.runLimit
   return {
     server: server ? amountsOf(server) : null,
     run: run === undefined ? null : { limit_usd: toUsd(run) },
     period: accounts.period(),
+    shared: readSharedBudget(store, money.leases),
   }
 }
 

@@ -22,8 +22,8 @@ export interface Lease {
 export class LeasePool {
   readonly names: CallerNames
   readonly leases = new Set<Lease>()
-  /** Of the budget that has the least. */
-  balance: SharedBalance | undefined
+  /** Of the budget that has the least. `heardAt`: when the panel said so, in ms since 1970. */
+  balance: (SharedBalance & { heardAt: number }) | undefined
   isScarce = false
   /** The last answer said that the money is spent; undefined after the next one. */
   exhausted: { least: Nanodollars; balance: SharedBalance } | undefined

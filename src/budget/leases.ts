@@ -27,6 +27,7 @@ import {
   type LeaseUse,
   type NamedBudget,
   type Reported,
+  type SharedBalance,
 } from '../lease-messages.ts'
 import { add, max, type Nanodollars, nanodollars, subtract, UNLIMITED, ZERO_NANOS } from '../money.ts'
 import { Account } from './account.ts'
@@ -54,6 +55,9 @@ export interface SharedSpender {
   /** The name of the API token of a client without supervision. (Default: none.) */
   tokenName?: string | undefined
 }
+
+/** `heardAt`: when the panel said so, in ms since 1970. */
+export type KnownBalance = SharedBalance & { heardAt: number }
 
 export interface LeasesOptions {
   store: Store
@@ -147,6 +151,20 @@ export class Leases {
     const pool = this.#poolOf(spender)
     const { balance } = pool.balance ? pool : this.#base
     return balance ? add(balance.free, pool.unheld) : UNLIMITED
+  }
+
+  /** What the panel said last, of the budgets that pay for any call first. */
+  known(): { fault: CageError | undefined; canSpend: boolean; balances: KnownBalance[] } {
+    const balances = new Map<string, KnownBalance>()
+    for (const { balance } of this.#pools.values()) {
+      if (balance && !balances.has(balance.budget)) balances.set(balance.budget, balance)
+    }
+    return { fault: this.#fault, canSpend: this.#maySpend(), balances: [...balances.values()] }
+  }
+
+  /** Waits until the panel has answered, or could not be reached; no longer than `ms`. */
+  async firstAnswer(ms: number): Promise<void> {
+    if (!this.#base.balance && !this.#fault) await this.#nextChange(ms, undefined)
   }
 
   /** The account of a lease that is not accounted for yet. */
@@ -430,7 +448,7 @@ export class Leases {
   }
 
   #heard(pool: LeasePool, { balance, isScarce }: Pick<LeaseAnswer, 'balance' | 'isScarce'>): void {
-    pool.balance = balance
+    pool.balance = { ...balance, heardAt: this.#clock.now() }
     pool.isScarce = isScarce
     pool.exhausted = undefined
     if (isScarce && pool.unheld > 0) this.#reportSoon()

@@ -13,6 +13,8 @@ import { Trust } from './trust.ts'
 
 export interface Money {
   ledger: Ledger
+  /** Undefined for a runtime that shares no budget, and while no server runs. */
+  leases: Leases | undefined
   /** Where calls wait that their budget cannot pay. */
   raiseWait: RaiseWait
   prices: Prices
@@ -44,6 +46,7 @@ export function openMoney(
   const ledger = openLedger(config.budget, { store, state, clock, leases })
   return {
     ledger,
+    leases,
     raiseWait: new RaiseWait(ledger.accounts, clock, ledger.accounts.pauseMs),
     prices: new Prices(config, clock, list ?? openPriceList(config.price_list)),
     trust: new Trust({ store, state, clock }),

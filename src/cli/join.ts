@@ -9,6 +9,7 @@ import { exitCodeOf } from '../agents/exit-code.ts'
 import type { FinalState } from '../agents/restart-policy.ts'
 import type { AgentSpec } from '../agents/supervisor.ts'
 import type { AgentStatus } from '../api/agents.ts'
+import type { ConfiguredBudgets } from '../api/budgets.ts'
 import type { LoadedConfig } from '../config/config.ts'
 import { readStore } from '../db/store.ts'
 import { CageError } from '../errors.ts'
@@ -23,6 +24,7 @@ import { endBlock } from './end-block.ts'
 import { eventsOf } from './follow.ts'
 import { type EventSource, listenForEnd, openLive } from './live.ts'
 import { tree } from './print.ts'
+import { sharedEntries } from './shared-lines.ts'
 import { describeSandbox, TARGETS } from './start-block.ts'
 import type { Terminal } from './terminal.ts'
 import { VERSION } from './version.ts'
@@ -66,11 +68,13 @@ export async function joinServer(
     const started = await client.send<AgentStatus>('POST', '/api/agents', startRequest(loaded, agent, terminal))
     const { id } = started.agent
     const link = await dashboardLink(client)
+    const { shared } = await client.send<ConfiguredBudgets>('GET', '/api/budgets')
     live.begin(
       tree(`Iron Cage ${VERSION}, in the running server`, [
         [TARGETS[agent.kind ?? 'script'], script],
         ['Agent', id],
         ['Budget', `${showUsd(started.budget.limit_usd)} hard limit`],
+        ...sharedEntries(shared),
         ['Sandbox', started.agent.sandbox && describeSandbox(started.agent.sandbox)],
         ['Dashboard', link],
       ]),

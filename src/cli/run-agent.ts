@@ -77,7 +77,9 @@ export async function runAgent(show: AgentShow, terminal: Terminal): Promise<voi
     const view = limits.agents[agentId]?.sandbox
     const sandbox = view ? { view, writes: cage.writes, closed: cage.closed } : undefined
     const logPath = runtime.log.path
-    live.begin(startBlock(loaded, { script, kind: agent.kind, agentId, dashboardLink, logPath, keys, limits, sandbox }))
+    const shared = await runtime.sharedBudget()
+    const { kind } = agent
+    live.begin(startBlock(loaded, { script, kind, agentId, dashboardLink, logPath, keys, limits, shared, sandbox }))
     if (show.open) openBrowser(dashboardLink, terminal)
     show.onStarted?.({ runtime, agentId, end, print: (lines) => live.print(lines) })
 

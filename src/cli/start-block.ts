@@ -9,9 +9,11 @@ import { DEFAULT_PII_TYPES } from '../pii-types.ts'
 import { showTags } from '../state/figures-text.ts'
 import type { Snapshot } from '../state/snapshot.ts'
 import { showDuration, showName } from '../units.ts'
+import type { SharedBudget } from '../uplink/shared-budget.ts'
 import { namesOf, usedKeyNames } from '../vault/open-vault.ts'
 import type { Vault } from '../vault/vault.ts'
 import { type TreeEntry, tree } from './print.ts'
+import { sharedEntries } from './shared-lines.ts'
 import { VERSION } from './version.ts'
 
 export interface StartFacts {
@@ -25,6 +27,7 @@ export interface StartFacts {
   /** Where the providers' keys are. */
   keys: KeyPlaces
   limits: SharedLimits
+  shared: SharedBudget | null
   /** The sandbox of the agent, what it may write to, and which of its folders are closed to it; left out for a server without an agent. */
   sandbox?: { view: SandboxView; writes: readonly string[]; closed: readonly string[] } | undefined
 }
@@ -45,6 +48,7 @@ export function startBlock({ config, origins, file }: LoadedConfig, facts: Start
     ['Agent', facts.agentId],
     ['Budget', `${showUsd(config.budget.limit_usd)} hard limit (${budgetOrigin(origins['budget.limit_usd'])})`],
     ...limitsBeside(config.budget, facts.limits).map((line): TreeEntry => ['', line]),
+    ...sharedEntries(facts.shared),
     ['Tags', showTags(config.agent.tags) || null],
     ['Keys', keys(config, facts.keys)],
     ['Guarded', guarded(config)],

@@ -83,6 +83,7 @@ describe("the limits beside the agents' own", () => {
       server: { limit_usd: '45', spent_usd: '0.005', held_usd: '0', remaining_usd: '44.995' },
       run: { limit_usd: '5' },
       period: null,
+      shared: null,
     })
     expect(await change('run', { limit_usd: '$7.50' })).toMatchObject({ run: { limit_usd: '7.5' } })
     expect((await cage.get('/api/budgets', access_token)).json()).toMatchObject({
@@ -131,7 +132,12 @@ describe("the limits beside the agents' own", () => {
       const reply = await cage.post(`/api/budgets/${scope}`, { limit_usd: '5' }, access_token, 'PATCH')
       expect([reply.status, reply.json()]).toMatchObject([409, { error: { code: 'conflict' } }])
     }
-    expect((await cage.get('/api/budgets', access_token)).json()).toEqual({ server: null, run: null, period: null })
+    expect((await cage.get('/api/budgets', access_token)).json()).toEqual({
+      server: null,
+      run: null,
+      period: null,
+      shared: null,
+    })
   })
 })
 

@@ -49,6 +49,7 @@ test('they are changed through a server and without one, and hold after a restar
     server: { limit_usd: '80', spent_usd: '0', held_usd: '0', remaining_usd: '80' },
     run: { limit_usd: '5' },
     period: null,
+    shared: null,
   })
   await place.type(['tokens', 'create', '--name', 'notebook', '--budget', '20'])
   expect(await budget('get', 'notebook')).toMatch(

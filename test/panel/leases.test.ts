@@ -13,6 +13,7 @@ import { ORGANIZATION } from '../../src/panel/organization.ts'
 import type { RunningPanel } from '../../src/panel/server.ts'
 import { StateManager } from '../../src/state/state-manager.ts'
 import { readMembership, writeMembership } from '../../src/uplink/membership.ts'
+import { awaitSharedBudget, readSharedBudget } from '../../src/uplink/shared-budget.ts'
 import { freePort } from '../support/free-port.ts'
 import { temporaryFile } from '../support/temporary-file.ts'
 import { AGENT, joinMachine, type Machine, type MachineOptions, openMachine } from './machine.ts'
@@ -94,6 +95,19 @@ describe('a runtime that has joined a panel', () => {
     await machine.close()
     expect(await balance(panel)).toEqual({ settled: '0.5', lent: '0', open: 0 })
     expect(await panel.fleet.problems()).toEqual([])
+  })
+
+  test("shows the panel's first answer when its server starts, and what it was lent", async () => {
+    const panel = await openPanel()
+    const { machine } = await joined(panel)
+    expect(readSharedBudget(machine.store, machine.leases)).toMatchObject({ can_spend: false, balances: [] })
+    const first = await awaitSharedBudget(machine.store, machine.leases)
+    expect(first).toMatchObject({ can_spend: true, balances: [{ limit_usd: '5', spent_usd: '0', free_usd: '5' }] })
+    await machine.call('0.5', costs('0.2'))
+    const known = () => readSharedBudget(machine.store, machine.leases)!
+    await expect.poll(() => known().balances[0]).toMatchObject({ limit_usd: '5', spent_usd: '0.2' })
+    expect(Number(known().lent_usd)).toBeGreaterThan(0)
+    expect(known().lent_usd).toBe((await balance(panel)).lent)
   })
 
   test('shares a dollar with another one to the last cent, and never more', async () => {

@@ -51,9 +51,9 @@ export async function serve({ load, open, untilStdinEnds }: ServeOptions, termin
     const dashboardLink = runtime.dashboardLink()
     const keys = { vault: runtime.vault, variables: environment }
     const limits = runtime.state.read()
-    live.begin(
-      startBlock(loaded, { script: null, agentId: null, dashboardLink, logPath: runtime.log.path, keys, limits }),
-    )
+    const shared = await runtime.sharedBudget()
+    const logPath = runtime.log.path
+    live.begin(startBlock(loaded, { script: null, agentId: null, dashboardLink, logPath, keys, limits, shared }))
     if (open) openBrowser(dashboardLink, terminal)
     reason = await end.asked
   } finally {

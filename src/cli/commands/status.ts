@@ -1,15 +1,18 @@
 import type { AgentStatus } from '../../api/agents.ts'
+import type { ConfiguredBudgets } from '../../api/budgets.ts'
 import { wrapLines } from '../../log/wrap.ts'
 import { type Limit, limitsOf } from '../../state/figures.ts'
 import { limitsText, type ShownFigures, shownFigures, showTags } from '../../state/figures-text.ts'
 import type { AgentView, CircuitView } from '../../state/snapshot.ts'
 import { showCount, showName, showNumberOf } from '../../units.ts'
+import type { SharedBudget } from '../../uplink/shared-budget.ts'
 import { AGENT_HELP, resolveAgentId } from '../agent-id.ts'
 import type { ApiClient, SnapshotResponse } from '../client.ts'
 import { type CliCommand, examples } from '../command.ts'
 import { commandWithDatabase } from '../flags.ts'
 import { withClient } from '../offline-client.ts'
 import { json, tree } from '../print.ts'
+import { sharedEntries } from '../shared-lines.ts'
 import type { Terminal } from '../terminal.ts'
 
 export const statusCommand: CliCommand = (terminal) =>
@@ -41,13 +44,20 @@ async function showServer(client: ApiClient, asJson: boolean | undefined, termin
   const circuits = Object.values(snapshot.circuits)
   // A killed server has left itself in the snapshot.
   const server = client.file === undefined ? snapshot.server : null
-  if (asJson) return terminal.out(json({ server, agents, circuits }))
+  const { shared } = await client.send<ConfiguredBudgets>('GET', '/api/budgets')
+  if (asJson) return terminal.out(json({ server, shared, agents, circuits }))
   for (const line of await serverLines(client, server)) terminal.out(line)
+  wrapLines(sharedText(shared, server !== null), terminal.columns).forEach(terminal.out)
   if (agents.length === 0) terminal.err('no agent has run here yet')
   const lines = agents.flatMap(({ agent, figures: shown, budgets }) => agentLines(agent, shown, budgets))
   if (circuits.length > 0) lines.push(...tree('circuits', circuits.map(circuitEntry)))
   wrapLines(lines, terminal.columns).forEach(terminal.out)
 }
+
+const sharedText = (shared: SharedBudget | null, isServed: boolean): string[] =>
+  sharedEntries(shared, isServed).flatMap(([name, text]) =>
+    text === null ? [] : [`${name.toLowerCase().padEnd(6)}  ${text}`],
+  )
 
 async function serverLines(client: ApiClient, server: SnapshotResponse['snapshot']['server']): Promise<string[]> {
   if (client.file !== undefined) return [`server  none runs on ${client.file}: this is what the file holds`]
