@@ -229,9 +229,11 @@ describe('iron-cage demo', () => {
       .prepare("SELECT agent_id, sum(cost_nanos) AS nanos FROM calls WHERE state = 'charged' GROUP BY agent_id")
       .all()
     expect(totals).toEqual(Array(runs).fill(expect.objectContaining({ nanos: 45_902_500_000 })))
-    expect(database.prepare("SELECT count(*) AS open FROM calls WHERE state IN ('held', 'unresolved')").get()).toEqual({
-      open: 0,
-    })
+    expect(database.prepare("SELECT count(*) AS open FROM ledger WHERE state IN ('held', 'unresolved')").get()).toEqual(
+      {
+        open: 0,
+      },
+    )
     const events = database.prepare('SELECT * FROM events ORDER BY seq').all() as (RuntimeEvent & { data: string })[]
     const replayed = events
       .map((row) => ({ ...row, data: JSON.parse(row.data) }) as RuntimeEvent)

@@ -149,7 +149,7 @@ export class Cage {
 
   /** The ledger, read from the file. */
   rows(): Row[] {
-    return this.query('SELECT id, state, held_nanos, cost_nanos, code FROM calls') as Row[]
+    return this.query('SELECT id, state, held_nanos, cost_nanos, code FROM ledger') as Row[]
   }
 
   query(sql: string): unknown[] {

@@ -171,7 +171,7 @@ function ledgerFaults(folder: string, runs: number): string[] {
       .pluck()
       .all()
     const open = database
-      .prepare<[], number>("SELECT count(*) FROM calls WHERE state IN ('held', 'unresolved')")
+      .prepare<[], number>("SELECT count(*) FROM ledger WHERE state IN ('held', 'unresolved')")
       .pluck()
       .get()!
     return [

@@ -53,7 +53,7 @@ async function whenGone(ids: AgentId[]): Promise<number[]> {
 
 async function lookAtMoney(ids: AgentId[], fault: (what: string) => void): Promise<void> {
   for (const id of ids) {
-    const rows = cage.query(`SELECT state, cost_nanos, held_nanos FROM calls WHERE agent_id = '${id}'`) as {
+    const rows = cage.query(`SELECT state, cost_nanos, held_nanos FROM ledger WHERE agent_id = '${id}'`) as {
       state: string
       cost_nanos: number
       held_nanos: number

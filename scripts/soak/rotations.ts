@@ -108,7 +108,7 @@ async function run(
   })
   // A call may be refused for its key once: none that began before a rotation is open when the next one comes.
   using store = disposable(new Sqlite(join(folder, 'state.db'), { readonly: true }))
-  const openSince = store.prepare("SELECT count(*) FROM calls WHERE state = 'held' AND started_at <= ?").pluck()
+  const openSince = store.prepare('SELECT count(*) FROM holds WHERE started_at <= ?').pluck()
   let rotatedAt = ''
   const enough = join(folder, 'enough')
   const script = join(root, 'scripts/soak/call_openai.py')

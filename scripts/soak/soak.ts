@@ -138,7 +138,7 @@ try {
   // Connections that nobody uses are kept for a while.
   await sleep(6_000)
   const end = await sample()
-  const held = cage.query(`SELECT count(*) AS held FROM calls WHERE state = 'held'`) as { held: number }[]
+  const held = cage.query(`SELECT count(*) AS held FROM holds`) as { held: number }[]
   const calls = cage.query('SELECT count(*) AS calls FROM calls') as { calls: number }[]
   const left = (await Promise.all(ids.map(findByAgentId))).flatMap((pids) => [...pids])
   const more = (name: string) => (end.counts[name] ?? 0) - (idle.counts[name] ?? 0)

@@ -135,7 +135,7 @@ export class Ledger {
 
   /** Turns calls that a killed server left open into `unresolved` rows that keep their hold. Returns how many. */
   recover(): number {
-    return this.#calls.markUnresolved(isoTime(this.#clock.now())).length
+    return this.#calls.markUnresolved(isoTime(this.#clock.now()))
   }
 
   /**

@@ -1,4 +1,4 @@
-/** The statements that find the keys of calls, and the index that each search uses. */
+/** The statements that find the keys of calls, and where each search looks for them. */
 import type { AgentId, CallId } from '../ids.ts'
 import type { Nanodollars } from '../money.ts'
 import type { CallRow } from './calls.ts'
@@ -42,6 +42,20 @@ export interface Key {
   cost_nanos: Nanodollars
 }
 
+const COLUMNS = 'id, agent_id, kind, target, model, state, code, unit, cost_nanos'
+const RUNNING = `SELECT ${COLUMNS} FROM running_calls`
+const ended = (index: string) => `SELECT ${COLUMNS} FROM calls ${index}`
+
+/** Where keys are looked for: the calls in an index, and running ones, which are in none. */
+const KEYS = {
+  agent: `${ended('NOT INDEXED')} UNION ALL ${RUNNING}`,
+  all: `${ended('INDEXED BY calls_search')} UNION ALL ${RUNNING}`,
+  failed: ended('INDEXED BY calls_failed WHERE code IS NOT NULL'),
+  unresolved: ended("INDEXED BY calls_unresolved WHERE state = 'unresolved'"),
+  running: RUNNING,
+} as const
+type Place = keyof typeof KEYS
+
 export type Bounds = { low: CallId; high: CallId }
 
 export function callKeys({ orm }: Database) {
@@ -55,21 +69,21 @@ export function callKeys({ orm }: Database) {
     agent: few('calls NOT INDEXED WHERE agent_id = :agentId'),
     failed: few('calls INDEXED BY calls_failed WHERE code IS NOT NULL'),
   }
-  /** The index that holds at most MAX_WINDOW_KEYS calls, or finds the page at once; null when there is none. */
-  function directIndexOf(search: CallSearch): Index | null {
+  /** Where there are at most MAX_WINDOW_KEYS calls, or where the page is found at once; null without such a place. */
+  function directPlaceOf(search: CallSearch): Place | null {
     const { agentId, outcome, sort } = search
     const isFiltered = FILTERS.some((name) => search[name] !== undefined)
-    if (!isFiltered && sort !== 'cost') return agentId === undefined ? 'INDEXED BY calls_search' : 'NOT INDEXED'
-    if (outcome === 'running' || outcome === 'unresolved') return 'INDEXED BY calls_open'
-    if (agentId !== undefined && isFew.agent.get({ agentId })) return 'NOT INDEXED'
-    return outcome === 'failed' && isFew.failed.get({}) ? 'INDEXED BY calls_failed' : null
+    if (!isFiltered && sort !== 'cost') return agentId === undefined ? 'all' : 'agent'
+    if (outcome === 'running' || outcome === 'unresolved') return outcome
+    if (agentId !== undefined && isFew.agent.get({ agentId })) return 'agent'
+    return outcome === 'failed' && isFew.failed.get({}) ? 'failed' : null
   }
 
   /** Returns the function that finds keys in one window; `floor`: the lowest cost. (Default: any.) */
-  function keysOf(search: CallSearch, index: Index) {
+  function keysOf(search: CallSearch, place: Place) {
     const statement = orm.$client.prepare<object, Key>(
-      `SELECT id, cost_nanos FROM calls ${index}
-       WHERE id >= :low AND id < :high AND (:floor IS NULL OR cost_nanos >= :floor)${conditionsOf(search)}${IMPLIED[index]}
+      `SELECT id, cost_nanos FROM (${KEYS[place]})
+       WHERE id >= :low AND id < :high AND (:floor IS NULL OR cost_nanos >= :floor)${conditionsOf(search)}
        ORDER BY ${ORDERS[search.sort]} LIMIT :limit`,
     )
     const parameters = parametersOf(search)
@@ -82,16 +96,18 @@ export function callKeys({ orm }: Database) {
     const order = ORDERS[search.sort]
     const isIn = 'id >= :low AND id < :high'
     const first =
-      search.sort === 'cost' ? `calls_cost WHERE cost_nanos > 0${afterOf(search)}` : `calls_search WHERE ${isIn}`
+      search.sort === 'cost'
+        ? `calls INDEXED BY calls_cost WHERE cost_nanos > 0${afterOf(search)}`
+        : `(${KEYS.all}) WHERE ${isIn}`
     const statement = orm.$client.prepare<object, Key>(
       `SELECT id, cost_nanos FROM (
-         SELECT * FROM calls INDEXED BY ${first} ORDER BY ${order} LIMIT ${MAX_WINDOW_KEYS}
+         SELECT * FROM ${first} ORDER BY ${order} LIMIT ${MAX_WINDOW_KEYS}
        ) WHERE ${isIn}${conditionsOf(search)} ORDER BY ${order} LIMIT :limit`,
     )
     return statement.all({ ...parametersOf(search), ...boundsOf(search), limit: search.limit })
   }
 
-  return { directIndexOf, keysOf, firstKeys }
+  return { directPlaceOf, keysOf, firstKeys }
 }
 
 /** The key after this one: keys have no character below a space. */
@@ -110,15 +126,6 @@ export function boundsOf({ sort, from = FIRST, to = LAST, after: last }: CallSea
 
 /** Everything but the agent, whose calls are next to each other in the table. */
 const FILTERS = ['kind', 'target', 'model', 'outcome', 'unit', 'minCost', 'maxCost'] as const
-
-/** What SQLite must read to use a partial index; the conditions of the search say the same in other words. */
-const IMPLIED = {
-  'NOT INDEXED': '',
-  'INDEXED BY calls_search': '',
-  'INDEXED BY calls_open': " AND state IN ('held', 'unresolved')",
-  'INDEXED BY calls_failed': ' AND code IS NOT NULL',
-} as const
-type Index = keyof typeof IMPLIED
 
 function conditionsOf(search: CallSearch): string {
   const { outcome } = search

@@ -6,13 +6,13 @@ import { add, type Nanodollars, ZERO_NANOS } from '../money.ts'
 import { type Bounds, boundsOf, type CallSearch, callKeys, FIRST, type Key, MAX_WINDOW_KEYS } from './call-keys.ts'
 import type { CallRow } from './calls.ts'
 import type { Database } from './database.ts'
-import { calls } from './schema.ts'
+import { calls, ledger } from './schema.ts'
 
 export type CallSearchTable = ReturnType<typeof callSearchTable>
 
 export function callSearchTable(database: Database) {
   const { orm } = database
-  const { directIndexOf, keysOf, firstKeys } = callKeys(database)
+  const { directPlaceOf, keysOf, firstKeys } = callKeys(database)
   const edgeAfter = orm.$client.prepare<{ low: CallId }, Pick<Key, 'id'>>(
     `SELECT id FROM calls INDEXED BY calls_search WHERE id >= :low ORDER BY id LIMIT 1 OFFSET ${MAX_WINDOW_KEYS}`,
   )
@@ -40,11 +40,11 @@ export function callSearchTable(database: Database) {
   async function findKeys(search: CallSearch): Promise<Key[]> {
     const { sort, limit } = search
     const bounds = boundsOf(search)
-    const direct = directIndexOf(search)
+    const direct = directPlaceOf(search)
     if (direct) return keysOf(search, direct)(bounds, limit)
     const first = firstKeys(search)
     if (first.length === limit) return first
-    const keysIn = keysOf(search, 'INDEXED BY calls_search')
+    const keysIn = keysOf(search, 'all')
     let found: Key[] = []
     for (const window of await windowsOf(bounds, sort === 'oldest')) {
       if (sort === 'cost') {
@@ -64,7 +64,7 @@ export function callSearchTable(database: Database) {
     /** A page of calls. Yields between windows, as a search may match few of very many. */
     async find(search: CallSearch): Promise<CallRow[]> {
       const ids = (await findKeys(search)).map(({ id }) => id)
-      const rows = orm.select().from(calls).where(inArray(calls.id, ids)).all()
+      const rows = orm.select().from(ledger).where(inArray(ledger.id, ids)).all()
       const byId = new Map(rows.map((row) => [row.id, row]))
       return ids.flatMap((id) => byId.get(id) ?? [])
     },
@@ -87,7 +87,7 @@ export function callSearchTable(database: Database) {
 
     /** A call of any agent, with its corrections, newest first. */
     get(id: CallId): { call: CallRow; corrections: CallRow[] } | undefined {
-      const call = orm.select().from(calls).where(eq(calls.id, id)).get()
+      const call = orm.select().from(ledger).where(eq(ledger.id, id)).get()
       if (!call) return undefined
       const corrections = orm
         .select()

@@ -3,9 +3,10 @@ import { and, desc, eq, gt, gte, lt, lte, sql } from 'drizzle-orm'
 import type { AgentId, CallId } from '../ids.ts'
 import { add, type Nanodollars, subtract, ZERO_NANOS } from '../money.ts'
 import type { Database } from './database.ts'
-import { calls } from './schema.ts'
+import { calls, holds, ledger } from './schema.ts'
 
 export type CallRow = typeof calls.$inferSelect
+export type HoldRow = typeof holds.$inferSelect
 /** Statuses that hold money; a correction never does. */
 export type CallKind = Exclude<CallRow['kind'], 'correction'>
 
@@ -78,25 +79,29 @@ export const callTable = (database: Database) => ({
   ...callReads(database),
 })
 
-function callWrites({ orm }: Database) {
-  // Every call runs these two: as SQL, since the query builder would take longer than SQLite.
-  const insert = orm.$client.prepare(
-    `INSERT INTO calls (id, agent_id, run_id, kind, target, model, unit, lease_id, state, held_nanos, started_at)
-     VALUES (:id, :agent_id, :run_id, :kind, :target, :model, :unit, :lease_id, 'held', :held_nanos, :started_at)`,
+function callWrites({ orm, transaction }: Database) {
+  // Every call runs these three: as SQL, since the query builder would take longer than SQLite.
+  const hold = orm.$client.prepare(
+    `INSERT INTO holds (id, agent_id, run_id, kind, target, model, unit, lease_id, held_nanos, started_at)
+     VALUES (:id, :agent_id, :run_id, :kind, :target, :model, :unit, :lease_id, :held_nanos, :started_at)`,
   )
   const end = orm.$client.prepare(
-    `UPDATE calls SET state = :state, cost_nanos = :cost_nanos, estimated = :estimated, price = :price, usage = :usage,
-       status = :status, code = :code, ended_at = :ended_at
-     WHERE agent_id = :agent_id AND id = :id AND state = 'held'`,
+    `INSERT INTO calls (id, agent_id, run_id, kind, target, model, unit, lease_id, held_nanos, started_at,
+       state, cost_nanos, estimated, price, usage, status, code, ended_at)
+     SELECT id, agent_id, run_id, kind, target, model, unit, lease_id, held_nanos, started_at,
+       :state, :cost_nanos, :estimated, :price, :usage, :status, :code, :ended_at
+     FROM holds WHERE id = :id AND agent_id = :agent_id`,
+  )
+  const removeHold = orm.$client.prepare('DELETE FROM holds WHERE id = ?')
+  const keepHolds = orm.$client.prepare(
+    `INSERT INTO calls (id, agent_id, run_id, kind, target, model, unit, lease_id, held_nanos, started_at,
+       state, code, ended_at)
+     SELECT id, agent_id, run_id, kind, target, model, unit, lease_id, held_nanos, started_at,
+       'unresolved', 'server_ended', ? FROM holds`,
   )
 
   return {
-    insertHeld: (
-      row: Pick<
-        CallRow,
-        'id' | 'agent_id' | 'run_id' | 'kind' | 'target' | 'model' | 'unit' | 'lease_id' | 'held_nanos' | 'started_at'
-      >,
-    ): void => void insert.run(row),
+    insertHeld: (row: HoldRow): void => void hold.run(row),
 
     /** A call that cost nothing, and for which nothing was held. */
     insertUncharged: (row: UnchargedRow): void =>
@@ -120,24 +125,22 @@ function callWrites({ orm }: Database) {
         .where(and(eq(calls.agent_id, agentId), eq(calls.id, id)))
         .run(),
 
-    /** Ends a held call. Returns false when it had ended already. */
-    end: (row: CallEnd): boolean =>
-      end.run({
-        ...row,
-        estimated: row.estimated ? 1 : 0,
-        price: JSON.stringify(row.price),
-        usage: JSON.stringify(row.usage),
-      }).changes === 1,
+    /** Ends a held call, in a transaction. Returns false when it had ended already. */
+    end(row: CallEnd): boolean {
+      const price = JSON.stringify(row.price)
+      const usage = JSON.stringify(row.usage)
+      if (end.run({ ...row, estimated: row.estimated ? 1 : 0, price, usage }).changes === 0) return false
+      removeHold.run(row.id)
+      return true
+    },
 
-    /** Marks calls that a killed server left open, and returns those rows. */
-    markUnresolved: (at: string): CallRow[] =>
-      orm
-        .update(calls)
-        .set({ state: 'unresolved', code: 'server_ended', ended_at: at })
-        // SQLite uses a partial index only for its own words.
-        .where(sql`${calls.state} IN ('held', 'unresolved') AND ${calls.state} = 'held'`)
-        .returning()
-        .all(),
+    /** Makes calls that a killed server left open unresolved. Returns how many. */
+    markUnresolved: (at: string): number =>
+      transaction(() => {
+        const { changes } = keepHolds.run(at)
+        orm.$client.exec('DELETE FROM holds')
+        return changes
+      }),
 
     /** Ends an unresolved call. Returns false when it has ended already. */
     resolve: ({
@@ -174,7 +177,7 @@ function callTotals({ orm }: Database) {
        sum(CASE WHEN ${COUNTED_AT} < :since THEN cost_nanos ELSE 0 END) AS spent_before,
        sum(CASE WHEN state IN ('held', 'unresolved') AND started_at >= :since THEN held_nanos ELSE 0 END) AS held,
        count(*) AS rows, max(id) AS last
-     FROM (SELECT * FROM calls WHERE agent_id = :agentId AND id > :after ORDER BY id LIMIT :limit)`,
+     FROM (SELECT * FROM ledger WHERE agent_id = :agentId AND id > :after ORDER BY id LIMIT :limit)`,
   )
 
   return {
@@ -186,13 +189,20 @@ function callTotals({ orm }: Database) {
           before: since
             ? sql<Nanodollars | null>`sum(CASE WHEN ${sql.raw(COUNTED_AT)} < ${since} THEN ${calls.cost_nanos} ELSE 0 END)`
             : sql<Nanodollars>`0`,
-          held: sql<Nanodollars | null>`sum(CASE WHEN ${calls.state} IN ('held', 'unresolved') AND ${calls.started_at} >= ${since ?? ''} THEN ${calls.held_nanos} ELSE 0 END)`,
+          unresolved: sql<Nanodollars | null>`sum(CASE WHEN ${calls.state} = 'unresolved' AND ${calls.started_at} >= ${since ?? ''} THEN ${calls.held_nanos} ELSE 0 END)`,
         })
         .from(calls)
         .where(agentId === undefined ? undefined : eq(calls.agent_id, agentId))
         .get()
+      // Not in one query over `ledger`, which takes twice as long.
+      const running = orm
+        .select({ held: sql<Nanodollars | null>`sum(${holds.held_nanos})` })
+        .from(holds)
+        .where(and(gte(holds.started_at, since ?? ''), agentId === undefined ? undefined : eq(holds.agent_id, agentId)))
+        .get()
       const spentBefore = row?.before ?? ZERO_NANOS
-      return { spent: subtract(row?.all ?? ZERO_NANOS, spentBefore), spentBefore, held: row?.held ?? ZERO_NANOS }
+      const held = add(row?.unresolved ?? ZERO_NANOS, running?.held ?? ZERO_NANOS)
+      return { spent: subtract(row?.all ?? ZERO_NANOS, spentBefore), spentBefore, held }
     },
 
     /** The same for one agent, in chunks that yield between them. Only while nothing of this agent is written. */
@@ -225,8 +235,8 @@ const callReads = ({ orm }: Database) => ({
   get: (agentId: AgentId, id: CallId): CallRow | undefined =>
     orm
       .select()
-      .from(calls)
-      .where(and(eq(calls.agent_id, agentId), eq(calls.id, id)))
+      .from(ledger)
+      .where(and(eq(ledger.agent_id, agentId), eq(ledger.id, id)))
       .get(),
 
   /**
@@ -235,36 +245,36 @@ const callReads = ({ orm }: Database) => ({
    */
   async find({ agentId, state, kind, from, to, before, limit }: CallQuery): Promise<CallRow[]> {
     const found: CallRow[] = []
-    let beyond = before === undefined ? undefined : lt(calls.id, before)
+    let beyond = before === undefined ? undefined : lt(ledger.id, before)
     for (;;) {
-      const next = and(eq(calls.agent_id, agentId), beyond)
-      const newestFirst = orm.select({ id: calls.id }).from(calls).where(next).orderBy(desc(calls.id))
+      const next = and(eq(ledger.agent_id, agentId), beyond)
+      const newestFirst = orm.select({ id: ledger.id }).from(ledger).where(next).orderBy(desc(ledger.id))
       const end = newestFirst.limit(1).offset(MAX_WINDOW_ROWS).get()
       const fits = and(
         next,
-        end && gt(calls.id, end.id),
-        state === undefined ? undefined : eq(calls.state, state),
-        kind === undefined ? undefined : eq(calls.kind, kind),
-        from === undefined ? undefined : gte(calls.started_at, from),
-        to === undefined ? undefined : lt(calls.started_at, to),
+        end && gt(ledger.id, end.id),
+        state === undefined ? undefined : eq(ledger.state, state),
+        kind === undefined ? undefined : eq(ledger.kind, kind),
+        from === undefined ? undefined : gte(ledger.started_at, from),
+        to === undefined ? undefined : lt(ledger.started_at, to),
       )
       const page = orm
         .select()
-        .from(calls)
+        .from(ledger)
         .where(fits)
-        .orderBy(desc(calls.id))
+        .orderBy(desc(ledger.id))
         .limit(limit - found.length)
         .all()
       found.push(...page)
       if (!end || found.length === limit) return found
-      beyond = lte(calls.id, end.id)
+      beyond = lte(ledger.id, end.id)
       await nextTurn()
     }
   },
 
   /** A page of the rows that a report sums, in table order; `after`: the last row of the previous page. */
   costs({ agentId, after, limit }: LedgerScope & { after: CostRow | undefined; limit: number }): CostRow[] {
-    const { agent_id, id, kind, target, model, state, held_nanos, cost_nanos } = calls
+    const { agent_id, id, kind, target, model, state, held_nanos, cost_nanos } = ledger
     const last = [after?.agent_id ?? '', after?.id ?? ('' as CallId)] as const
     return orm
       .select({
@@ -278,7 +288,7 @@ const callReads = ({ orm }: Database) => ({
         cost_nanos,
         counted_at: sql<string>`${sql.raw(COUNTED_AT)}`,
       })
-      .from(calls)
+      .from(ledger)
       .where(
         agentId === undefined
           ? sql`(${agent_id}, ${id}) > (${last[0]}, ${last[1]})`

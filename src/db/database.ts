@@ -7,7 +7,7 @@
 import { chmodSync, closeSync, existsSync, mkdirSync, openSync } from 'node:fs'
 import { dirname } from 'node:path'
 import Sqlite from 'better-sqlite3'
-import { getTableName } from 'drizzle-orm'
+import { getTableName, is, Table } from 'drizzle-orm'
 import { type BetterSQLite3Database, drizzle } from 'drizzle-orm/better-sqlite3'
 import { CageError } from '../errors.ts'
 import { checkStructure } from './check-structure.ts'
@@ -22,6 +22,7 @@ import { reportLinks } from './migrations/0012-report-links.ts'
 import { callOrders } from './migrations/0013-call-orders.ts'
 import { leases } from './migrations/0014-leases.ts'
 import { signedLeases } from './migrations/0015-signed-leases.ts'
+import { holds } from './migrations/0016-holds.ts'
 import * as schema from './schema.ts'
 import { openSeal, type Seal } from './seal.ts'
 
@@ -55,6 +56,7 @@ const MIGRATIONS: readonly string[] = [
   callOrders,
   leases,
   signedLeases,
+  holds,
 ]
 const VERSION = START_VERSION + MIGRATIONS.length
 
@@ -194,7 +196,7 @@ export function requireNoJournal(path: string): void {
 /** Throws CageError `audit_broken` or `database_unusable` naming the tables that were dropped. */
 function requireTables(client: Sqlite.Database): void {
   const there = new Set(client.prepare("SELECT name FROM sqlite_schema WHERE type = 'table'").pluck().all())
-  const tables = Object.values(schema).map((table) => getTableName(table))
+  const tables = Object.values(schema).flatMap((table) => (is(table, Table) ? [getTableName(table)] : []))
   const gone = tables.filter((name) => !there.has(name))
   if (gone.length === 0) return
   const code = gone.includes('audit') ? 'audit_broken' : 'database_unusable'

@@ -1,7 +1,7 @@
 import { and, eq, gt, inArray, isNotNull, isNull, lt, sql } from 'drizzle-orm'
 import { type Nanodollars, ZERO_NANOS } from '../money.ts'
 import type { Database } from './database.ts'
-import { calls, leases } from './schema.ts'
+import { leases, ledger } from './schema.ts'
 
 export type LeaseTable = ReturnType<typeof leaseTable>
 export type LeaseRow = typeof leases.$inferSelect
@@ -66,9 +66,9 @@ export function leaseTable({ orm }: Database) {
     /** What open and unresolved calls hold of a lease. */
     heldOf: (id: string): Nanodollars =>
       orm
-        .select({ held: sql<Nanodollars | null>`sum(${calls.held_nanos})` })
-        .from(calls)
-        .where(sql`${calls.lease_id} = ${id} AND ${calls.state} IN ('held', 'unresolved')`)
+        .select({ held: sql<Nanodollars | null>`sum(${ledger.held_nanos})` })
+        .from(ledger)
+        .where(and(eq(ledger.lease_id, id), inArray(ledger.state, ['held', 'unresolved'])))
         .get()?.held ?? ZERO_NANOS,
   }
 }

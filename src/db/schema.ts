@@ -1,6 +1,6 @@
 /** The tables as drizzle sees them. The migrations create them; a test keeps the two in sync. */
 
-import { blob, integer, primaryKey, sqliteTable, text } from 'drizzle-orm/sqlite-core'
+import { blob, integer, primaryKey, sqliteTable, sqliteView, text } from 'drizzle-orm/sqlite-core'
 import type { AgentState, AlertKind, Level } from '../events.ts'
 import type { AgentId, CallId, RunId } from '../ids.ts'
 import { type Nanodollars, ZERO_NANOS } from '../money.ts'
@@ -53,44 +53,60 @@ export const budgets = sqliteTable('budgets', {
   period_starts_at: text(),
 })
 
+const callColumns = {
+  agent_id: text().$type<AgentId>().notNull(),
+  /** Starts with the time, so that new rows are stored next to each other. */
+  id: text().$type<CallId>().notNull(),
+  run_id: text().$type<RunId>(),
+  kind: text({ enum: ['llm', 'service', 'reported', 'correction'] }).notNull(),
+  /** Provider or service. */
+  target: text().notNull(),
+  model: text(),
+  /** `held` only in `ledger`. */
+  state: text({ enum: ['held', 'charged', 'released', 'unresolved'] }).notNull(),
+  held_nanos: integer().$type<Nanodollars>().notNull(),
+  cost_nanos: integer().$type<Nanodollars>().notNull().default(ZERO_NANOS),
+  estimated: integer({ mode: 'boolean' }).notNull().default(false),
+  /** The price of a token, and the price list it is from. */
+  price: text({ mode: 'json' }),
+  usage: text({ mode: 'json' }),
+  status: integer(),
+  code: text(),
+  started_at: text().notNull(),
+  /** When the cost was counted; for a correction, when its call's cost was. */
+  ended_at: text(),
+  /** The call that a correction corrects. */
+  corrects: text().$type<CallId>(),
+  /** The reason for a correction, as its author wrote it. */
+  reason: text(),
+  /** The unit of work in progress when it started, such as "lead 67"; null without reported progress. */
+  unit: text(),
+  /** The lease that pays for it too; null without a Control Panel. */
+  lease_id: text(),
+}
+
 /**
- * The ledger. One row per call, written before the first byte is sent and once more when the call ends. Ended rows are
- * never edited: a correction is its own row.
+ * One row per call that has ended or is unresolved. Ended rows are never edited: a correction is its own row. Written
+ * once, so that a call costs few pages.
  */
-export const calls = sqliteTable(
-  'calls',
-  {
-    agent_id: text().$type<AgentId>().notNull(),
-    /** Starts with the time, so that new rows are stored next to each other. */
-    id: text().$type<CallId>().notNull(),
-    run_id: text().$type<RunId>(),
-    kind: text({ enum: ['llm', 'service', 'reported', 'correction'] }).notNull(),
-    /** Provider or service. */
-    target: text().notNull(),
-    model: text(),
-    state: text({ enum: ['held', 'charged', 'released', 'unresolved'] }).notNull(),
-    held_nanos: integer().$type<Nanodollars>().notNull(),
-    cost_nanos: integer().$type<Nanodollars>().notNull().default(ZERO_NANOS),
-    estimated: integer({ mode: 'boolean' }).notNull().default(false),
-    /** The price of a token, and the price list it is from. */
-    price: text({ mode: 'json' }),
-    usage: text({ mode: 'json' }),
-    status: integer(),
-    code: text(),
-    started_at: text().notNull(),
-    /** When the cost was counted; for a correction, when its call's cost was. */
-    ended_at: text(),
-    /** The call that a correction corrects. */
-    corrects: text().$type<CallId>(),
-    /** The reason for a correction, as its author wrote it. */
-    reason: text(),
-    /** The unit of work in progress when it started, such as "lead 67"; null without reported progress. */
-    unit: text(),
-    /** The lease that pays for it too; null without a Control Panel. */
-    lease_id: text(),
-  },
-  (table) => [primaryKey({ columns: [table.agent_id, table.id] })],
-)
+export const calls = sqliteTable('calls', callColumns, (table) => [primaryKey({ columns: [table.agent_id, table.id] })])
+
+/** One row per running call, written before the first byte is sent; it becomes one of `calls` when the call ends. */
+export const holds = sqliteTable('holds', {
+  id: text().$type<CallId>().primaryKey(),
+  agent_id: text().$type<AgentId>().notNull(),
+  run_id: text().$type<RunId>(),
+  kind: text({ enum: ['llm', 'service', 'reported'] }).notNull(),
+  target: text().notNull(),
+  model: text(),
+  unit: text(),
+  lease_id: text(),
+  held_nanos: integer().$type<Nanodollars>().notNull(),
+  started_at: text().notNull(),
+})
+
+/** All calls: `calls`, and `holds` in their columns. */
+export const ledger = sqliteView('ledger', callColumns).existing()
 
 /** Slices of budgets that this ledger shares with others, and for a while after they are accounted for (`budget/leases.ts`). */
 export const leases = sqliteTable('leases', {

@@ -93,7 +93,7 @@ describe('an agent that left the snapshot', () => {
     const database = new Sqlite(join(place, 'state.db'))
     database
       .prepare(
-        "INSERT INTO calls (agent_id, id, kind, target, model, state, held_nanos, started_at) VALUES (?, 'call-lost', 'llm', 'openai', 'penny', 'held', 480000000, '2026-01-01T00:00:00.000Z')",
+        "INSERT INTO holds (agent_id, id, kind, target, model, held_nanos, started_at) VALUES (?, 'call-lost', 'llm', 'openai', 'penny', 480000000, '2026-01-01T00:00:00.000Z')",
       )
       .run(first.id)
     database.close()

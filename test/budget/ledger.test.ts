@@ -24,7 +24,7 @@ function openLedger(limit: string, store = openStore({ path: ':memory:' })) {
         signal,
       ),
     rows: () =>
-      store.orm.$client.prepare('SELECT state, held_nanos, cost_nanos FROM calls ORDER BY state').all() as {
+      store.orm.$client.prepare('SELECT state, held_nanos, cost_nanos FROM ledger ORDER BY state').all() as {
         state: string
         held_nanos: number
         cost_nanos: number

@@ -82,7 +82,7 @@ describe('a call', () => {
       expect(world.spent(toAgentId('a-1'), toRunId('run-1')).map(([, spent, held]) => [spent, held])).toEqual(
         Array(3).fill(['0', '0']),
       )
-      expect(world.store.orm.$client.prepare('SELECT * FROM calls').all()).toEqual([])
+      expect(world.store.orm.$client.prepare('SELECT * FROM ledger').all()).toEqual([])
       expect(world.of('budget.exhausted').map(({ data }) => data.budget ?? 'agent')).toEqual([budget])
       expect(world.state.read().agents['a-1']?.exhausted).toBe(budget === 'agent')
     },

@@ -19,23 +19,35 @@ function filled(): { store: Store; rows: CallRow[] } {
     `INSERT INTO calls (agent_id, id, kind, target, model, state, held_nanos, cost_nanos, code, started_at, ended_at, unit)
      VALUES (?, ?, ?, ?, ?, ?, 5, ?, ?, '2026-01-02', '2026-01-02', ?)`,
   )
+  const hold = store.orm.$client.prepare(
+    `INSERT INTO holds (agent_id, id, kind, target, model, unit, held_nanos, started_at)
+     VALUES (?, ?, ?, ?, ?, ?, 5, '2026-01-02')`,
+  )
   store.transaction(() => {
     for (let number = 0; number < ROWS; number++) {
       const isService = number % 5 === 0
-      insert.run(
+      const call = [
         `w-${number % 3}`,
         id(number),
         isService ? 'service' : 'llm',
         isService ? 'linkedin' : 'openai',
         isService ? null : number === 7 ? 'rare' : `model-${number % 2}`,
-        number % 8_000 === 1 ? 'held' : number % 9_000 === 2 ? 'unresolved' : number % 4_000 ? 'charged' : 'released',
+      ]
+      const unit = number % 2 ? `lead ${number % 100}` : null
+      if (number % 8_000 === 1) {
+        hold.run(...call, unit)
+        continue
+      }
+      insert.run(
+        ...call,
+        number % 9_000 === 2 ? 'unresolved' : number % 4_000 ? 'charged' : 'released',
         (number * 7_919) % 1_000,
         number % 4_000 ? (number % 4_001 ? null : 'overrun') : 'provider_failed',
-        number % 2 ? `lead ${number % 100}` : null,
+        unit,
       )
     }
   })
-  return { store, rows: store.orm.$client.prepare('SELECT * FROM calls ORDER BY id').all() as CallRow[] }
+  return { store, rows: store.orm.$client.prepare('SELECT * FROM ledger ORDER BY id').all() as CallRow[] }
 }
 
 const hasEnded = ({ state }: CallRow) => state === 'charged' || state === 'released'

@@ -63,6 +63,32 @@ describe('a database', () => {
     ])
   })
 
+  test('keeps what calls of an earlier version hold, and the ledger has each once', () => {
+    const path = temporaryFile()
+    const old = new Sqlite(path)
+    old.exec(start)
+    old.pragma('user_version = 7')
+    for (const state of ['held', 'unresolved', 'charged']) {
+      old.exec(
+        `INSERT INTO calls (agent_id, id, kind, target, model, state, held_nanos, started_at)
+         VALUES ('lg-1', 'call-${state}', 'llm', 'openai', 'gpt-4', '${state}', 7, '2026-01-02')`,
+      )
+    }
+    old.close()
+    const database = open(path)
+    const calls = callTable(database)
+    const states = () => database.orm.select().from(schema.ledger).orderBy(schema.ledger.id).all()
+    expect(states().map(({ id, state }) => `${id} ${state}`)).toEqual([
+      'call-charged charged',
+      'call-held held',
+      'call-unresolved unresolved',
+    ])
+    expect(calls.totals({}).held).toBe(14)
+    expect(calls.markUnresolved('2026-01-03')).toBe(1)
+    expect(calls.get(toAgentId('lg-1'), toCallId('call-held'))).toMatchObject({ state: 'unresolved', target: 'openai' })
+    expect([calls.totals({}).held, states().length]).toEqual([14, 3])
+  })
+
   test('has the tables and columns that the code reads', () => {
     const { orm } = open()
     const tables = Object.values(schema).filter((table) => is(table, Table)) as SQLiteTable[]
@@ -73,6 +99,9 @@ describe('a database', () => {
       const expected = Object.values(getTableColumns(table)).map((column) => column.name)
       expect(columns.map((column) => column.name).sort(), name).toEqual(expected.sort())
     }
+    const columnsOf = (name: string) =>
+      (orm.$client.pragma(`table_info(${name})`) as { name: string }[]).map((c) => c.name)
+    expect(columnsOf('ledger').sort()).toEqual(columnsOf('calls').sort())
   })
 
   test.each([

@@ -1,9 +1,11 @@
 /** Looking for a few rows among very many lets others work, and finds the same as looking at all at once. */
 
 import { describe, expect, onTestFinished, test, vi } from 'vitest'
+import { costReport } from '../../src/budget/report.ts'
 import type { EventQuery } from '../../src/db/events.ts'
 import { openStore, type Store } from '../../src/db/store.ts'
 import { type CallId, toAgentId, toCallId } from '../../src/ids.ts'
+import { nanodollars } from '../../src/money.ts'
 import { turnsDuring } from '../support/turns.ts'
 
 const ROWS = 10_000
@@ -15,15 +17,33 @@ async function plansDuring({ orm: { $client } }: Store, act: () => unknown): Pro
   const queries = vi.spyOn($client, 'prepare')
   await act()
   return queries.mock.calls.flatMap(([query]) => {
-    const steps = plain(`EXPLAIN QUERY PLAN ${query}`).all(...Array(query.split('?').length - 1).fill(1))
+    const named = Object.fromEntries(Array.from(query.matchAll(/:(\w+)/g), ([, name]) => [name!, 1]))
+    const values = [...Array(query.split('?').length - 1).fill(1), named]
+    const steps = plain(`EXPLAIN QUERY PLAN ${query}`).all(...values)
     return steps.map((step) => (step as { detail: string }).detail)
   })
 }
 
-test('calls that a killed server left open are found without a look at all of them', async () => {
+test('pages of calls are read without a look at all of them, running ones included', async () => {
   const store = filled()
-  const plans = await plansDuring(store, () => store.calls.markUnresolved('2026-01-02'))
-  expect(plans).toEqual(['SEARCH calls USING INDEX calls_open (state=?)'])
+  const plans = await plansDuring(store, async () => {
+    for (const sort of ['newest', 'oldest'] as const) {
+      for (const agentId of [undefined, toAgentId('w-1')]) await store.callSearch.find({ sort, agentId, limit: 9 })
+      for (const outcome of ['unresolved', 'running'] as const) await store.callSearch.find({ sort, outcome, limit: 9 })
+    }
+    store.callSearch.get(id(7))
+    store.calls.get(toAgentId('w-1'), id(7))
+    await store.calls.find({ agentId: toAgentId('w-1'), limit: 9 })
+    await costReport(store.calls, { agentId: toAgentId('w-1') }, () => undefined)
+    await costReport(store.calls, {}, () => undefined)
+    store.leases.heldOf('lease-1')
+  })
+  expect(plans.length).toBeGreaterThan(40)
+  // Few calls run at once, but those that ended stay.
+  expect(plans.filter((step) => /^SCAN (?!holds|\(subquery|ledger)/.test(step))).toEqual([])
+  // Both parts of the ledger come in order: sorting one would read all of it first.
+  const sorted = plans.filter((step, index) => step.includes('TEMP B-TREE') && plans[index - 1] !== 'SCAN holds')
+  expect(sorted).toEqual([])
 })
 
 function filled() {
@@ -36,6 +56,18 @@ function filled() {
   const event = store.orm.$client.prepare(
     "INSERT INTO events (seq, at, agent_id, level, type, message, data) VALUES (?, '2026-01-01', ?, ?, ?, 'x', '{}')",
   )
+  store.calls.insertHeld({
+    id: toCallId('call-running'),
+    agent_id: toAgentId('w-3'),
+    run_id: null,
+    kind: 'llm',
+    target: 'openai',
+    model: 'penny',
+    unit: null,
+    lease_id: null,
+    held_nanos: nanodollars(5),
+    started_at: '2026-01-01',
+  })
   store.transaction(() => {
     for (let number = 1; number <= ROWS; number++) {
       const isRare = number % 2_500 === 0

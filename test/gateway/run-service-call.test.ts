@@ -98,7 +98,7 @@ async function openRoad(input: ServiceInput = {}, limit = '50', key?: string): P
       }),
     rows: () =>
       store.orm.$client
-        .prepare('SELECT kind, target, state, held_nanos, cost_nanos, status, code FROM calls ORDER BY id')
+        .prepare('SELECT kind, target, state, held_nanos, cost_nanos, status, code FROM ledger ORDER BY id')
         .all(),
   }
 }

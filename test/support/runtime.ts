@@ -161,7 +161,7 @@ export class TestRuntime {
   }
 
   #allRows(): CallRow[] {
-    return this.database.prepare('SELECT * FROM calls ORDER BY started_at, id').all() as CallRow[]
+    return this.database.prepare('SELECT * FROM ledger ORDER BY started_at, id').all() as CallRow[]
   }
 
   of<T extends EventType>(type: T): EventOf<T>[] {
