@@ -104,6 +104,7 @@ try {
   await wait(WARM_UP_MS)
   for (const list of [figures.lags, figures.views, figures.reports]) list.length = 0
   const [before, own, busy, postgres] = [processorMs(), process.cpuUsage(), busyMs(), postgresMs()]
+  const sessions = watchSessions(address)
   const from = performance.now()
   await wait(SECONDS * 1000)
   const ms = performance.now() - from
@@ -118,6 +119,7 @@ try {
     views_a_second: Math.round((figures.views.length / ms) * 1000),
     view_ms: quantiles(figures.views),
     panel_processor_percent: processor,
+    sessions: await sessions.end(),
     postgres_processor_percent: Math.round(((postgresMs() - postgres) / ms) * 100),
     /** Of this process, which plays runtimes and dashboards, and of all processes of the machine. */
     driver_processor_percent: Math.round((user + system) / 10 / ms),
@@ -335,6 +337,34 @@ async function borrow(runtimes: readonly Runtime[]): Promise<{ grants_a_second: 
     }),
   )
   return { grants_a_second: Math.round(times.length / 10), grant_ms: quantiles(times) }
+}
+
+/** What the panels' sessions do on average: statements, and transactions whose next one the panel has not sent yet. */
+function watchSessions(address: string): { end(): Promise<{ busy: number; waiting_for_panel: number }> } {
+  const counts = { busy: 0, waiting_for_panel: 0 }
+  let looks = 0
+  let isWatching = true
+  const watch = async () => {
+    const client = new pg.Client(address)
+    await client.connect()
+    for (; isWatching; looks++, await wait(100)) {
+      const { rows } = await client.query<{ state: string }>(
+        "SELECT state FROM pg_stat_activity WHERE application_name = 'iron-cage panel'",
+      )
+      counts.busy += rows.filter(({ state }) => state === 'active').length
+      counts.waiting_for_panel += rows.filter(({ state }) => state === 'idle in transaction').length
+    }
+    await client.end()
+  }
+  const watching = watch()
+  return {
+    async end() {
+      isWatching = false
+      await watching
+      const mean = (count: number) => Number((count / looks).toFixed(2))
+      return { busy: mean(counts.busy), waiting_for_panel: mean(counts.waiting_for_panel) }
+    },
+  }
 }
 
 /** In the database, with its index. */

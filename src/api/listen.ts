@@ -12,6 +12,8 @@ export type Server = PlainServer | TlsServer
 
 /** Longest an idle client connection is kept, in ms; longer than SDKs keep theirs, so that they close first. */
 const KEEP_ALIVE_MS = 75_000
+/** Connections that wait to be accepted. With Node's 511 a fleet that connects at once has some wait for seconds. */
+const BACKLOG = 4_096
 /** In bytes, all names and values together; leaves room for cookies of other sites on localhost. */
 const MAX_HEADER_BYTES = 32_768
 /** How long a client may take to agree on encryption, in ms. */
@@ -93,7 +95,7 @@ function listen(server: Server, host: string, port: number): Promise<void> {
         }),
       )
     })
-    server.listen({ host, port, ipv6Only: host.includes(':') }, resolve)
+    server.listen({ host, port, ipv6Only: host.includes(':'), backlog: BACKLOG }, resolve)
   })
 }
 

@@ -10,11 +10,13 @@
 import { hash } from 'node:crypto'
 import type { Clock } from '../clock.ts'
 import type { ControlAnswer, ControlState } from '../control-messages.ts'
+import { CageError } from '../errors.ts'
 import type { Member } from './credentials.ts'
-import type { PanelDatabase, Sql } from './db/database.ts'
+import type { PanelDatabase } from './db/database.ts'
 import type { Orders } from './orders.ts'
-import type { Policies } from './policies.ts'
-import { environmentsOf, type PanelSecrets } from './secrets.ts'
+import { findPolicy, policyState } from './policies.ts'
+import { type PanelSecrets, secretsState } from './secrets.ts'
+import { SharedLookup } from './shared-lookup.ts'
 
 /** How long a request without news waits, in ms. */
 export const HOLD_MS = 20_000
@@ -24,13 +26,14 @@ export interface ControlOptions {
   clock: Clock
   orders: Orders
   secrets: PanelSecrets
-  policies: Policies
 }
 
 export class Control {
   readonly #options: ControlOptions
   /** What wakes requests that wait, by organization. */
   readonly #waiting = new Map<string, Set<() => void>>()
+  /** By organization. */
+  readonly #lookups = new Map<string, SharedLookup<ControlState>>()
   readonly #stop: () => void
   #isClosed = false
 
@@ -100,29 +103,45 @@ export class Control {
     return { signal: AbortSignal.any([own.signal, signal]), end }
   }
 
-  /** In one transaction: a thousand machines ask three times a minute each, and again after each change. */
-  #stateOf(member: Member): Promise<ControlState> {
-    const { database, orders, secrets, policies } = this.#options
-    return database.within(member.organizationId, async (sql) => {
-      const allowed = await environmentsOf(sql, member.organizationId, member.id)
-      return {
-        orders: await orders.pendingFor(sql, member),
-        limits: await this.#limitsOf(sql, member),
-        secrets: await secrets.stateFor(sql, member.organizationId, allowed),
-        policy: await policies.stateFor(sql, member.organizationId, allowed),
-      }
-    })
+  async #stateOf({ organizationId, id }: Member): Promise<ControlState> {
+    const lookup = this.#lookups.get(organizationId) ?? new SharedLookup((ids) => this.#statesOf(organizationId, ids))
+    this.#lookups.set(organizationId, lookup)
+    const state = await lookup.find(id)
+    if (!state) throw new CageError('runtime_revoked', 'this runtime was removed from its Control Panel')
+    return state
   }
 
-  async #limitsOf(sql: Sql, { organizationId, id }: Member): Promise<string> {
-    const [runtime] = await sql.rows<{ path: string }>(
-      'SELECT path FROM runtimes WHERE organization_id = $1 AND id = $2',
-      [organizationId, id],
-    )
-    const budgets = await sql.rows<{ limit_nanos: number }>(
-      `SELECT limit_nanos FROM budgets WHERE organization_id = $1 AND ${this.#options.database.dialect.isIn('id', '$2')} ORDER BY id`,
-      [organizationId, runtime!.path],
-    )
-    return budgets.map(({ limit_nanos }) => String(limit_nanos)).join(' ')
+  /** In one transaction for all that ask: a thousand runtimes do three times a minute each, and at once after each change. */
+  #statesOf(organizationId: string, ids: readonly string[]): Promise<Map<string, ControlState>> {
+    const { database, orders, secrets } = this.#options
+    const { isIn } = database.dialect
+    return database.within(organizationId, async (sql) => {
+      const of = <Row>(rows: string, keys: readonly string[]) =>
+        sql.rows<Row>(rows, [organizationId, JSON.stringify(keys)])
+      const runtimes = await of<{ id: string; environments: string; path: string }>(
+        `SELECT id, environments, path FROM runtimes
+         WHERE organization_id = $1 AND revoked_at IS NULL AND ${isIn('id', '$2')}`,
+        ids,
+      )
+      const paths = new Map(runtimes.map(({ id, path }) => [id, JSON.parse(path) as string[]]))
+      const budgets = await of<{ id: string; limit_nanos: number }>(
+        `SELECT id, limit_nanos FROM budgets WHERE organization_id = $1 AND ${isIn('id', '$2')} ORDER BY id`,
+        [...new Set([...paths.values()].flat())],
+      )
+      const pending = await orders.pending(sql, organizationId)
+      const versions = await secrets.versions(sql, organizationId)
+      const policy = await findPolicy(sql, organizationId)
+      const stateOf = ({ id, environments }: (typeof runtimes)[number]): ControlState => {
+        const allowed = JSON.parse(environments) as string[]
+        const own = budgets.filter((budget) => paths.get(id)!.includes(budget.id))
+        return {
+          orders: pending.get(id) ?? [],
+          limits: own.map(({ limit_nanos }) => limit_nanos).join(' '),
+          secrets: secretsState(versions, allowed),
+          policy: policyState(policy, allowed),
+        }
+      }
+      return new Map(runtimes.map((runtime) => [runtime.id, stateOf(runtime)]))
+    })
   }
 }

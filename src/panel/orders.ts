@@ -89,13 +89,15 @@ export class Orders {
     })
   }
 
-  /** What a runtime has not answered, oldest first. */
-  async pendingFor(sql: Sql, { organizationId, id }: Pick<Member, 'organizationId' | 'id'>): Promise<Order[]> {
+  /** What runtimes have not answered, oldest first, by their ids. */
+  async pending(sql: Sql, organizationId: string): Promise<Map<string, Order[]>> {
     const rows = await sql.rows<StoredOrder>(
-      `SELECT * FROM orders WHERE organization_id = $1 AND runtime_id = $2 AND state = 'pending' ORDER BY ordered_at, id`,
-      [organizationId, id],
+      `SELECT * FROM orders WHERE organization_id = $1 AND state = 'pending' ORDER BY ordered_at, id`,
+      [organizationId],
     )
-    return rows.map(({ id: order, agent_id, action, ordered_by: by }) => ({ id: order, agent_id, action, by }))
+    const orderOf = ({ id, agent_id, action, ordered_by: by }: StoredOrder): Order => ({ id, agent_id, action, by })
+    const groups = Map.groupBy(rows, ({ runtime_id: runtimeId }) => runtimeId)
+    return new Map([...groups].map(([runtimeId, own]) => [runtimeId, own.map(orderOf)]))
   }
 
   /** The last order of each agent, by its runtime's id and its own. */

@@ -31,7 +31,7 @@ export class Policies {
 
   /** Undefined until there was one. */
   find(organizationId: string): Promise<StoredPolicy | undefined> {
-    return this.#database.within(organizationId, (sql) => find(sql, organizationId))
+    return this.#database.within(organizationId, (sql) => findPolicy(sql, organizationId))
   }
 
   /**
@@ -50,7 +50,7 @@ export class Policies {
          ON CONFLICT (organization_id) DO NOTHING`,
         [organizationId, by],
       )
-      const before = (await find(sql, organizationId, dialect.forUpdate))!
+      const before = (await findPolicy(sql, organizationId, dialect.forUpdate))!
       const settings = policy && JSON.stringify(policy)
       const environments = environmentsIn(before)
       if (environment && policy) environments[environment] = policy
@@ -60,7 +60,7 @@ export class Policies {
          updated_by = $4 WHERE organization_id = $1`,
         [organizationId, environment ? before.settings : settings, JSON.stringify(environments), by],
       )
-      const row = (await find(sql, organizationId))!
+      const row = (await findPolicy(sql, organizationId))!
       const details = { revision: row.revision, ...(environment && { environment }), settings }
       const entry = { organizationId, actor: by, action: policy ? 'policy.set' : 'policy.clear', target: 'policy' }
       await appendAudit(sql, dialect, [{ ...entry, details }])
@@ -69,14 +69,13 @@ export class Policies {
     await this.#database.announce(organizationId)
     return stored
   }
+}
 
-  /** As a runtime gets it. `allowed`: the environments whose secrets it may have. */
-  async stateFor(sql: Sql, organizationId: string, allowed: readonly string[]): Promise<PolicyState | null> {
-    const row = await find(sql, organizationId)
-    if (!row) return null
-    const own = Object.entries(environmentsIn(row)).filter(([name]) => allowed.includes(name))
-    return { revision: row.revision, settings: settingsOf(row), environments: Object.fromEntries(own) }
-  }
+/** As a runtime gets it. `allowed`: the environments whose secrets it may have. */
+export function policyState(row: StoredPolicy | undefined, allowed: readonly string[]): PolicyState | null {
+  if (!row) return null
+  const own = Object.entries(environmentsIn(row)).filter(([name]) => allowed.includes(name))
+  return { revision: row.revision, settings: settingsOf(row), environments: Object.fromEntries(own) }
 }
 
 export const settingsOf = ({ settings }: StoredPolicy): Policy | null =>
@@ -85,7 +84,7 @@ export const settingsOf = ({ settings }: StoredPolicy): Policy | null =>
 export const environmentsIn = ({ environments }: StoredPolicy): Record<string, Policy> =>
   JSON.parse(environments) as Record<string, Policy>
 
-async function find(sql: Sql, organizationId: string, lock = ''): Promise<StoredPolicy | undefined> {
+export async function findPolicy(sql: Sql, organizationId: string, lock = ''): Promise<StoredPolicy | undefined> {
   const own = `SELECT * FROM policies WHERE organization_id = $1 ${lock}`
   return (await sql.rows<StoredPolicy>(own, [organizationId]))[0]
 }

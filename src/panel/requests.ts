@@ -6,6 +6,7 @@ import { type Member, newId, noBudget } from './credentials.ts'
 import { appendAudit } from './db/audit-store.ts'
 import type { Dialect, PanelDatabase, Sql } from './db/database.ts'
 import { insert } from './db/insert.ts'
+import { SharedLookup } from './shared-lookup.ts'
 
 export interface StoredRequest {
   id: string
@@ -48,6 +49,11 @@ export class Requests {
   readonly #dialect: Dialect
   readonly #raise: RequestsOptions['raise']
   readonly #requireLead: RequestsOptions['requireLead']
+  /** By organization, since every page asks each second. */
+  readonly #lists = new SharedLookup(async (ids) => {
+    const lists = ids.map(async (id) => [id, await this.#list(id)] as const)
+    return new Map(await Promise.all(lists))
+  })
 
   constructor({ database, raise, requireLead }: RequestsOptions) {
     this.#database = database
@@ -88,7 +94,11 @@ export class Requests {
   }
 
   /** Those that wait first, then the last decided ones. */
-  list(organizationId: string): Promise<StoredRequest[]> {
+  async list(organizationId: string): Promise<StoredRequest[]> {
+    return (await this.#lists.find(organizationId))!
+  }
+
+  #list(organizationId: string): Promise<StoredRequest[]> {
     return this.#database.within(organizationId, (sql) =>
       sql.rows<StoredRequest>(
         `SELECT * FROM requests WHERE organization_id = $1

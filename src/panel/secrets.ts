@@ -129,15 +129,12 @@ export class PanelSecrets {
     await this.#database.announce(organizationId)
   }
 
-  /** Differs after each change of what a runtime may have. `allowed`: the environments whose secrets it may have. */
-  async stateFor(sql: Sql, organizationId: string, allowed: readonly string[]): Promise<string> {
-    if (allowed.length === 0) return ''
-    const rows = await sql.rows<{ id: string; environment: string; version: number }>(
+  /** What `secretsState` compares. */
+  versions(sql: Sql, organizationId: string): Promise<SecretVersion[]> {
+    return sql.rows<SecretVersion>(
       'SELECT id, environment, version FROM secrets WHERE organization_id = $1 ORDER BY id',
       [organizationId],
     )
-    const own = rows.filter(({ environment }) => environment === '' || allowed.includes(environment))
-    return [...allowed, ...own.map(({ id: secret, version }) => `${secret} ${version}`)].join(' ')
   }
 
   /**
@@ -181,8 +178,17 @@ export class PanelSecrets {
   }
 }
 
+export type SecretVersion = Pick<StoredCentralSecret, 'id' | 'environment' | 'version'>
+
+/** Differs after each change of what a runtime may have. `allowed`: the environments whose secrets it may have. */
+export function secretsState(versions: readonly SecretVersion[], allowed: readonly string[]): string {
+  if (allowed.length === 0) return ''
+  const own = versions.filter(({ environment }) => environment === '' || allowed.includes(environment))
+  return [...allowed, ...own.map(({ id, version }) => `${id} ${version}`)].join(' ')
+}
+
 /** Whose secrets a runtime may have. Throws CageError `runtime_revoked`. */
-export async function environmentsOf(sql: Sql, organizationId: string, runtimeId: string): Promise<string[]> {
+async function environmentsOf(sql: Sql, organizationId: string, runtimeId: string): Promise<string[]> {
   const [runtime] = await sql.rows<{ environments: string; revoked_at: number | null }>(
     'SELECT environments, revoked_at FROM runtimes WHERE organization_id = $1 AND id = $2',
     [organizationId, runtimeId],

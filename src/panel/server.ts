@@ -110,7 +110,7 @@ export async function startPanel(options: PanelOptions): Promise<RunningPanel> {
     if (key.problem !== undefined) onNotice(key.problem)
     const secrets = new PanelSecrets(database, key.keyFor)
     const policies = new Policies(database)
-    const control = new Control({ database, clock, orders, secrets, policies })
+    const control = new Control({ database, clock, orders, secrets })
     const providerSignIns = new ProviderSignIns(database, provider, fleet.people.failures)
     const erasures = new Erasures(database)
     const spendingAlerts = new SpendingAlerts(database)

@@ -23,7 +23,7 @@ const event = z.object({
   data: z.record(z.string(), z.unknown()),
 })
 
-export const telemetryRoutes = ({ telemetry: { store } }: PanelRooms): Route<PanelRole>[] => [
+export const telemetryRoutes = ({ telemetry }: PanelRooms): Route<PanelRole>[] => [
   telemetryRoute('POST /api/telemetry', {
     role: 'runtime',
     summary: 'Takes events of a runtime. An event that is sent again is stored once; the reply says where to continue.',
@@ -38,6 +38,6 @@ export const telemetryRoutes = ({ telemetry: { store } }: PanelRooms): Route<Pan
     errors: ['runtime_revoked'],
     handle: ({ body: { events, ...batch }, identity }) =>
       // What an event may contain is the business of those who read it, and versions differ.
-      store.take(identity.organizationId, identity.id, { ...batch, events: events as unknown as RuntimeEvent[] }),
+      telemetry.take(identity.organizationId, identity.id, { ...batch, events: events as unknown as RuntimeEvent[] }),
   }),
 ]

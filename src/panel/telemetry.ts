@@ -6,6 +6,7 @@
 import type { RuntimeEvent } from '../events.ts'
 import { applyEvent } from '../state/apply-event.ts'
 import { emptySnapshot, type Snapshot } from '../state/snapshot.ts'
+import type { TelemetryAnswer, TelemetryBatch } from '../telemetry-messages.ts'
 import type { PanelDatabase } from './db/database.ts'
 import { type StoredTelemetry, TelemetryStore } from './db/telemetry-store.ts'
 
@@ -38,6 +39,19 @@ export class PanelTelemetry {
 
   constructor(database: PanelDatabase) {
     this.store = new TelemetryStore(database)
+  }
+
+  /** As the store; a state that was folded up to there continues with these events, which need not be read again then. */
+  async take(organizationId: string, runtimeId: string, batch: TelemetryBatch): Promise<TelemetryAnswer> {
+    const answer = await this.store.take(organizationId, runtimeId, batch)
+    const folded = this.#folded.get(runtimeId)
+    const { journal_id: journalId, after, through, events } = batch
+    if (folded?.journalId === journalId && folded.snapshot.seq === after && answer.acked_seq === through) {
+      const fresh = events.filter(({ seq }) => seq > after && seq <= through)
+      const snapshot = { ...fresh.reduce(applySafely, folded.snapshot), seq: through }
+      this.#folded.set(runtimeId, { ...folded, snapshot })
+    }
+    return answer
   }
 
   /** The state of each runtime that has reported, by its id. */

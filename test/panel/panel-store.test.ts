@@ -532,6 +532,21 @@ test('three panels are replaced one after the other while machines call, and non
   expect(await new Fleet(reader).problems()).toEqual([])
 })
 
+test('a thousand keys are looked up in PostgreSQL by their index, and the list of them is read once', async () => {
+  const database = await openPanelDatabase(await cluster.newDatabase())
+  onTestFinished(() => database.close())
+  const keys = JSON.stringify(Array.from({ length: 1_000 }, (_, n) => `runtime-${n}`))
+  for (const table of ['runtimes', 'leases', 'budgets']) {
+    const plan = await database.system.rows<{ 'QUERY PLAN': string }>(
+      `EXPLAIN SELECT * FROM ${table} WHERE organization_id = 'o' AND ${database.dialect.isIn('id', '$1')}`,
+      [keys],
+    )
+    const text = plan.map((row) => row['QUERY PLAN']).join('\n')
+    expect(text).toContain(`Index Scan`)
+    expect(text).not.toContain('Join')
+  }
+})
+
 test('panels that start at once on one PostgreSQL migrate it once, and lend the same money once', async () => {
   const address = await cluster.newDatabase()
   const databases = await Promise.all(Array.from({ length: 3 }, () => openPanelDatabase(address)))

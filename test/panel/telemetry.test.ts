@@ -11,8 +11,10 @@ import type { PanelDatabase, Sql } from '../../src/panel/db/database.ts'
 import { openPanelDatabase } from '../../src/panel/db/open.ts'
 import type { Dimension } from '../../src/panel/db/spending.ts'
 import { TelemetryStore } from '../../src/panel/db/telemetry-store.ts'
+import { Fleet } from '../../src/panel/fleet.ts'
 import type { FleetSpending } from '../../src/panel/fleet-view.ts'
 import type { RunningPanel } from '../../src/panel/server.ts'
+import { PanelTelemetry } from '../../src/panel/telemetry.ts'
 import { viewOf } from '../../src/panel/views.ts'
 import type { TelemetryBatch } from '../../src/telemetry-messages.ts'
 import { readMembership } from '../../src/uplink/membership.ts'
@@ -47,7 +49,10 @@ async function joined({ fleet, organizationId, url }: RunningPanel, through = ur
 }
 
 /** A runtime that only the panel knows. Returns its id. */
-async function joinOnly({ fleet: { credentials }, organizationId }: RunningPanel): Promise<string> {
+async function joinOnly({
+  fleet: { credentials },
+  organizationId,
+}: Pick<RunningPanel, 'fleet' | 'organizationId'>): Promise<string> {
   const invitation = await credentials.invite(organizationId, { team: null, user: null }, 'x', 'ada')
   return (await credentials.join((await credentials.identify(invitation))!, 'x', '1')).runtimeId
 }
@@ -118,6 +123,40 @@ describe.each([
     await expect.poll(doneOf).toEqual([700, 3])
     if (!address.startsWith('postgres')) return
     expect(await agents(await openPanel(address))).toEqual(await agents(panel))
+  })
+
+  test('folds what it stores as it comes, to the same state whichever process stored what, and reads nothing again', async () => {
+    const database = await openPanelDatabase(await addressOf())
+    onTestFinished(() => database.close())
+    const fleet = new Fleet(database)
+    const organization = await fleet.openOrganization('acme')
+    const runtimeId = await joinOnly({ fleet, organizationId: organization })
+    const processes = [new PanelTelemetry(database), new PanelTelemetry(database)]
+    const any = () => processes[Math.floor(Math.random() * processes.length)]!
+    const stateIn = async (telemetry: PanelTelemetry) => (await telemetry.states(organization)).get(runtimeId)?.snapshot
+    const batchOf = (after: number, through: number): TelemetryBatch => {
+      const events = Array.from({ length: through - after }, (_, n) => {
+        const happened = after + n === 0 ? started : paid(AGENT, 'crm', '0.1')
+        return { ...happened, seq: after + n + 1, at: '2026-01-02T03:04:05.000Z' } as RuntimeEvent
+      })
+      return { journal_id: 'j', after, through, lost: null, events }
+    }
+    let stored = 0
+    for (let n = 0; n < 60; n++) {
+      const after = Math.max(0, stored - Math.floor(Math.random() * 3))
+      const through = after + 1 + Math.floor(Math.random() * 5)
+      const taken = await any().take(organization, runtimeId, batchOf(after, through))
+      stored = Math.max(stored, through)
+      expect(taken).toEqual({ acked_seq: stored })
+      if (Math.random() < 0.5) await stateIn(any())
+    }
+    const whole = await stateIn(new PanelTelemetry(database))
+    expect(whole).toMatchObject({ seq: stored })
+    for (const telemetry of processes) expect(await stateIn(telemetry)).toEqual(whole)
+    const [telemetry] = processes as [PanelTelemetry]
+    await telemetry.take(organization, runtimeId, batchOf(stored, stored + 5))
+    await database.system.rows('DELETE FROM events')
+    expect((await stateIn(telemetry))!.agents[AGENT]!.spent_usd).toBe(usd(String((stored + 4) / 10)))
   })
 
   test('stores an event that is sent again once, says where to continue, and counts what was lost', async () => {

@@ -34,7 +34,8 @@ const POSTGRES: Dialect = {
   // No key is ever changed: a row that others refer to can be locked while they do.
   forUpdate: 'FOR NO KEY UPDATE',
   serial: 'BIGINT GENERATED ALWAYS AS IDENTITY PRIMARY KEY',
-  isIn: (column, parameter) => `${column} IN (SELECT json_array_elements_text(${parameter}::json))`,
+  // As an array the list is read once; PostgreSQL may join a subquery row by row, and read it again for each.
+  isIn: (column, parameter) => `${column} = ANY (ARRAY(SELECT json_array_elements_text(${parameter}::json)))`,
   // Forced: the panel owns its tables, and owners are exempt otherwise.
   ownRows: (table, column) => [
     `ALTER TABLE ${table} ENABLE ROW LEVEL SECURITY, FORCE ROW LEVEL SECURITY`,
@@ -81,10 +82,7 @@ export async function openPostgres(connectionString: string): Promise<PanelDatab
     dialect: POSTGRES,
     system: sqlOf(system),
     within: (organizationId, work) =>
-      transaction(tenants, async (sql) => {
-        await sql.rows('SELECT set_config($1, $2, true)', [ORGANIZATION, organizationId])
-        return work(sql)
-      }),
+      transaction(tenants, work, `BEGIN; SET LOCAL ${ORGANIZATION} = ${pg.escapeLiteral(organizationId)}`),
     exclusively: (kind, work) => transaction(system, (sql) => whenAlone(sql, kind, work)),
     money: (work) => money.transaction(work),
     announce: async (organizationId) => {
@@ -123,10 +121,10 @@ async function whenAlone<T>(sql: Sql, kind: ExclusiveWork, work: (sql: Sql) => P
   return work(sql)
 }
 
-async function transaction<T>(pool: pg.Pool, work: (sql: Sql) => Promise<T>): Promise<T> {
+async function transaction<T>(pool: pg.Pool, work: (sql: Sql) => Promise<T>, begin = 'BEGIN'): Promise<T> {
   const client = await pool.connect()
   try {
-    await client.query('BEGIN')
+    await client.query(begin)
     const result = await work(sqlOf(client))
     await client.query('COMMIT')
     client.release()
