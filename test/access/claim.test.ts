@@ -1,7 +1,6 @@
 /** One server a database, by whatever name it is opened, and also when the file that says so was removed. */
 import { execFile } from 'node:child_process'
-import { copyFileSync, linkSync, mkdtempSync, rmSync, symlinkSync } from 'node:fs'
-import { tmpdir } from 'node:os'
+import { copyFileSync, linkSync, rmSync, symlinkSync } from 'node:fs'
 import { join, resolve } from 'node:path'
 import { promisify } from 'node:util'
 import { describe, expect, onTestFinished, test } from 'vitest'
@@ -9,13 +8,14 @@ import { claimDatabase } from '../../src/access/server-file.ts'
 import { loadConfig, type Setting } from '../../src/config/config.ts'
 import { readEnvironment } from '../../src/config/env.ts'
 import { openStore } from '../../src/db/store.ts'
+import { folderInMemory } from '../support/in-memory.ts'
 import { openTestRuntime } from '../support/runtime.ts'
 
 const BIN = resolve(import.meta.dirname, '../../bin/iron-cage.cjs')
 const running = { code: 'already_running', message: expect.stringContaining(`process ${process.pid}`) }
 
 function folder(): string {
-  const made = mkdtempSync(join(tmpdir(), 'iron-cage-claim-'))
+  const made = folderInMemory()
   onTestFinished(() => rmSync(made, { recursive: true, force: true }))
   return made
 }

@@ -7,6 +7,7 @@ import { mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { delimiter, dirname, join, resolve } from 'node:path'
 import type { TestProject } from 'vitest/node'
+import { makeMemory } from './in-memory.ts'
 import type {} from './made-once.ts'
 
 const root = resolve(import.meta.dirname, '../..')
@@ -22,5 +23,9 @@ export function setup(project: TestProject): () => void {
   run('python3', '-m', 'compileall', '-q', 'python/iron_cage', 'python/shim')
   const made = mkdtempSync(join(tmpdir(), 'iron-cage-made-'))
   project.provide('made', made)
-  return () => rmSync(made, { recursive: true, force: true })
+  const memory = makeMemory()
+  project.provide('memory', memory)
+  return () => {
+    for (const folder of [made, memory]) rmSync(folder, { recursive: true, force: true })
+  }
 }

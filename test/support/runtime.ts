@@ -4,8 +4,7 @@
  * ends, everything is closed, and looked through for what was left: open holds, faults in the log, an open port.
  */
 
-import { copyFileSync, existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs'
-import { tmpdir } from 'node:os'
+import { copyFileSync, existsSync, mkdirSync, readdirSync, readFileSync, rmSync } from 'node:fs'
 import { dirname, join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import Sqlite from 'better-sqlite3'
@@ -21,6 +20,7 @@ import { type Nanodollars, toUsd, usd } from '../../src/money.ts'
 import type { RuntimeParts } from '../../src/runtime.ts'
 import { openParts } from './built.ts'
 import { type ApiDocument, type Compare, compareWith } from './documented.ts'
+import { folderInMemory } from './in-memory.ts'
 import { dollars } from './money.ts'
 import { FakeProvider } from './provider.ts'
 import { listRoutes } from './rooms.ts'
@@ -256,7 +256,7 @@ export async function openTestRuntime(options: RuntimeOptions = {}): Promise<Tes
     ...sections
   } = options
   const provider = await FakeProvider.open()
-  const folder = given ?? mkdtempSync(join(tmpdir(), 'iron-cage-'))
+  const folder = given ?? folderInMemory()
   const perProvider = { retries: 0, ...settings }
   const config = configSchema.parse({
     ...sections,
@@ -421,9 +421,7 @@ let untouched: string | undefined
 
 function untouchedDatabase(): string {
   if (untouched) return untouched
-  const folder = mkdtempSync(join(tmpdir(), 'iron-cage-untouched-'))
-  process.once('exit', () => rmSync(folder, { recursive: true, force: true }))
-  untouched = join(folder, 'state.db')
+  untouched = join(folderInMemory(), 'state.db')
   openStore({ path: untouched }).close()
   return untouched
 }

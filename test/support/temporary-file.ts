@@ -1,11 +1,11 @@
-import { mkdtempSync, rmSync } from 'node:fs'
-import { tmpdir } from 'node:os'
+import { rmSync } from 'node:fs'
 import { join } from 'node:path'
 import { onTestFinished } from 'vitest'
+import { folderInMemory } from './in-memory.ts'
 
 /** A path for a file that is not there yet, in a folder of its own that goes with the test. (Default: state.db) */
 export function temporaryFile(name = 'state.db'): string {
-  const folder = mkdtempSync(join(tmpdir(), 'iron-cage-test-'))
+  const folder = folderInMemory()
   onTestFinished(() => rmSync(folder, { recursive: true, force: true }))
   return join(folder, name)
 }

@@ -1,7 +1,4 @@
 /** A vault on a database of its own, as a server opens it; `reopen` is what a restart would find. */
-import { mkdtempSync, rmSync } from 'node:fs'
-import { tmpdir } from 'node:os'
-import { join } from 'node:path'
 import { onTestFinished } from 'vitest'
 import { Audit } from '../../src/audit/chain.ts'
 import { systemClock } from '../../src/clock.ts'
@@ -10,6 +7,7 @@ import type { RuntimeEvent } from '../../src/events.ts'
 import { StateManager } from '../../src/state/state-manager.ts'
 import type { Requester } from '../../src/vault/secret-audit.ts'
 import { Vault } from '../../src/vault/vault.ts'
+import { temporaryFile } from '../support/temporary-file.ts'
 
 export const KEY = 'k7Qe2n0Z-VtYxW1rBs9uLcDpAa3fGh5JmX8iOo4q_Ew'
 export const OTHER_KEY = 'Zp0X3c8vB1nM6qW9eR2tY5uI7oP4aS-dF_gHjKlLkJh'
@@ -26,11 +24,7 @@ export interface OpenVault {
   close(): Promise<void>
 }
 
-export function newPath(): string {
-  const folder = mkdtempSync(join(tmpdir(), 'iron-cage-vault-'))
-  onTestFinished(() => rmSync(folder, { recursive: true, force: true }))
-  return join(folder, 'state.db')
-}
+export const newPath = (): string => temporaryFile()
 
 export async function openVault(path = newPath(), masterKey: string | null = KEY): Promise<OpenVault> {
   const store = openStore({ path })
