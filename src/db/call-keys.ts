@@ -115,7 +115,7 @@ const after = (id: CallId): CallId => `${id} ` as CallId
 
 /** Before and after every id. */
 export const FIRST = '' as CallId
-const LAST = '\uffff' as CallId
+export const LAST = '\uffff' as CallId
 
 export function boundsOf({ sort, from = FIRST, to = LAST, after: last }: CallSearch): Bounds {
   if (!last || sort === 'cost') return { low: from, high: to }

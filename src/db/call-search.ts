@@ -1,12 +1,12 @@
 /** Finds calls of all agents by what they were, how they ended, and what they cost. */
 import { setImmediate as nextTurn } from 'node:timers/promises'
-import { and, desc, eq, inArray } from 'drizzle-orm'
+import { eq, inArray } from 'drizzle-orm'
 import type { AgentId, CallId } from '../ids.ts'
 import { add, type Nanodollars, ZERO_NANOS } from '../money.ts'
 import { type Bounds, boundsOf, type CallSearch, callKeys, FIRST, type Key, MAX_WINDOW_KEYS } from './call-keys.ts'
 import type { CallRow } from './calls.ts'
 import type { Database } from './database.ts'
-import { calls, ledger } from './schema.ts'
+import { ledger } from './schema.ts'
 
 export type CallSearchTable = ReturnType<typeof callSearchTable>
 
@@ -21,6 +21,12 @@ export function callSearchTable(database: Database) {
      FROM calls INDEXED BY calls_search
      WHERE id >= :low AND id < :high AND (:agentId IS NULL OR agent_id = :agentId) AND cost_nanos <> 0 GROUP BY 1`,
   )
+  // By name: SQLite would rather read all calls of the agent.
+  const correctionsOf = orm.$client
+    .prepare<[AgentId, CallId], CallId>(
+      'SELECT id FROM calls INDEXED BY calls_corrections WHERE agent_id = ? AND corrects = ? ORDER BY id DESC',
+    )
+    .pluck()
   /** Every MAX_WINDOW_KEYS-th key when it was read, oldest first: calls are only added, nearly always at the end. */
   const edges: CallId[] = []
 
@@ -63,10 +69,10 @@ export function callSearchTable(database: Database) {
   return {
     /** A page of calls. Yields between windows, as a search may match few of very many. */
     async find(search: CallSearch): Promise<CallRow[]> {
-      const ids = (await findKeys(search)).map(({ id }) => id)
-      const rows = orm.select().from(ledger).where(inArray(ledger.id, ids)).all()
-      const byId = new Map(rows.map((row) => [row.id, row]))
-      return ids.flatMap((id) => byId.get(id) ?? [])
+      return rowsOf(
+        database,
+        (await findKeys(search)).map(({ id }) => id),
+      )
     },
 
     /** What the calls between two ids cost, by model, else by service. Yields between windows. */
@@ -89,15 +95,21 @@ export function callSearchTable(database: Database) {
     get(id: CallId): { call: CallRow; corrections: CallRow[] } | undefined {
       const call = orm.select().from(ledger).where(eq(ledger.id, id)).get()
       if (!call) return undefined
-      const corrections = orm
-        .select()
-        .from(calls)
-        .where(and(eq(calls.agent_id, call.agent_id), eq(calls.corrects, id)))
-        .orderBy(desc(calls.id))
-        .all()
-      return { call, corrections }
+      return { call, corrections: rowsOf(database, correctionsOf.all(call.agent_id, id)) }
     },
   }
+}
+
+/** In the order of these ids. */
+function rowsOf({ orm }: Database, ids: readonly CallId[]): CallRow[] {
+  if (ids.length === 0) return []
+  const rows = orm
+    .select()
+    .from(ledger)
+    .where(inArray(ledger.id, [...ids]))
+    .all()
+  const byId = new Map(rows.map((row) => [row.id, row]))
+  return ids.flatMap((id) => byId.get(id) ?? [])
 }
 
 const highestFirst = (a: Key, b: Key): number => b.cost_nanos - a.cost_nanos || (b.id < a.id ? -1 : 1)

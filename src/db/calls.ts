@@ -1,7 +1,8 @@
 import { setImmediate as nextTurn } from 'node:timers/promises'
-import { and, desc, eq, gt, gte, lt, lte, sql } from 'drizzle-orm'
+import { and, desc, eq, gte, lt, sql } from 'drizzle-orm'
 import type { AgentId, CallId } from '../ids.ts'
 import { add, type Nanodollars, subtract, ZERO_NANOS } from '../money.ts'
+import { LAST } from './call-keys.ts'
 import type { Database } from './database.ts'
 import { calls, holds, ledger } from './schema.ts'
 
@@ -180,6 +181,16 @@ function callTotals({ orm }: Database) {
      FROM (SELECT * FROM ledger WHERE agent_id = :agentId AND id > :after ORDER BY id LIMIT :limit)`,
   )
 
+  // By name: SQLite would rather read all calls of the agent.
+  const costWithCorrections = orm.$client
+    .prepare<{ agentId: AgentId; id: CallId }, Nanodollars | null>(
+      `SELECT sum(cost_nanos) FROM (
+         SELECT cost_nanos FROM calls WHERE agent_id = :agentId AND id = :id
+         UNION ALL
+         SELECT cost_nanos FROM calls INDEXED BY calls_corrections WHERE agent_id = :agentId AND corrects = :id)`,
+    )
+    .pluck()
+
   return {
     /** Spending of one agent or all, since a time and before it, and what open calls have held since. */
     totals({ agentId, since }: LedgerScope & { since?: string }): Totals {
@@ -219,83 +230,69 @@ function callTotals({ orm }: Database) {
     },
 
     /** The cost of a call with its corrections. */
-    costOf(agentId: AgentId, id: CallId): Nanodollars {
-      const total = (one: ReturnType<typeof and>) =>
-        orm
-          .select({ cost: sql<Nanodollars | null>`sum(${calls.cost_nanos})` })
-          .from(calls)
-          .where(and(eq(calls.agent_id, agentId), one))
-          .get()?.cost ?? ZERO_NANOS
-      return add(total(eq(calls.id, id)), total(eq(calls.corrects, id)))
-    },
+    costOf: (agentId: AgentId, id: CallId): Nanodollars => costWithCorrections.get({ agentId, id }) ?? ZERO_NANOS,
   }
 }
 
-const callReads = ({ orm }: Database) => ({
-  get: (agentId: AgentId, id: CallId): CallRow | undefined =>
-    orm
-      .select()
-      .from(ledger)
-      .where(and(eq(ledger.agent_id, agentId), eq(ledger.id, id)))
-      .get(),
+function callReads({ orm }: Database) {
+  const edgeBelow = orm.$client
+    .prepare<{ agentId: AgentId; below: CallId }, CallId>(
+      `SELECT id FROM calls WHERE agent_id = :agentId AND id < :below ORDER BY id DESC LIMIT 1 OFFSET ${MAX_WINDOW_ROWS}`,
+    )
+    .pluck()
+  const costsOf = (condition: string) =>
+    orm.$client.prepare<object, CostRow>(
+      `SELECT agent_id, id, kind, target, model, state, held_nanos, cost_nanos, ${COUNTED_AT} AS counted_at
+       FROM ledger WHERE ${condition} ORDER BY agent_id, id LIMIT :limit`,
+    )
+  const costsOfAll = costsOf('(agent_id, id) > (:agentId, :after)')
+  const costsOfAgent = costsOf('agent_id = :agentId AND id > :after')
 
-  /**
-   * An agent's ledger rows, newest first. Reads MAX_WINDOW_ROWS rows at a time and yields in between, as a query may
-   * match few of very many.
-   */
-  async find({ agentId, state, kind, from, to, before, limit }: CallQuery): Promise<CallRow[]> {
-    const found: CallRow[] = []
-    let beyond = before === undefined ? undefined : lt(ledger.id, before)
-    for (;;) {
-      const next = and(eq(ledger.agent_id, agentId), beyond)
-      const newestFirst = orm.select({ id: ledger.id }).from(ledger).where(next).orderBy(desc(ledger.id))
-      const end = newestFirst.limit(1).offset(MAX_WINDOW_ROWS).get()
-      const fits = and(
-        next,
-        end && gt(ledger.id, end.id),
-        state === undefined ? undefined : eq(ledger.state, state),
-        kind === undefined ? undefined : eq(ledger.kind, kind),
-        from === undefined ? undefined : gte(ledger.started_at, from),
-        to === undefined ? undefined : lt(ledger.started_at, to),
-      )
-      const page = orm
+  return {
+    get: (agentId: AgentId, id: CallId): CallRow | undefined =>
+      orm
         .select()
         .from(ledger)
-        .where(fits)
-        .orderBy(desc(ledger.id))
-        .limit(limit - found.length)
-        .all()
-      found.push(...page)
-      if (!end || found.length === limit) return found
-      beyond = lte(ledger.id, end.id)
-      await nextTurn()
-    }
-  },
+        .where(and(eq(ledger.agent_id, agentId), eq(ledger.id, id)))
+        .get(),
 
-  /** A page of the rows that a report sums, in table order; `after`: the last row of the previous page. */
-  costs({ agentId, after, limit }: LedgerScope & { after: CostRow | undefined; limit: number }): CostRow[] {
-    const { agent_id, id, kind, target, model, state, held_nanos, cost_nanos } = ledger
-    const last = [after?.agent_id ?? '', after?.id ?? ('' as CallId)] as const
-    return orm
-      .select({
-        agent_id,
-        id,
-        kind,
-        target,
-        model,
-        state,
-        held_nanos,
-        cost_nanos,
-        counted_at: sql<string>`${sql.raw(COUNTED_AT)}`,
-      })
-      .from(ledger)
-      .where(
-        agentId === undefined
-          ? sql`(${agent_id}, ${id}) > (${last[0]}, ${last[1]})`
-          : and(eq(agent_id, agentId), gt(id, last[1])),
-      )
-      .orderBy(agent_id, id)
-      .limit(limit)
-      .all()
-  },
-})
+    /**
+     * An agent's ledger rows, newest first. Reads some MAX_WINDOW_ROWS rows at a time and yields in between, as a query
+     * may match few of very many.
+     */
+    async find({ agentId, state, kind, from, to, before, limit }: CallQuery): Promise<CallRow[]> {
+      const found: CallRow[] = []
+      const window = orm
+        .select()
+        .from(ledger)
+        .where(
+          and(
+            eq(ledger.agent_id, agentId),
+            gte(ledger.id, sql.placeholder('first')),
+            lt(ledger.id, sql.placeholder('below')),
+            state === undefined ? undefined : eq(ledger.state, state),
+            kind === undefined ? undefined : eq(ledger.kind, kind),
+            from === undefined ? undefined : gte(ledger.started_at, from),
+            to === undefined ? undefined : lt(ledger.started_at, to),
+          ),
+        )
+        .orderBy(desc(ledger.id))
+        .limit(sql.placeholder('left'))
+        .prepare()
+      for (let below = before ?? LAST; ; await nextTurn()) {
+        const first = edgeBelow.get({ agentId, below })
+        found.push(...window.all({ first: first ?? '', below, left: limit - found.length }))
+        if (first === undefined || found.length === limit) return found
+        below = first
+      }
+    },
+
+    /** A page of the rows that a report sums, in table order; `after`: the last row of the previous page. */
+    costs({ agentId, after, limit }: LedgerScope & { after: CostRow | undefined; limit: number }): CostRow[] {
+      const last = { after: after?.id ?? '', limit }
+      return agentId === undefined
+        ? costsOfAll.all({ ...last, agentId: after?.agent_id ?? '' })
+        : costsOfAgent.all({ ...last, agentId })
+    },
+  }
+}
