@@ -1,7 +1,7 @@
 /** The statements that find the keys of calls, and where each search looks for them. */
 import type { AgentId, CallId } from '../ids.ts'
 import type { Nanodollars } from '../money.ts'
-import type { CallRow } from './calls.ts'
+import { type CallRow, LAST } from './calls.ts'
 import type { Database } from './database.ts'
 
 export interface CallSearch {
@@ -113,9 +113,8 @@ export function callKeys({ orm }: Database) {
 /** The key after this one: keys have no character below a space. */
 const after = (id: CallId): CallId => `${id} ` as CallId
 
-/** Before and after every id. */
+/** Before every id. */
 export const FIRST = '' as CallId
-export const LAST = '\uffff' as CallId
 
 export function boundsOf({ sort, from = FIRST, to = LAST, after: last }: CallSearch): Bounds {
   if (!last || sort === 'cost') return { low: from, high: to }

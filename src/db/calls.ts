@@ -2,7 +2,6 @@ import { setImmediate as nextTurn } from 'node:timers/promises'
 import { and, desc, eq, gte, lt, sql } from 'drizzle-orm'
 import type { AgentId, CallId } from '../ids.ts'
 import { add, type Nanodollars, subtract, ZERO_NANOS } from '../money.ts'
-import { LAST } from './call-keys.ts'
 import type { Database } from './database.ts'
 import { calls, holds, ledger } from './schema.ts'
 
@@ -68,6 +67,9 @@ export type LedgerScope = { agentId?: AgentId }
 
 /** Money counts when it was held, and a correction when its call did. */
 const COUNTED_AT = "CASE kind WHEN 'correction' THEN ended_at ELSE started_at END"
+
+/** After every id. */
+export const LAST = '\uffff' as CallId
 
 /** Takes a few ms to read, even on a busy machine. */
 const MAX_WINDOW_ROWS = 1_000
