@@ -40,8 +40,8 @@ const [RUNTIMES, EVENTS, VIEWERS, PANELS, SECONDS] = [
 ].map(Number) as [number, number, number, number, number]
 /** As a runtime waits for more events, as it reports, and as the page of the panel reads again. */
 const EVERY_MS = 1_000
-/** Until all connections are open and all states are known. */
-const WARM_UP_MS = 8_000
+/** Until all connections are open, all states are known, and what came meanwhile is stored. */
+const WARM_UP_MS = 20_000
 /** Requests for leases under way at once. */
 const BORROWERS = 100
 /** Of Linux's process table. */
