@@ -154,10 +154,10 @@ export function showUsdParts(whole: Usd, ...parts: readonly Usd[]): string[] {
 
 const decimalsOf = (shown: string): number => shown.length - shown.indexOf('.') - 1
 
-/** Every digit, at least to the cent: "$2.50", "$0.075". */
+/** Every digit, at least to the cent: "$2.50", "$0.075", "-$0.004". */
 export function showExactUsd(usd: Usd): string {
-  const [dollars, fraction = ''] = usd.split('.')
-  return `$${dollars}.${fraction.padEnd(2, '0')}`
+  const [, sign, dollars, fraction = ''] = /^(-?)(\d+)(?:\.(\d+))?$/.exec(usd)!
+  return `${sign}$${dollars}.${fraction.padEnd(2, '0')}`
 }
 
 /** The increase proposed when a budget runs out: half of the limit, in whole dollars from a dollar up: $25 for $50. */

@@ -7,6 +7,7 @@ import type { Clock } from '../clock.ts'
 import { CageError } from '../errors.ts'
 import type { Certificate } from './certificate.ts'
 import { answerClientErrors } from './client-error.ts'
+import { ownerOfPort } from './port-owner.ts'
 
 export type Server = PlainServer | TlsServer
 
@@ -65,7 +66,7 @@ export async function listenOnAll(
         : createServer(options)
     answerClientErrors(server)
     equip(server)
-    await listen(server, address, at)
+    await listen(server, address, at).catch((error: unknown) => nameOwner(error, clock))
     return server
   }
   const servers = [await open(first!, port)]
@@ -86,10 +87,9 @@ export async function listenOnAll(
 function listen(server: Server, host: string, port: number): Promise<void> {
   return new Promise((resolve, reject) => {
     server.once('error', (error: NodeJS.ErrnoException) => {
-      const address = `${host.includes(':') ? `[${host}]` : host}:${port}`
       const why = error.code === 'EADDRINUSE' ? 'is taken by another program' : `cannot be used (${error.code})`
       reject(
-        new CageError('port_taken', `${address} ${why}`, {
+        new CageError('port_taken', `${addressOf(host, port)} ${why}`, {
           facts: { host, port, fault: error.code ?? null },
           cause: error,
         }),
@@ -98,6 +98,22 @@ function listen(server: Server, host: string, port: number): Promise<void> {
     server.listen({ host, port, ipv6Only: host.includes(':'), backlog: BACKLOG }, resolve)
   })
 }
+
+/** Throws the error, and names another Iron Cage that has the port. */
+async function nameOwner(error: unknown, clock: Clock): Promise<never> {
+  if (!(error instanceof CageError) || error.facts.fault !== 'EADDRINUSE') throw error
+  const { host, port } = error.facts
+  const address = addressOf(String(host), Number(port))
+  const owner = await ownerOfPort(`http://${address}`, clock)
+  if (owner === undefined) throw error
+  throw new CageError('port_taken', `${address} is taken by ${owner}`, {
+    facts: { host, port },
+    hint: `choose another port, such as --port ${Number(port) + 1}, or --port 0 for any that is free; that one uses another database`,
+    cause: error,
+  })
+}
+
+const addressOf = (host: string, port: number): string => `${host.includes(':') ? `[${host}]` : host}:${port}`
 
 export function closeServer(server: Server, clock: Clock): Promise<void> {
   return new Promise((resolve) => {

@@ -242,7 +242,7 @@ export const eventView = named('Event', () =>
 const cost = named('Cost', () =>
   z.object({
     name: z.string(),
-    calls: count().describe('Without corrections.'),
+    calls: count().describe('Those that were charged.'),
     cost_usd: usd(),
   } satisfies Shape<Cost>),
 )

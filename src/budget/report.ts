@@ -29,7 +29,7 @@ export interface CostReport {
 
 export interface Cost {
   name: string
-  /** Without corrections, which are not calls. */
+  /** Those that were charged: what was refused, cost nothing or still runs is no call of this cost, and no correction is. */
   calls: number
   cost_usd: Usd
 }
@@ -55,8 +55,9 @@ export async function costReport(calls: CallTable, scope: LedgerScope, tagsOf: T
     const piece = calls.costs({ ...scope, after, limit: PIECE_ROWS })
     for (const row of piece) {
       rows[row.state] += 1
-      spent = add(spent, row.cost_nanos)
       if (row.state === 'held' || row.state === 'unresolved') held = add(held, row.held_nanos)
+      if (row.state !== 'charged') continue
+      spent = add(spent, row.cost_nanos)
       byAgent.add(row.agent_id, row)
       byHour.add(`${row.counted_at.slice(0, 13)}:00Z`, row)
       // Only LLM calls have a model. A correction is grouped with its call.

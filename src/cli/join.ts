@@ -5,6 +5,7 @@
  */
 
 import { resolve } from 'node:path'
+import { isLoopback } from '../access/localhost.ts'
 import { exitCodeOf } from '../agents/exit-code.ts'
 import type { FinalState } from '../agents/restart-policy.ts'
 import type { AgentSpec } from '../agents/supervisor.ts'
@@ -79,6 +80,7 @@ export async function joinServer(
         ['Dashboard', link],
       ]),
     )
+    for (const note of withoutEffect(loaded, link)) terminal.err(note)
     if (open) openBrowser(link, terminal)
     // A server that ends stops the agent as well, so a failure is ignored.
     void end.asked.then(() => client.send('POST', `/api/agents/${id}/stop`)).catch(() => {})
@@ -107,6 +109,23 @@ export async function joinServer(
     await live.close()
     end.dispose()
   }
+}
+
+/** Flags that a running server has not been started with, in one sentence. */
+function withoutEffect({ config: { server, db }, origins }: LoadedConfig, link: string): string[] {
+  const { origin, hostname, port } = new URL(link)
+  const isAsked = (key: string) => origins[`server.${key}`]?.startsWith('--')
+  const flags = [
+    // 0 is any port.
+    ...(isAsked('port') && server.port !== 0 && String(server.port) !== port ? [`--port ${server.port}`] : []),
+    ...(isAsked('host') && server.host !== hostname && !isLoopback(server.host) ? [`--host ${server.host}`] : []),
+    ...(isAsked('allow_remote') ? ['--allow-remote'] : []),
+  ]
+  if (flags.length === 0) return []
+  const verb = flags.length === 1 ? 'has' : 'have'
+  return [
+    `${flags.join(' and ')} ${verb} no effect: the agent runs in the server at ${origin}, which has ${db.path} already; stop that one first, or choose another --db`,
+  ]
 }
 
 /** What the server needs to start the agent as this terminal would, with absolute paths. */

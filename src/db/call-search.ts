@@ -17,7 +17,7 @@ export function callSearchTable(database: Database) {
     `SELECT id FROM calls INDEXED BY calls_search WHERE id >= :low ORDER BY id LIMIT 1 OFFSET ${MAX_WINDOW_KEYS}`,
   )
   const costsIn = orm.$client.prepare<object, { name: string; calls: number; nanos: Nanodollars }>(
-    `SELECT ifnull(model, target) AS name, count(*) AS calls, sum(cost_nanos) AS nanos
+    `SELECT ifnull(model, target) AS name, sum(kind <> 'correction') AS calls, sum(cost_nanos) AS nanos
      FROM calls INDEXED BY calls_search
      WHERE id >= :low AND id < :high AND (:agentId IS NULL OR agent_id = :agentId) AND cost_nanos <> 0 GROUP BY 1`,
   )

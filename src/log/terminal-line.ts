@@ -1,6 +1,6 @@
 import type { Level, RuntimeEvent } from '../events.ts'
 import { showUsd } from '../money.ts'
-import { showDuration, showName, showPercent } from '../units.ts'
+import { showDuration, showPercent } from '../units.ts'
 import { printable } from './printable.ts'
 import { wrapLines } from './wrap.ts'
 
@@ -74,12 +74,6 @@ function details(event: RuntimeEvent): string[] {
       return [
         `By: ${event.data.by === 'probe' ? 'the probe' : 'an operator'}`,
         'Calls: live again, failures counted from zero',
-      ]
-    case 'pii.found':
-      return [
-        `Type: ${event.data.pii_type} (${event.data.risk})`,
-        `Place: ${showName(event.data.place)}${event.data.unit === null ? '' : `, ${event.data.unit}`}`,
-        `Action: ${event.data.action}`,
       ]
     default:
       return []

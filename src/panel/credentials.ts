@@ -219,13 +219,15 @@ export class Credentials {
   ): Promise<{ runtimeId: string; token: string; name: string }> {
     const runtimeId = newId('runtime')
     const token = newToken('ic')
-    const { now } = this.#database.dialect
+    const { now, forUpdate } = this.#database.dialect
     const name = await this.#database.within(organizationId, async (sql) => {
       const [used] = await sql.rows<{ path: string }>(
         `UPDATE credentials SET ended_at = ${now} WHERE id = $1 AND ended_at IS NULL RETURNING path`,
         [id],
       )
       if (!used) throw new CageError('unauthorized', 'this invitation was already used')
+      // Machines that join at the same instant take turns here: the one that waits sees the name of the other.
+      await sql.rows(`SELECT id FROM organizations WHERE id = $1 ${forUpdate}`, [organizationId])
       const others = await sql.rows<{ name: string }>(
         'SELECT name FROM runtimes WHERE organization_id = $1 AND revoked_at IS NULL',
         [organizationId],

@@ -108,6 +108,7 @@ export class People {
         ...(password_hash !== undefined && { password_hash, password_changed_at: await this.#now(sql) }),
       }
       const { id, username } = changed
+      requireWayIn(changed)
       await this.#requireFreeEmail(sql, changed)
       await sql.rows(
         'UPDATE users SET role = $2, password_hash = $3, password_changed_at = $4, email = $5, issuer = $6, subject = $7 WHERE id = $1',
@@ -223,4 +224,12 @@ export class People {
     const [row] = await sql.rows<{ now: number }>(`SELECT ${this.#database.dialect.now} AS now`)
     return row!.now
   }
+}
+
+/** Throws CageError `conflict` for somebody who could not sign in any more. */
+function requireWayIn({ username, password_hash, email }: StoredPerson): void {
+  if (password_hash !== NOBODYS || email !== null) return
+  throw new CageError('conflict', `${username} has no password, and could not sign in without an address`, {
+    hint: `set a password first with "iron-cage users passwd ${username}", or end the account with "iron-cage users remove"`,
+  })
 }

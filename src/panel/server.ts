@@ -133,7 +133,7 @@ export async function startPanel(options: PanelOptions): Promise<RunningPanel> {
     }
     return { url: server.url, ...rooms, organizationId, close }
   } catch (error) {
-    await database.close()
+    await database.discard()
     throw error
   }
 }

@@ -30,6 +30,8 @@ async function spendInManyWays(cage: TestRuntime, agent: TestAgent, token: strin
   cage.provider.doesOnce(streams('data: {"choices":[{"delta":{"content":"half"}}]}\n\n', 'ends'))
   await agent.chat({ model: 'plain', stream: true })
   await agent.message({ model: 'plain' })
+  // Refused without a row that held money: no call of that cost.
+  await agent.chat({ model: 'without-a-price' })
   await agent.service('linkedin_api', '/me')
   await cage.post('/api/run/charges', { service: 'serp_api', cost_usd: '0.000000001' }, agent.token)
   const { calls } = (await cage.get(`/api/agents/${agent.id}/calls?kind=llm&state=charged`, token)).json() as {
@@ -68,7 +70,7 @@ test('the rows of the CSV, the report, the status, the snapshot and SQL have the
   const report = (await get(`/api/agents/${agent.id}/report`)) as {
     agent: {
       spent_usd: string
-      by_model: Record<string, { cost_usd: Usd }>
+      by_model: Record<string, { calls: number; cost_usd: Usd }>
       by_service: Record<string, { cost_usd: Usd }>
     }
     budget: { spent_usd: string; held_usd: string }
@@ -80,7 +82,9 @@ test('the rows of the CSV, the report, the status, the snapshot and SQL have the
   const inSql = cage.database.prepare('SELECT sum(cost_nanos) FROM calls').pluck().get() as Nanodollars
 
   expect(csv.headers['content-type']).toBe('text/csv; charset=utf-8')
-  expect(rows).toHaveLength(cage.rows().length)
+  const refused = cage.uncharged().length
+  expect(refused).toBeGreaterThan(0)
+  expect(rows).toHaveLength(cage.rows().length + refused)
   expect(rows.length).toBeGreaterThanOrEqual(13)
   const { agent: view, budget, costs: own } = report
   const sums = {
@@ -101,10 +105,17 @@ test('the rows of the CSV, the report, the status, the snapshot and SQL have the
   expect(new Set(Object.values(sums)), JSON.stringify(sums)).toEqual(new Set([sums.sql]))
   expect(fromUsd(sums.sql)).toBeGreaterThan(0)
   // Part by part as well: the report from the ledger, the view from the events.
-  for (const { name, cost_usd } of own.by_model) expect([name, view.by_model[name]?.cost_usd]).toEqual([name, cost_usd])
+  for (const part of own.by_model) expect({ name: part.name, ...view.by_model[part.name] }).toMatchObject(part)
+  expect(own.by_model.map(({ name }) => name).sort()).toEqual(Object.keys(view.by_model).sort())
+  const paid = rows.filter(({ kind, state }) => kind !== 'correction' && state === 'charged').length
+  for (const parts of [own.by_agent, own.by_hour])
+    expect(parts.reduce((all, { calls: one }) => all + one, 0)).toBe(paid)
+  const { days } = (await get('/api/spending?days=1')) as { days: [{ models: { name: string; calls: number }[] }] }
+  const named = ({ name, calls: count }: { name: string; calls: number }) => [name, count]
+  expect(days[0].models.map(named).sort()).toEqual([...own.by_model, ...own.by_service].map(named).sort())
   for (const { name, cost_usd } of own.by_service)
     expect([name, view.by_service[name]?.cost_usd]).toEqual([name, cost_usd])
-  expect(own.rows).toMatchObject({ held: 0, unresolved: 0, released: 1 })
+  expect(own.rows).toMatchObject({ held: 0, unresolved: 0, released: 1 + refused })
   expect([own.held_usd, budget.held_usd]).toEqual(['0', '0'])
 })
 

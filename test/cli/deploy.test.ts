@@ -3,7 +3,7 @@ import { mkdirSync, readdirSync, readFileSync } from 'node:fs'
 import { join, resolve } from 'node:path'
 import { describe, expect, test } from 'vitest'
 import { answer, FakeProvider } from '../support/provider.ts'
-import { openPlace, type Place, type Run } from './support.ts'
+import { createPanelDatabase, openPlace, type Place, type Run } from './support.ts'
 
 const PYTHON = resolve(import.meta.dirname, '../../.venv-test/bin/python')
 
@@ -83,6 +83,7 @@ describe('deploy up', () => {
     await using provider = await FakeProvider.open()
     provider.does(answer({ usage: { prompt_tokens: 500, completion_tokens: 50, total_tokens: 550 } }))
     const place = prepare()
+    await createPanelDatabase(place)
     const token = (await place.type(['panel', 'token', '--role', 'admin'])).out.trim()
     const panel = place.start(['panel', '--port', '0'])
     await panel.shows('runtimes invite')

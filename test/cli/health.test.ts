@@ -1,7 +1,8 @@
+import { readdirSync } from 'node:fs'
 import { join } from 'node:path'
 import Sqlite from 'better-sqlite3'
 import { expect, test, vi } from 'vitest'
-import { openPlace } from './support.ts'
+import { createPanelDatabase, openPlace } from './support.ts'
 
 test('health exits 0 while a server works, 8 while it cannot write, 7 without one', async () => {
   const place = openPlace()
@@ -44,8 +45,29 @@ test('health asks the Control Panel that IRON_CAGE_URL names, without a token', 
   expect((await place.type(['health'], asked)).code).toBe(7)
 })
 
+test('a port that another Iron Cage has is said to be its, and nothing is left of a panel that cannot start', async () => {
+  const [first, second] = [openPlace(), openPlace()]
+  const [server, panel] = [first.start(['serve', '--port', '0']), first.start(['panel', '--port', '0'])]
+  await Promise.all([server.shows('#code='), panel.shows('runtimes invite')])
+  const portOf = ({ out }: { out: string }) => /http:\/\/localhost:(\d+)/.exec(out)![1]!
+  const [taken, takenByPanel] = [portOf(server), portOf(panel)]
+  expect(await second.run(['panel', '--port', taken])).toMatchObject({
+    code: 6,
+    err: expect.stringMatching(
+      `^iron-cage: 127.0.0.1:${taken} is taken by another server of Iron Cage \\S+ .http://127.0.0.1:${taken}.\n {2}hint: choose another port, such as --port ${Number(taken) + 1}, or --port 0`,
+    ),
+  })
+  expect(readdirSync(second.folder)).toEqual([])
+  expect((await second.run(['serve', '--port', takenByPanel])).err).toContain(
+    'is taken by a Control Panel of Iron Cage',
+  )
+})
+
 test('a panel names the next steps while they are next, and its commands say what to do instead of what was typed', async () => {
   const place = openPlace()
+  expect(await place.type(['panel', 'token', '--database', 'iron_panel.db'])).toMatchObject({ code: 5, out: '' })
+  expect(readdirSync(place.folder)).toEqual([])
+  await createPanelDatabase(place)
   const [admin, viewer] = [
     (await place.type(['panel', 'token', '--role', 'admin'])).out.trim(),
     (await place.type(['panel', 'token', '--role', 'viewer', '--name', 'bob'])).out.trim(),
@@ -83,6 +105,19 @@ test('a panel names the next steps while they are next, and its commands say wha
   await as(admin, 'tokens', 'generate', '--name', 'notebook', '--budget', '2')
   expect((await as(admin, 'tokens', 'list')).out).toMatch(/notebook +agent/)
 
+  await as(admin, 'users', 'add', 'grace', '--role', 'viewer', '--email', 'grace@example.com')
+  expect(await slip(admin, 'users', 'email', 'grace', '--remove')).toMatch(
+    /grace has no password, and could not sign in without an address\n(.*\n)* {2}hint: set a password first/,
+  )
+  expect(await slip(admin, 'users', 'email', 'grace')).toContain('give the new address, or --remove')
+  await place.type(['users', 'passwd', 'grace'], {
+    env: { IRON_CAGE_URL: url, IRON_CAGE_TOKEN: admin },
+    stdin: 'correct horse',
+  })
+  expect(await slip(admin, 'users', 'email', 'grace', '--remove')).toBe('grace has no address and must sign in again\n')
+  const people = JSON.parse((await as(admin, 'users', 'list', '--json')).out) as { username: string; email: unknown }[]
+  expect(people.find(({ username }) => username === 'grace')!.email).toBe(null)
+
   const invite = async () => (await as(admin, 'runtimes', 'invite')).out.trim()
   const first = await place.type(['join', url, '--token', await invite()])
   expect(first).toMatchObject({ code: 0, err: expect.stringContaining('--name gives it another') })
@@ -98,6 +133,12 @@ test('a panel names the next steps while they are next, and its commands say wha
   const { epoch } = await post<{ epoch: number }>(second.token, '/api/leases/open', { journal_id: 'j' })
   const amounts = { least_usd: '1', want_usd: '1' }
   const lease = await post<{ id: string }>(second.token, '/api/leases/request', { epoch, request: 0, ...amounts })
+  const listed = await place.type(['runtimes', 'list'], {
+    env: { IRON_CAGE_URL: url, IRON_CAGE_TOKEN: admin },
+    columns: 80,
+  })
+  for (const line of listed.out.split('\n')) expect(line.length).toBeLessThanOrEqual(80)
+  expect(listed.out).toMatch(new RegExp(`^${second.runtime_id} .*${second.name}`, 'm'))
   const revoked = await as(admin, 'runtimes', 'revoke', second.runtime_id)
   expect(revoked.err).toContain('$1.00 stay lent to it until somebody says what was spent')
   expect(revoked.err).toContain(`iron-cage runtimes resolve ${lease.id} --spent`)

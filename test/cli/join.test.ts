@@ -42,6 +42,18 @@ test("a second start runs its agent in the running server, shows its lines and e
   )
 })
 
+test('what a running server was not started with has no effect, and is not ignored in silence', async () => {
+  const place = prepare()
+  const server = await serve(place)
+  const [, url, port] = /(http:\/\/localhost:(\d+))\/#code=/.exec(server.out)!
+  const startOn = (...flags: string[]) => place.run(['start', 'exit_7.mjs', '--no-restart', ...flags])
+  expect(await startOn('--port', '1', '--allow-remote')).toMatchObject({
+    code: 7,
+    err: `--port 1 and --allow-remote have no effect: the agent runs in the server at ${url}, which has ./iron_state.db already; stop that one first, or choose another --db\n`,
+  })
+  expect(await startOn('--port', port!)).toMatchObject({ code: 7, err: '' })
+})
+
 test('Ctrl-C stops the agent of its terminal and no other; ps shows all of them', async () => {
   const place = prepare()
   const first = place.start(['start', 'forever.mjs', '--port', '0', '--name', 'first'])

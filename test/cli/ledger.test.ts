@@ -63,8 +63,8 @@ test.each(['without a server', 'through the server'])(
       cells(await budget('calls', 'worker', '--state', 'unresolved')).map(([id, , ...rest]) => [id, ...rest]),
     ).toEqual([
       ['CALL', 'STATE', 'TARGET', 'COST', 'REMARK'],
-      [open[1], 'unresolved', 'gpt-4', '$3 held', 'server_ended'],
-      [open[0], 'unresolved', 'gpt-4', '$3 held', 'server_ended'],
+      [open[1], 'unresolved', 'gpt-4', '$3.00 held', 'server_ended'],
+      [open[0], 'unresolved', 'gpt-4', '$3.00 held', 'server_ended'],
     ])
     expect(await budget('release', AGENT, open[0])).toBe(`${AGENT}  $2.00 / $50.00, $3.00 held, $45.00 left\n`)
     expect(await budget('release', AGENT, open[0])).toBe(
@@ -84,8 +84,8 @@ test.each(['without a server', 'through the server'])(
     expect(await budget('calls', AGENT, '--state', 'open')).toMatch(/^exit 2: .*state/)
     const [, ...rows] = cells(await budget('calls', AGENT, '--kind', 'correction'))
     expect(rows.map(([, , kind, model, cost, what]) => [kind, model, cost, what])).toEqual([
-      ['correction', 'gpt-4', '$-1.25', `of ${charged}: twice`],
-      ['correction', 'gpt-4', '$-0.75', `of ${charged}: invoice`],
+      ['correction', 'gpt-4', '-$1.25', `of ${charged}: twice`],
+      ['correction', 'gpt-4', '-$0.75', `of ${charged}: invoice`],
     ])
     const all = JSON.parse(await budget('calls', AGENT, '--json')) as { cost_usd: string }[]
     expect(all).toHaveLength(5)
@@ -118,7 +118,7 @@ test('the report has the same sums as text, JSON and CSV, of one agent and of al
   expect(text).toMatch(/^ {2}left by a killed server +1$/m)
   const together = await report()
   expect(together).toMatch(/^Spent +\$2\.12$/m)
-  expect(together).toMatch(new RegExp(`^ {2}${AGENT} +3 calls {2}\\$2\\.12$`, 'm'))
+  expect(together).toMatch(new RegExp(`^ {2}${AGENT} +2 calls {2}\\$2\\.12$`, 'm'))
   expect(JSON.parse(await report('--format', 'json'))).toEqual(costs)
   expect(await place.type(['report', '--format', 'csv'])).toMatchObject({ code: 2, out: '' })
   expect(await place.type(['report', 'nobody', '--format', 'csv'])).toMatchObject({ code: 5, out: '' })

@@ -17,8 +17,8 @@ test('models are listed, and trusted one by one or all of a provider', async () 
   })
   expect(await place.type(['models', 'trust', 'vllm'])).toMatchObject({ code: 0, out: 'vllm  trusted\n' })
   const { out } = await place.type(['models', 'list'])
-  expect(out).toMatch(/^MODEL +STATE +SINCE +HELD AT +OVERRUN\n/)
-  expect(out).toMatch(/^vllm\/org\/mine +trusted +\S+ +× 1 +-$/m)
+  expect(out).toMatch(/^MODEL +STATE +SINCE +HELD +OVERRUN\n[\s\S]+\n\nHELD: what is reserved for a call/)
+  expect(out).toMatch(/^vllm\/org\/mine +trusted +\S+ +1 × +-$/m)
   expect(JSON.parse((await place.type(['models', 'list', '--json'])).out)).toMatchObject([
     { name: 'vllm', state: 'trusted', factor: 1, overrun: null },
     { name: 'vllm/org/mine', state: 'trusted' },

@@ -7,6 +7,7 @@ import { Readable } from 'node:stream'
 import { afterEach, expect } from 'vitest'
 import { runCli } from '../../src/cli/cli.ts'
 import { readEnvironment } from '../../src/config/env.ts'
+import { openPanelDatabase } from '../../src/panel/db/open.ts'
 
 const BIN = resolve(import.meta.dirname, '../../bin/iron-cage.cjs')
 
@@ -27,6 +28,9 @@ export interface RunOptions {
   /** Somebody sits at its terminal and types each answer when its question is shown; `out` is the whole screen. */
   typed?: readonly (readonly [question: string, answer: string])[]
 }
+
+/** `columns`: of a terminal. (Default: the output is none.) */
+type TypeOptions = Pick<RunOptions, 'stdin' | 'env'> & { columns?: number }
 
 /** Becomes the program that follows, with a pseudo-terminal for its output that nobody reads. */
 const STOPPED_TERMINAL = [
@@ -120,7 +124,7 @@ export class Place {
    * What a process adds (its exit code, its streams, signals, the environment that it hides) is for `run`. One at a time,
    * since the folder it is typed in is the process's.
    */
-  type(args: readonly string[], options: Pick<RunOptions, 'stdin' | 'env'> = {}): Promise<Ended> {
+  type(args: readonly string[], options: TypeOptions = {}): Promise<Ended> {
     const ended = lastTyped.then(() => typed(this.folder, args, options))
     lastTyped = ended.catch(() => undefined)
     return ended
@@ -132,7 +136,7 @@ let lastTyped: Promise<unknown> = Promise.resolve()
 async function typed(
   folder: string,
   args: readonly string[],
-  { stdin = '', env = {} }: Pick<RunOptions, 'stdin' | 'env'>,
+  { stdin = '', env = {}, columns }: TypeOptions,
 ): Promise<Ended> {
   const [out, err]: [string[], string[]] = [[], []]
   const text = (lines: string[]) => lines.map((line) => `${line}\n`).join('')
@@ -147,6 +151,7 @@ async function typed(
       inputIsTerminal: false,
       setRawInput: () => undefined,
       color: false,
+      columns,
       env: readEnvironment({ PATH: process.env.PATH, HOME: folder, ...env }),
       cwd: folder,
       exitCode: 0,
@@ -157,6 +162,10 @@ async function typed(
     process.umask(mask)
   }
 }
+
+/** As the first start of a panel makes it, for commands that need one. */
+export const createPanelDatabase = async ({ folder }: Pick<Place, 'folder'>): Promise<void> =>
+  (await openPanelDatabase(join(folder, 'iron_panel.db'))).close()
 
 const places: Place[] = []
 

@@ -374,7 +374,10 @@ const unreachable: Record<string, Row> = {
     run: ['panel', 'doctor', '--database', 'typo.db'],
     code: 5,
     out: '',
-    err: text('iron-cage: there is no database typo.db', '  hint: name it with --database'),
+    err: text(
+      'iron-cage: there is no database typo.db',
+      '  hint: name it with --database; "iron-cage panel" creates one',
+    ),
   },
   'a misspelt address of a database': {
     run: ['panel', '--database', 'postgres:/panel@localhost/panel'],

@@ -10,7 +10,7 @@ import { toAgentId, toRunId } from '../../src/ids.ts'
 import { usd } from '../../src/money.ts'
 import type { LeaseView, RuntimeView, SharedBudgetView } from '../../src/panel/fleet-view.ts'
 import { openMailbox } from '../alerts/support.ts'
-import { Run } from '../cli/support.ts'
+import { createPanelDatabase, Run } from '../cli/support.ts'
 import { openMachine } from '../panel/machine.ts'
 import { startCluster } from '../panel/postgres.ts'
 import { openBrowser, openPage } from '../support/browser.ts'
@@ -87,6 +87,7 @@ async function openDesk() {
 
 test('two machines share $5; one is killed and loses its disk, the other goes on, and a person resolves what was lost', async () => {
   const { folder, env, typed, openPanel, joinTwo, runtimes, organization } = await openDesk()
+  await createPanelDatabase({ folder })
   const bob = await typed('iron-cage panel token --name bob')
   const [withAlerts, addAdmin] = commandsOf('alerts')
   await using mailbox = await openMailbox()

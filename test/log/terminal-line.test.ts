@@ -49,6 +49,19 @@ describe('a line on the terminal', () => {
     ])
   })
 
+  test('a finding is one line', () => {
+    const event: RuntimeEvent = {
+      ...output('EMAIL in reply → [EMAIL_REDACTED]'),
+      level: 'CRIT',
+      type: 'pii.found',
+      data: {
+        ...{ incident_id: 'inc-1', pii_type: 'email', risk: 'HIGH', action: 'redact', place: 'reply' },
+        ...{ call_id: null, value_hash: 'ab', start: 0, end: 1, unit: null },
+      },
+    }
+    expect(textLine(event, { color: false })).toBe(`[${time}] CRIT  EMAIL in reply → [EMAIL_REDACTED]`)
+  })
+
   test('a decision comes with its facts below', () => {
     const event: RuntimeEvent = {
       ...output(''),

@@ -466,6 +466,18 @@ describe.each(Object.entries(ADDRESSES))('a panel on %s', (_, addressOf) => {
     expect((await fleet.audit(organizationId, 1))[0]).toMatchObject({ action: 'token.revoked', actor: 'ada' })
   })
 
+  test('machines that join at the same instant get names of their own', async () => {
+    const { fleet, organizationId } = await open()
+    const invited = async () =>
+      (await fleet.credentials.identify(
+        await fleet.credentials.invite(organizationId, { team: null, user: null }, 'x', 'ada'),
+      ))!
+    const invitations = await Promise.all(Array.from({ length: 5 }, invited))
+    const joined = await Promise.all(invitations.map((one) => fleet.credentials.join(one, 'laptop', '1')))
+    const names = ['laptop', 'laptop-2', 'laptop-3', 'laptop-4', 'laptop-5']
+    expect(joined.map(({ name }) => name).sort()).toEqual(names)
+  })
+
   test('an invitation and a code work once, however many use them at once', async () => {
     const { fleet, organizationId } = await open()
     const invitation = (await fleet.credentials.identify(

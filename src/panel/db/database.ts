@@ -34,6 +34,8 @@ export interface PanelDatabase {
    */
   listen(listener: ChangeListener): () => void
   close(): Promise<void>
+  /** Closes it, and removes a file that opening it has created. */
+  discard(): Promise<void>
 }
 
 /** What one process of the panel does for all. */

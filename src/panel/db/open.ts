@@ -31,7 +31,7 @@ async function openDatabase(address: string): Promise<PanelDatabase> {
 }
 
 /** A misspelt address must not become the name of a file. Throws CageError `database_unusable`. */
-function requireKnownScheme(address: string): void {
+export function requireKnownScheme(address: string): void {
   const scheme = /^[a-z][\w+.-]+:/i.exec(address)?.[0]
   if (scheme === undefined || isPostgres(address)) return
   throw new CageError('database_unusable', `${withoutPassword(address)} is no database that a panel can use`, {

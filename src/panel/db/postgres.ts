@@ -90,6 +90,7 @@ export async function openPostgres(connectionString: string): Promise<PanelDatab
     },
     listen: (listener) => changes.listen(listener),
     close,
+    discard: close,
   }
 }
 

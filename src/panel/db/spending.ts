@@ -123,8 +123,12 @@ function costOf(event: RuntimeEvent): Cost | undefined {
   try {
     switch (event.type) {
       case 'call.completed':
-      case 'call.failed':
         return { at: event.at, model: event.data.model, calls: 1, cost: fromUsd(event.data.cost_usd) }
+      case 'call.failed': {
+        // Only what was charged is a call of that cost.
+        const { model, cost_usd } = event.data
+        return { at: event.at, model, calls: fromUsd(cost_usd) > 0 ? 1 : 0, cost: fromUsd(cost_usd) }
+      }
       case 'service.called':
         return { at: event.at, model: event.data.service, calls: 1, cost: fromUsd(event.data.cost_usd) }
       case 'call.corrected': {
@@ -132,8 +136,8 @@ function costOf(event: RuntimeEvent): Cost | undefined {
         return { at, model: model ?? target, calls: 0, cost: fromUsd(difference_usd) }
       }
       case 'call.resolved': {
-        const { model, target, cost_usd } = event.data
-        return { at: event.at, model: model ?? target, calls: 1, cost: fromUsd(cost_usd) }
+        const { model, target, cost_usd, outcome } = event.data
+        return { at: event.at, model: model ?? target, calls: outcome === 'charged' ? 1 : 0, cost: fromUsd(cost_usd) }
       }
       default:
         return undefined

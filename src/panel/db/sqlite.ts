@@ -1,5 +1,5 @@
 /** One SQLite file, for trying a panel out and for small teams on one machine. Only one process may serve it. */
-import { closeSync, mkdirSync, openSync, statSync } from 'node:fs'
+import { closeSync, existsSync, mkdirSync, openSync, rmSync, statSync } from 'node:fs'
 import { dirname } from 'node:path'
 import Sqlite from 'better-sqlite3'
 import type { ChangeListener, Dialect, PanelDatabase, Sql, Value } from './database.ts'
@@ -25,6 +25,7 @@ const MAX_CACHED_LENGTH = 2_000
 
 export async function openSqlite(path: string): Promise<PanelDatabase> {
   mkdirSync(dirname(path), { recursive: true })
+  const isNew = !existsSync(path)
   closeSync(openSync(path, 'a', 0o600))
   const dialect = dialectOf(path)
   const client = new Sqlite(path)
@@ -70,6 +71,7 @@ export async function openSqlite(path: string): Promise<PanelDatabase> {
     throw error
   }
   const listeners = new Set<ChangeListener>()
+  const close = () => inTurn(async () => void client.close())
   return {
     dialect,
     system: { rows: (text, values) => inTurn(() => sql.rows(text, values)) },
@@ -84,6 +86,11 @@ export async function openSqlite(path: string): Promise<PanelDatabase> {
       listeners.add(listener)
       return () => listeners.delete(listener)
     },
-    close: () => inTurn(async () => void client.close()),
+    close,
+    discard: async () => {
+      await close()
+      // SQLite removes its own files beside it.
+      if (isNew) rmSync(path)
+    },
   }
 }

@@ -18,7 +18,12 @@ function applyToCalls(agent: AgentView, event: RuntimeEvent): AgentView {
       return {
         ...agent,
         spent_usd: addUsd(agent.spent_usd, event.data.cost_usd),
-        by_model: addToModel(agent.by_model, event.data.model, event.data.cost_usd, 0, 0, 0),
+        by_model: addToModel(
+          agent.by_model,
+          event.data.model,
+          event.data.cost_usd,
+          fromUsd(event.data.cost_usd) > 0 ? 1 : 0,
+        ),
         calls: { ...agent.calls, failed: agent.calls.failed + 1 },
       }
     case 'service.called':
@@ -31,9 +36,9 @@ function applyToCalls(agent: AgentView, event: RuntimeEvent): AgentView {
         },
       }
     case 'call.corrected':
-      return addCost(agent, event.data, event.data.difference_usd)
+      return addCost(agent, event.data, event.data.difference_usd, 0)
     case 'call.resolved':
-      return addCost(agent, event.data, event.data.cost_usd)
+      return addCost(agent, event.data, event.data.cost_usd, event.data.outcome === 'charged' ? 1 : 0)
     default:
       return agent
   }
@@ -84,7 +89,7 @@ function callCompleted(agent: AgentView, event: EventOf<'call.completed'>): Agen
   return {
     ...agent,
     spent_usd: addUsd(agent.spent_usd, cost_usd),
-    by_model: addToModel(agent.by_model, model, cost_usd, input_tokens, output_tokens, 1),
+    by_model: addToModel(agent.by_model, model, cost_usd, 1, { input: input_tokens, output: output_tokens }),
     downgraded_saved_usd: baseline_usd
       ? addUsd(agent.downgraded_saved_usd, toUsd(max(ZERO_NANOS, subtract(fromUsd(baseline_usd), fromUsd(cost_usd)))))
       : agent.downgraded_saved_usd,
@@ -97,9 +102,8 @@ function addToModel(
   models: AgentView['by_model'],
   requested: string,
   cost: Usd,
-  inputTokens: number,
-  outputTokens: number,
   calls: 0 | 1,
+  tokens = { input: 0, output: 0 },
 ): AgentView['by_model'] {
   const model = own(models, requested) || Object.keys(models).length < MAX_MODELS ? requested : OTHER
   const before = own(models, model)
@@ -110,18 +114,23 @@ function addToModel(
     [model]: {
       calls: (before?.calls ?? 0) + calls,
       cost_usd: addUsd(before?.cost_usd ?? ZERO_USD, cost),
-      input_tokens: (before?.input_tokens ?? 0) + inputTokens,
-      output_tokens: (before?.output_tokens ?? 0) + outputTokens,
+      input_tokens: (before?.input_tokens ?? 0) + tokens.input,
+      output_tokens: (before?.output_tokens ?? 0) + tokens.output,
     },
   }
 }
 
-/** Adds money without a new call to the entry of its call. */
-function addCost(agent: AgentView, { target, model }: { target: string; model: string | null }, cost: Usd): AgentView {
+/** Adds money to the entry of its call. */
+function addCost(
+  agent: AgentView,
+  { target, model }: { target: string; model: string | null },
+  cost: Usd,
+  calls: 0 | 1,
+): AgentView {
   const spent_usd = addUsd(agent.spent_usd, cost)
-  if (model !== null) return { ...agent, spent_usd, by_model: addToModel(agent.by_model, model, cost, 0, 0, 0) }
+  if (model !== null) return { ...agent, spent_usd, by_model: addToModel(agent.by_model, model, cost, calls) }
   const service = own(agent.by_service, target) ?? NO_SERVICE_CALLS
-  const changed = { ...service, cost_usd: addUsd(service.cost_usd, cost) }
+  const changed = { ...service, calls: service.calls + calls, cost_usd: addUsd(service.cost_usd, cost) }
   return { ...agent, spent_usd, by_service: { ...agent.by_service, [target]: changed } }
 }
 

@@ -1,4 +1,5 @@
 import { Option } from '@commander-js/extra-typings'
+import { showExactUsd } from '../../../money.ts'
 import type { ShownCall } from '../../../state/call-view.ts'
 import { AGENT_HELP } from '../../agent-id.ts'
 import { type CliCommand, examples } from '../../command.ts'
@@ -46,7 +47,7 @@ function rowOf(call: ShownCall): string[] {
     started_at,
     kind === 'correction' ? kind : state,
     model ?? target,
-    isSettled ? `$${cost_usd}` : `$${held_usd} held`,
+    isSettled ? showExactUsd(cost_usd) : `${showExactUsd(held_usd)} held`,
     corrects ? `of ${corrects}: ${reason}` : (code ?? ''),
   ]
 }

@@ -1,4 +1,5 @@
 import type { ModelTrust } from '../../../budget/trust.ts'
+import { wrapLines } from '../../../log/wrap.ts'
 import { showUsd } from '../../../money.ts'
 import type { CliCommand } from '../../command.ts'
 import { commandWithDatabase } from '../../flags.ts'
@@ -16,15 +17,19 @@ export const listModelsCommand: CliCommand = (terminal) =>
       if (asJson) return terminal.out(json(models))
       if (models.length === 0) return terminal.err("nothing is known: only the vendors' own servers were called")
       printTable([HEADER, ...models.map(rowOf)], terminal)
+      for (const line of wrapLines(['', LEGEND], terminal.columns)) terminal.out(line)
     })
 
-const HEADER = ['MODEL', 'STATE', 'SINCE', 'HELD AT', 'OVERRUN']
+const HEADER = ['MODEL', 'STATE', 'SINCE', 'HELD', 'OVERRUN']
+
+const LEGEND =
+  'HELD: what is reserved for a call, as a multiple of its maximum cost; above 1 after an overrun. OVERRUN: a call that cost more than was reserved for it.'
 
 const rowOf = ({ name, state, since, factor, overrun }: ModelTrust): string[] => [
   name,
   state,
   since,
-  `× ${Number(factor.toFixed(3))}`,
+  `${Number(factor.toFixed(3))} ×`,
   overrun
     ? `${overrun.call_id}: ${showUsd(overrun.claimed_usd)} for a call of up to ${showUsd(overrun.bound_usd)}`
     : '-',

@@ -1,7 +1,5 @@
-import { statSync } from 'node:fs'
 import { Command } from '@commander-js/extra-typings'
-import { CageError, ERRORS } from '../../../errors.ts'
-import { isPostgres } from '../../../panel/db/open.ts'
+import { ERRORS } from '../../../errors.ts'
 import { type CliCommand, examples } from '../../command.ts'
 import { json } from '../../print.ts'
 import { DATABASE_HELP, DEFAULT_DATABASE, withFleet } from './fleet.ts'
@@ -13,16 +11,9 @@ export const panelDoctorCommand: CliCommand = (terminal) =>
     .option('--json', 'Print JSON')
     .addHelpText('after', examples(['panel doctor --database postgres://panel@localhost/panel', '']))
     .action(async ({ database, json: asJson }) => {
-      requireFile(database)
       const problems = await withFleet(database, (fleet) => fleet.problems())
       if (problems.length > 0) terminal.exitCode = ERRORS.audit_broken.exit
       if (asJson) return terminal.out(json({ ok: problems.length === 0, problems }))
       for (const problem of problems) terminal.out(`broken: ${problem}`)
       if (problems.length === 0) terminal.out('ok: budgets, leases and transfers agree')
     })
-
-/** Books that do not exist agree. Throws CageError `not_found`. */
-function requireFile(address: string): void {
-  if (isPostgres(address) || statSync(address, { throwIfNoEntry: false })) return
-  throw new CageError('not_found', `there is no database ${address}`, { hint: 'name it with --database' })
-}
