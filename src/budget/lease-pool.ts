@@ -11,6 +11,9 @@ import { type Deadline, hasPassed } from './deadline.ts'
 /** Weight of the last second in the rate of spending. */
 const RATE_WEIGHT = 0.3
 
+/** `heardAt`: when the panel said so, in ms since 1970. */
+export type KnownBalance = SharedBalance & { heardAt: number }
+
 export interface Lease {
   readonly id: string
   readonly account: Account<'shared'>
@@ -22,8 +25,8 @@ export interface Lease {
 export class LeasePool {
   readonly names: CallerNames
   readonly leases = new Set<Lease>()
-  /** Of the budget that has the least. `heardAt`: when the panel said so, in ms since 1970. */
-  balance: (SharedBalance & { heardAt: number }) | undefined
+  /** Of the budget that has the least. */
+  balance: KnownBalance | undefined
   isScarce = false
   /** The last answer said that the money is spent; undefined after the next one. */
   exhausted: { least: Nanodollars; balance: SharedBalance } | undefined

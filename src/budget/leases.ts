@@ -27,7 +27,6 @@ import {
   type LeaseUse,
   type NamedBudget,
   type Reported,
-  type SharedBalance,
 } from '../lease-messages.ts'
 import { add, max, type Nanodollars, nanodollars, subtract, UNLIMITED, ZERO_NANOS } from '../money.ts'
 import { Account } from './account.ts'
@@ -36,7 +35,7 @@ import { after, type Deadline, deadlineFrom, hasPassed } from './deadline.ts'
 import type { Journal } from './journal.ts'
 import { givenBack, type JournalEntry, reconcile, statementOf } from './lease-journal.ts'
 import { LeaseMemory } from './lease-memory.ts'
-import { hasEnded, heldOf, type Lease, LeasePool } from './lease-pool.ts'
+import { hasEnded, heldOf, type KnownBalance, type Lease, LeasePool } from './lease-pool.ts'
 
 /** How often the runtime reports. A revocation or a recall takes no longer to arrive. */
 const REPORT_INTERVAL_MS = 1_000
@@ -55,9 +54,6 @@ export interface SharedSpender {
   /** The name of the API token of a client without supervision. (Default: none.) */
   tokenName?: string | undefined
 }
-
-/** `heardAt`: when the panel said so, in ms since 1970. */
-export type KnownBalance = SharedBalance & { heardAt: number }
 
 export interface LeasesOptions {
   store: Store

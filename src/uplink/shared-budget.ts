@@ -1,5 +1,6 @@
 /** The budgets that this runtime shares with others through a Control Panel, as far as is known here. */
-import type { KnownBalance, Leases } from '../budget/leases.ts'
+import type { KnownBalance } from '../budget/lease-pool.ts'
+import type { Leases } from '../budget/leases.ts'
 import { isoTime } from '../clock.ts'
 import type { Store } from '../db/store.ts'
 import type { ErrorCode } from '../errors.ts'
