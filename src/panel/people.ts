@@ -91,7 +91,10 @@ export class People {
     })
   }
 
-  /** By id or name. Ends what the person has signed in with. Throws CageError `not_found`, or `bad_request` for a password. */
+  /**
+   * By id or name. Ends what the person has signed in with. Throws CageError `not_found`, `bad_request` for a password,
+   * or `conflict` for somebody who could not sign in any more.
+   */
   async change(
     { organizationId, name: actor }: Admin,
     idOrName: string,

@@ -48,7 +48,8 @@ test('somebody who was added with a verified address signs in, with the role tha
   const actions = (await panel.fleet.audit(panel.organizationId, 50)).map(({ action }) => action)
   expect(actions.filter((action) => action === 'user.linked')).toHaveLength(1)
   const admin = { organizationId: panel.organizationId, name: 'ada' }
-  await panel.fleet.people.change(admin, id, { email: null })
+  await expect(panel.fleet.people.change(admin, id, { email: null })).rejects.toMatchObject({ code: 'conflict' })
+  await panel.fleet.people.change(admin, id, { email: 'carol@another.example' })
   expect((await signIn()).json).toMatchObject({ error: { code: 'forbidden' } })
 })
 
