@@ -156,6 +156,13 @@ describe('the source tree', () => {
     expect(opening).toEqual(['test/gateway/run-call.test.ts', 'test/gateway/stream.test.ts'])
   })
 
+  test('what tests share registers no hook, which would run for the first file alone', () => {
+    const sharing = sourcesBelow('test').filter((file) => !file.endsWith('.test.ts'))
+    const hooking = sharing.filter((file) => /^(?:before|after)(?:Each|All)\(/m.test(code(file)))
+    // Loaded before each file.
+    expect(hooking).toEqual(['test/support/processor-time.ts'])
+  })
+
   test('one file encrypts', () => {
     const encrypting = sourcesBelow('src').filter((file) => /create(?:C|Dec)ipheriv/.test(code(file)))
     expect(encrypting).toEqual(['src/aes-gcm.ts'])

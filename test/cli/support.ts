@@ -4,7 +4,7 @@ import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join, resolve } from 'node:path'
 import { Readable } from 'node:stream'
-import { afterEach, expect } from 'vitest'
+import { expect, onTestFinished } from 'vitest'
 import { runCli } from '../../src/cli/cli.ts'
 import { readEnvironment } from '../../src/config/env.ts'
 import { openPanelDatabase } from '../../src/panel/db/open.ts'
@@ -167,20 +167,14 @@ async function typed(
 export const createPanelDatabase = async ({ folder }: Pick<Place, 'folder'>): Promise<void> =>
   (await openPanelDatabase(join(folder, 'iron_panel.db'))).close()
 
-const places: Place[] = []
-
 export function openPlace(): Place {
   const place = new Place()
-  places.push(place)
-  return place
-}
-
-afterEach(async () => {
-  for (const place of places.splice(0)) {
+  onTestFinished(async () => {
     for (const { child, ended } of place.runs) {
       child.kill('SIGKILL')
       await ended
     }
     rmSync(place.folder, { recursive: true, force: true, maxRetries: 5 })
-  }
-})
+  })
+  return place
+}

@@ -7,7 +7,7 @@ import { mkdtempSync, readFileSync, rmSync } from 'node:fs'
 import { constants, tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { setTimeout } from 'node:timers/promises'
-import { afterEach, expect } from 'vitest'
+import { expect, onTestFinished } from 'vitest'
 import type { AgentSpec, Supervisor } from '../../src/agents/supervisor.ts'
 import type { Ledger } from '../../src/budget/ledger.ts'
 import type { Store } from '../../src/db/store.ts'
@@ -25,17 +25,11 @@ export const program = (name: string): string => join(import.meta.dirname, '..',
 /** Agents in a folder of their own; with `folder` in that of a server that is gone, with what it left. */
 export function openAgents(options: AgentsOptions & { folder?: string } = {}): Agents {
   const agents = new Agents(options.folder ?? newFolder(), options)
-  opened.push(agents)
+  onTestFinished(() => agents.close())
   return agents
 }
 
 export const newFolder = (): string => mkdtempSync(join(tmpdir(), 'iron-cage-agents-'))
-
-const opened: Agents[] = []
-
-afterEach(async () => {
-  for (const agents of opened.splice(0)) await agents.close()
-})
 
 export class Agents {
   /** Where the agents run, and the database is. */
