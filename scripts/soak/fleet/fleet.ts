@@ -35,6 +35,8 @@ export interface FleetOptions {
   callers: number
   /** Between two faults, in ms. */
   faultIntervalMs: number
+  /** Of one kind alone: what a lost disk leaves lent hides what a lost commit would take. (Default: of all kinds.) */
+  only?: string | undefined
   /** Called now and then with what happened so far. (Default: nobody is told.) */
   onProgress?: (text: string) => void
 }
@@ -322,7 +324,7 @@ class FleetRun {
   async #faultsUntil(until: number): Promise<void> {
     while (Date.now() < until) {
       await wait(this.#options.faultIntervalMs)
-      const [name, fault] = pick(this.#faults())
+      const [name, fault] = pick(this.#faults().filter(([, kind]) => kind === (this.#options.only ?? kind)))
       if (!(await fault())) continue
       this.#result.faults[name] = (this.#result.faults[name] ?? 0) + 1
       if (KILLS.has(name)) this.#result.kills += 1
@@ -514,5 +516,5 @@ function pick(faults: readonly [number, string, () => Promise<boolean>][]): [str
     at -= weight
     if (at < 0) return [name, fault]
   }
-  throw new Error('unreachable')
+  throw new Error('there is no fault of this kind')
 }
