@@ -25,6 +25,16 @@ export interface Metric {
   points: readonly DataPoint[]
 }
 
+/** What is so at one time, and needs no sum. */
+export interface Gauge {
+  name: string
+  description: string
+  unit: string
+  /** Milliseconds since 1970. */
+  atMs: number
+  values: readonly { attributes: Readonly<Record<string, string>>; value: number }[]
+}
+
 /** Agents choose the names of models: further combinations of attributes are counted without them. */
 const MAX_POINTS = 1_000
 

@@ -3,6 +3,7 @@ import type { BlockList } from 'node:net'
 import type { Control } from './control.ts'
 import type { Erasures } from './erasure.ts'
 import type { Fleet } from './fleet.ts'
+import type { FleetView } from './fleet-view.ts'
 import type { Orders } from './orders.ts'
 import type { Policies } from './policies.ts'
 import type { ProviderSignIns } from './provider-sign-ins.ts'
@@ -18,7 +19,7 @@ export interface PanelRooms {
   control: Control
   secrets: PanelSecrets
   policies: Policies
-  views: SharedViews
+  views: SharedViews<FleetView>
   providerSignIns: ProviderSignIns
   erasures: Erasures
   /** Whose X-Forwarded-For is believed. */

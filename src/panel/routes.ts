@@ -12,6 +12,7 @@ import type { PanelRole } from './credentials.ts'
 import { erasureRoutes } from './erasure-routes.ts'
 import { fleetRoutes } from './fleet-routes.ts'
 import { leaseRoutes, membershipRoutes } from './lease-routes.ts'
+import { metricsRoutes } from './metrics-routes.ts'
 import { panelRoutesOf } from './panel-route.ts'
 import { policyRoutes } from './policy-routes.ts'
 import { reportRoutes } from './report-routes.ts'
@@ -34,6 +35,7 @@ export function panelRoutes(rooms: PanelRooms): Route<PanelRole>[] {
     ...leaseRoutes(rooms),
     ...telemetryRoutes(rooms),
     ...fleetRoutes(rooms),
+    ...metricsRoutes(rooms),
     ...requestRoutes(rooms),
     ...reportRoutes(rooms),
     ...panelAuditRoutes(rooms),

@@ -23,6 +23,7 @@ import { openPanelDatabase } from './db/open.ts'
 import { Erasures } from './erasure.ts'
 import { Fleet } from './fleet.ts'
 import { FleetExporter } from './fleet-exporter.ts'
+import type { FleetView } from './fleet-view.ts'
 import { IdentityProvider, type IdentityProviderOptions } from './identity-provider.ts'
 import { Orders } from './orders.ts'
 import { ORGANIZATION } from './organization.ts'
@@ -71,7 +72,7 @@ export interface RunningPanel {
   control: Control
   secrets: PanelSecrets
   policies: Policies
-  views: SharedViews
+  views: SharedViews<FleetView>
   providerSignIns: ProviderSignIns
   erasures: Erasures
   trustedProxies: BlockList

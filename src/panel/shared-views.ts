@@ -8,13 +8,15 @@ import type { Clock } from '../clock.ts'
 
 const compress = promisify(gzip)
 
-/** The same JSON for all who asked, and compressed once for all who take that. */
-export class SharedText {
+/** The same view and JSON for all who asked, and compressed once for all who take that. */
+export class SharedText<View extends object> {
+  readonly view: View
   readonly text: string
   #gzipped: Promise<Buffer<ArrayBuffer>> | undefined
 
-  constructor(text: string) {
-    this.text = text
+  constructor(view: View) {
+    this.view = view
+    this.text = JSON.stringify(view)
   }
 
   gzipped(): Promise<Buffer<ArrayBuffer>> {
@@ -24,27 +26,27 @@ export class SharedText {
   }
 }
 
-interface Reading {
+interface Reading<View extends object> {
   /** Begins after everybody who waits for it has asked. */
-  next: Promise<SharedText> | undefined
+  next: Promise<SharedText<View>> | undefined
   current: Promise<unknown>
   /** When the last one ended, and how long it took, in ms. */
   endedAt: number
   tookMs: number
 }
 
-export class SharedViews {
+export class SharedViews<View extends object> {
   readonly #clock: Clock
-  readonly #read: (organizationId: string) => Promise<object>
-  readonly #readings = new Map<string, Reading>()
+  readonly #read: (organizationId: string) => Promise<View>
+  readonly #readings = new Map<string, Reading<View>>()
 
-  constructor(clock: Clock, read: (organizationId: string) => Promise<object>) {
+  constructor(clock: Clock, read: (organizationId: string) => Promise<View>) {
     this.#clock = clock
     this.#read = read
   }
 
   /** Rejects like `read`. */
-  view(organizationId: string): Promise<SharedText> {
+  view(organizationId: string): Promise<SharedText<View>> {
     const reading = this.#readings.get(organizationId) ?? {
       ...{ next: undefined, current: Promise.resolve(), endedAt: Number.NEGATIVE_INFINITY, tookMs: 0 },
     }
@@ -53,13 +55,13 @@ export class SharedViews {
     return reading.next
   }
 
-  async #begin(organizationId: string, reading: Reading): Promise<SharedText> {
+  async #begin(organizationId: string, reading: Reading<View>): Promise<SharedText<View>> {
     await reading.current
     const rest = reading.endedAt + reading.tookMs - this.#clock.monotonic()
     if (rest > 0) await this.#clock.sleep(rest)
     reading.next = undefined
     const began = this.#clock.monotonic()
-    const read = this.#read(organizationId).then((view) => new SharedText(JSON.stringify(view)))
+    const read = this.#read(organizationId).then((view) => new SharedText(view))
     reading.current = read.then(
       () => undefined,
       () => undefined,

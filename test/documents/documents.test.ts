@@ -84,8 +84,9 @@ test('every configuration that a document shows is valid', () => {
   expect(ofPanels.map(({ path }) => path)).toEqual(['docs/production.md'])
   for (const { path, value } of ours.filter((one) => !ofPanels.includes(one)))
     expect(configSchema.safeParse(value).error?.message, path).toBeUndefined()
-  // Those of Prometheus and of GitHub.
+  // Those of Prometheus, for a server and for a panel, and of GitHub.
   expect(shown.filter((one) => !ours.includes(one)).map(({ value }) => Object.keys(value))).toEqual([
+    ['scrape_configs'],
     ['scrape_configs'],
     ['on', 'jobs'],
   ])

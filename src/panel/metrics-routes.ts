@@ -1,0 +1,45 @@
+/**
+ * `GET /metrics` of a Control Panel for Prometheus: the gauges of the caller's organization. Nothing of the process: behind
+ * a load balancer each request reaches another one, and it serves all organizations.
+ */
+import type { Route } from '../api/route.ts'
+import type { Gauge } from '../otel/metrics.ts'
+import type { PanelRole } from './credentials.ts'
+import { readGauges } from './fleet-gauges.ts'
+import { panelRoutesOf } from './panel-route.ts'
+import type { PanelRooms } from './rooms.ts'
+
+export const metricsRoutes = (rooms: PanelRooms): Route<PanelRole>[] => [
+  panelRoutesOf('Fleet')('GET /metrics', {
+    role: 'viewer',
+    summary: 'Serves budgets, runtimes, leases and requests as metrics in the Prometheus text format.',
+    reply: null,
+    types: ['text/plain'],
+    handle: async ({ context, identity }) => {
+      const { gauges } = await readGauges(rooms, identity.organizationId)
+      // Through the default export: in a bundle CommonJS has no named exports. Most panels are never asked for metrics.
+      const { default: prometheus } = await import('prom-client')
+      const registry = new prometheus.Registry()
+      // One without values would be a sample of 0 there.
+      for (const { name, unit, description: help, values } of gauges.filter((gauge) => gauge.values.length > 0)) {
+        const labelled = values.map(({ attributes, value }) => ({ labels: labelsOf(attributes), value }))
+        const metric = new prometheus.Gauge({
+          name: name.replaceAll('.', '_') + (SUFFIXES[unit] ?? ''),
+          help,
+          labelNames: [...new Set(labelled.flatMap(({ labels }) => Object.keys(labels)))],
+          registers: [registry],
+        })
+        for (const { labels, value } of labelled) metric.set(labels, value)
+      }
+      context.header('content-type', prometheus.Registry.PROMETHEUS_CONTENT_TYPE)
+      return context.body(await registry.metrics())
+    },
+  }),
+]
+
+/** Names of metrics end with their unit there. */
+const SUFFIXES: Readonly<Record<string, string>> = { USD: '_usd', s: '_seconds' }
+
+/** An attribute such as "iron_cage.budget.scope" is the label "scope". */
+const labelsOf = (attributes: Gauge['values'][number]['attributes']): Record<string, string> =>
+  Object.fromEntries(Object.entries(attributes).map(([key, text]) => [key.slice(key.lastIndexOf('.') + 1), text]))
