@@ -1,12 +1,14 @@
 /**
- * `node scripts/soak/demos.ts [runs] [viewers]`: the rehearsed demo so many times in a row (ten), with so many dashboards
- * open on it (a hundred), as a presenter would have them: on the built program, at full speed, in one folder.
+ * `node scripts/soak/demos.ts [runs] [viewers]`: the rehearsed demo so many times (ten), with so many dashboards open on each
+ * (a hundred), as a presenter would have them: on the built program, at full speed. Two rows of shows side by side, each in
+ * a folder of its own: one show leaves a core free.
  *
  * What a run must show: every checkpoint, an exit code of 0, each viewer with each lead from its first on, and afterwards
  * no process, no port and no file but the database with its keys and the log.
  *
- * Runs share one database, as the shows of a day do. A show resets what its story begins with (the agent's checkpoint, the
- * circuits, the cached profiles) and forgets no history: afterwards the ledger holds every run, each to the cent.
+ * Runs of a row share one database, as the shows of a day do. A show resets what its story begins with (the agent's checkpoint, the
+ * circuits, the cached profiles) and forgets no history: afterwards the ledger holds every run of the row, each to the
+ * cent.
  */
 import { type ChildProcess, spawn } from 'node:child_process'
 import { once } from 'node:events'
@@ -38,21 +40,28 @@ const KEPT =
   /^(iron_demo\.db(\.(audit-head|audit-key|data-key|demo-key|lock))?|iron_logs(\/iron-cage-[\d-]+\.log)?|node-compile-cache(\/.+)?)$/
 
 const [runs = 10, viewers = 100] = process.argv.slice(2).map(Number)
-const folder = mkdtempSync(join(tmpdir(), 'iron-cage-demos-'))
 const startedAt = performance.now()
-let failed = 0
-for (let run = 1; run <= runs; run++) {
-  const { seconds, watchedFrom, wrong } = await playDemo(folder, viewers, run)
-  if (wrong.length > 0) failed++
-  console.log(
-    `${wrong.length === 0 ? '✔' : '✖'} run ${run}: ${seconds.toFixed(1)} s, ${viewers} viewers from lead ${watchedFrom} on`,
-  )
-  for (const line of wrong) console.log(`    ${line}`)
-}
-rmSync(folder, { recursive: true, force: true })
+const half = Math.ceil(runs / 2)
+const failed = (await Promise.all([playRow(half), playRow(runs - half)])).reduce((sum, one) => sum + one, 0)
 const seconds = Math.round((performance.now() - startedAt) / 1000)
 console.log(`demo: ${runs - failed} passed, ${failed} failed, in ${seconds} s`)
 process.exitCode = failed === 0 ? 0 : 1
+
+/** Shows one after the other in a new folder. Resolves with how many failed. */
+async function playRow(shows: number): Promise<number> {
+  const folder = mkdtempSync(join(tmpdir(), 'iron-cage-demos-'))
+  let failed = 0
+  for (let show = 1; show <= shows; show++) {
+    const { seconds, watchedFrom, wrong } = await playDemo(folder, viewers, show)
+    if (wrong.length > 0) failed++
+    console.log(
+      `${wrong.length === 0 ? '✔' : '✖'} show ${show} of ${shows}: ${seconds.toFixed(1)} s, ${viewers} viewers from lead ${watchedFrom} on`,
+    )
+    for (const line of wrong) console.log(`    ${line}`)
+  }
+  rmSync(folder, { recursive: true, force: true })
+  return failed
+}
 
 interface Played {
   seconds: number
