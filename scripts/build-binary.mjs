@@ -27,6 +27,7 @@ import {
   bundleProgram,
   bundleThreads,
   filesBelow,
+  LEFT_OUT,
   programFiles,
   root,
 } from './bundle.mjs'
@@ -103,7 +104,7 @@ const __programUrl = require('node:url').pathToFileURL(process.execPath).href;`,
             namespace: 'laid-out',
           }))
           build.onResolve({ filter: /^[a-z@]/ }, ({ path, kind }) => {
-            if (kind !== 'dynamic-import' || isBuiltin(path)) return
+            if (kind !== 'dynamic-import' || isBuiltin(path) || LEFT_OUT.includes(path)) return
             later.set(path, `dist/${path.replace(/\W+/g, '-')}.cjs`)
             return { path: `./${later.get(path)}`, namespace: 'laid-out' }
           })

@@ -5,13 +5,17 @@ import { build } from 'esbuild'
 
 export const root = fileURLToPath(new URL('..', import.meta.url))
 
+/** What packages load if it is there, and do without here. */
+export const LEFT_OUT = ['@opentelemetry/api', '@node-rs/xxhash']
+
 /** The program; `options` are esbuild's own. All that bundle here resolve to esbuild's result, with its `metafile`. */
-export const bundleProgram = ({ define = {}, ...options }) =>
+export const bundleProgram = ({ define = {}, external = [], ...options }) =>
   build({
     entryPoints: [`${root}src/main.ts`],
     bundle: true,
     platform: 'node',
     define: { 'process.env.WS_NO_BUFFER_UTIL': '"1"', 'process.env.WS_NO_UTF_8_VALIDATE': '"1"', ...define },
+    external: [...LEFT_OUT, ...external],
     logLevel: 'warning',
     metafile: true,
     ...options,

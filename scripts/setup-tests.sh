@@ -9,6 +9,7 @@ missing=()
 command -v chromium > /dev/null || command -v google-chrome > /dev/null || [ -n "${CHROMIUM:-}" ] ||
   missing+=(chromium fonts-dejavu-core)
 [ -n "$(ls /usr/lib/postgresql/*/bin/initdb 2> /dev/null)" ] || missing+=(postgresql)
+command -v redis-server > /dev/null || missing+=(redis-server)
 command -v javac > /dev/null || missing+=(openjdk-17-jdk-headless)
 python3 -c 'import ensurepip' 2> /dev/null || missing+=(python3 python3-venv)
 

@@ -24,6 +24,8 @@ export interface Environment {
   /** IRON_CAGE_URL and IRON_CAGE_TOKEN: the server that commands use, instead of the one that uses the database. */
   serverUrl?: string
   serverToken?: string
+  /** IRON_CAGE_REDIS: the Redis of a Control Panel. */
+  redis?: string
   /** NO_COLOR is set to any value. */
   noColor: boolean
   /** DISPLAY or WAYLAND_DISPLAY is set: a browser can open. */
@@ -55,6 +57,7 @@ export const VARIABLES = {
   IRON_CAGE_URL: 'Server that commands connect to, instead of the one that uses the database.',
   IRON_API_URL: 'Read when `IRON_CAGE_URL` is not set.',
   IRON_CAGE_TOKEN: 'Token for that server.',
+  IRON_CAGE_REDIS: 'Redis of a Control Panel, with its password: what `--redis` names otherwise.',
   NO_COLOR: 'Disables colored output when set.',
 } as const
 
@@ -72,6 +75,7 @@ export function readEnvironment(variables: NodeJS.ProcessEnv = process.env): Env
     configFile: variables.IRON_CAGE_CONFIG || undefined,
     serverUrl: variables.IRON_CAGE_URL || variables.IRON_API_URL || undefined,
     serverToken: variables.IRON_CAGE_TOKEN || undefined,
+    redis: variables.IRON_CAGE_REDIS || undefined,
     noColor: Boolean(variables.NO_COLOR),
     hasDisplay: Boolean(variables.DISPLAY || variables.WAYLAND_DISPLAY),
     readMasterKey: masterKeyReader(variables),

@@ -25,6 +25,8 @@ export interface PanelRooms {
   /** Whose X-Forwarded-For is believed. */
   trustedProxies: BlockList
   spendingAlerts: SpendingAlerts
+  /** Whether changes are heard through Redis; undefined without it. */
+  isRedisConnected: (() => boolean) | undefined
   version: string
   /** How long runtimes may spend without hearing from the panel, in ms. */
   ttlMs: number

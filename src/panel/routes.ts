@@ -49,7 +49,13 @@ export function panelRoutes(rooms: PanelRooms): Route<PanelRole>[] {
 
 const panelRoute = panelRoutesOf('Panel')
 
-const healthRoutes = ({ fleet, version }: PanelRooms, all: () => readonly Route<PanelRole>[]): Route<PanelRole>[] => [
+/** It does not decide whether the panel is well: without it changes are only heard later. */
+const REDIS = z.enum(['ok', 'unreachable']).optional().describe('Of a panel with `--redis`.')
+
+const redisOf = ({ isRedisConnected }: PanelRooms): { redis?: 'ok' | 'unreachable' } =>
+  isRedisConnected ? { redis: isRedisConnected() ? 'ok' : 'unreachable' } : {}
+
+const healthRoutes = (rooms: PanelRooms, all: () => readonly Route<PanelRole>[]): Route<PanelRole>[] => [
   panelRoute('GET /health/live', {
     role: 'open',
     summary: 'Answers while the process runs.',
@@ -59,41 +65,41 @@ const healthRoutes = ({ fleet, version }: PanelRooms, all: () => readonly Route<
   panelRoute('GET /health/ready', {
     role: 'open',
     summary: 'Answers whether the database can be used; 503 if it cannot.',
-    reply: () => z.object({ status: z.enum(['ok', 'unready']) }),
+    reply: () => z.object({ status: z.enum(['ok', 'unready']), redis: REDIS }),
     statuses: [200, 503],
     handle: async ({ context }) => {
-      const isReady = await fleet.ping().then(
+      const isReady = await rooms.fleet.ping().then(
         () => true,
         () => false,
       )
-      return context.json({ status: isReady ? 'ok' : 'unready' }, isReady ? 200 : 503)
+      return context.json({ status: isReady ? 'ok' : 'unready', ...redisOf(rooms) }, isReady ? 200 : 503)
     },
   }),
   panelRoute('GET /api/health', {
     role: 'open',
     summary: 'The same for `iron-cage health`, as a server answers it.',
-    reply: () => z.object({ status: z.literal('ok'), version: z.string() }),
+    reply: () => z.object({ status: z.literal('ok'), version: z.string(), redis: REDIS }),
     errors: ['database_unusable'],
     handle: async () => {
-      await fleet.ping().catch((cause: unknown) => {
+      await rooms.fleet.ping().catch((cause: unknown) => {
         throw new CageError('database_unusable', "the panel's database cannot be used", {
           hint: 'check PostgreSQL',
           cause,
         })
       })
-      return { status: 'ok' as const, version }
+      return { status: 'ok' as const, version: rooms.version, ...redisOf(rooms) }
     },
   }),
   panelRoute('GET /api/version', {
     role: 'open',
     summary: 'Returns the version.',
     reply: () => z.object({ version: z.string(), panel: z.literal(true) }),
-    handle: () => ({ version, panel: true as const }),
+    handle: () => ({ version: rooms.version, panel: true as const }),
   }),
   panelRoute('GET /api/openapi.json', {
     role: 'viewer',
     summary: 'Returns the OpenAPI document.',
     reply: () => z.looseObject({ openapi: z.string().describe('Version of the format.') }),
-    handle: () => openApiDocument(all(), version, PANEL_TAGS),
+    handle: () => openApiDocument(all(), rooms.version, PANEL_TAGS),
   }),
 ]

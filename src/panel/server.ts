@@ -42,6 +42,8 @@ import { viewOf } from './views.ts'
 export interface PanelOptions extends MasterKey {
   /** "postgres://…", or the path of an SQLite file. */
   database: string
+  /** "redis://…", through which processes hear of changes. (Default: LISTEN of PostgreSQL.) */
+  redis?: string | undefined
   host: string
   port: number
   /** Names besides the loopback ones that clients may use, such as "panel.example.com". */
@@ -77,6 +79,7 @@ export interface RunningPanel {
   erasures: Erasures
   trustedProxies: BlockList
   spendingAlerts: SpendingAlerts
+  isRedisConnected: (() => boolean) | undefined
   organizationId: string
   close(): Promise<void>
 }
@@ -99,7 +102,7 @@ const PRUNE_INTERVAL_MS = 3_600_000
 export async function startPanel(options: PanelOptions): Promise<RunningPanel> {
   const { clock, onNotice, identityProvider, trustedProxies = NO_PROXIES } = options
   const provider = identityProvider && new IdentityProvider(identityProvider, clock)
-  const database = await openPanelDatabase(options.database)
+  const { database, isRedisConnected } = await openShared(options)
   try {
     const fleet = new Fleet(database, (until) => onNotice(reconciling(until)))
     await fleet.bank.open(options.ttlMs)
@@ -118,7 +121,7 @@ export async function startPanel(options: PanelOptions): Promise<RunningPanel> {
     const views = new SharedViews(clock, (id) => viewOf({ fleet, telemetry, orders }, id))
     const rooms = {
       ...{ fleet, views, telemetry, orders, control, secrets, policies },
-      ...{ providerSignIns, erasures, trustedProxies, spendingAlerts },
+      ...{ providerSignIns, erasures, trustedProxies, spendingAlerts, isRedisConnected },
     }
     const server = await listen(options, rooms)
     const exporter = options.collector && new FleetExporter({ ...options, ...options.collector, database })
@@ -137,6 +140,15 @@ export async function startPanel(options: PanelOptions): Promise<RunningPanel> {
     await database.discard()
     throw error
   }
+}
+
+async function openShared({ database, redis, onNotice }: PanelOptions) {
+  const opened = await openPanelDatabase(database)
+  if (redis === undefined) return { database: opened, isRedisConnected: undefined }
+  // Loaded only by those who use it.
+  const { throughRedis } = await import('./redis-changes.ts')
+  const announced = throughRedis(opened, redis, onNotice)
+  return { database: announced, isRedisConnected: announced.isConnected }
 }
 
 /** What every process of the panel does from time to time; any of them will do. Returns what stops each task. */

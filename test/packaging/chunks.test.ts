@@ -21,6 +21,7 @@ function loadedWith(name: string): Set<string> {
 
 test.each([
   ['pg', 'src/panel/db/postgres.ts'],
+  ['@redis/client', 'src/panel/redis-changes.ts'],
   ['nodemailer', undefined],
   ['openid-client', undefined],
   ['gpt-tokenizer', undefined],

@@ -11,6 +11,10 @@ export const healthCommand: CliCommand = (terminal) =>
     .addHelpText('after', examples(['health', 'exits 7 when no server answers, 8 when it cannot write']))
     .action(async ({ json: asJson, ...flags }) => {
       const client = connect(flags, terminal)
-      const health = await client.send<{ status: 'ok'; version: string }>('GET', '/api/health')
-      terminal.out(asJson ? json(health) : `${health.status}  iron-cage ${health.version}`)
+      const health = await client.send<{ status: 'ok'; version: string; redis?: string }>('GET', '/api/health')
+      terminal.out(
+        asJson
+          ? json(health)
+          : `${health.status}  iron-cage ${health.version}${health.redis ? `  redis ${health.redis}` : ''}`,
+      )
     })

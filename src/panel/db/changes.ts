@@ -1,75 +1,80 @@
 /**
- * Hears from PostgreSQL what changed on any process of the panel, on a connection of its own that is replaced when it breaks.
- * Whatever was missed meanwhile, listeners hear that everything may have changed.
+ * Hears what changed on any process of the panel, on a connection of its own that is replaced when it breaks. Whatever was
+ * missed meanwhile, listeners hear that everything may have changed.
  */
-import pg from 'pg'
 import { systemClock, type Timer } from '../../clock.ts'
 import type { ChangeListener } from './database.ts'
 
-export const CHANNEL = 'iron_cage_changes'
 const RECONNECT_MS = 1_000
 
+/**
+ * Opens a connection that calls `heard` at each change, and `lost` when it breaks. Rejects when there is none; whatever it
+ * resolves to ends the connection, once or twice.
+ */
+export type Connect = (heard: ChangeListener, lost: () => void) => Promise<() => Promise<void>>
+
 export class Changes {
-  readonly #options: pg.ClientConfig
+  readonly #connect: Connect
   readonly #listeners = new Set<ChangeListener>()
-  #client: pg.Client | undefined
+  /** Ends the connection that there is. */
+  #disconnect: (() => Promise<void>) | undefined
   #connecting: Promise<void> | undefined
   #timer: Timer | undefined
   #isClosed = false
 
-  constructor(options: pg.ClientConfig) {
-    this.#options = options
+  constructor(connect: Connect) {
+    this.#connect = connect
+  }
+
+  get isConnected(): boolean {
+    return this.#disconnect !== undefined
   }
 
   /** Connects for the first listener. */
   listen(listener: ChangeListener): () => void {
     this.#listeners.add(listener)
-    if (!this.#client && !this.#connecting) this.#connectSoon(0)
+    if (!this.#timer) this.#connectSoon(0)
     return () => this.#listeners.delete(listener)
+  }
+
+  /** Calls every listener of this process. */
+  emit(organizationId: string | undefined): void {
+    for (const listener of this.#listeners) listener(organizationId)
   }
 
   async close(): Promise<void> {
     this.#isClosed = true
     this.#timer?.cancel()
     await this.#connecting
-    await this.#client?.end().catch(() => undefined)
+    await this.#disconnect?.()
   }
 
   #connectSoon(ms: number): void {
     if (this.#isClosed) return
-    this.#timer = systemClock
-      .after(ms, () => {
-        this.#connecting = this.#connect().finally(() => {
-          this.#connecting = undefined
-        })
-      })
-      .unref()
+    const connect = () => {
+      this.#connecting = this.#replace()
+    }
+    this.#timer = systemClock.after(ms, connect).unref()
   }
 
   /** Never rejects. */
-  async #connect(): Promise<void> {
-    const client = new pg.Client(this.#options)
+  async #replace(): Promise<void> {
+    let isLost = false
+    let disconnect: (() => Promise<void>) | undefined
     const lost = () => {
-      if (this.#client !== client) return
-      this.#client = undefined
-      client.end().catch(() => undefined)
+      if (isLost) return
+      isLost = true
+      this.#disconnect = undefined
+      void disconnect?.()
       this.#connectSoon(RECONNECT_MS)
     }
-    client.on('error', lost)
-    client.on('end', lost)
-    client.on('notification', ({ payload }) => this.#emit(payload))
     try {
-      await client.connect()
-      await client.query(`LISTEN ${CHANNEL}`)
-      this.#client = client
-      this.#emit(undefined)
+      disconnect = await this.#connect((organizationId) => this.emit(organizationId), lost)
     } catch {
-      client.end().catch(() => undefined)
-      this.#connectSoon(RECONNECT_MS)
+      return lost()
     }
-  }
-
-  #emit(organizationId: string | undefined): void {
-    for (const listener of this.#listeners) listener(organizationId)
+    if (isLost) return void disconnect()
+    this.#disconnect = disconnect
+    this.emit(undefined)
   }
 }

@@ -45,7 +45,7 @@ export const isPostgres = (address: string): boolean => /^postgres(ql)?:\/\//i.t
 export const withoutPassword = (address: string): string => address.replace(/(:\/\/[^:/@]*):[^@]*@/, '$1:…@')
 
 /** A connection that is refused on several addresses says nothing itself. */
-const reasonOf = (error: unknown): string => {
+export const reasonOf = (error: unknown): string => {
   const { message, code, errors } = error as Error & { code?: string; errors?: Error[] }
   // What the driver says without one.
   if (/password must be a string/.test(message)) return 'it asks for a password, and there is none'

@@ -5,7 +5,7 @@
  */
 import pg from 'pg'
 import { exactNanos } from '../bank.ts'
-import { CHANNEL, Changes } from './changes.ts'
+import { Changes, type Connect } from './changes.ts'
 import type { Dialect, ExclusiveWork, PanelDatabase, Sql, Value } from './database.ts'
 import { migrate } from './migrations.ts'
 
@@ -50,6 +50,8 @@ const SEE_EVERYTHING = `SET ${ORGANIZATION} = '${EVERY}'`
 
 const INT8 = 20
 
+const CHANNEL = 'iron_cage_changes'
+
 /** Throws what the driver throws when the database cannot be reached. */
 export async function openPostgres(connectionString: string): Promise<PanelDatabase> {
   const types = {
@@ -68,7 +70,7 @@ export async function openPostgres(connectionString: string): Promise<PanelDatab
   const system = new pg.Pool({ ...pooled, max: MAX_SYSTEM_CONNECTIONS, onConnect: (client) => seeEverything(client) })
   for (const pool of [tenants, system]) pool.on('error', () => {})
   const money = new MoneyConnection(options)
-  const changes = new Changes(options)
+  const changes = new Changes(listenTo(options))
   const close = async () => {
     await Promise.all([tenants.end(), system.end(), money.close(), changes.close()])
   }
@@ -93,6 +95,25 @@ export async function openPostgres(connectionString: string): Promise<PanelDatab
     discard: close,
   }
 }
+
+/** LISTEN belongs to a session: through a proxy that gives each transaction another one nothing is heard. */
+const listenTo =
+  (options: pg.ClientConfig): Connect =>
+  async (heard, lost) => {
+    const client = new pg.Client(options)
+    const disconnect = () => client.end().catch(() => undefined)
+    client.on('error', lost)
+    client.on('end', lost)
+    client.on('notification', ({ payload }) => heard(payload))
+    try {
+      await client.connect()
+      await client.query(`LISTEN ${CHANNEL}`)
+    } catch (error) {
+      void disconnect()
+      throw error
+    }
+    return disconnect
+  }
 
 /** A connection that breaks between two statements is reported by the next one, not by an event that nobody expects. */
 class PooledClient extends pg.Client {

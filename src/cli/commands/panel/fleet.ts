@@ -4,9 +4,26 @@ import { CageError } from '../../../errors.ts'
 import { isPostgres, openPanelDatabase, requireKnownScheme } from '../../../panel/db/open.ts'
 import { Fleet } from '../../../panel/fleet.ts'
 import { ORGANIZATION } from '../../../panel/organization.ts'
+import { redisName } from '../../../panel/redis-address.ts'
+import type { Terminal } from '../../terminal.ts'
 
 export const DATABASE_HELP = 'PostgreSQL (postgres://user@host/name; a password in PGPASSWORD), or an SQLite file'
 export const DEFAULT_DATABASE = 'iron_panel.db'
+export const REDIS_HELP =
+  'Redis through which panels hear of changes: redis://host, or rediss:// (default: IRON_CAGE_REDIS, or none)'
+
+/** The address of Redis and what to call it, of a flag or a variable. Throws CageError `usage`. */
+export function redisOf(
+  { database, redis }: { database: string; redis?: string | undefined },
+  { env }: Pick<Terminal, 'env'>,
+): { url: string; name: string } | undefined {
+  const url = redis ?? env.redis
+  if (url === undefined) return undefined
+  if (isPostgres(database)) return { url, name: redisName(url) }
+  throw new CageError('usage', 'a panel on an SQLite file is one process, which has nobody to hear from', {
+    hint: 'leave out --redis and IRON_CAGE_REDIS, or name a PostgreSQL with --database',
+  })
+}
 
 /**
  * `organization`: its name. (Default: the first one.) Throws CageError `not_found` for an SQLite file that there is not: only a

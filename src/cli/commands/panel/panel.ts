@@ -20,11 +20,12 @@ import { readSecret } from '../../secret-input.ts'
 import type { Terminal } from '../../terminal.ts'
 import { VERSION } from '../../version.ts'
 import { panelDoctorCommand } from './doctor.ts'
-import { DATABASE_HELP, DEFAULT_DATABASE } from './fleet.ts'
+import { DATABASE_HELP, DEFAULT_DATABASE, REDIS_HELP, redisOf } from './fleet.ts'
 import { panelTokenCommand } from './token.ts'
 
 interface PanelFlags {
   database: string
+  redis?: string
   host: string
   port: string
   allowRemote?: true
@@ -41,6 +42,7 @@ export const panelCommand: CliCommand = (terminal) =>
   new Command('panel')
     .description('Run a Control Panel: budgets that several machines share and never overspend')
     .option('--database <address>', DATABASE_HELP, DEFAULT_DATABASE)
+    .option('--redis <address>', REDIS_HELP)
     .option('--host <address>', 'Address to listen on', '127.0.0.1')
     .option('--port <port>', 'Port to listen on', '8090')
     .option('--allow-remote', 'Allow --host to be an address that other machines can reach; put TLS in front of it')
@@ -78,8 +80,10 @@ async function panel(flags: PanelFlags, terminal: Terminal): Promise<void> {
   const print = (level: string, text: string) =>
     terminal.err(`[${new Date().toTimeString().slice(0, 8)}] ${level.padEnd(5)} ${text}`)
   const collector = collectorOf(terminal)
+  const redis = redisOf(flags, terminal)
   const running = await startPanel({
     database,
+    redis: redis?.url,
     host,
     port: numberOf(flags.port, '--port', 0, 65_535),
     allowedHosts: allowedHosts.split(',').filter(Boolean),
@@ -97,7 +101,11 @@ async function panel(flags: PanelFlags, terminal: Terminal): Promise<void> {
   })
   try {
     const traces = collector ? `to ${collector.settings.endpoint} (OTEL_EXPORTER_OTLP_ENDPOINT)` : null
-    for (const line of await startLines(running, { database, traces }, terminal.columns !== undefined)) {
+    for (const line of await startLines(
+      running,
+      { database, redis: redis?.name ?? null, traces },
+      terminal.columns !== undefined,
+    )) {
       terminal.out(line)
     }
     await end.asked
@@ -149,7 +157,7 @@ function numberOf(text: string, flag: string, least: number, most: number): numb
  */
 async function startLines(
   { url, fleet, organizationId }: RunningPanel,
-  { database, traces }: { database: string; traces: string | null },
+  { database, redis, traces }: { database: string; redis: string | null; traces: string | null },
   isTerminal: boolean,
 ): Promise<string[]> {
   const { credentials } = fleet
@@ -159,6 +167,7 @@ async function startLines(
   const link = async () => `${url}/#code=${await credentials.newCode(organizationId, 'the terminal of the panel')}`
   return tree(`Iron Cage ${VERSION} Control Panel`, [
     ['Database', withoutPassword(database)],
+    ['Redis', redis],
     ['Traces', traces],
     ['Fleet', shows ? `${await link()} (works once, within an hour)` : url],
     ['Next', `export IRON_CAGE_URL=${url}`],
