@@ -118,7 +118,13 @@ const __programUrl = require('node:url').pathToFileURL(process.execPath).href;`,
     ],
   })
   const packages = [...later].map(([name, path]) =>
-    bundleProgram({ entryPoints: [name], absWorkingDir: root, outfile: `${folder}/${path}`, format: 'cjs' }),
+    bundleProgram({
+      entryPoints: [name],
+      absWorkingDir: root,
+      outfile: `${folder}/${path}`,
+      format: 'cjs',
+      minify: true,
+    }),
   )
   return [program, ...(await Promise.all(packages))]
 }

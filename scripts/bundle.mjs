@@ -5,8 +5,8 @@ import { build } from 'esbuild'
 
 export const root = fileURLToPath(new URL('..', import.meta.url))
 
-/** What packages load if it is there, and do without here. */
-export const LEFT_OUT = ['@opentelemetry/api', '@node-rs/xxhash']
+/** What a package imports for a function that nobody calls here. */
+export const LEFT_OUT = ['@node-rs/xxhash']
 
 /** The program; `options` are esbuild's own. All that bundle here resolve to esbuild's result, with its `metafile`. */
 export const bundleProgram = ({ define = {}, external = [], ...options }) =>

@@ -8,7 +8,6 @@
  *   their request has waited for `HOLD_MS`.
  * - NOTIFY goes on, for processes without Redis, as there are during an update.
  */
-import { createClient } from '@redis/client'
 import { every, systemClock, type Timer } from '../clock.ts'
 import { HOLD_MS } from './control.ts'
 import { Changes } from './db/changes.ts'
@@ -57,7 +56,7 @@ export function throughRedis(
 
 /** Returns why Redis cannot be used; undefined if it can. */
 export async function problemOfRedis(url: string): Promise<string | undefined> {
-  const client = clientOf(url)
+  const client = await clientOf(url)
   client.on('error', () => {})
   try {
     await client.connect()
@@ -70,13 +69,16 @@ export async function problemOfRedis(url: string): Promise<string | undefined> {
 }
 
 /** Connects once: `Changes` replaces it. A server that sends its clients elsewhere is not followed. */
-const clientOf = (url: string) =>
-  createClient({
+async function clientOf(url: string) {
+  // CommonJS, of which a bundle has the default alone.
+  const { default: redis } = await import('@redis/client')
+  return redis.createClient({
     url,
     socket: { reconnectStrategy: false, connectTimeout: TIMEOUT_MS, socketTimeout: TIMEOUT_MS },
     commandsQueueMaxLength: MAX_WAITING,
     maintNotifications: 'disabled',
   })
+}
 
 class RedisChanges {
   readonly changes: Changes
@@ -102,7 +104,7 @@ class RedisChanges {
   }
 
   async #connect(channel: string, heard: ChangeListener, lost: () => void): Promise<() => Promise<void>> {
-    const client = clientOf(this.#url)
+    const client = await clientOf(this.#url)
     const gathered = new Gathered(heard)
     let isAnswered = true
     const ask = () => {

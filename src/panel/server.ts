@@ -29,6 +29,7 @@ import { Orders } from './orders.ts'
 import { ORGANIZATION } from './organization.ts'
 import { Policies } from './policies.ts'
 import { ProviderSignIns } from './provider-sign-ins.ts'
+import { throughRedis } from './redis-changes.ts'
 import type { PanelRooms } from './rooms.ts'
 import { panelRoutes } from './routes.ts'
 import { type MasterKey, openSecretKey } from './secret-key.ts'
@@ -145,8 +146,6 @@ export async function startPanel(options: PanelOptions): Promise<RunningPanel> {
 async function openShared({ database, redis, onNotice }: PanelOptions) {
   const opened = await openPanelDatabase(database)
   if (redis === undefined) return { database: opened, isRedisConnected: undefined }
-  // Loaded only by those who use it.
-  const { throughRedis } = await import('./redis-changes.ts')
   const announced = throughRedis(opened, redis, onNotice)
   return { database: announced, isRedisConnected: announced.isConnected }
 }

@@ -18,6 +18,7 @@ import { text } from 'node:stream/consumers'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import packageJson from '../../package.json' with { type: 'json' }
 import { startCluster } from '../panel/postgres.ts'
+import { openRedis } from '../panel/redis.ts'
 import { badlyAnswered, callEveryRoute, REFUSED_READS, serveBuilt } from '../support/every-route.ts'
 import { freePort } from '../support/free-port.ts'
 import { callWithLargeBodies } from '../support/large-call.ts'
@@ -95,12 +96,14 @@ describe('the executable', () => {
     expect([sent.includes('[EMAIL_REDACTED]'), sent.includes('bob@')]).toEqual([true, false])
   })
 
-  test('is a Control Panel on PostgreSQL', async () => {
+  test('is a Control Panel on PostgreSQL, with a Redis', async () => {
     const cluster = await startCluster()
+    const redis = await openRedis()
+    await redis.start()
     const folder = emptyFolder()
     const port = String(await freePort())
     const env = { PATH: tools, HOME: folder, IRON_CAGE_URL: `http://localhost:${port}` }
-    const words = ['panel', '--database', await cluster.newDatabase(), '--port', port]
+    const words = ['panel', '--database', await cluster.newDatabase(), '--redis', redis.url, '--port', port]
     const { out } = await run(folder, 'panel', 'token', '--role', 'admin', '--database', words[2]!)
     const panel = spawn(join(folder, 'iron-cage'), words, { cwd: folder, env })
     try {
@@ -115,7 +118,7 @@ describe('the executable', () => {
           env: { ...env, IRON_CAGE_TOKEN: out.trim() },
           encoding: 'utf8',
         })
-      expect(own('health')).toBe(`ok  iron-cage ${packageJson.version}\n`)
+      await expect.poll(() => own('health')).toBe(`ok  iron-cage ${packageJson.version}  redis ok\n`)
       own('budget', 'set', '--org', '5')
       expect(own('budget', 'get', '--org')).toContain('$5.00')
     } finally {

@@ -1,5 +1,6 @@
 import { Command } from '@commander-js/extra-typings'
 import { ERRORS } from '../../../errors.ts'
+import { problemOfRedis } from '../../../panel/redis-changes.ts'
 import { type CliCommand, examples } from '../../command.ts'
 import { json } from '../../print.ts'
 import { DATABASE_HELP, DEFAULT_DATABASE, REDIS_HELP, redisOf, withFleet } from './fleet.ts'
@@ -14,7 +15,7 @@ export const panelDoctorCommand: CliCommand = (terminal) =>
     .action(async ({ database, redis: address, json: asJson }) => {
       const redis = redisOf({ database, redis: address }, terminal)
       const problems = await withFleet(database, (fleet) => fleet.problems())
-      const problem = redis && (await problemOf(redis.url))
+      const problem = redis && (await problemOfRedis(redis.url))
       if (problems.length > 0) terminal.exitCode = ERRORS.audit_broken.exit
       if (asJson)
         return terminal.out(json({ ok: problems.length === 0, problems, ...(redis && { redis: problem ?? 'ok' }) }))
@@ -23,6 +24,3 @@ export const panelDoctorCommand: CliCommand = (terminal) =>
       if (problem !== undefined) terminal.out(`late: ${redis!.name} cannot be used: ${problem}`)
       else if (redis) terminal.out(`ok: ${redis.name} answers`)
     })
-
-/** Loaded only by those who use it. */
-const problemOf = async (url: string) => (await import('../../../panel/redis-changes.ts')).problemOfRedis(url)
