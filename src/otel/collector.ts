@@ -5,7 +5,7 @@ import type { Clock } from '../clock.ts'
 import type { Config } from '../config/schema.ts'
 import { type Network, openPool } from '../http-pools.ts'
 import { encodeMetrics, encodeSpans, type Sender } from './encode.ts'
-import type { Metric } from './metrics.ts'
+import type { Gauge, Metric } from './metrics.ts'
 import type { Attributes, Span } from './span.ts'
 
 export interface CollectorOptions {
@@ -36,7 +36,8 @@ export class Collector {
   readonly #pool: ReturnType<typeof openPool>
   readonly #path: string
   readonly #sender: Sender
-  #failures = 0
+  /** In a row. A collector may take one signal and fail with the other. */
+  readonly #failures = { traces: 0, metrics: 0 }
   /** False once it has refused metrics. */
   takesMetrics = true
 
@@ -60,9 +61,14 @@ export class Collector {
     if (messages.length > 0) await this.#post('traces', Buffer.concat(messages), signal)
   }
 
-  /** Likewise. */
-  async sendMetrics(metrics: readonly Metric[], signal: AbortSignal): Promise<void> {
-    await this.#post('metrics', encodeMetrics(this.#sender, metrics), signal)
+  /** Likewise. `resource` as of a SpanBatch. */
+  async sendMetrics(
+    metrics: readonly (Metric | Gauge)[],
+    signal: AbortSignal,
+    resource: Attributes = {},
+  ): Promise<void> {
+    const sender = { ...this.#sender, resource: { ...this.#sender.resource, ...resource } }
+    await this.#post('metrics', encodeMetrics(sender, metrics), signal)
   }
 
   async close(): Promise<void> {
@@ -88,15 +94,16 @@ export class Collector {
       })
       await body.dump({ limit: 65_536 })
       this.#judge(kind, statusCode)
-      if (this.#failures > 0) log.info(`OpenTelemetry: ${settings.endpoint} works again`)
-      this.#failures = 0
+      if (this.#failures[kind] > 0) log.info(`OpenTelemetry: ${settings.endpoint} works again for ${kind}`)
+      this.#failures[kind] = 0
     } catch (error) {
-      this.#failures += 1
+      this.#failures[kind] += 1
       const { message: why } = timeout.signal.aborted
         ? new Error(`no answer within ${TIMEOUT_MS / 1000} s`)
         : (error as Error)
-      if (this.#failures === 1 && !signal.aborted) {
-        log.warn(`OpenTelemetry: ${settings.endpoint} cannot be reached: ${why}. Nothing is lost; trying again`)
+      if (this.#failures[kind] === 1 && !signal.aborted) {
+        const hope = kind === 'traces' ? 'No trace is lost; trying again' : 'Trying again'
+        log.warn(`OpenTelemetry: ${settings.endpoint} cannot be reached for ${kind}: ${why}. ${hope}`)
       }
       throw error
     } finally {

@@ -3,7 +3,7 @@
  * collector/trace/v1, collector/metrics/v1, trace/v1, metrics/v1, common/v1, resource/v1.
  */
 import { PbfWriter } from 'pbf'
-import type { DataPoint, Metric } from './metrics.ts'
+import type { DataPoint, Gauge, Metric } from './metrics.ts'
 import type { Attributes, AttributeValue, Span } from './span.ts'
 
 /** What sends: `resource` names the service, `version` the program. */
@@ -19,7 +19,7 @@ export const encodeSpans = ({ resource, version }: Sender, spans: readonly Span[
   )
 
 /** An ExportMetricsServiceRequest. */
-export const encodeMetrics = ({ resource, version }: Sender, metrics: readonly Metric[]): Uint8Array =>
+export const encodeMetrics = ({ resource, version }: Sender, metrics: readonly (Metric | Gauge)[]): Uint8Array =>
   message((request) =>
     request.writeMessage(1, writeSignal, { resource, version, write: writeMetric as Write, items: metrics }),
   )
@@ -75,11 +75,22 @@ function writeError(why: string, pbf: PbfWriter): void {
 
 const CUMULATIVE = 2
 
-function writeMetric(metric: Metric, pbf: PbfWriter): void {
+function writeMetric(metric: Metric | Gauge, pbf: PbfWriter): void {
   writeText(1, metric.name, pbf)
   writeText(2, metric.description, pbf)
   writeText(3, metric.unit, pbf)
+  if ('values' in metric) return pbf.writeMessage(5, writeGauge, metric)
   pbf.writeMessage(metric.bounds ? 9 : 7, metric.bounds ? writeHistogram : writeSum, metric)
+}
+
+function writeGauge({ values, atMs }: Gauge, pbf: PbfWriter): void {
+  for (const point of values) pbf.writeMessage(1, writeValueAt, { ...point, atMs })
+}
+
+function writeValueAt({ attributes, value, atMs }: Gauge['values'][number] & { atMs: number }, pbf: PbfWriter): void {
+  pbf.writeFixed64Field(3, nanoseconds(atMs))
+  pbf.writeDoubleField(4, value)
+  writeAttributes(7, attributes, pbf)
 }
 
 function writeSum({ points }: Metric, pbf: PbfWriter): void {

@@ -6,7 +6,8 @@
  * - The stored events are the buffer. One process of the panel sends at a time, and any sends what another one did not.
  * - Each span is sent at least once. What was deleted before is reported as lost.
  * - Only attributes that a runtime's own exporter has are sent. What a runtime reports is not trusted to be of its form.
- * - No metrics: they count what one process has seen, and runtimes send their own.
+ * - No metrics of calls: they count what one process has seen, and runtimes send their own. Those of the fleet are the
+ *   `FleetMeter`'s.
  */
 import { telemetryNameOf } from '../dialects/known-providers.ts'
 import type { AgentId } from '../ids.ts'
@@ -18,9 +19,12 @@ import { isClient, type Snapshot } from '../state/snapshot.ts'
 import { showCount } from '../units.ts'
 import type { PanelDatabase, Sql } from './db/database.ts'
 import { type DueExport, type ExportProgress, ExportStore, type StoredExport } from './db/export-store.ts'
+import type { GaugeRooms } from './fleet-gauges.ts'
+import { FleetMeter } from './fleet-meter.ts'
 
 export interface FleetExporterOptions extends Pick<CollectorOptions, 'settings' | 'network' | 'version' | 'clock'> {
   database: PanelDatabase
+  rooms: GaugeRooms
   onNotice: (text: string) => void
 }
 
@@ -37,10 +41,11 @@ export class FleetExporter {
   readonly #store: ExportStore
   readonly #collector: Collector
   readonly #task: RepeatingTask
+  readonly #meter: FleetMeter
   readonly #abort = new AbortController()
 
   constructor(options: FleetExporterOptions) {
-    const { database, clock, onNotice } = options
+    const { database, clock, rooms, onNotice } = options
     this.#options = options
     this.#store = new ExportStore(database)
     this.#collector = new Collector({ ...options, log: { info: onNotice, warn: onNotice } })
@@ -49,12 +54,14 @@ export class FleetExporter {
       const isMore = await database.exclusively('export', (sql) => this.#sendPage(sql))
       return isMore ? 0 : POLL_INTERVAL_MS
     })
+    this.#meter = new FleetMeter({ rooms, database, clock, collector: this.#collector })
   }
 
   /** What is left is sent by another process, or the next one. */
   async close(): Promise<void> {
     this.#abort.abort()
     await this.#task.stop()
+    await this.#meter.close()
     await this.#collector.close()
   }
 

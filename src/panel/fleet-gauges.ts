@@ -1,5 +1,6 @@
 /**
- * What only a Control Panel knows of an organization, as gauges, for Prometheus, which asks any process of the panel.
+ * What only a Control Panel knows of an organization, as gauges: for Prometheus, which asks any process of the panel, and
+ * for a collector of OpenTelemetry.
  *
  * The rules are:
  * - All of it is read from the database, so that every process of the panel has the same numbers.
@@ -57,7 +58,7 @@ export function gaugesOf(view: FleetView, today: Today): Gauge[] {
   })
   const one = (name: string, unit: string, description: string, value: number) =>
     gauge(name, unit, description, [[{}, value]])
-  return [
+  const gauges = [
     ...budgetGauges(view.budgets, gauge),
     ...runtimeGauges(view.runtimes, gauge),
     ...leaseGauges(
@@ -84,6 +85,8 @@ export function gaugesOf(view: FleetView, today: Today): Gauge[] {
       view.reconciling_until === null ? 0 : 1,
     ),
   ]
+  // One without values would be a 0 in Prometheus.
+  return gauges.filter(({ values }) => values.length > 0)
 }
 
 type Define = (name: string, unit: string, description: string, samples: readonly Sample[]) => Gauge

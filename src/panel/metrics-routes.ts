@@ -20,8 +20,7 @@ export const metricsRoutes = (rooms: PanelRooms): Route<PanelRole>[] => [
       // Through the default export: in a bundle CommonJS has no named exports. Most panels are never asked for metrics.
       const { default: prometheus } = await import('prom-client')
       const registry = new prometheus.Registry()
-      // One without values would be a sample of 0 there.
-      for (const { name, unit, description: help, values } of gauges.filter((gauge) => gauge.values.length > 0)) {
+      for (const { name, unit, description: help, values } of gauges) {
         const labelled = values.map(({ attributes, value }) => ({ labels: labelsOf(attributes), value }))
         const metric = new prometheus.Gauge({
           name: name.replaceAll('.', '_') + (SUFFIXES[unit] ?? ''),

@@ -57,7 +57,7 @@ export interface PanelOptions extends MasterKey {
   identityProvider?: IdentityProviderOptions | undefined
   version: string
   clock: Clock
-  /** Where traces of all machines go. (Default: nowhere.) */
+  /** Where traces of all machines and metrics of the fleet go. (Default: nowhere.) */
   collector?: Pick<CollectorOptions, 'settings' | 'network'> | undefined
   /** Where alerts are sent. (Default: nowhere.) */
   alerts?: Pick<PanelAlertsOptions, 'config' | 'retryPolicy'> | undefined
@@ -125,7 +125,7 @@ export async function startPanel(options: PanelOptions): Promise<RunningPanel> {
       ...{ providerSignIns, erasures, trustedProxies, spendingAlerts, isRedisConnected },
     }
     const server = await listen(options, rooms)
-    const exporter = options.collector && new FleetExporter({ ...options, ...options.collector, database })
+    const exporter = options.collector && new FleetExporter({ ...options, ...options.collector, database, rooms })
     const alerts = options.alerts && new PanelAlerts({ ...options.alerts, clock, onNotice, database })
     const tasks = startTasks(options, { database, fleet, telemetry, spendingAlerts })
     const close = async () => {

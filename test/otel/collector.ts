@@ -33,7 +33,7 @@ export interface Collector extends AsyncDisposable {
   spans(count: number): Promise<ReadSpan[]>
   /** What arrived, read. */
   read(): Promise<Decoded[]>
-  /** Keeps the next message without an answer until it is released. */
+  /** Keeps the next message of traces without an answer until it is released. */
   hold(): Promise<{ headers: IncomingHttpHeaders; release: () => void }>
 }
 
@@ -46,7 +46,7 @@ export async function openCollector(port = 0): Promise<Collector> {
     const body = gunzipSync(await buffer(request))
     const answered = status[path] ?? (path in SIGNALS ? 200 : 404)
     if (answered === 200) messages.push({ signal: SIGNALS[path]!, body, headers: request.headers })
-    if (holder) {
+    if (holder && SIGNALS[path] === 'traces') {
       const { promise, resolve: release } = Promise.withResolvers<void>()
       holder({ headers: request.headers, release })
       holder = undefined

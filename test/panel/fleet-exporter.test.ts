@@ -10,11 +10,13 @@ import type { EventOf, RuntimeEvent } from '../../src/events.ts'
 import { toRunId } from '../../src/ids.ts'
 import { usd } from '../../src/money.ts'
 import { Tracer } from '../../src/otel/tracer.ts'
+import { grantLease, openRuntime } from '../../src/panel/bank.ts'
 import type { PanelDatabase } from '../../src/panel/db/database.ts'
 import { openPanelDatabase } from '../../src/panel/db/open.ts'
 import { TelemetryStore } from '../../src/panel/db/telemetry-store.ts'
 import { Fleet } from '../../src/panel/fleet.ts'
-import { type Collector, openCollector, type ReadSpan } from '../otel/collector.ts'
+import { type Collector, openCollector, type ReadSpan, valuesOf } from '../otel/collector.ts'
+import { dollars } from '../support/money.ts'
 import { temporaryFile } from '../support/temporary-file.ts'
 import { AGENT } from './machine.ts'
 import { openTestPanel } from './open-panel.ts'
@@ -105,6 +107,33 @@ async function openExporting(database: string, collector: Collector, onNotice = 
   return { ...panel, store, ...(await joinOnly({ ...panel, store })) }
 }
 
+interface ReadMetrics {
+  resource: Record<string, unknown>
+  /** Names with attributes, and values. */
+  values: Map<string, number>
+}
+
+/** Gauges by message. */
+async function gaugesOf(collector: Collector): Promise<ReadMetrics[]> {
+  type Points = { gauge: { dataPoints: { asDouble: number; timeUnixNano: string; attributes: never[] }[] } }
+  type Wire = {
+    resource: { attributes: never[] }
+    scopeMetrics: { metrics: (Points & { name: string; unit: string })[] }[]
+  }
+  const messages = (await collector.read()) as { resourceMetrics?: Wire[] }[]
+  return messages.flatMap(({ resourceMetrics = [] }) =>
+    resourceMetrics.map(({ resource, scopeMetrics }) => {
+      const values = scopeMetrics[0]!.metrics.flatMap(({ name, unit, gauge }) =>
+        gauge.dataPoints.map(({ asDouble, timeUnixNano, attributes }): [string, number] => {
+          expect(Math.abs(Number(BigInt(timeUnixNano) / 1_000_000n) - systemClock.now())).toBeLessThan(600_000)
+          return [`${name} ${unit} ${Object.values(valuesOf(attributes))}`, asDouble]
+        }),
+      )
+      return { resource: valuesOf(resource.attributes), values: new Map(values) }
+    }),
+  )
+}
+
 async function openDatabase(address: string): Promise<PanelDatabase> {
   const database = await openPanelDatabase(address)
   onTestFinished(() => database.close())
@@ -158,7 +187,7 @@ async function startProcess(address: string, collector: Collector, name: string)
   })
   onTestFinished(() => void child.kill('SIGKILL'))
   for await (const line of createInterface(child.stdout!)) {
-    if (line.includes('Traces')) expect(line).toContain(collector.url)
+    if (line.includes('Telemetry')) expect(line).toContain(`traces and metrics to ${collector.url}`)
     if (line.includes('IRON_CAGE_URL')) return [name, child]
   }
   throw new Error('the panel did not start')
@@ -193,6 +222,81 @@ test('only one process of a panel does what one does for all, and the next as so
   await expect.poll(tryOther).toBe('mine')
 })
 
+test('each minute one process sends the gauges of every organization, as each process serves them to Prometheus', async () => {
+  await using collector = await openCollector()
+  const address = await cluster.newDatabase()
+  const database = await openDatabase(address)
+  const fleet = new Fleet(database)
+  const [ours, theirs] = [await fleet.openOrganization('ours'), await fleet.openOrganization('theirs')]
+  for (const [id, limit] of [
+    [ours, '5'],
+    [theirs, '7.25'],
+  ] as const) {
+    await fleet.setLimit(id, { scope: 'organization', name: null }, { limit: dollars(limit) }, 'ada')
+  }
+  const { runtimeId } = await joinOnly({ fleet, organizationId: ours, store: new TelemetryStore(database) })
+  const { epoch } = await fleet.bank.run({ runtimeId, allLeases: true }, (books) =>
+    openRuntime(books, runtimeId, { journalId: 'one', epoch: 0 }, 600_000),
+  )
+  const asked = { epoch, request: 0, least: dollars('1'), want: dollars('1'), agent: null, token: null }
+  await fleet.bank.run({ runtimeId }, (books) => grantLease(books, runtimeId, asked, 600_000))
+  const sent = () => collector.messages.filter(({ signal }) => signal === 'metrics').length
+
+  const options = { database: address, collector: collectorOf(collector) }
+  const panels = [await openTestPanel(options)]
+  const { length: organizations } = await fleet.organizations()
+  await expect.poll(sent).toBe(organizations)
+  panels.push(await openTestPanel(options))
+  // As if a minute had passed.
+  await database.system.rows("UPDATE panel_meta SET value = '7' WHERE key = 'otel.metrics_at'")
+  panels.push(await openTestPanel(options))
+  await expect.poll(sent).toBe(2 * organizations)
+  const read = await gaugesOf(collector)
+  for (const [id, organization] of [
+    [ours, 'ours'],
+    [theirs, 'theirs'],
+  ] as const) {
+    const own = read.filter(({ resource }) => resource['service.instance.id'] === id)
+    expect(own.map(({ resource }) => resource['iron_cage.organization'])).toEqual([organization, organization])
+    const token = await fleet.credentials.createToken(id, 'viewer', 'prometheus', 'ada')
+    for (const { url } of panels) {
+      const answer = await fetch(`${url}/metrics`, { headers: { authorization: `Bearer ${token}` } })
+      const lines = (await answer.text()).split('\n').filter((line) => line !== '' && !line.startsWith('#'))
+      const served = lines
+        .map((line) => /^(\w+)\{(.*)\} (.+)$/.exec(line)!.slice(1))
+        .map(([name, labels, value]) => {
+          const plain = name!.replace(/_(usd|seconds)$/, '')
+          return `${plain} ${[...labels!.matchAll(/"(.*?)"/g)].map(([, text]) => text)} ${value}`
+        })
+      const exported = [...own[1]!.values].map(([key, value]) => {
+        const [name, , attributes] = key.split(' ')
+        return `${name!.replaceAll('.', '_')} ${attributes} ${value}`
+      })
+      const withoutLag = (all: string[]) => all.filter((line) => !line.includes('_lag_')).sort()
+      expect(withoutLag(served)).toEqual(withoutLag(exported))
+    }
+  }
+  const amountOf = (organization: string, what: string) =>
+    read.find(({ resource }) => resource['iron_cage.organization'] === organization)!.values.get(what)
+  expect(amountOf('ours', 'iron_cage.shared_budget.lent USD ours,organization,ours')).toBe(1)
+  expect(amountOf('ours', 'iron_cage.leases {lease} ours,active')).toBe(1)
+  expect(amountOf('theirs', 'iron_cage.shared_budget.free USD theirs,organization,theirs')).toBe(7.25)
+  for (const panel of panels) await panel.close()
+  expect(sent()).toBe(2 * organizations)
+})
+
+test('a collector that takes no metrics gets traces alone, and the panel says so once', async () => {
+  await using collector = await openCollector()
+  collector.status['/v1/metrics'] = 405
+  const notices: string[] = []
+  const { report } = await openExporting(temporaryFile('panel.db'), collector, (text) => notices.push(text))
+  await expect.poll(() => notices.join()).toContain('takes no metrics (405)')
+  const events = runOf('leads', 1)
+  await report(events)
+  await untilSent(collector, idsOf(events))
+  expect(notices.filter((text) => text.includes('takes no metrics'))).toHaveLength(1)
+})
+
 describe.each(Object.entries(ADDRESSES))('a panel on %s', (_, addressOf) => {
   test('sends the spans that a runtime would, each once, with what tells machines apart, also of a restored ledger', async () => {
     await using collector = await openCollector()
@@ -214,8 +318,9 @@ describe.each(Object.entries(ADDRESSES))('a panel on %s', (_, addressOf) => {
       attributes: { 'gen_ai.tool.name': 'search', 'http.response.status_code': 500, 'gen_ai.agent.id': AGENT },
     })
     expect(JSON.stringify(own)).not.toContain('canary')
-    const [first] = await collector.read()
-    const { attributes } = Object(first).resourceSpans[0].resource
+    const [{ attributes }] = (await collector.read()).flatMap(({ resourceSpans = [] }) =>
+      Object(resourceSpans).map(({ resource }: { resource: object }) => resource),
+    )
     expect(attributes).toContainEqual({ key: 'service.name', value: { stringValue: 'fleet' } })
     expect(attributes).toContainEqual({ key: 'service.instance.id', value: { stringValue: runtimeId } })
     expect(attributes).toContainEqual({ key: 'iron_cage.runtime.name', value: { stringValue: 'laptop' } })
@@ -230,7 +335,7 @@ describe.each(Object.entries(ADDRESSES))('a panel on %s', (_, addressOf) => {
     const panel = await openExporting(await addressOf(), collector, (text) => notices.push(text))
     const { telemetry, store, organizationId, runtimeId, report } = panel
     await report(events.slice(0, 4))
-    await expect.poll(() => notices.join()).toContain('cannot be reached')
+    await expect.poll(() => notices.join()).toContain('cannot be reached for traces')
     const { snapshot } = (await telemetry.states(organizationId)).get(runtimeId)!
     const [cursor] = await store.cursors(organizationId)
     await store.keep(organizationId, cursor!, snapshot)

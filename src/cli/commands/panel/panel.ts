@@ -100,10 +100,12 @@ async function panel(flags: PanelFlags, terminal: Terminal): Promise<void> {
     onFault: (error, what) => print('ERROR', `${what}: ${(error as Error).message}`),
   })
   try {
-    const traces = collector ? `to ${collector.settings.endpoint} (OTEL_EXPORTER_OTLP_ENDPOINT)` : null
+    const telemetry = collector
+      ? `traces and metrics to ${collector.settings.endpoint} (OTEL_EXPORTER_OTLP_ENDPOINT)`
+      : null
     for (const line of await startLines(
       running,
-      { database, redis: redis?.name ?? null, traces },
+      { database, redis: redis?.name ?? null, telemetry },
       terminal.columns !== undefined,
     )) {
       terminal.out(line)
@@ -157,7 +159,7 @@ function numberOf(text: string, flag: string, least: number, most: number): numb
  */
 async function startLines(
   { url, fleet, organizationId }: RunningPanel,
-  { database, redis, traces }: { database: string; redis: string | null; traces: string | null },
+  { database, redis, telemetry }: { database: string; redis: string | null; telemetry: string | null },
   isTerminal: boolean,
 ): Promise<string[]> {
   const { credentials } = fleet
@@ -168,7 +170,7 @@ async function startLines(
   return tree(`Iron Cage ${VERSION} Control Panel`, [
     ['Database', withoutPassword(database)],
     ['Redis', redis],
-    ['Traces', traces],
+    ['Telemetry', telemetry],
     ['Fleet', shows ? `${await link()} (works once, within an hour)` : url],
     ['Next', `export IRON_CAGE_URL=${url}`],
     ['', shows ? `iron-cage login --link "${await link()}"` : 'iron-cage login <user>'],
