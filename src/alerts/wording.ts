@@ -50,7 +50,7 @@ export function wordAlert(event: RuntimeEvent): Wording | undefined {
         kind: 'budget_warning',
         budget,
         title: `Budget warning${whoseBudget(budget)}`,
-        detail: `${showUsd(spent_usd)} of ${showUsd(limit_usd)} spent (${showPercent(used_percent, 1)}).${overshoot(spent_usd, limit_usd) || " Calls that don't fit the remaining budget are blocked."}`,
+        detail: wordSpent(spent_usd, limit_usd, used_percent),
         action: `To approve more: ${raiseCommand(event)}`,
       }
     }
@@ -159,6 +159,10 @@ function wordSecret(event: RuntimeEvent): Wording | undefined {
       return undefined
   }
 }
+
+/** How much of a budget is spent, and what follows; also of a budget that a Control Panel shares. */
+export const wordSpent = (spent: Usd, limit: Usd, usedPercent: number): string =>
+  `${showUsd(spent)} of ${showUsd(limit)} spent (${showPercent(usedPercent, 1)}).${overshoot(spent, limit) || " Calls that don't fit the remaining budget are blocked."}`
 
 const whoseBudget = (budget: NamedScope | undefined): string =>
   budget ? ` — ${{ run: 'this run', server: 'the whole server', shared: 'shared with other machines' }[budget]}` : ''

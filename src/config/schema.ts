@@ -504,7 +504,13 @@ const alerts = z.strictObject({
 })
 
 /** What a Control Panel alerts to (`panel/alerts.ts`). */
-export const PANEL_ALERTS = ['spending.unusual', 'lease.quarantined', 'request.created', 'sign_in.failed'] as const
+export const PANEL_ALERTS = [
+  'budget.warned',
+  'spending.unusual',
+  'lease.quarantined',
+  'request.created',
+  'sign_in.failed',
+] as const
 
 /** The configuration file of a Control Panel. Its mail goes to the admins of the organization that it is about. */
 export const panelFileSchema = z.strictObject({

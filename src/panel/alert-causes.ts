@@ -1,9 +1,12 @@
 /** What the admins of an organization are alerted to: found in what is stored, by whichever process looks. */
+import { wordSpent } from '../alerts/wording.ts'
 import { isoTime } from '../clock.ts'
-import type { PANEL_ALERTS } from '../config/schema.ts'
+import { PANEL_ALERTS } from '../config/schema.ts'
 import type { Level } from '../events.ts'
-import { type Nanodollars, showUsd, toUsd } from '../money.ts'
+import { type Nanodollars, showUsd, suggestedIncrease, toUsd } from '../money.ts'
+import type { SharedScope } from './bank.ts'
 import type { Dialect, Sql } from './db/database.ts'
+import { accountAt, type SharedPeriod } from './periods.ts'
 import type { StoredRequest } from './requests.ts'
 import { type StoredSpendingAlert, sentenceOf } from './spending-alerts.ts'
 
@@ -28,57 +31,109 @@ const MAX_AGE_MS = 86_400_000
  * twenty are several names or addresses, and more than what people mistype.
  */
 export const MANY_FAILURES = 20
+/** Percents of a shared budget's limit: once each in a period, and again for another limit. Of the last one little is left. */
+const WARNED_AT = [90, 99] as const
+
+/** What finds each kind. */
+const FINDERS: Readonly<Record<PanelAlertKind, (sql: Sql, now: number) => Promise<Omit<Cause, 'kind' | 'now'>[]>>> = {
+  'budget.warned': warnedBudgets,
+  'spending.unusual': unusualSpending,
+  'lease.quarantined': quarantinedLeases,
+  'request.created': waitingRequests,
+  'sign_in.failed': failedSignIns,
+}
 
 /** `sql`: sees every organization. */
 export async function findCauses(sql: Sql, { now }: Dialect): Promise<Cause[]> {
   const [clock] = await sql.rows<{ now: number }>(`SELECT ${now} AS now`)
   const found: Cause[] = []
-  for (const find of [unusualSpending, quarantinedLeases, waitingRequests, failedSignIns]) {
-    found.push(...(await find(sql, clock!.now)))
+  for (const kind of PANEL_ALERTS) {
+    found.push(...(await FINDERS[kind](sql, clock!.now)).map((cause) => ({ ...cause, kind, now: clock!.now })))
   }
   return found
 }
 
-async function unusualSpending(sql: Sql, now: number): Promise<Cause[]> {
+async function warnedBudgets(sql: Sql, now: number) {
+  const columns = 'budgets.id AS budget_id, budgets.organization_id, scope, name, period, limit_nanos'
+  const rows = await sql.rows<WarnedBudget>(
+    `SELECT * FROM (
+       SELECT ${columns}, id AS account_id, settled_nanos FROM budgets WHERE period IS NULL
+       UNION ALL
+       SELECT ${columns}, budget_periods.id, budget_periods.settled_nanos
+       FROM budget_periods JOIN budgets ON budgets.id = budget_id WHERE period IS NOT NULL AND ends_at > $1
+     ) AS accounts WHERE limit_nanos > 0 AND settled_nanos * 100 >= limit_nanos * ${WARNED_AT[0]}`,
+    [now],
+  )
+  // A budget whose period was changed has accounts of both.
+  const current = rows.filter(
+    ({ budget_id, period, account_id }) => period === null || accountAt(budget_id, period, now).id === account_id,
+  )
+  return current.map(({ account_id, organization_id, scope, name, limit_nanos: limit, settled_nanos: settled }) => {
+    const percent = (100 * settled) / limit
+    const reached = WARNED_AT.findLast((share) => percent >= share)!
+    // A name that a shell would read as something else is not part of a command.
+    const whose = scope === 'organization' ? '--org' : `--${scope} ${/^[\w.@-]+$/.test(name) ? name : '<name>'}`
+    return {
+      ...{ organization_id, subject: `${account_id} ${limit} ${reached}` },
+      level: reached === WARNED_AT.at(-1) ? ('CRIT' as const) : ('WARN' as const),
+      title: `Budget warning — ${scope} ${name}`,
+      detail: `${wordSpent(toUsd(settled), toUsd(limit), percent)} To approve more: iron-cage budget add ${whose} ${toUsd(suggestedIncrease(limit))}`,
+    }
+  })
+}
+
+interface WarnedBudget {
+  budget_id: string
+  /** In which it counts now. */
+  account_id: string
+  organization_id: string
+  scope: SharedScope
+  name: string
+  period: SharedPeriod | null
+  limit_nanos: Nanodollars
+  settled_nanos: Nanodollars
+}
+
+async function unusualSpending(sql: Sql, now: number) {
   const rows = await sql.rows<StoredSpendingAlert>('SELECT * FROM spending_alerts WHERE raised_at > $1', [
     now - MAX_AGE_MS,
   ])
   return rows.map((alert) => ({
-    ...{ organization_id: alert.organization_id, kind: 'spending.unusual', level: 'WARN', now },
+    ...{ organization_id: alert.organization_id, level: 'WARN' as const },
     subject: `${alert.day} ${alert.scope} ${alert.name}`,
     title: `Unusual spending — ${alert.scope} ${alert.name}`,
     detail: `${sentenceOf(alert)}. To see what it was: iron-cage budget get --org`,
   }))
 }
 
-async function quarantinedLeases(sql: Sql, now: number): Promise<Cause[]> {
+async function quarantinedLeases(sql: Sql) {
   const rows = await sql.rows<{ id: string; organization_id: string; name: string; left_nanos: Nanodollars }>(
     `SELECT leases.id, leases.organization_id, runtimes.name, granted_nanos - used_nanos - returned_nanos AS left_nanos
      FROM leases JOIN runtimes ON runtimes.id = runtime_id WHERE state = 'quarantined'`,
   )
   return rows.map(({ id, organization_id, name, left_nanos: left }) => ({
-    ...{ organization_id, kind: 'lease.quarantined', subject: id, level: 'CRIT', now },
+    ...{ organization_id, subject: id, level: 'CRIT' as const },
     title: `Lease quarantined — ${name}`,
     detail: `${name} came back with another database, or lost power. ${showUsd(toUsd(left))} stay lent until somebody says what was spent. To resolve it: iron-cage runtimes resolve ${id} --spent <usd> --reason <text>`,
   }))
 }
 
-async function waitingRequests(sql: Sql, now: number): Promise<Cause[]> {
+async function waitingRequests(sql: Sql) {
   const rows = await sql.rows<StoredRequest>("SELECT * FROM requests WHERE state = 'pending'")
   return rows.map(({ id, organization_id, scope, name, amount_nanos: amount, asked_by, reason }) => ({
-    ...{ organization_id, kind: 'request.created', subject: id, level: 'WARN', now },
+    ...{ organization_id, subject: id, level: 'WARN' as const },
     title: `Approval needed — ${scope} ${name}`,
     detail: `${asked_by} asks for ${showUsd(toUsd(amount))} more: "${reason}". To decide: iron-cage requests approve ${id} --reason <text>`,
   }))
 }
 
-async function failedSignIns(sql: Sql, now: number): Promise<Cause[]> {
+async function failedSignIns(sql: Sql) {
   const rows = await sql.rows<{ organization_id: string; count: number; since: number }>(
     'SELECT * FROM sign_in_failures WHERE count >= $1',
     [MANY_FAILURES],
   )
   return rows.map(({ organization_id, count, since }) => ({
-    ...{ organization_id, kind: 'sign_in.failed', subject: String(since), level: 'WARN', now },
+    ...{ organization_id, subject: String(since), level: 'WARN' as const },
     title: 'Many failed sign-ins',
     detail: `${count} since ${isoTime(since)}. The audit on the page of the panel says how many they were in the end`,
   }))

@@ -1,10 +1,10 @@
 /** What the admins of an organization are alerted to, over a real SMTP server and a real HTTP receiver. */
 import { afterAll, beforeAll, describe, expect, onTestFinished, test } from 'vitest'
-import { panelFileSchema } from '../../src/config/schema.ts'
-import { MANY_FAILURES } from '../../src/panel/alert-causes.ts'
-import { grantLease, openRuntime } from '../../src/panel/bank.ts'
+import { PANEL_ALERTS, panelFileSchema } from '../../src/config/schema.ts'
+import { findCauses, MANY_FAILURES } from '../../src/panel/alert-causes.ts'
+import { grantLease, openRuntime, recordStatements } from '../../src/panel/bank.ts'
 import { openPanelDatabase } from '../../src/panel/db/open.ts'
-import type { Fleet } from '../../src/panel/fleet.ts'
+import { Fleet } from '../../src/panel/fleet.ts'
 import { type Mailbox, openMailbox, openReceiver, QUICK, type Receiver } from '../alerts/support.ts'
 import { dollars } from '../support/money.ts'
 import { temporaryFile } from '../support/temporary-file.ts'
@@ -34,11 +34,43 @@ const configOf = (mailbox: Mailbox | undefined, webhooks: readonly object[]) => 
   return { config, retryPolicy: QUICK }
 }
 
+const nothing = dollars('0')
+
+/** A runtime that borrows and spends. */
+async function joinRuntime({ bank, credentials }: Fleet, organizationId: string) {
+  const invitation = await credentials.invite(organizationId, { team: null, user: null }, 'x', 'ada')
+  const { runtimeId } = await credentials.join((await credentials.identify(invitation))!, 'laptop', '1')
+  let [epoch, request] = [0, 0]
+  const open = async (journalId: string) => {
+    const said = { journalId, epoch: 0 }
+    const opened = await bank.run({ runtimeId, allLeases: true }, (books) =>
+      openRuntime(books, runtimeId, said, 60_000),
+    )
+    epoch = opened.epoch
+  }
+  const borrow = async (amount: string, agent: string | null = null): Promise<string> => {
+    const asked = { epoch, request: request++, least: dollars(amount), want: dollars(amount), agent, token: null }
+    const lent = await bank.run({ runtimeId, names: { agent, token: null } }, (books) =>
+      grantLease(books, runtimeId, asked, 60_000),
+    )
+    return lent.outcome === 'granted' ? lent.id : expect.fail(lent.outcome)
+  }
+  const spend = async (amount: string, agent: string | null = null): Promise<void> => {
+    const id = await borrow(amount, agent)
+    const statements = [{ id, used: dollars(amount), returned: nothing, held: nothing, isFinal: true }]
+    await bank.run({ runtimeId, leaseIds: [id] }, (books) =>
+      recordStatements(books, runtimeId, { epoch, statements }, 60_000),
+    )
+  }
+  await open('one')
+  return { open, borrow, spend }
+}
+
 /** Everything that somebody is alerted to, in an organization with two admins and a viewer. Returns what asks once more. */
 async function trouble(fleet: Fleet, organizationId: string, database: string) {
-  const { bank, credentials, people, requests } = fleet
+  const { people, requests } = fleet
   const ada = { organizationId, name: 'ada' }
-  await fleet.setLimit(organizationId, { scope: 'organization', name: null }, { limit: dollars('5') }, 'ada')
+  await fleet.setLimit(organizationId, { scope: 'organization', name: null }, { limit: dollars('20') }, 'ada')
   const password = 'a long password'
   for (const [username, role] of [
     ['heidi', 'admin'],
@@ -48,17 +80,12 @@ async function trouble(fleet: Fleet, organizationId: string, database: string) {
     await people.add(ada, { username, role, password, email: `${username}@example.com` })
   }
   await people.add(ada, { username: 'mallory', role: 'admin', password })
-  const invitation = await credentials.invite(organizationId, { team: null, user: null }, 'x', 'ada')
-  const { runtimeId } = await credentials.join((await credentials.identify(invitation))!, 'laptop', '1')
-  const open = (journalId: string) =>
-    bank.run({ runtimeId, allLeases: true }, (books) => openRuntime(books, runtimeId, { journalId, epoch: 0 }, 60_000))
-  const { epoch } = await open('one')
-  const amount = dollars('1')
-  const asked = { epoch, request: 0, least: amount, want: amount, agent: null, token: null }
-  await bank.run({ runtimeId }, (books) => grantLease(books, runtimeId, asked, 60_000))
+  const { open, borrow, spend } = await joinRuntime(fleet, organizationId)
+  await borrow('1')
+  await spend('18.5')
   await open('another')
   const ask = (reason: string) =>
-    requests.create({ ...MEMBER, organizationId }, { scope: 'organization', name: null }, amount, reason)
+    requests.create({ ...MEMBER, organizationId }, { scope: 'organization', name: null }, dollars('1'), reason)
   await ask('a larger import')
   const { system, close } = await openPanelDatabase(database).catch(() => ({ system: undefined, close: undefined }))
   await system?.rows(
@@ -71,7 +98,7 @@ async function trouble(fleet: Fleet, organizationId: string, database: string) {
 }
 
 describe('on PostgreSQL', () => {
-  test('unusual spending, a quarantined lease, a request and many failed sign-ins reach the admins and the webhook once, whichever processes look', async () => {
+  test('a budget that is nearly spent, unusual spending, a quarantined lease, a request and many failed sign-ins reach the admins and the webhook once, whichever processes look', async () => {
     const address = await cluster.newDatabase()
     const { mailbox, receiver } = await openPlaces()
     const options = { database: address, alerts: configOf(mailbox, [{ url: receiver.url, secret: 'key' }]) }
@@ -81,23 +108,18 @@ describe('on PostgreSQL', () => {
     for (let n = 0; n < MANY_FAILURES - 1; n++) await fleet.people.failures.count('other')
     for (let n = 0; n < MANY_FAILURES; n++) await fleet.people.failures.count('default')
     await Promise.all(Array.from({ length: 3 }, () => openTestPanel(options)))
-    await receiver.got(4)
-    await expect.poll(() => mailbox.messages.length).toBe(4)
-    await ask('and once more')
     await receiver.got(5)
     await expect.poll(() => mailbox.messages.length).toBe(5)
+    await ask('and once more')
+    await receiver.got(6)
+    await expect.poll(() => mailbox.messages.length).toBe(6)
     const bodies = receiver.requests.map(({ body }) => JSON.parse(body) as Record<string, string>)
-    expect(bodies.map(({ kind }) => kind).toSorted()).toEqual([
-      'lease.quarantined',
-      ...['request.created', 'request.created'],
-      'sign_in.failed',
-      'spending.unusual',
-    ])
+    expect(bodies.map(({ kind }) => kind).toSorted()).toEqual([...PANEL_ALERTS, 'request.created'].toSorted())
     expect(bodies).toContainEqual(
       expect.objectContaining({ title: 'Unusual spending — agent lead_gen', organization: 'default' }),
     )
     expect(bodies.map(({ text }) => text).join()).toMatch(/grace asks for \$1.00 more: "a larger import"/)
-    expect(new Set(bodies.map(({ alert_id }) => alert_id)).size).toBe(5)
+    expect(new Set(bodies.map(({ alert_id }) => alert_id)).size).toBe(6)
     expect(receiver.requests.every(({ headers }) => 'webhook-signature' in headers)).toBe(true)
     for (const message of mailbox.messages) {
       expect(message).toMatch(/^To: heidi@example.com, ivan@example.com\r$/m)
@@ -109,6 +131,44 @@ describe('on PostgreSQL', () => {
 })
 
 describe('on an SQLite file', () => {
+  test('a budget warns at 90 and at 99 % of its limit, once each in its period, and again for another limit', async () => {
+    const database = await openPanelDatabase(temporaryFile('panel.db'))
+    onTestFinished(() => database.close())
+    const fleet = new Fleet(database)
+    const id = await fleet.openOrganization('default')
+    const organization = { scope: 'organization', name: null } as const
+    await fleet.setLimit(id, organization, { limit: dollars('100') }, 'ada')
+    await fleet.setLimit(id, { scope: 'agent', name: 'lead gen; rm' }, { limit: dollars('10'), period: 'day' }, 'ada')
+    await fleet.setLimit(id, { scope: 'team', name: 'idle' }, { limit: nothing }, 'ada')
+    const { spend } = await joinRuntime(fleet, id)
+    const causes = async () => {
+      const found = await findCauses(database.system, database.dialect)
+      expect(await findCauses(database.system, database.dialect)).toMatchObject(
+        found.map(({ subject }) => ({ subject })),
+      )
+      return found.map(({ level, title, detail, subject }) => ({ level, text: `${title}: ${detail}`, subject }))
+    }
+    await spend('8.99', 'lead gen; rm')
+    expect(await causes()).toEqual([])
+    await spend('0.01', 'lead gen; rm')
+    const ofAgent =
+      "Budget warning — agent lead gen; rm: $9.00 of $10.00 spent (90.0%). Calls that don't fit the remaining budget are blocked. To approve more: iron-cage budget add --agent <name> 5"
+    expect(await causes()).toMatchObject([{ level: 'WARN', text: ofAgent }])
+    // What was spent in another period does not count.
+    await fleet.setLimit(id, { scope: 'agent', name: 'lead gen; rm' }, { limit: dollars('10'), period: 'month' }, 'ada')
+    expect(await causes()).toEqual([])
+    await spend('81')
+    const [warned] = await causes()
+    expect(warned).toMatchObject({ level: 'WARN', text: expect.stringMatching(/organization default.* --org 50$/) })
+    await spend('9')
+    const [critical] = await causes()
+    expect(critical).toMatchObject({ level: 'CRIT', text: expect.stringContaining('(99.0%)') })
+    await fleet.setLimit(id, organization, { limit: dollars('101') }, 'ada')
+    const [again] = await causes()
+    expect(again).toMatchObject({ level: 'WARN', text: expect.stringContaining('(98.0%)') })
+    expect(new Set([warned, critical, again].map((cause) => cause!.subject)).size).toBe(3)
+  })
+
   test('an alert that a receiver does not take is sent again under the same id, and given up in the end', async () => {
     const { receiver } = await openPlaces()
     const notices: string[] = []
