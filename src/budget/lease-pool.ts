@@ -28,8 +28,10 @@ export class LeasePool {
   /** Of the budget that has the least. */
   balance: KnownBalance | undefined
   isScarce = false
-  /** The last answer said that the money is spent; undefined after the next one. */
+  /** The last answer said that the money is spent; undefined after the next one, and after the next report. */
   exhausted: { least: Nanodollars; balance: SharedBalance } | undefined
+  /** The balance is that of an exhausted budget, which may have been raised or have renewed since. */
+  isOutdated = false
   /** The maximum cost of the last call. */
   lastMax = nanodollars(1)
   /** Nanodollars per second. */

@@ -145,7 +145,7 @@ export class Leases {
   /** The most that a new call may cost, as far as is known here. */
   available(spender: SharedSpender): Nanodollars {
     const pool = this.#poolOf(spender)
-    const { balance } = pool.balance ? pool : this.#base
+    const { balance } = pool.balance && !pool.isOutdated ? pool : this.#base
     return balance ? add(balance.free, pool.unheld) : UNLIMITED
   }
 
@@ -420,6 +420,11 @@ export class Leases {
       this.#named = namesIn(budgets)
       this.#budgetsVersion = budgetsVersion
     }
+    for (const pool of this.#pools.values()) {
+      // Reports say nothing of callers without leases: their next call asks whether the money is still spent.
+      if (pool.exhausted) pool.isOutdated = true
+      pool.exhausted = undefined
+    }
     for (const { agent, token, ...said } of pools) this.#heard(this.#poolFor({ agent, token }), said)
   }
 
@@ -447,6 +452,7 @@ export class Leases {
     pool.balance = { ...balance, heardAt: this.#clock.now() }
     pool.isScarce = isScarce
     pool.exhausted = undefined
+    pool.isOutdated = false
     if (isScarce && pool.unheld > 0) this.#reportSoon()
   }
 

@@ -48,7 +48,9 @@ function openLeases(listed: string[] = [], fill: (store: Store) => void = () => 
       leases: listed.map((id) => ({ id, granted: dollars('1'), ...FOR_ANY })),
     }),
     request: async ({ request, want, agent, token }) => {
-      if (agent !== null && panel.spentAgents.includes(agent)) return { outcome: 'exhausted', ...AMPLE }
+      if (agent !== null && panel.spentAgents.includes(agent)) {
+        return { outcome: 'exhausted', isScarce: true, balance: { ...AMPLE.balance, free: ZERO_NANOS } }
+      }
       panel.granted += 1
       panel.wanted.push(want)
       const use = { names: { agent, token }, endsInMs: panel.endsInMs }
@@ -145,6 +147,22 @@ test('a caller whose own budget is spent is refused alone', async () => {
   await expect(leases.change(spent!, 100)).rejects.toMatchObject({ code: 'budget_exceeded' })
   await clock.passing(leases.change(other!, 100))
   expect(leases.leaseFor(other!, maxCost)).toBeDefined()
+})
+
+test('a spent budget of an agent that was raised or has renewed pays again a report later, and nothing known before bounds its calls', async () => {
+  const { clock, leases, panel } = openLeases()
+  const call = { agentId: toAgentId('a-1'), maxCost: dollars('0.5') }
+  panel.budgets = [{ scope: 'agent', name: 'name of a-1' }]
+  panel.spentAgents = ['name of a-1']
+  await clock.advanceAsync(0)
+  await clock.passing(leases.change(call, 100))
+  expect(leases.available(call)).toBe(ZERO_NANOS)
+  await expect(leases.change(call, 100)).rejects.toMatchObject({ code: 'budget_exceeded' })
+  panel.spentAgents = []
+  await clock.advanceAsync(1_100)
+  expect(leases.available(call)).toBe(dollars('100'))
+  await clock.passing(leases.change(call, 100))
+  expect(leases.leaseFor(call, call.maxCost)).toBeDefined()
 })
 
 test('a runtime holds what it spends in the time that its organization allows', async () => {
