@@ -2,7 +2,7 @@
  * The current view. Every view has an address that can be shared, and the browser's back button works:
  * `#/` all agents, `#/agents/<id>` one, `?level=&q=&event=` what its event log shows; `#/calls?agent=&model=&call=`… the
  * calls; `#/runs`, `#/incidents`, `#/audit`, `#/settings`, `#/booth`; `#/api` the page about the API. On a Control Panel
- * `#/` the fleet, `#/spending`, `#/incidents`, `#/secrets`, `#/audit`, `#/people`.
+ * `#/` the fleet, `#/spending`, `#/incidents`, `#/alerts`, `#/secrets`, `#/audit`, `#/people`.
  */
 import { computed, signal } from '@preact/signals'
 
@@ -10,6 +10,7 @@ const PAGES = [
   'calls',
   'runs',
   'incidents',
+  'alerts',
   'audit',
   'settings',
   'booth',

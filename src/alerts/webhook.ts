@@ -7,7 +7,7 @@
  */
 import { createHash, createHmac } from 'node:crypto'
 import dns from 'node:dns'
-import type { LookupFunction } from 'node:net'
+import { isIP, type LookupFunction } from 'node:net'
 import type { Clock } from '../clock.ts'
 import { isLinkLocal } from '../config/addresses.ts'
 import { openAgent } from '../http-pools.ts'
@@ -18,31 +18,56 @@ interface Webhook {
   secret?: string | undefined
 }
 
+interface WebhookOptions<Kind extends string> {
+  /** Of the channel. */
+  name: string
+  kinds: readonly Kind[]
+  clock: Clock
+  /** What an address is that nothing is sent to; undefined for the others. (Default: link-local ones.) */
+  refuse?: (address: string) => string | undefined
+}
+
+export const webhookChannel = <Kind extends string>(
+  webhook: Webhook,
+  { name, kinds, clock, refuse = refuseLinkLocal }: WebhookOptions<Kind>,
+): Channel<Kind> => ({
+  name,
+  kinds,
+  deliver: (alert, signal) => post(webhook, alert, { now: clock.now(), signal, refuse }),
+})
+
 /** `kindsOf`: the kinds of alerts that a webhook with these events receives. */
 export const webhookChannels = <Event extends string, Kind extends string>(
   webhooks: readonly (Webhook & { events?: readonly Event[] | undefined })[],
   clock: Clock,
   kindsOf: (events: readonly Event[] | undefined) => readonly Kind[],
 ): Channel<Kind>[] =>
-  webhooks.map((webhook) => ({
-    name: nameOf(webhook, webhooks),
-    kinds: kindsOf(webhook.events),
-    deliver: (alert, signal) => post(webhook, alert, clock.now(), signal),
-  }))
+  webhooks.map((webhook) =>
+    webhookChannel(webhook, { name: nameOf(webhook, webhooks), kinds: kindsOf(webhook.events), clock }),
+  )
+
+const refuseLinkLocal = (address: string): string | undefined =>
+  isLinkLocal(address) ? 'a link-local or metadata address' : undefined
 
 /** Names the host, never the path, which is a secret at Slack. Two on one host differ by a hash of the URL. */
 function nameOf({ url }: Webhook, all: readonly Webhook[]): string {
-  const { host } = new URL(url)
-  const alone = all.filter((other) => new URL(other.url).host === host).length === 1
+  const host = hostOf(url)
+  const alone = all.filter((other) => hostOf(other.url) === host).length === 1
   return `webhook ${host}${alone ? '' : ` #${createHash('sha256').update(url).digest('hex').slice(0, 6)}`}`
 }
+
+export const hostOf = (url: string): string => new URL(url).host
 
 async function post(
   { url, secret }: Webhook,
   alert: SentAlert<string>,
-  now: number,
-  signal: AbortSignal,
+  { now, signal, refuse }: { now: number; signal: AbortSignal; refuse: (address: string) => string | undefined },
 ): Promise<void> {
+  const { origin, hostname, pathname, search } = new URL(url)
+  const literal = hostname.replace(/^\[|\]$/g, '')
+  // No name is looked up then.
+  const refusal = isIP(literal) ? refuse(literal) : undefined
+  if (refusal !== undefined) throw new Undeliverable(`${literal} is ${refusal}`)
   const body = JSON.stringify(payloadOf(alert))
   const headers = {
     'content-type': 'application/json',
@@ -50,9 +75,8 @@ async function post(
     ...(secret ? signatureHeaders(secret, alert.id, now, body) : {}),
   }
   // One HTTP agent per delivery: destroying it ends the connection, whatever the receiver still sends.
-  const agent = openAgent({ connect: { lookup: safeLookup } })
+  const agent = openAgent({ connect: { lookup: safeLookup(refuse) } })
   try {
-    const { origin, pathname, search } = new URL(url)
     const { statusCode } = await agent.request({
       method: 'POST',
       origin,
@@ -89,16 +113,18 @@ function signatureHeaders(secret: string, id: string, now: number, body: string)
   return { 'webhook-id': id, 'webhook-timestamp': timestamp, 'webhook-signature': `v1,${signature}` }
 }
 
-/** The schema checks literal IP addresses; what a name resolves to is checked here, at each delivery. */
-const safeLookup: LookupFunction = (hostname, options, callback) => {
-  dns.lookup(hostname, { ...options, all: true }, (error, addresses) => {
-    if (error) return callback(error, '')
-    const refused = addresses.find(({ address }) => isLinkLocal(address))
-    if (refused) {
-      const why = `its name resolves to ${refused.address}, a link-local or metadata address`
-      return callback(new Undeliverable(why), '')
-    }
-    if (options.all) return callback(null, addresses)
-    callback(null, addresses[0]!.address, addresses[0]!.family)
-  })
-}
+/** What a name resolves to is checked here, at each delivery. */
+const safeLookup =
+  (refuse: (address: string) => string | undefined): LookupFunction =>
+  (hostname, options, callback) => {
+    dns.lookup(hostname, { ...options, all: true }, (error, addresses) => {
+      if (error) return callback(error, '')
+      for (const { address } of addresses) {
+        const refusal = refuse(address)
+        if (refusal === undefined) continue
+        return callback(new Undeliverable(`its name resolves to ${address}, ${refusal}`), '')
+      }
+      if (options.all) return callback(null, addresses)
+      callback(null, addresses[0]!.address, addresses[0]!.family)
+    })
+  }

@@ -115,11 +115,7 @@ export function wordAlert(event: RuntimeEvent): Wording | undefined {
         action: 'Keep a copy of the database, then set the secret again: iron-cage secrets set <name>',
       }
     case 'alert.tested':
-      return {
-        kind: 'test',
-        title: 'Test',
-        detail: `Sent by ${event.data.by}. Nothing has happened.`,
-      }
+      return { kind: 'test', ...wordTest(event.data.by) }
     default:
       return wordSecret(event)
   }
@@ -159,6 +155,12 @@ function wordSecret(event: RuntimeEvent): Wording | undefined {
       return undefined
   }
 }
+
+/** What is sent to see whether alerts arrive. */
+export const wordTest = (by: string): { title: string; detail: string } => ({
+  title: 'Test',
+  detail: `Sent by ${by}. Nothing has happened.`,
+})
 
 /** How much of a budget is spent, and what follows; also of a budget that a Control Panel shares. */
 export const wordSpent = (spent: Usd, limit: Usd, usedPercent: number): string =>

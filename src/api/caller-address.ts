@@ -1,7 +1,8 @@
 /** Whose request it is, also behind proxies. */
-import { BlockList, isIP, isIPv6 } from 'node:net'
+import { BlockList, isIP } from 'node:net'
 import { getConnInfo } from '@hono/node-server/conninfo'
 import type { Context } from 'hono'
+import { addNetwork, isIn } from '../config/addresses.ts'
 import { CageError } from '../errors.ts'
 
 export const NO_PROXIES = new BlockList()
@@ -13,17 +14,13 @@ export function parseProxies(list: string): BlockList {
     .split(',')
     .map((text) => text.trim())
     .filter(Boolean)) {
-    const [address = '', prefix, ...rest] = entry.split('/')
-    const [family, longest] = isIPv6(address) ? (['ipv6', 128] as const) : (['ipv4', 32] as const)
-    const length = prefix === undefined ? longest : /^\d{1,3}$/.test(prefix) ? Number(prefix) : Number.NaN
-    // Of length 0 it would be everybody, who could then claim to be anybody.
-    if (rest.length > 0 || !isIP(address) || !(length > 0 && length <= longest)) {
+    // One of everybody could claim to be anybody.
+    if (!addNetwork(proxies, entry)) {
       throw new CageError(
         'usage',
         `expected addresses and networks such as 10.0.0.0/8 as trusted proxies, got "${entry}"`,
       )
     }
-    proxies.addSubnet(address, length, family)
   }
   return proxies
 }
@@ -35,7 +32,7 @@ export function parseProxies(list: string): BlockList {
 export function callerAddress(context: Context, trusted: BlockList): string {
   const claimed = (context.req.header('x-forwarded-for') ?? '').split(',')
   let address = plain(getConnInfo(context).remote.address ?? 'unknown')
-  while (isIP(address) && trusted.check(address, isIPv6(address) ? 'ipv6' : 'ipv4')) {
+  while (isIn(trusted, address)) {
     const before = plain(claimed.pop() ?? '')
     // What cannot be read counts as its proxy's.
     if (!isIP(before)) break

@@ -10,7 +10,7 @@ import { BUILT_IN, dialectNameOf, KNOWN_PROVIDER_NAMES, knownProvider } from '..
 import type { EventType } from '../events.ts'
 import { NANOS_PER_USD, type Nanodollars, parseAmount, toUsd } from '../money.ts'
 import { DEFAULT_PII_TYPES, PII_TYPES } from '../pii-types.ts'
-import { isLinkLocal } from './addresses.ts'
+import { isLinkLocal, isNetwork } from './addresses.ts'
 import { ENVIRONMENTS } from './environments.ts'
 import { tagsSchema } from './tags.ts'
 
@@ -518,6 +518,12 @@ export const panelFileSchema = z.strictObject({
     .strictObject({
       email: z.strictObject(sender(PANEL_ALERTS)).optional().describe('Alerts by e-mail. Off by default.'),
       webhooks: webhooks(PANEL_ALERTS),
+      networks: z
+        .array(z.string().refine(isNetwork, { error: 'a network such as 10.0.0.0/8' }))
+        .default([])
+        .describe(
+          'Networks in which organizations may name webhooks of their own, besides the public internet. Defaults to none.',
+        ),
     })
     .prefault({})
     .describe('Alert delivery.'),

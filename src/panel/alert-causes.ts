@@ -4,13 +4,17 @@ import { isoTime } from '../clock.ts'
 import { PANEL_ALERTS } from '../config/schema.ts'
 import type { Level } from '../events.ts'
 import { type Nanodollars, showUsd, suggestedIncrease, toUsd } from '../money.ts'
+import { DEFAULT_POLICY } from '../redaction/policy.ts'
+import { Redactor } from '../redaction/redactor.ts'
 import type { SharedScope } from './bank.ts'
 import type { Dialect, Sql } from './db/database.ts'
+import type { PanelAlertKind } from './fleet-view.ts'
 import { accountAt, type SharedPeriod } from './periods.ts'
 import type { StoredRequest } from './requests.ts'
 import { type StoredSpendingAlert, sentenceOf } from './spending-alerts.ts'
 
-export type PanelAlertKind = (typeof PANEL_ALERTS)[number]
+/** `test`: sent to see whether alerts arrive, wherever they go. */
+export type SentKind = PanelAlertKind | 'test'
 
 export interface Cause {
   organization_id: string
@@ -119,11 +123,13 @@ async function quarantinedLeases(sql: Sql) {
 }
 
 async function waitingRequests(sql: Sql) {
+  // Anybody may have typed anything, and it leaves the panel.
+  const redactor = new Redactor(DEFAULT_POLICY)
   const rows = await sql.rows<StoredRequest>("SELECT * FROM requests WHERE state = 'pending'")
   return rows.map(({ id, organization_id, scope, name, amount_nanos: amount, asked_by, reason }) => ({
     ...{ organization_id, subject: id, level: 'WARN' as const },
     title: `Approval needed — ${scope} ${name}`,
-    detail: `${asked_by} asks for ${showUsd(toUsd(amount))} more: "${reason}". To decide: iron-cage requests approve ${id} --reason <text>`,
+    detail: `${asked_by} asks for ${showUsd(toUsd(amount))} more: "${redactor.redact(reason).text}". To decide: iron-cage requests approve ${id} --reason <text>`,
   }))
 }
 

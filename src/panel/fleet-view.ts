@@ -1,7 +1,7 @@
 /** What `GET /api/fleet` of a Control Panel answers. Free of Node: the browser uses this file too. */
 
 import type { OrderAction } from '../control-messages.ts'
-import type { AgentState, PiiType, SafetyMode } from '../events.ts'
+import type { AgentState, Level, PiiType, SafetyMode } from '../events.ts'
 import type { Usd } from '../money.ts'
 
 export interface SharedBudgetView {
@@ -137,6 +137,39 @@ export interface SpendingAlertView {
   spent_usd: Usd
   /** The median of the days before. */
   usual_usd: Usd
+}
+
+export type PanelAlertKind =
+  | 'budget.warned'
+  | 'spending.unusual'
+  | 'lease.quarantined'
+  | 'request.created'
+  | 'sign_in.failed'
+
+/** An alert that was sent, or is on its way. */
+export interface PanelAlertView {
+  id: string
+  kind: PanelAlertKind | 'test'
+  level: Level
+  title: string
+  detail: string
+  at: string
+  /** The channels it was delivered to. */
+  delivered: string[]
+  /** Those that it is on its way to. */
+  pending: string[]
+  /** The channels that failed for good, and why. */
+  failed: { channel: string; error: string }[]
+}
+
+/** Where alerts of the organization are sent, set by its admins. */
+export interface AlertWebhookView {
+  id: string
+  host: string
+  /** The alerts that it gets; null for all. */
+  events: PanelAlertKind[] | null
+  created_at: string
+  created_by: string
 }
 
 /** What was erased of a person. */

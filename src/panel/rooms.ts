@@ -1,5 +1,6 @@
 /** What the routes of a Control Panel use. */
 import type { BlockList } from 'node:net'
+import type { PanelAlerts } from './alerts.ts'
 import type { Control } from './control.ts'
 import type { Erasures } from './erasure.ts'
 import type { Fleet } from './fleet.ts'
@@ -25,6 +26,7 @@ export interface PanelRooms {
   /** Whose X-Forwarded-For is believed. */
   trustedProxies: BlockList
   spendingAlerts: SpendingAlerts
+  alerts: PanelAlerts
   /** Whether changes are heard through Redis; undefined without it. */
   isRedisConnected: (() => boolean) | undefined
   version: string

@@ -5,6 +5,7 @@ import { PANEL_TAGS, type Route } from '../api/route.ts'
 import { schemaRoutes } from '../api/schemas.ts'
 import { CageError } from '../errors.ts'
 import { accessRoutes } from './access-routes.ts'
+import { alertRoutes } from './alert-routes.ts'
 import { panelAuditRoutes } from './audit-routes.ts'
 import { controlRoutes } from './control-routes.ts'
 import { credentialRoutes } from './credential-routes.ts'
@@ -38,6 +39,7 @@ export function panelRoutes(rooms: PanelRooms): Route<PanelRole>[] {
     ...metricsRoutes(rooms),
     ...requestRoutes(rooms),
     ...reportRoutes(rooms),
+    ...alertRoutes(rooms),
     ...panelAuditRoutes(rooms),
     ...controlRoutes(rooms),
     ...centralSecretRoutes(rooms),

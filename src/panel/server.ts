@@ -12,10 +12,13 @@ import type { Env, Guard } from '../api/guard.ts'
 import { addressesOf, closeServer, listenOnAll } from '../api/listen.ts'
 import { serveRoutes } from '../api/route.ts'
 import { type Clock, every, isoTime } from '../clock.ts'
+import { panelFileSchema } from '../config/schema.ts'
 import { asCageError, CageError } from '../errors.ts'
 import { newRequestId } from '../ids.ts'
 import type { CollectorOptions } from '../otel/collector.ts'
-import { PanelAlerts, type PanelAlertsOptions } from './alerts.ts'
+import type { AlertSenderOptions } from './alert-sender.ts'
+import { AlertWebhooks } from './alert-webhooks.ts'
+import { PanelAlerts } from './alerts.ts'
 import { Control } from './control.ts'
 import type { Member, PanelRole } from './credentials.ts'
 import type { PanelDatabase } from './db/database.ts'
@@ -59,8 +62,8 @@ export interface PanelOptions extends MasterKey {
   clock: Clock
   /** Where traces of all machines and metrics of the fleet go. (Default: nowhere.) */
   collector?: Pick<CollectorOptions, 'settings' | 'network'> | undefined
-  /** Where alerts are sent. (Default: nowhere.) */
-  alerts?: Pick<PanelAlertsOptions, 'config' | 'retryPolicy'> | undefined
+  /** Where alerts are sent, besides the webhooks of organizations. (Default: nowhere.) */
+  alerts?: Pick<AlertSenderOptions, 'config' | 'retryPolicy'> | undefined
   /** The files of the dashboard. */
   assets: Assets
   onNotice: (text: string) => void
@@ -80,6 +83,7 @@ export interface RunningPanel {
   erasures: Erasures
   trustedProxies: BlockList
   spendingAlerts: SpendingAlerts
+  alerts: PanelAlerts
   isRedisConnected: (() => boolean) | undefined
   organizationId: string
   close(): Promise<void>
@@ -119,20 +123,25 @@ export async function startPanel(options: PanelOptions): Promise<RunningPanel> {
     const providerSignIns = new ProviderSignIns(database, provider, fleet.people.failures)
     const erasures = new Erasures(database)
     const spendingAlerts = new SpendingAlerts(database)
+    const alertsConfig = options.alerts?.config ?? panelFileSchema.parse({}).alerts
+    const alerts = new PanelAlerts({
+      ...{ database, clock, onNotice, config: alertsConfig, retryPolicy: options.alerts?.retryPolicy },
+      webhooks: new AlertWebhooks(database, key.keyFor, alertsConfig.networks),
+    })
     const views = new SharedViews(clock, (id) => viewOf({ fleet, telemetry, orders }, id))
     const rooms = {
       ...{ fleet, views, telemetry, orders, control, secrets, policies },
-      ...{ providerSignIns, erasures, trustedProxies, spendingAlerts, isRedisConnected },
+      ...{ providerSignIns, erasures, trustedProxies, spendingAlerts, alerts, isRedisConnected },
     }
     const server = await listen(options, rooms)
     const exporter = options.collector && new FleetExporter({ ...options, ...options.collector, database, rooms })
-    const alerts = options.alerts && new PanelAlerts({ ...options.alerts, clock, onNotice, database })
+    alerts.start()
     const tasks = startTasks(options, { database, fleet, telemetry, spendingAlerts })
     const close = async () => {
       for (const stop of tasks) stop()
       control.close()
       await exporter?.close()
-      await alerts?.close()
+      await alerts.close()
       await server.close()
       await database.close()
     }

@@ -4,8 +4,10 @@ import { dirname, join, resolve } from 'node:path'
 import type { Browser, Page } from 'playwright-core'
 import { afterAll, beforeAll, expect, test } from 'vitest'
 import { loadAssets } from '../../src/api/assets.ts'
+import { panelFileSchema } from '../../src/config/schema.ts'
 import type { RuntimeEvent } from '../../src/events.ts'
 import { grantLease, openRuntime } from '../../src/panel/bank.ts'
+import { openReceiver, QUICK } from '../alerts/support.ts'
 import { openProvider } from '../panel/identity-provider.ts'
 import { joinMachine } from '../panel/machine.ts'
 import { openTestPanel } from '../panel/open-panel.ts'
@@ -193,6 +195,62 @@ test('somebody signs in at an identity provider, and is told why when that fails
   expect(new URL(page.url())).toMatchObject({ search: '', hash: '#/spending' })
   expect(await page.evaluate(() => Object.keys(sessionStorage))).toEqual(['iron-cage-session'])
   // The provider's page wants fonts, and the panel refused once.
+  expect(faults.filter((fault) => !fault.startsWith('Failed to load resource'))).toEqual([])
+})
+
+test('an admin says on screen where alerts go, tests it, and sends what was given up once more', async () => {
+  await using receiver = await openReceiver([200, 500])
+  const { alerts: config } = panelFileSchema.parse({ alerts: { networks: ['127.0.0.1'] } })
+  const panel = await openTestPanel({
+    masterKey: 'k7Qe2n0Z-VtYxW1rBs9uLcDpAa3fGh5JmX8iOo4q_Ew',
+    alerts: { config, retryPolicy: QUICK },
+    assets: loadAssets(join(root, 'dist/panel')),
+  })
+  const link = `${panel.url}/#/alerts?code=${await panel.fleet.credentials.newCode(panel.organizationId, 'ada')}`
+  const { page, faults } = await openPage(browser, link)
+  await page.getByText('Nowhere yet.').waitFor()
+  await page.getByText('No alert was sent yet').waitFor()
+  await look(page)
+  const add = async (url: string) => {
+    await page.getByLabel('Address').fill(url)
+    await page.getByRole('dialog').getByRole('button', { name: 'Add', exact: true }).click()
+  }
+  await page.getByRole('button', { name: '+ Add webhook' }).click()
+  await add('http://10.0.0.1/hook')
+  await page.getByText('no address of the public internet').waitFor()
+  await page.getByLabel('many sign-ins fail').uncheck()
+  await look(page)
+  await add(`${receiver.url}/secret-path`)
+  await page.getByText(/^a budget is nearly spent, .*somebody asks for more, by \w/).waitFor()
+  await page.getByRole('button', { name: 'Send a test' }).click()
+  await receiver.got(1)
+  const refresh = page.getByRole('button', { name: 'Refresh' })
+  const shown = async (text: RegExp) => {
+    await expect
+      .poll(async () => {
+        await refresh.click()
+        return page.getByRole('row').filter({ hasText: text }).count()
+      })
+      .toBe(1)
+  }
+  await shown(/INFO Test.*Nothing has happened.*by webhook 127\.0\.0\.1/)
+  await page.getByRole('button', { name: 'Send a test' }).click()
+  await shown(/not sent by webhook 127\.0\.0\.1.*it answered 500/)
+  await look(page)
+  receiver.answerWith(200)
+  await page.getByRole('button', { name: 'Send again: Test' }).click()
+  await receiver.got(2 + QUICK.attempts)
+  await expect
+    .poll(async () => {
+      await refresh.click()
+      return page.getByText('not sent').count()
+    })
+    .toBe(0)
+  await page.getByRole('button', { name: /^Remove the webhook/ }).click()
+  await page.getByRole('button', { name: 'Really remove?' }).click()
+  await page.getByText('Nowhere yet.').waitFor()
+  expect(await page.content()).not.toContain('secret-path')
+  // The address that was refused.
   expect(faults.filter((fault) => !fault.startsWith('Failed to load resource'))).toEqual([])
 })
 

@@ -9,7 +9,7 @@ import { databaseFiles } from '../../src/db/files.ts'
 import { toAgentId, toRunId } from '../../src/ids.ts'
 import { usd } from '../../src/money.ts'
 import type { LeaseView, RuntimeView, SharedBudgetView } from '../../src/panel/fleet-view.ts'
-import { openMailbox } from '../alerts/support.ts'
+import { openMailbox, openReceiver } from '../alerts/support.ts'
 import { createPanelDatabase, Run } from '../cli/support.ts'
 import { openMachine } from '../panel/machine.ts'
 import { startCluster } from '../panel/postgres.ts'
@@ -91,11 +91,12 @@ test('two machines share $5; one is killed and loses its disk, the other goes on
   const bob = await typed('iron-cage panel token --name bob')
   const [withAlerts, addAdmin] = commandsOf('alerts')
   await using mailbox = await openMailbox()
+  await using receiver = await openReceiver()
   const page = readFileSync(join(root, 'docs/production.md'), 'utf8')
   const file = /for example `panel.yaml`:\n\n```yaml\n([^`]+)```/.exec(page)![1]!
   const local = file
     .replace('smtp://localhost:25', mailbox.url)
-    .replace('https://hooks.slack.com', 'http://127.0.0.1:9')
+    .replace('https://hooks.slack.com', new URL(receiver.url).origin)
   writeFileSync(join(folder, 'panel.yaml'), local)
   await openPanel(withAlerts!)
   await typed(addAdmin!)
@@ -108,6 +109,9 @@ test('two machines share $5; one is killed and loses its disk, the other goes on
   await expect
     .poll(() => mailbox.messages.join(), { timeout: 20_000 })
     .toMatch(/To: heidi@example.com[\s\S]+Approval needed/)
+  const [listAlerts, testAlerts] = commandsOf('test alerts')
+  expect(await typed(listAlerts!)).toMatch(/Approval needed — team research +e-mail/)
+  expect(await typed(testAlerts!)).toMatch(/^e-mail +delivered\nwebhook 127.0.0.1:\d+ +delivered$/)
   expect(await typed(approve!.replace('request-…', id!))).toContain('the limit is raised')
   for (const command of commandsOf('levels')) expect(await typed(command)).toMatch(/a (day|month)/)
   await typed('iron-cage budget set --org 5 --period none')

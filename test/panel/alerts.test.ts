@@ -1,11 +1,14 @@
 /** What the admins of an organization are alerted to, over a real SMTP server and a real HTTP receiver. */
+import { createHmac } from 'node:crypto'
 import { afterAll, beforeAll, describe, expect, onTestFinished, test } from 'vitest'
 import { PANEL_ALERTS, panelFileSchema } from '../../src/config/schema.ts'
 import { findCauses, MANY_FAILURES } from '../../src/panel/alert-causes.ts'
 import { grantLease, openRuntime, recordStatements } from '../../src/panel/bank.ts'
 import { openPanelDatabase } from '../../src/panel/db/open.ts'
 import { Fleet } from '../../src/panel/fleet.ts'
-import { type Mailbox, openMailbox, openReceiver, QUICK, type Receiver } from '../alerts/support.ts'
+import type { AlertWebhookView, PanelAlertView } from '../../src/panel/fleet-view.ts'
+import type { RunningPanel } from '../../src/panel/server.ts'
+import { type Mailbox, openHanging, openMailbox, openReceiver, QUICK, type Receiver } from '../alerts/support.ts'
 import { dollars } from '../support/money.ts'
 import { temporaryFile } from '../support/temporary-file.ts'
 import { openTestPanel } from './open-panel.ts'
@@ -28,9 +31,9 @@ async function openPlaces(): Promise<{ mailbox: Mailbox; receiver: Receiver }> {
   return { mailbox, receiver }
 }
 
-const configOf = (mailbox: Mailbox | undefined, webhooks: readonly object[]) => {
+const configOf = (mailbox: Mailbox | undefined, webhooks: readonly object[], networks: readonly string[] = []) => {
   const email = mailbox && { from: 'panel@example.com', smtp_url: mailbox.url }
-  const { alerts: config } = panelFileSchema.parse({ alerts: { webhooks, ...(email && { email }) } })
+  const { alerts: config } = panelFileSchema.parse({ alerts: { webhooks, networks, ...(email && { email }) } })
   return { config, retryPolicy: QUICK }
 }
 
@@ -64,6 +67,27 @@ async function joinRuntime({ bank, credentials }: Fleet, organizationId: string)
   }
   await open('one')
   return { open, borrow, spend }
+}
+
+const masterKey = 'k7Qe2n0Z-VtYxW1rBs9uLcDpAa3fGh5JmX8iOo4q_Ew'
+const HERE = ['127.0.0.0/8', '::1']
+
+/** What an admin of an organization sends. Rejects with the code of an error. */
+async function adminOf({ url, fleet }: RunningPanel, organizationId: string) {
+  const token = await fleet.credentials.createToken(organizationId, 'admin', 'ada', 'ada')
+  const send = async <Answer>(method: string, path: string, body?: object): Promise<Answer> => {
+    const headers = { authorization: `Bearer ${token}`, 'content-type': 'application/json' }
+    const answer = await fetch(url + path, { method, headers, body: body ? JSON.stringify(body) : null })
+    const said = answer.status === 204 ? undefined : ((await answer.json()) as Answer & { error?: { code: string } })
+    if (!answer.ok) throw new Error(said!.error!.code, { cause: said })
+    return said as Answer
+  }
+  const listed = async () => (await send<{ alerts: PanelAlertView[] }>('GET', '/api/alerts')).alerts
+  const test = () => send<{ alert_id: string; channels: string[] }>('POST', '/api/alerts/test')
+  const add = (body: object) => send<AlertWebhookView>('POST', '/api/fleet/webhooks', body)
+  const ask = (reason: string) =>
+    fleet.requests.create({ ...MEMBER, organizationId }, { scope: 'organization', name: null }, dollars('1'), reason)
+  return { send, listed, test, add, ask }
 }
 
 /** Everything that somebody is alerted to, in an organization with two admins and a viewer. Returns what asks once more. */
@@ -127,6 +151,99 @@ describe('on PostgreSQL', () => {
       expect(message).not.toMatch(/judy|mallory/)
     }
     expect(await fleet.organizations()).toContain(other)
+  })
+
+  test("an organization's own webhook gets its alerts once, signed, and nothing of its address or key is shown", async () => {
+    const database = await cluster.newDatabase()
+    const { receiver } = await openPlaces()
+    const options = { database, masterKey, alerts: configOf(undefined, [], HERE) }
+    const panel = await openTestPanel(options)
+    await Promise.all([openTestPanel(options), openTestPanel(options)])
+    const { fleet, organizationId } = panel
+    const [ours, theirs] = [
+      await adminOf(panel, organizationId),
+      await adminOf(panel, await fleet.openOrganization('x')),
+    ]
+    const url = receiver.url.replace('/hook', '/secret-path')
+    const added = await ours.add({ url, secret: 'secret-key', events: ['request.created'] })
+    expect(added).toMatchObject({ host: new URL(url).host, events: ['request.created'], created_by: 'ada' })
+    await theirs.ask('not ours')
+    await ours.ask('mail jane.doe@corp.com')
+    await receiver.got(1)
+    const { alert_id, channels } = await ours.test()
+    await receiver.got(2)
+    const channel = `webhook ${added.host} (${added.id})`
+    expect(channels).toEqual([channel])
+    await expect
+      .poll(async () => (await ours.listed()).map(({ delivered }) => delivered))
+      .toEqual([[channel], [channel]])
+    const [tested, asked] = await ours.listed()
+    expect(tested).toMatchObject({ id: alert_id, kind: 'test', detail: 'Sent by ada. Nothing has happened.' })
+    expect(asked!.detail).toMatch(/^grace asks for \$1.00 more: "mail \[EMAIL/)
+    const bodies = receiver.requests.map(({ body }) => JSON.parse(body) as Record<string, string>)
+    expect(bodies.map(({ kind, organization }) => [kind, organization])).toEqual([
+      ['request.created', 'default'],
+      ['test', 'default'],
+    ])
+    for (const { headers, body, path } of receiver.requests) {
+      expect(path).toBe('/secret-path')
+      const signed = `${headers['webhook-id']}.${headers['webhook-timestamp']}.${body}`
+      const signature = createHmac('sha256', 'secret-key').update(signed).digest('base64')
+      expect(headers['webhook-signature']).toBe(`v1,${signature}`)
+    }
+    expect(await theirs.send('GET', '/api/fleet/webhooks')).toEqual({ webhooks: [] })
+    await expect(theirs.send('DELETE', `/api/fleet/webhooks/${added.id}`)).rejects.toThrow('not_found')
+    await expect(theirs.send('POST', `/api/alerts/${alert_id}/resend`)).rejects.toThrow('not_found')
+    await ours.send('DELETE', `/api/fleet/webhooks/${added.id}`)
+    await ours.ask('too late')
+    const audit = await fleet.audit(organizationId, 20)
+    expect(audit.map(({ action }) => action)).toEqual(
+      expect.arrayContaining(['webhook.created', 'alert.test', 'webhook.removed']),
+    )
+    const kept = await openPanelDatabase(database)
+    onTestFinished(() => kept.close())
+    const rows = await Promise.all(
+      ['alert_deliveries', 'alert_webhooks', 'audit'].map((table) => kept.system.rows(`SELECT * FROM ${table}`)),
+    )
+    expect(JSON.stringify([rows, await ours.listed(), await ours.send('GET', '/api/fleet/webhooks')])).not.toMatch(
+      /secret-/,
+    )
+    expect(receiver.requests).toHaveLength(2)
+  })
+
+  test('a delivery under way is taken by no other process before its time, and a receiver that never answers delays nobody else', async () => {
+    const database = await cluster.newDatabase()
+    const { receiver } = await openPlaces()
+    const hanging = await openHanging()
+    onTestFinished(() => hanging[Symbol.asyncDispose]())
+    const options = { database, masterKey, alerts: configOf(undefined, [], HERE) }
+    const panel = await openTestPanel(options)
+    await openTestPanel(options)
+    const { add, ask, test: sendTest, listed } = await adminOf(panel, panel.organizationId)
+    await add({ url: `http://${hanging.host}/` })
+    await add({ url: receiver.url })
+    for (const reason of ['one', 'two', 'three']) await ask(reason)
+    await receiver.got(3)
+    await sendTest()
+    await receiver.got(4)
+    await expect(sendTest()).rejects.toThrow('conflict')
+    expect((await listed()).map(({ delivered, pending }) => [delivered.length, pending.length])).toEqual(
+      Array.from({ length: 4 }, () => [1, 1]),
+    )
+    // Two processes, each with one at a time.
+    await expect.poll(() => hanging.connections).toBe(2)
+    const kept = await openPanelDatabase(database)
+    onTestFinished(() => kept.close())
+    const taken = () =>
+      kept.system.rows<{ due_at: number }>(
+        `SELECT due_at FROM alert_deliveries WHERE state = 'pending' AND due_at > ${kept.dialect.now}`,
+      )
+    expect(await taken()).toHaveLength(2)
+    expect(receiver.requests).toHaveLength(4)
+    // As if both processes had been killed, and their time had passed.
+    await kept.system.rows(`UPDATE alert_deliveries SET due_at = ${kept.dialect.now} WHERE state = 'pending'`)
+    await openTestPanel(options)
+    await expect.poll(() => hanging.connections).toBe(3)
   })
 })
 
@@ -228,11 +345,63 @@ describe('on an SQLite file', () => {
   })
 })
 
+describe("an organization's own webhook", () => {
+  test('reaches the public internet over https, and otherwise only networks that the file of the panel names', async () => {
+    const panel = await openTestPanel({ masterKey, alerts: configOf(undefined, [], ['10.1.0.0/16', '169.254.0.0/16']) })
+    const { add, send } = await adminOf(panel, panel.organizationId)
+    for (const [url, code] of [
+      ...['127.0.0.1', 'localhost', '10.2.0.1', '172.16.0.1', '192.168.1.1', '100.64.0.1', '0.0.0.0', '224.0.0.1'],
+      ...['[::1]', '[::ffff:127.0.0.1]', '[fd00::1]', '[fe80::1]', '[2002:7f00:1::]', '[64:ff9b::7f00:1]', '[::]'],
+      ...['169.254.169.254', '[fd00:ec2::254]', '2130706433', 'no-such-name.invalid'],
+    ].map((host) => [`https://${host}/`, 'bad_request'] as const)) {
+      await expect(add({ url }), url).rejects.toThrow(code)
+    }
+    for (const url of ['http://8.8.8.8/', 'https://ada:x@8.8.8.8/', 'ftp://8.8.8.8/', 'javascript:alert(1)']) {
+      await expect(add({ url }), url).rejects.toThrow('bad_request')
+    }
+    const events = ['sign_in.failed']
+    for (const url of ['http://10.1.2.3/', 'https://8.8.8.8/', 'https://[2001:4860:4860::8888]/x'])
+      await add({ url, events })
+    for (let n = 0; n < 2; n++) await add({ url: 'https://8.8.8.8/', events })
+    await expect(add({ url: 'https://8.8.8.8/', events })).rejects.toThrow('conflict')
+    const { webhooks } = await send<{ webhooks: AlertWebhookView[] }>('GET', '/api/fleet/webhooks')
+    expect(webhooks.map(({ host }) => host)).toContain('[2001:4860:4860::8888]')
+  })
+
+  test('is looked at again at each delivery, whatever it was when it was set, and is locked without a master key', async () => {
+    const { receiver } = await openPlaces()
+    const { port } = new URL(receiver.url)
+    const database = temporaryFile('panel.db')
+    const before = await openTestPanel({ database, masterKey, alerts: configOf(undefined, [], HERE) })
+    const { add } = await adminOf(before, before.organizationId)
+    for (const host of ['127.0.0.1', 'localhost']) await add({ url: `http://${host}:${port}/hook` })
+    await before.close()
+    const locked = await openTestPanel({ database, alerts: configOf(undefined, []) })
+    const withoutKey = await adminOf(locked, locked.organizationId)
+    await expect(withoutKey.add({ url: 'https://8.8.8.8/' })).rejects.toThrow('vault_locked')
+    await locked.close()
+    const panel = await openTestPanel({ database, masterKey, alerts: configOf(undefined, []) })
+    const { listed, ask } = await adminOf(panel, panel.organizationId)
+    await ask('more')
+    await expect
+      .poll(async () => (await listed()).flatMap(({ failed }) => failed.map(({ error }) => error)).toSorted())
+      .toEqual([
+        '127.0.0.1 is no address of the public internet',
+        expect.stringMatching(/^its name resolves to \S+, no address of the public internet$/),
+      ])
+    expect(receiver.requests).toEqual([])
+  })
+})
+
 test('the file of a panel names no link-local address, no recipient and no event that there is not', () => {
   const problems = (alerts: object) =>
     panelFileSchema.safeParse({ alerts }).error?.issues.map(({ path }) => path.join('.'))
   const email = { from: 'panel@example.com', smtp_url: 'smtp://localhost:25' }
   expect(problems({ email, webhooks: [{ url: 'http://127.0.0.1/hook' }] })).toBeUndefined()
+  expect(problems({ networks: ['10.0.0.0/8', '0.0.0.0/0', 'example.com'] })).toEqual([
+    'alerts.networks.1',
+    'alerts.networks.2',
+  ])
   expect(problems({ webhooks: [{ url: 'http://169.254.169.254/' }] })).toEqual(['alerts.webhooks.0.url'])
   expect(problems({ email: { ...email, to: 'eve@example.com' } })).toEqual(['alerts.email'])
   expect(problems({ email: { ...email, events: ['circuit.opened'] } })).toEqual(['alerts.email.events.0'])

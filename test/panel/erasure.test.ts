@@ -110,8 +110,16 @@ describe.each([
     const alert = { alert_id: `alert-${organizationId}`, channel: 'e-mail', kind: 'request.created', level: 'WARN' }
     const sent = { raised_at: 1, due_at: 1, state: 'delivered', attempts: 1, organization_id: organizationId }
     await insert(database.system, 'alert_deliveries', [
-      { ...alert, ...sent, title: `Approval needed — user ${EMAIL}`, detail: `${NAME} asks for more` },
+      {
+        ...alert,
+        ...sent,
+        title: `Approval needed — user ${EMAIL}`,
+        detail: `${NAME} asks for more`,
+        error: `not to ${EMAIL}`,
+      },
     ])
+    const webhook = { id: `webhook-${organizationId}`, organization_id: organizationId, nonce: '', ciphertext: '' }
+    await insert(database.system, 'alert_webhooks', [{ ...webhook, host: EMAIL, created_at: 1, created_by: NAME }])
     const cursors = await telemetry.store.cursors(organizationId)
     await telemetry.store.keep(organizationId, cursors[0]!, snapshot)
     const store = await exportOf(database)

@@ -2,6 +2,7 @@
 import { afterAll, beforeAll, expect, onTestFinished, test } from 'vitest'
 import * as z from 'zod'
 import { systemClock } from '../../src/clock.ts'
+import { panelFileSchema } from '../../src/config/schema.ts'
 import type { CageError } from '../../src/errors.ts'
 import { grantLease, openRuntime } from '../../src/panel/bank.ts'
 import { openPanelDatabase } from '../../src/panel/db/open.ts'
@@ -92,6 +93,7 @@ const BODIES: Readonly<Record<string, object>> = {
   'PUT /api/fleet/policy': { settings: { safety: { mode: 'warn' } } },
   'POST /api/control/secrets': { environment: 'production', agent: null },
   'POST /api/control/orders/:id': { ok: true, message: 'mine' },
+  'POST /api/fleet/webhooks': { url: 'http://127.0.0.1:9/', events: ['sign_in.failed'] },
   'POST /api/fleet/leases/:id/resolve': { spent_usd: '0', reason: 'mine' },
 }
 
@@ -102,6 +104,9 @@ test('no route shows or changes anything of another organization, whatever role 
     ...options,
     database: database.address,
     masterKey: 'k7Qe2n0Z-VtYxW1rBs9uLcDpAa3fGh5JmX8iOo4q_Ew',
+    alerts: panelFileSchema
+      .transform(({ alerts: config }) => ({ config }))
+      .parse({ alerts: { networks: ['127.0.0.0/8'] } }),
     assets: () => false,
     onNotice: () => {},
     onFault: (error) => {
@@ -152,6 +157,7 @@ test('no route shows or changes anything of another organization, whatever role 
       'agent_spending',
       'spending_alerts',
       'alert_deliveries',
+      'alert_webhooks',
       'users',
       'secrets',
       'policies',
@@ -171,6 +177,8 @@ test('no route shows or changes anything of another organization, whatever role 
   const secret = await panel.secrets.set(asker, { name: 'KEY', environment: null, agent: null }, 'victim-secret')
   await panel.secrets.allow({ organizationId: theirs, name: 'eve' }, theirRuntime, ['production'])
   const order = await panel.orders.create(asker, { runtimeId, agentId: 'a-1', action: 'stop' })
+  const hook = { url: 'http://127.0.0.1:9/victim-path', events: ['sign_in.failed'] } as const
+  const webhook = await panel.alerts.webhooks.add(asker, hook)
   const before = await everything()
 
   const tokens = {
@@ -186,7 +194,7 @@ test('no route shows or changes anything of another organization, whatever role 
     for (const [role, token] of Object.entries(tokens)) {
       // A token that signs out is gone.
       if (ENDING.includes(route)) continue
-      for (const id of [runtimeId, lease.id, request.id, order.id, secret.id, carol.id, ...credentialIds]) {
+      for (const id of [runtimeId, lease.id, request.id, order.id, secret.id, webhook.id, carol.id, ...credentialIds]) {
         const answer = await fetch(panel.url + path.replace(':id', id).replace(':name', 'victim-team'), {
           method,
           headers: { authorization: `Bearer ${token}`, 'content-type': 'application/json' },

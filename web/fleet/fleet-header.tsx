@@ -11,6 +11,7 @@ const PAGES: readonly { page: string; href: string; title: string; admin?: true 
   { page: 'spending', href: '#/spending', title: 'Spending' },
   { page: 'incidents', href: '#/incidents', title: 'Incidents' },
   { page: 'secrets', href: '#/secrets', title: 'Secrets' },
+  { page: 'alerts', href: '#/alerts', title: 'Alerts', admin: true },
   { page: 'audit', href: '#/audit', title: 'Audit', admin: true },
   { page: 'people', href: '#/people', title: 'People', admin: true },
 ]

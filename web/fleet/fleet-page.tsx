@@ -12,6 +12,7 @@ import { Shell } from '../parts/shell.tsx'
 import { Table } from '../parts/table.tsx'
 import { isAdmin, send, session } from '../session.ts'
 import { Agents } from './agents.tsx'
+import { AlertsPage } from './alerts-page.tsx'
 import { BudgetDialog } from './budget-dialogs.tsx'
 import { Budgets } from './budgets.tsx'
 import { FleetHeader } from './fleet-header.tsx'
@@ -79,6 +80,8 @@ function CurrentPage({ page }: { page: string }) {
       return <FleetIncidents />
     case 'secrets':
       return <SecretsPage />
+    case 'alerts':
+      return isAdmin.value ? <AlertsPage /> : ADMINS_ONLY
     case 'audit':
       return isAdmin.value ? <AuditPage /> : ADMINS_ONLY
     case 'people':

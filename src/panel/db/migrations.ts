@@ -397,6 +397,22 @@ const MIGRATIONS: readonly ((dialect: Dialect) => string[])[] = [
     `CREATE INDEX alert_deliveries_due ON alert_deliveries (due_at) WHERE state = 'pending'`,
     ...ownRows('alert_deliveries', 'organization_id'),
   ],
+  ({ ownRows }) => [
+    `CREATE TABLE alert_webhooks (
+      id TEXT PRIMARY KEY,
+      organization_id TEXT NOT NULL REFERENCES organizations,
+      host TEXT NOT NULL,
+      events TEXT,
+      nonce TEXT NOT NULL,
+      ciphertext TEXT NOT NULL,
+      created_at BIGINT NOT NULL,
+      created_by TEXT NOT NULL
+    )`,
+    'CREATE INDEX alert_webhooks_organization ON alert_webhooks (organization_id)',
+    'ALTER TABLE alert_deliveries ADD COLUMN error TEXT',
+    'CREATE INDEX alert_deliveries_organization ON alert_deliveries (organization_id)',
+    ...ownRows('alert_webhooks', 'organization_id'),
+  ],
 ]
 
 const SCOPES = "CHECK (scope IN ('organization', 'team', 'user', 'agent', 'token'))"

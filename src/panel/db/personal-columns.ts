@@ -66,8 +66,13 @@ export const TEXT_TABLES: Readonly<Record<string, TextTable>> = {
     key: ['alert_id', 'channel'],
     columns: {
       ...plain('alert_id', 'channel', 'organization_id', 'kind', 'level', 'state'),
-      ...{ title: 'text', detail: 'text' },
+      ...{ title: 'text', detail: 'text', error: 'text' },
     },
+  },
+  // The address itself is sealed.
+  alert_webhooks: {
+    key: ['id'],
+    columns: { ...OWN, ...plain('events', 'nonce', 'ciphertext'), host: 'text', created_by: 'text' },
   },
   runtimes: {
     key: ['id'],
