@@ -3,9 +3,7 @@
  * outside world is simulated (`stage.ts`); every number on screen is computed from what happened.
  */
 import { resolve } from 'node:path'
-import { Command } from '@commander-js/extra-typings'
-import { type CliCommand, examples } from '../src/cli/command.ts'
-import { loadFlags, type ServerFlags } from '../src/cli/flags.ts'
+import { readConfig } from '../src/cli/read-config.ts'
 import { reportLines } from '../src/cli/report-lines.ts'
 import { runAgent } from '../src/cli/run-agent.ts'
 import type { Terminal } from '../src/cli/terminal.ts'
@@ -17,16 +15,14 @@ import type { RuntimeParts } from '../src/runtime.ts'
 import { shownFigures } from '../src/state/figures-text.ts'
 import { type Rehearsal, rehearse, THE_SHOW } from './check.ts'
 import { withFailures } from './failures.ts'
+import { DATABASE, type DemoFlags } from './flags.ts'
 import type { Inbox } from './inbox.ts'
 import { demoMasterKey } from './master-key.ts'
 import { RECOVERY, recoveringWorld, recoveryPace } from './recovery.ts'
 import { openStage } from './stage.ts'
 import { readLeads } from './world.ts'
 
-/** A hundred leads in a hundred seconds. */
-const DEFAULT_PACE = '3600'
 const MAX_PACE = 360_000
-const DATABASE = './iron_demo.db'
 /** The typical latency of real services. */
 const LATENCY_MS = 40
 
@@ -54,40 +50,11 @@ const SHOWN = new Set<EventType>([
   'alert.failed',
 ])
 
-export const demoCommand: CliCommand = (terminal) =>
-  new Command('demo')
-    .description('Watch an agent work through 100 leads, offline and without any key')
-    .option('--pace <leads>', 'Leads an hour, or max', DEFAULT_PACE)
-    .option('--budget <usd>', 'Hard limit in US dollars', '50')
-    .option('--port <port>', 'Port to listen on (default: 8080)')
-    .option('--db <file>', `Database file (default: ${DATABASE})`)
-    .option('--once', 'Exit when the agent has ended')
-    .option('--check', 'Rehearse at full speed: each checkpoint with ✔ or ✖; exits 1 on any ✖')
-    .option('--fail <where>', 'What goes wrong at which lead: linkedin, email, phone or field, as lead=40:linkedin')
-    .option('--recovery', 'LinkedIn comes back: its circuit opens, half opens for one call, and closes')
-    .option('--open', 'Open the dashboard in a browser')
-    .addHelpText(
-      'after',
-      examples(
-        ['demo', 'a hundred seconds, then the dashboard stays'],
-        ['demo --recovery', 'the same, but LinkedIn is back about ten leads later'],
-        ['demo --fail lead=40:linkedin,lead=70:phone', 'LinkedIn goes down at lead 40'],
-        ['demo --pace max --once', 'as fast as it goes'],
-      ),
-    )
-    .action((flags) => runDemo(flags, terminal))
-
-interface DemoFlags extends ServerFlags {
-  pace: string
-  budget: string
-  once?: boolean
-  check?: boolean
-  fail?: string
-  recovery?: boolean
-  open?: boolean
-}
-
-async function runDemo({ pace, check, fail, recovery, open, ...flags }: DemoFlags, terminal: Terminal): Promise<void> {
+/** Throws what `runAgent` throws, and CageError `usage` for flags. */
+export async function runDemo(
+  { pace, check, fail, recovery, open, ...flags }: DemoFlags,
+  terminal: Terminal,
+): Promise<void> {
   if (check && fail !== undefined) {
     throw new CageError('usage', '--check knows the usual failures only', { hint: 'omit --fail or --check' })
   }
@@ -96,7 +63,7 @@ async function runDemo({ pace, check, fail, recovery, open, ...flags }: DemoFlag
   const once = check || flags.once === true
   const usual = readLeads(`${packageFolder()}demo/leads.csv`)
   const leads = fail === undefined ? usual : withFailures(usual, fail)
-  const loaded = withOwnDatabase(loadFlags(flags, terminal))
+  const loaded = withOwnDatabase(await readConfig(flags, terminal))
   const latencyMs = requestedMs === 0 ? 0 : LATENCY_MS
   const outage = recovery ? recoveringWorld(leads, paceMs) : {}
   await using stage = await openStage({ leads, latencyMs, paceMs, given: loaded.config, ...outage })

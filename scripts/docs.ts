@@ -242,7 +242,7 @@ export const subcommandsIn = (help: string): string[] =>
 export async function helpOf(words: readonly string[]): Promise<string> {
   const lines: string[] = []
   const out = (line: string) => void lines.push(line)
-  const demo = async () => (await import('../demo/script.ts')).demoCommand
+  const demo = async () => (await import('../demo/command.ts')).demoCommand
   const code = await runCli([...words, '--help'], { demo }, { ...processTerminal(), out, err: out })
   if (code !== 0) throw new Error(lines.join('\n'))
   return lines.join('\n').replaceAll(/ +$/gm, '').trimEnd()

@@ -1,7 +1,7 @@
 /**
  * Every error of this program, in one table: HTTP status, exit code, and what to do next.
  * Throw where the facts are known; the class writes the sentence. A code becomes a status in
- * `api/error-response.ts` (and the provider's own shape in `gateway/`) and a sentence in `cli/print.ts`, nowhere else.
+ * `api/error-response.ts` (and the provider's own shape in `gateway/`) and a sentence in `cli/error-text.ts`, nowhere else.
  */
 import { max, type Nanodollars, type PayingScope, showUsd, subtract, toUsd, ZERO_NANOS } from './money.ts'
 

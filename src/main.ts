@@ -1,9 +1,8 @@
 import { setFlagsFromString } from 'node:v8'
 import { runCli } from './cli/cli.ts'
-import { errorText } from './cli/print.ts'
 import { processTerminal } from './cli/terminal.ts'
 import { hideMasterKey } from './config/env.ts'
-import { asCageError, ERRORS } from './errors.ts'
+import { asCageError, type CageError, ERRORS } from './errors.ts'
 import { isSingleExecutable } from './package-folder.ts'
 
 // First, since a process started later could read it. The executable is its own program, and has Node's own arguments.
@@ -25,7 +24,7 @@ process.on('SIGUSR1', () => undefined)
 // Files we write contain an agent's data: they are for this user only.
 process.umask(0o077)
 const terminal = processTerminal()
-const demo = async () => (await import('../demo/script.ts')).demoCommand
+const demo = async () => (await import('../demo/command.ts')).demoCommand
 
 // A closed pipe ends the program as it would end any other; `start` stops its agent first.
 process.stdout.once('error', () => process.kill(process.pid, 'SIGTERM'))
@@ -38,11 +37,18 @@ process.on('uncaughtException', async (error) => {
   if (isEnding) process.exit(ERRORS.internal.exit)
   isEnding = true
   const cause = asCageError(error)
-  terminal.err(errorText(cause, terminal.log))
+  terminal.err(await textOf(cause))
   terminal.log?.error('Iron Cage ended by an unexpected error', { error })
   await terminal.log?.close()
   process.exit(ERRORS[cause.code].exit)
 })
+
+/** Its code alone where no file can be opened any more. */
+const textOf = (error: CageError): Promise<string> =>
+  import('./cli/error-text.ts').then(
+    ({ errorText }) => errorText(error, terminal.log),
+    () => `iron-cage: ${error.code}`,
+  )
 
 // Not process.exitCode: a write to a pipe without a reader would keep the process alive.
 void runCli(process.argv.slice(2), { demo }, terminal).then((code) => process.exit(code))

@@ -2,12 +2,13 @@
  * The composition root: `openParts` opens every part in order and closes them in reverse. Parts get values and each
  * other here, never by importing an instance; every opener closes what it opened.
  */
-import { resolve } from 'node:path'
+
+import { claimDatabase, takeDatabase } from './access/claim.ts'
 import { requireLocalOrInvited } from './access/localhost.ts'
 import { openAccess } from './access/open-access.ts'
 import type { RunTokens } from './access/run-tokens.ts'
-import { claimDatabase, takeDatabase } from './access/server-file.ts'
 import { Users } from './access/users.ts'
+import { serverFilesOf } from './agents/server-files.ts'
 import { type AgentSpec, Supervisor } from './agents/supervisor.ts'
 import { Alerts } from './alerts/alerts.ts'
 import { loadAssets } from './api/assets.ts'
@@ -28,7 +29,6 @@ import { mergePolicies } from './config/policy.ts'
 import { RunningConfig } from './config/running-config.ts'
 import type { Config } from './config/schema.ts'
 import { watchFile } from './config/watch.ts'
-import { databaseFiles } from './db/files.ts'
 import { isStorageFault } from './db/storage-fault.ts'
 import { openStore, type Store } from './db/store.ts'
 import { CageError } from './errors.ts'
@@ -102,18 +102,6 @@ export interface RuntimeParts {
   viewers(): number
   /** Stops agents, then the server, then everything else. Safe to call twice. */
   close(reason: string): Promise<void>
-}
-
-/** Files and folders hidden from an agent even in folders that it may use, and copied into no image. */
-export function serverFilesOf({
-  config,
-  configFile,
-  masterKeyFile,
-}: Pick<RuntimeOptions, 'config' | 'configFile' | 'masterKeyFile'>): string[] {
-  const { path } = config.db
-  return [...databaseFiles(path), masterKeyFile, config.log.dir, configFile, config.price_list.file].flatMap((file) =>
-    file ? [resolve(file)] : [],
-  )
 }
 
 /** Secrets of the server without a recognizable form. */

@@ -126,6 +126,24 @@ describe('the import order', () => {
   })
 })
 
+describe('what a command loads before it acts', () => {
+  test.each(['src/main.ts', 'src/cli/offline-client.ts', ...sourcesBelow('src/cli/commands/budget')])(
+    '%s: neither a server nor a database, a schema or a redactor',
+    (file) => {
+      const loaded = loadedWith(file)
+      expect(loaded.length).toBeGreaterThan(5)
+      expect(loaded.filter((name) => HEAVY.test(name))).toEqual([])
+    },
+  )
+
+  test('what waits for an import() is not loaded, and what it needs is', () => {
+    expect(loadedWith('src/cli/offline-client.ts')).not.toContain('src/cli/offline-routes.ts')
+    expect(loadedWith('src/cli/offline-routes.ts').filter((name) => HEAVY.test(name))).toEqual(
+      expect.arrayContaining(['hono', 'zod', 'better-sqlite3', 'src/redaction/redactor.ts']),
+    )
+  })
+})
+
 describe('the source tree', () => {
   test('only config/env.ts reads the environment of the process', () => {
     const readers = sourcesBelow('src').filter((file) => /process\.env\b/.test(code(file)))
@@ -243,6 +261,21 @@ function importsOf(file: string): Import[] {
 
 const specifiersOf = (source: string): string[] =>
   [...source.matchAll(/(?:\bfrom\s+|\bimport\s*\(?\s*)'([^']+)'/g)].map((match) => match[1]!)
+
+/** What a command that asks a server can do without: it takes longer to load than the server to answer. */
+const HEAVY = /^(hono|zod|yaml|undici|better-sqlite3|src\/runtime\.ts|src\/redaction\/redactor\.ts)$/
+
+/** The files and packages that are loaded with a file: not what is only a type, nor what waits for an import(). */
+function loadedWith(file: string, loaded: Set<string> = new Set()): string[] {
+  const statements = code(file).matchAll(/^(?:import|export) (?!type )[^;']*?from '([^']+)'/gm)
+  for (const [, specifier] of statements) {
+    const name = specifier!.startsWith('.') ? relative(root, resolve(root, dirname(file), specifier!)) : specifier!
+    if (loaded.has(name)) continue
+    loaded.add(name)
+    if (name.endsWith('.ts')) loadedWith(name, loaded)
+  }
+  return [...loaded]
+}
 
 const withoutComments = (source: string): string => source.replaceAll(/\/\*[\s\S]*?\*\/|\/\/.*/g, '')
 

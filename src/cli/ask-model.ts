@@ -7,7 +7,7 @@ import type { Question } from '../deploy/selector.ts'
 import { dialectNameOf } from '../dialects/known-providers.ts'
 import { CageError } from '../errors.ts'
 import { showUsd, type Usd } from '../money.ts'
-import { openParts } from '../runtime.ts'
+import type { RuntimeParts } from '../runtime.ts'
 import { connectToDatabase } from './client.ts'
 import type { NewToken } from './commands/tokens/new-token.ts'
 import type { Terminal } from './terminal.ts'
@@ -99,7 +99,8 @@ export async function withModel<Result>(
 }
 
 /** On a free port: the one that is configured is for the agent's own server. */
-function openServer({ config, origins, file }: LoadedConfig, terminal: Terminal) {
+async function openServer({ config, origins, file }: LoadedConfig, terminal: Terminal): Promise<RuntimeParts> {
+  const { openParts } = await import('../runtime.ts')
   return openParts({
     config: { ...config, server: { ...config.server, port: 0 } },
     ...{ origins, configFile: file, environment: terminal.env.variables, version: VERSION },

@@ -21,7 +21,7 @@ import {
 } from 'node:fs'
 import { basename, dirname, join, resolve } from 'node:path'
 import Sqlite from 'better-sqlite3'
-import { takeDatabase } from '../access/server-file.ts'
+import { takeDatabase } from '../access/claim.ts'
 import { readWitness } from '../audit/anchor.ts'
 import { verifyChain } from '../audit/verify.ts'
 import { JOURNAL } from '../budget/journal.ts'

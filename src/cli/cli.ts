@@ -1,13 +1,12 @@
 /**
  * The command line: one file per command in `commands/`, in the order of `COMMANDS`. A command writes to its `Terminal`,
- * throws CageErrors and sets the exit code; only here an error becomes text and a code (`print.ts`, the table in
- * `errors.ts`).
+ * throws CageErrors and sets the exit code; only here an error becomes text and a code (`error-text.ts`, the
+ * table in `errors.ts`).
  */
 import { Command, CommanderError, type CommandUnknownOpts, type Option } from '@commander-js/extra-typings'
 import { asCageError, CageError } from '../errors.ts'
 import { wrapLines } from '../log/wrap.ts'
 import type { CliCommand } from './command.ts'
-import { errorText } from './print.ts'
 import { processTerminal, type Terminal } from './terminal.ts'
 import { VERSION } from './version.ts'
 import { welcome } from './welcome.ts'
@@ -88,6 +87,7 @@ export async function runCli(
     // Help or the version was printed.
     if (error instanceof CommanderError && error.exitCode === 0) return 0
     const shown = asCageError(error)
+    const { errorText } = await import('./error-text.ts')
     terminal.err(errorText(shown, terminal.log))
     return shown.row.exit
   }

@@ -5,7 +5,9 @@ import type { SessionTokens } from '../access/sessions.ts'
 import { isBeforeSending } from '../breaker/retry.ts'
 import { CageError, ERRORS, type ErrorCode } from '../errors.ts'
 import type { Snapshot } from '../state/snapshot.ts'
-import { type ConfigFlags, loadFlags } from './flags.ts'
+import type { ConfigFlags } from './flags.ts'
+import { type HttpReply, HttpTimeoutError, sendRequest } from './http-request.ts'
+import { readConfig } from './read-config.ts'
 import { savedAccessToken } from './saved-tokens.ts'
 import type { Terminal } from './terminal.ts'
 
@@ -42,7 +44,7 @@ export const connect = (flags: ClientFlags, terminal: Terminal): ApiClient => cl
 /** Signs in to the server that IRON_CAGE_URL or the database names. Needs no token. */
 export async function signIn(flags: ClientFlags, terminal: Terminal, body: Login): Promise<SignedIn> {
   const address = serverAddress(terminal)
-  const database = address === undefined ? loadFlags(flags, terminal).config.db.path : ''
+  const database = address === undefined ? await databaseOf(flags, terminal) : ''
   const find = async () => ({ url: address ?? (await serverOf(database)).url, token: undefined })
   const tokens = await clientOf(find).send<SessionTokens>('POST', '/api/auth/login', body)
   return { ...tokens, url: (await find()).url }
@@ -114,13 +116,19 @@ class NotConnected extends Error {
 function serverFinder(flags: ClientFlags, terminal: Terminal): () => Promise<Server> {
   const url = serverAddress(terminal)
   if (url === undefined) {
-    const database = loadFlags(flags, terminal).config.db.path
-    return () => serverOf(database)
+    let database: string | undefined
+    return async () => {
+      database ??= await databaseOf(flags, terminal)
+      return serverOf(database)
+    }
   }
   const renew = async (refresh_token: string) =>
     (await sendOnce({ url, token: undefined }, 'POST', '/api/auth/refresh', { refresh_token })) as SessionTokens
   return async () => ({ url, token: terminal.env.serverToken ?? (await savedAccessToken(url, terminal, renew)) })
 }
+
+const databaseOf = async (flags: ClientFlags, terminal: Terminal): Promise<string> =>
+  (await readConfig(flags, terminal)).config.db.path
 
 /** The value of IRON_CAGE_URL. Throws CageError `invalid_config` when it is no address. */
 function serverAddress({ env: { serverUrl } }: Terminal): string | undefined {
@@ -144,47 +152,52 @@ async function serverOf(database: string): Promise<Server> {
 
 async function sendOnce({ url, token }: Server, method: string, path: string, body: unknown): Promise<unknown> {
   const timeoutMs = method === 'GET' ? READ_TIMEOUT_MS : CHANGE_TIMEOUT_MS
-  let response: Response
+  let reply: HttpReply
   try {
-    response = await fetch(url + path, {
+    reply = await sendRequest(url + path, {
       method,
       headers: {
         ...(token !== undefined && { authorization: `Bearer ${token}` }),
         ...(body !== undefined && { 'content-type': 'application/json' }),
       },
       body: body === undefined ? undefined : JSON.stringify(body),
-      redirect: 'error',
-      signal: AbortSignal.timeout(timeoutMs),
+      timeoutMs,
     })
   } catch (error) {
-    throw connectionError(url, timeoutMs, error)
+    throw connectionError(url, timeoutMs, error as NodeJS.ErrnoException)
   }
-  return readApiReply(url, response)
+  return readApiReply(url, reply)
 }
 
 /** Returns the body of a reply, a page as text. Throws the error that it holds, and CageError `server_unreachable` when it is not from Iron Cage. */
-export async function readApiReply(url: string, response: Response): Promise<unknown> {
-  const isPage = response.headers.get('content-type')?.startsWith('text/html')
-  const answer = response.ok && isPage ? await response.text() : await response.json().catch(() => undefined)
-  if (!response.ok) throw repliedError(url, response.status, answer)
+export function readApiReply(url: string, { status, type, text }: HttpReply): unknown {
+  const isOk = status >= 200 && status < 300
+  const answer = isOk && type.startsWith('text/html') ? text : jsonIn(text)
+  if (!isOk) throw repliedError(url, status, answer)
   // Another program's server may answer 200 as well, but not in JSON.
-  if (answer === undefined && response.status !== 204) throw notOurs(url, response.status)
+  if (answer === undefined && status !== 204) throw notOurs(url, status)
   return answer
 }
 
+function jsonIn(text: string): unknown {
+  try {
+    return JSON.parse(text)
+  } catch {
+    return undefined
+  }
+}
+
 /** Nothing was sent to an address that is refused or unknown; after any other fault the server may have acted. */
-function connectionError(url: string, timeoutMs: number, error: unknown): Error {
-  const cause = (error as Error).cause as NodeJS.ErrnoException | undefined
-  const code = cause?.code
-  if (code && isBeforeSending(code)) {
+function connectionError(url: string, timeoutMs: number, error: NodeJS.ErrnoException): Error {
+  const { code, syscall } = error
+  if (code && (isBeforeSending(code) || syscall === 'connect')) {
     return new NotConnected(`no server answers at ${url} (${code}), tried ${TRIES} times`, AT_ADDRESS)
   }
-  const timedOut = (error as Error).name === 'TimeoutError'
   return new CageError(
     'server_unreachable',
-    timedOut
+    error instanceof HttpTimeoutError
       ? `the server at ${url} did not answer within ${timeoutMs / 1000} s`
-      : `the connection to ${url} broke (${code ?? cause?.message ?? (error as Error).message})`,
+      : `the connection to ${url} broke (${code ?? error.message})`,
     { cause: error, hint: 'check with "iron-cage status" whether it was done' },
   )
 }

@@ -1,6 +1,6 @@
 /** What commands are made of: their type, groups of them, and the examples below their help. */
 import { Command, type CommandUnknownOpts } from '@commander-js/extra-typings'
-import { repeatable, table } from './print.ts'
+import { table } from './print.ts'
 import type { Terminal } from './terminal.ts'
 
 /** Makes one command. Its action writes to `terminal`, sets its exit code and throws CageErrors. */
@@ -19,12 +19,3 @@ export function group(name: string, description: string, commands: readonly CliC
 /** The examples of a command's help; each is typed after "iron-cage". */
 export const examples = (...rows: (readonly [typed: string, effect: string])[]): string =>
   ['', 'Examples:', ...table(rows.map(([typed, effect]) => [`  iron-cage ${typed}`, effect]))].join('\n')
-
-/** The command line as it was typed, quoted for a shell and without personal data. `program`: the root command. */
-export function typedCommand(program: unknown): string {
-  const { rawArgs } = program as { rawArgs: readonly string[] }
-  const words = ['iron-cage', ...rawArgs].map((word) => (/^[\w@%+=:,./-]+$/.test(word) ? word : quoted(word)))
-  return repeatable(words.join(' '))
-}
-
-const quoted = (word: string): string => `'${word.replaceAll("'", "'\\''")}'`

@@ -6,7 +6,7 @@ import { type ReadStore, readStore } from '../db/store.ts'
 import { AGENT_HELP } from './agent-id.ts'
 import { CIRCUIT_HELP } from './commands/circuits/change.ts'
 import { SECRET_HELP } from './commands/secrets/vault-client.ts'
-import { loadFlags, valuesOf } from './flags.ts'
+import { loadFlags, valuesOf } from './load-flags.ts'
 import type { Terminal } from './terminal.ts'
 
 /** What stands between a word and its description in what each shell reads; bash reads words only. */

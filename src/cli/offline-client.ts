@@ -2,26 +2,11 @@
  * The client of commands that also work while no server runs: they ask the running server, or the same routes in process,
  * on the database file. Whoever may write the file is its operator.
  */
-import { Hono } from 'hono'
-import { openAccess } from '../access/open-access.ts'
+import { existsSync } from 'node:fs'
 import { readServerFile } from '../access/server-file.ts'
-import { errorResponse } from '../api/error-response.ts'
-import { type Env, guard } from '../api/guard.ts'
-import { Refusals } from '../api/refusals.ts'
-import { type Route, serveRoutes } from '../api/route.ts'
-import { type SecretRooms, secretRoutes } from '../api/secrets.ts'
-import { originalRoutes } from '../api/state.ts'
-import { storeRoutes } from '../api/store-routes.ts'
-import { Circuits } from '../breaker/circuits.ts'
-import { systemClock } from '../clock.ts'
 import type { Config } from '../config/schema.ts'
-import { CageError } from '../errors.ts'
-import { Safety } from '../redaction/safety.ts'
-import { newToken } from '../tokens.ts'
-import type { Vault } from '../vault/vault.ts'
-import { type ApiClient, type ClientFlags, connect, readApiReply } from './client.ts'
-import { loadFlags } from './flags.ts'
-import { isOffline, type OfflineStore, withOfflineStore, withOfflineVault } from './offline-store.ts'
+import { type ApiClient, type ClientFlags, connect } from './client.ts'
+import { readConfig } from './read-config.ts'
 import type { Terminal } from './terminal.ts'
 
 export interface OfflineOptions {
@@ -39,57 +24,14 @@ export async function withClient<T>(
   { createsDatabase = false, opensVault = false }: OfflineOptions = {},
 ): Promise<T> {
   if (terminal.env.serverUrl !== undefined) return use(connect(flags, terminal))
-  const { config } = loadFlags(flags, terminal)
+  const { config } = await readConfig(flags, terminal)
   const works = createsDatabase ? !(await readServerFile(config.db.path)) : await isOffline(config)
   if (!works) return use(connect(flags, terminal))
-  return withOfflineStore(config, (offline) =>
-    opensVault
-      ? withOfflineVault(offline, terminal, (vault) => use(clientOf(config, offline, vault)))
-      : use(clientOf(config, offline)),
-  )
+  // The database and the routes take longer to load than a request to a server.
+  const { withOfflineRoutes } = await import('./offline-routes.ts')
+  return withOfflineRoutes(config, terminal, use, opensVault)
 }
 
-/** A panel is asked by servers only. */
-const NO_PANEL = { list: () => [] }
-/** No agent runs, so none may have a secret. */
-const NO_AGENTS = { isEntitled: () => false }
-
-function clientOf(config: Config, offline: OfflineStore, vault?: Vault): ApiClient {
-  const clock = systemClock
-  const operatorToken = newToken('ic')
-  const safety = new Safety(config.safety)
-  const access = openAccess({ store: offline.store, clock, operatorToken })
-  const configured = [...Object.keys(config.providers), ...Object.keys(config.services)]
-  const gateway = { circuits: new Circuits({ state: offline.state, clock, configured }) }
-  const rooms = { ...offline, config, clock, safety, access, gateway }
-  const routes = [
-    ...storeRoutes(rooms),
-    ...(vault ? vaultRoutes({ ...rooms, secrets: { vault, central: NO_PANEL, rotation: NO_AGENTS } }) : []),
-  ]
-  const app = serveRoutes(new Hono<Env>(), routes, guard({ ...rooms, refusals: new Refusals(rooms) }))
-    .notFound(needsServer)
-    .onError((error, context) => errorResponse(context, error, rethrow, safety.scrub))
-  return clientOfRoutes(app, offline.store.path, operatorToken)
-}
-
-const vaultRoutes = (rooms: SecretRooms): Route[] => [...secretRoutes(rooms), ...originalRoutes(rooms)]
-
-function needsServer({ req }: { req: { method: string; path: string } }): never {
-  throw new CageError('not_found', `there is no ${req.method} ${req.path} without a server`, {
-    hint: 'start one with "iron-cage serve"',
-  })
-}
-
-/** Without a server there is no log for unexpected errors. */
-function rethrow(fault: unknown): never {
-  throw fault
-}
-
-const clientOfRoutes = (routes: Hono<Env>, path: string, token: string): ApiClient => ({
-  file: path,
-  send: async <Body>(method: string, route: string, body?: unknown) => {
-    const headers = { authorization: `Bearer ${token}`, 'content-type': 'application/json' }
-    const request = { method, headers, body: body === undefined ? undefined : JSON.stringify(body) }
-    return (await readApiReply(path, await routes.request(route, request))) as Body
-  },
-})
+/** True when there is a database and no server uses it. */
+export const isOffline = async ({ db }: Config): Promise<boolean> =>
+  existsSync(db.path) && !(await readServerFile(db.path))

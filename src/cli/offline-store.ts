@@ -1,6 +1,5 @@
 /** Opens the database of a runtime for commands that also work while no server runs. */
-import { existsSync } from 'node:fs'
-import { claimDatabase, readServerFile, takeDatabase } from '../access/server-file.ts'
+import { claimDatabase, takeDatabase } from '../access/claim.ts'
 import { Audit } from '../audit/chain.ts'
 import { type Money, openMoney } from '../budget/open-money.ts'
 import { systemClock } from '../clock.ts'
@@ -18,10 +17,6 @@ export interface OfflineStore {
   audit: Audit
   money: Money
 }
-
-/** True when there is a database and no server uses it. */
-export const isOffline = async ({ db }: Config): Promise<boolean> =>
-  existsSync(db.path) && !(await readServerFile(db.path))
 
 /**
  * Calls `use` with the opened store; creates the database when there is none. Takes the database as a server does, so

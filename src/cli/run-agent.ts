@@ -6,7 +6,7 @@ import type { LoadedConfig } from '../config/config.ts'
 import type { RuntimeEvent } from '../events.ts'
 import type { AgentId } from '../ids.ts'
 import type { Load } from '../redaction/reload.ts'
-import { openParts, type RuntimeParts } from '../runtime.ts'
+import type { RuntimeParts } from '../runtime.ts'
 import { openBrowser } from './browser.ts'
 import { endBlock } from './end-block.ts'
 import { type EndRequest, listenForEnd, openLive } from './live.ts'
@@ -52,6 +52,7 @@ const ENDED = 'the agent has ended'
 export async function runAgent(show: AgentShow, terminal: Terminal): Promise<void> {
   const { loaded, script, agent } = show
   const end = listenForEnd(terminal)
+  const { openParts } = await import('../runtime.ts')
   const runtime = await openParts({
     config: loaded.config,
     origins: loaded.origins,

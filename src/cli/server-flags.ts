@@ -2,7 +2,8 @@
 import type { LoadedConfig } from '../config/config.ts'
 import type { Policies } from '../config/policy.ts'
 import { withPolicy } from '../uplink/with-policy.ts'
-import { type AgentFlags, loadFlags } from './flags.ts'
+import type { AgentFlags } from './flags.ts'
+import { loadFlags } from './load-flags.ts'
 import type { Terminal } from './terminal.ts'
 
 /**

@@ -3,7 +3,8 @@ import { readdirSync } from 'node:fs'
 import { dirname, join } from 'node:path'
 import { AgentFolders } from '../config/agent-folders.ts'
 import { findStrategies, type Strategies } from '../deploy/strategies.ts'
-import { type ConfigFlags, loadFlags } from './flags.ts'
+import type { ConfigFlags } from './flags.ts'
+import { loadFlags } from './load-flags.ts'
 import type { Terminal } from './terminal.ts'
 
 /** Throws what `loadFlags` and `findStrategies` throw. */

@@ -1,6 +1,6 @@
 /**
  * The one SQLite file. `openDatabase` opens, checks and migrates it; each table's statements are in their own file in
- * this folder. Only one server at a time writes a file (`server-file.ts`), so statements are short and never wait: a
+ * this folder. Only one server at a time writes a file (`access/claim.ts`), so statements are short and never wait: a
  * busy or full disk is an immediate error, and the parts that must not lose data retry without blocking the event loop.
  */
 

@@ -386,7 +386,7 @@ describe("the server's reply decides the exit code and the message of the comman
     [409, refusal('of_next_year'), 6, 'iron-cage: what\n  request: req-1\n  hint: do this\n'],
     [200, '<html>', 7, /^iron-cage: what answers at http:\S+ is not Iron Cage \(status 200\)\n/],
     [502, 'Bad Gateway', 7, /^iron-cage: what answers at http:\S+ is not Iron Cage \(status 502\)\n/],
-    [307, '', 7, /^iron-cage: the connection to http:\S+ broke/],
+    [307, '', 7, /^iron-cage: what answers at http:\S+ is not Iron Cage \(status 307\)\n/],
   ])('%i %s → %i', async (status, body, code, err) => {
     const server = createServer((_, response) => response.writeHead(status, { location: '/elsewhere' }).end(body))
     await new Promise<void>((listening) => server.listen(0, '127.0.0.1', listening))

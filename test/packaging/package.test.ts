@@ -46,6 +46,7 @@ describe('the npm package', () => {
       'dist/panel/index.html',
       'dist/panel/main.css',
       'dist/panel/main.js',
+      'dist/runtime.mjs',
       'dist/thread.mjs',
       'dist/types/control-messages.d.ts',
       'dist/types/errors.d.ts',

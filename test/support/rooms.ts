@@ -75,7 +75,9 @@ export async function openRooms(settings: object = {}): Promise<{ rooms: ApiRoom
 /** Every route of the API, in the order in which they are tried. */
 export async function listRoutes(): Promise<Route[]> {
   const { rooms, close } = await openRooms()
-  const routes = apiRoutes(rooms)
-  await close()
-  return routes
+  try {
+    return apiRoutes(rooms)
+  } finally {
+    await close()
+  }
 }

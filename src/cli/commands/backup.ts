@@ -1,8 +1,9 @@
 import { resolve } from 'node:path'
 import { backUp } from '../backup.ts'
 import { type CliCommand, examples } from '../command.ts'
-import { commandWithDatabase, loadFlags } from '../flags.ts'
+import { commandWithDatabase } from '../flags.ts'
 import { json } from '../print.ts'
+import { readConfig } from '../read-config.ts'
 
 export const backupCommand: CliCommand = (terminal) =>
   commandWithDatabase('backup')
@@ -11,7 +12,8 @@ export const backupCommand: CliCommand = (terminal) =>
     .option('--json', 'Print JSON')
     .addHelpText('after', examples(['backup /backups/iron-cage-monday.db', '"restore" brings it back']))
     .action(async (file, { json: asJson, ...flags }) => {
-      const copy = await backUp(loadFlags(flags, terminal).config.db.path, resolve(terminal.cwd, file))
+      const { config } = await readConfig(flags, terminal)
+      const copy = await backUp(config.db.path, resolve(terminal.cwd, file))
       if (asJson) return terminal.out(json(copy))
       terminal.out(`${copy.file}: ${copy.bytes} bytes, verified; ${copy.audit_rows} audit rows, unchanged`)
       terminal.out(`with it: ${copy.with.join(', ') || 'nothing'}; whoever has these files can read what is sealed`)

@@ -7,9 +7,10 @@ import { CageError } from '../../errors.ts'
 import { AGENT_HELP, resolveAgentId } from '../agent-id.ts'
 import { connect } from '../client.ts'
 import { type CliCommand, examples } from '../command.ts'
-import { commandWithDatabase, loadFlags } from '../flags.ts'
-import { isOffline } from '../offline-store.ts'
+import { commandWithDatabase } from '../flags.ts'
+import { isOffline } from '../offline-client.ts'
 import { json } from '../print.ts'
+import { readConfig } from '../read-config.ts'
 
 const controlCommand =
   (verb: 'stop' | 'pause' | 'restart', description: string): CliCommand =>
@@ -43,7 +44,7 @@ export const resumeCommand: CliCommand = (terminal) =>
       ),
     )
     .action(async (named, { add, json: asJson, ...flags }) => {
-      if (terminal.env.serverUrl === undefined) await requireServer(loadFlags(flags, terminal).config)
+      if (terminal.env.serverUrl === undefined) await requireServer((await readConfig(flags, terminal)).config)
       const client = connect(flags, terminal)
       const id = await resolveAgentId(client, named)
       const change = add === undefined ? undefined : { add_usd: parseTypedAmount(add, '--add') }

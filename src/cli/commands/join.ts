@@ -5,9 +5,10 @@ import { CageError } from '../../errors.ts'
 import { readMembership, writeMembership } from '../../uplink/membership.ts'
 import { joinPanel } from '../../uplink/panel-client.ts'
 import { type CliCommand, examples } from '../command.ts'
-import { commandWithDatabase, loadFlags } from '../flags.ts'
+import { commandWithDatabase } from '../flags.ts'
 import { withOfflineStore } from '../offline-store.ts'
 import { json } from '../print.ts'
+import { readConfig } from '../read-config.ts'
 import { VERSION } from '../version.ts'
 
 export const joinCommand: CliCommand = (terminal) =>
@@ -20,7 +21,7 @@ export const joinCommand: CliCommand = (terminal) =>
     .addHelpText('after', examples(['join http://localhost:8090 --token ic_…', 'a panel on this machine']))
     .action(async (typed, { token, name: wanted, json: asJson, ...flags }) => {
       const url = panelAddress(typed)
-      const { config } = loadFlags(flags, terminal)
+      const { config } = await readConfig(flags, terminal)
       const membership = await withOfflineStore(config, async ({ store }) => {
         const present = readMembership(store)
         if (present) {

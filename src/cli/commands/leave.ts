@@ -7,9 +7,10 @@ import { readMembership, writeMembership } from '../../uplink/membership.ts'
 import { openLeases } from '../../uplink/open-uplink.ts'
 import { leavePanel } from '../../uplink/panel-client.ts'
 import { type CliCommand, examples } from '../command.ts'
-import { commandWithDatabase, loadFlags } from '../flags.ts'
+import { commandWithDatabase } from '../flags.ts'
 import { type OfflineStore, withOfflineStore } from '../offline-store.ts'
 import { json } from '../print.ts'
+import { readConfig } from '../read-config.ts'
 
 export const leaveCommand: CliCommand = (terminal) =>
   commandWithDatabase('leave')
@@ -18,7 +19,7 @@ export const leaveCommand: CliCommand = (terminal) =>
     .option('--json', 'Print JSON')
     .addHelpText('after', examples(['leave', '']))
     .action(async ({ abandon = false, json: asJson, ...flags }) => {
-      const { config } = loadFlags(flags, terminal)
+      const { config } = await readConfig(flags, terminal)
       const left = await withOfflineStore(config, (offline) => leave(offline, abandon))
       if (asJson) return terminal.out(json(left))
       terminal.out(`left ${left.url}`)

@@ -1,8 +1,9 @@
 import { resolve } from 'node:path'
 import { restore } from '../backup.ts'
 import { type CliCommand, examples } from '../command.ts'
-import { commandWithDatabase, loadFlags } from '../flags.ts'
+import { commandWithDatabase } from '../flags.ts'
 import { json } from '../print.ts'
+import { readConfig } from '../read-config.ts'
 
 export const restoreCommand: CliCommand = (terminal) =>
   commandWithDatabase('restore')
@@ -11,7 +12,8 @@ export const restoreCommand: CliCommand = (terminal) =>
     .option('--json', 'Print JSON')
     .addHelpText('after', examples(['restore /backups/iron-cage-monday.db', '']))
     .action(async (file, { json: asJson, ...flags }) => {
-      const restored = await restore(resolve(terminal.cwd, file), loadFlags(flags, terminal).config.db.path)
+      const { config } = await readConfig(flags, terminal)
+      const restored = await restore(resolve(terminal.cwd, file), config.db.path)
       if (asJson) return terminal.out(json(restored))
       terminal.out(`${restored.file} is ${file}: ${restored.audit_rows} audit rows, unchanged`)
       if (restored.kept.length > 0) terminal.out(`kept: ${restored.kept.join(', ')}`)

@@ -10,12 +10,13 @@ import { readServerFile } from '../../access/server-file.ts'
 import type { AgentSpec } from '../../agents/supervisor.ts'
 import type { Policies } from '../../config/policy.ts'
 import { CageError } from '../../errors.ts'
-import { type CliCommand, examples, typedCommand } from '../command.ts'
+import { type CliCommand, examples } from '../command.ts'
 import { commandWithAgent } from '../flags.ts'
 import { joinServer } from '../join.ts'
 import { type AgentShow, reportOf, runAgent, type StartedAgent } from '../run-agent.ts'
 import { loadServerFlags } from '../server-flags.ts'
 import type { Terminal } from '../terminal.ts'
+import { typedCommand } from '../typed-command.ts'
 
 export const runCommand: CliCommand = (terminal) =>
   commandWithAgent('run')

@@ -1,5 +1,4 @@
 import type { Load } from '../../redaction/reload.ts'
-import { openParts } from '../../runtime.ts'
 import { openBrowser } from '../browser.ts'
 import { type CliCommand, examples } from '../command.ts'
 import { commandWithServer } from '../flags.ts'
@@ -34,6 +33,7 @@ export async function serve({ load, open, untilStdinEnds }: ServeOptions, termin
   const end = listenForEnd(terminal)
   if (untilStdinEnds) process.stdin.once('close', () => end.ask('standard input ended')).resume()
   const environment = terminal.env.variables
+  const { openParts } = await import('../../runtime.ts')
   const runtime = await openParts({
     config: loaded.config,
     origins: loaded.origins,

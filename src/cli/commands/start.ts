@@ -5,11 +5,12 @@ import type { Policies } from '../../config/policy.ts'
 import { CageError } from '../../errors.ts'
 import type { AgentId } from '../../ids.ts'
 import type { RuntimeParts } from '../../runtime.ts'
-import { type CliCommand, examples, typedCommand } from '../command.ts'
+import { type CliCommand, examples } from '../command.ts'
 import { commandWithAgent } from '../flags.ts'
 import { joinServer } from '../join.ts'
 import { reportOf, runAgent } from '../run-agent.ts'
 import { loadServerFlags } from '../server-flags.ts'
+import { typedCommand } from '../typed-command.ts'
 
 export const startCommand: CliCommand = (terminal) =>
   commandWithAgent('start')

@@ -1,7 +1,7 @@
 import { statSync } from 'node:fs'
 import { CageError } from '../../../errors.ts'
 import type { ClientFlags } from '../../client.ts'
-import { loadFlags } from '../../flags.ts'
+import { loadFlags } from '../../load-flags.ts'
 import type { Terminal } from '../../terminal.ts'
 
 /** Throws CageError `not_found` when there is no database. */

@@ -3,8 +3,9 @@ import { CageError } from '../../../errors.ts'
 import { connect } from '../../client.ts'
 import { type CliCommand, examples } from '../../command.ts'
 import { Deployments } from '../../deployments.ts'
-import { commandWithDatabase, loadFlags } from '../../flags.ts'
+import { commandWithDatabase } from '../../flags.ts'
 import { json } from '../../print.ts'
+import { readConfig } from '../../read-config.ts'
 import { runnerOf } from '../../runner.ts'
 import type { Terminal } from '../../terminal.ts'
 
@@ -24,7 +25,7 @@ export const callCommand: CliCommand = (terminal) =>
       ),
     )
     .action(async (name, typed, flags) => {
-      const deployments = new Deployments(resolve(terminal.cwd, loadFlags(flags, terminal).config.db.path))
+      const deployments = new Deployments(resolve(terminal.cwd, (await readConfig(flags, terminal)).config.db.path))
       const deployment = deployments.require(name)
       const runner = runnerOf(deployment, deployments, connect(flags, terminal))
       const output = await runner.run(inputsOf(typed ?? (await readInput(terminal))))

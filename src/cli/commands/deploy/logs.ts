@@ -1,8 +1,9 @@
 import { resolve } from 'node:path'
 import { type CliCommand, examples } from '../../command.ts'
 import { Deployments } from '../../deployments.ts'
-import { commandWithDatabase, loadFlags } from '../../flags.ts'
+import { commandWithDatabase } from '../../flags.ts'
 import { withClient } from '../../offline-client.ts'
+import { readConfig } from '../../read-config.ts'
 import { runnerOf } from '../../runner.ts'
 import { printLogs } from '../logs.ts'
 
@@ -14,8 +15,8 @@ export const deploymentLogsCommand: CliCommand = (terminal) =>
     .option('--verbose', 'Show details as well')
     .option('--json', 'Print one JSON line per event')
     .addHelpText('after', examples(['deploy logs agent -f', 'watch it work']))
-    .action((name, flags) => {
-      const deployments = new Deployments(resolve(terminal.cwd, loadFlags(flags, terminal).config.db.path))
+    .action(async (name, flags) => {
+      const deployments = new Deployments(resolve(terminal.cwd, (await readConfig(flags, terminal)).config.db.path))
       const deployment = deployments.require(name)
       return withClient(flags, terminal, (client) =>
         printLogs(runnerOf(deployment, deployments, client).logs(flags.follow === true), flags, terminal),

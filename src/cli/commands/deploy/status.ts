@@ -3,9 +3,10 @@ import type { AgentStatus } from '../../../api/agents.ts'
 import { showUsd } from '../../../money.ts'
 import { type CliCommand, examples } from '../../command.ts'
 import { type Deployment, Deployments } from '../../deployments.ts'
-import { commandWithDatabase, loadFlags } from '../../flags.ts'
+import { commandWithDatabase } from '../../flags.ts'
 import { withClient } from '../../offline-client.ts'
 import { json, printTable } from '../../print.ts'
+import { readConfig } from '../../read-config.ts'
 import { runnerOf } from '../../runner.ts'
 
 export const deploymentStatusCommand: CliCommand = (terminal) =>
@@ -15,7 +16,7 @@ export const deploymentStatusCommand: CliCommand = (terminal) =>
     .option('--json', 'Print JSON')
     .addHelpText('after', examples(['deploy status', 'all deployments']))
     .action(async (name, { json: asJson, ...flags }) => {
-      const deployments = new Deployments(resolve(terminal.cwd, loadFlags(flags, terminal).config.db.path))
+      const deployments = new Deployments(resolve(terminal.cwd, (await readConfig(flags, terminal)).config.db.path))
       const asked = name === undefined ? deployments.list() : [deployments.require(name)]
       if (asked.length === 0 && !asJson) return terminal.err('nothing is deployed')
       const shown = await withClient(flags, terminal, (client) =>

@@ -7,7 +7,7 @@ import { writePlan } from '../../../deploy/plan.ts'
 import { CageError } from '../../../errors.ts'
 import type { AgentId } from '../../../ids.ts'
 import { type ApiClient, connectToDatabase } from '../../client.ts'
-import { type CliCommand, examples, typedCommand } from '../../command.ts'
+import { type CliCommand, examples } from '../../command.ts'
 import { eventsOf } from '../../follow.ts'
 import { startRequest } from '../../join.ts'
 import {
@@ -21,6 +21,7 @@ import { tree } from '../../print.ts'
 import { reportOf, runAgent } from '../../run-agent.ts'
 import { confirm } from '../../selector-agent.ts'
 import type { Terminal } from '../../terminal.ts'
+import { typedCommand } from '../../typed-command.ts'
 import { planLines } from './plan.ts'
 
 export const upCommand: CliCommand = (terminal) =>

@@ -4,8 +4,9 @@ import { asCageError } from '../../../errors.ts'
 import { wrapLines } from '../../../log/wrap.ts'
 import { showNumberOf } from '../../../units.ts'
 import { type CliCommand, examples } from '../../command.ts'
-import { commandWithDatabase, loadFlags, type ServerFlags } from '../../flags.ts'
+import { commandWithDatabase, type ServerFlags } from '../../flags.ts'
 import { json } from '../../print.ts'
+import { readConfig } from '../../read-config.ts'
 import type { Terminal } from '../../terminal.ts'
 import { type Check, type CheckResult, fail, ok, type Subject } from './check.ts'
 import { exposureChecks } from './exposure.ts'
@@ -36,7 +37,7 @@ async function examine(flags: ServerFlags, online: boolean, terminal: Terminal):
   let configuration: CheckResult
   let subject: Subject = { loaded: { config: configSchema.parse({}), origins: {}, file: null }, terminal, online }
   try {
-    subject = { ...subject, loaded: loadFlags(flags, terminal) }
+    subject = { ...subject, loaded: await readConfig(flags, terminal) }
     configuration = ok(subject.loaded.file ?? 'no file; defaults, flags and environment')
   } catch (error) {
     configuration = failedCheck(error)

@@ -1,9 +1,8 @@
 import { Command } from '@commander-js/extra-typings'
 import { ERRORS } from '../../../errors.ts'
-import { problemOfRedis } from '../../../panel/redis-changes.ts'
 import { type CliCommand, examples } from '../../command.ts'
 import { json } from '../../print.ts'
-import { DATABASE_HELP, DEFAULT_DATABASE, REDIS_HELP, redisOf, withFleet } from './fleet.ts'
+import { DATABASE_HELP, DEFAULT_DATABASE, REDIS_HELP } from './flags.ts'
 
 export const panelDoctorCommand: CliCommand = (terminal) =>
   new Command('doctor')
@@ -13,6 +12,8 @@ export const panelDoctorCommand: CliCommand = (terminal) =>
     .option('--json', 'Print JSON')
     .addHelpText('after', examples(['panel doctor --database postgres://panel@localhost/panel', '']))
     .action(async ({ database, redis: address, json: asJson }) => {
+      const { redisOf, withFleet } = await import('./fleet.ts')
+      const { problemOfRedis } = await import('../../../panel/redis-changes.ts')
       const redis = redisOf({ database, redis: address }, terminal)
       const problems = await withFleet(database, (fleet) => fleet.problems())
       const problem = redis && (await problemOfRedis(redis.url))

@@ -7,11 +7,6 @@ import { ORGANIZATION } from '../../../panel/organization.ts'
 import { redisName } from '../../../panel/redis-address.ts'
 import type { Terminal } from '../../terminal.ts'
 
-export const DATABASE_HELP = 'PostgreSQL (postgres://user@host/name; a password in PGPASSWORD), or an SQLite file'
-export const DEFAULT_DATABASE = 'iron_panel.db'
-export const REDIS_HELP =
-  'Redis through which panels hear of changes: redis://host, or rediss:// (default: IRON_CAGE_REDIS, or none)'
-
 /** The address of Redis and what to call it, of a flag or a variable. Throws CageError `usage`. */
 export function redisOf(
   { database, redis }: { database: string; redis?: string | undefined },

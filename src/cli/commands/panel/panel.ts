@@ -1,42 +1,8 @@
 import { Command } from '@commander-js/extra-typings'
-import { isLoopback } from '../../../access/localhost.ts'
-import { loadAssets } from '../../../api/assets.ts'
-import { parseProxies } from '../../../api/caller-address.ts'
-import { systemClock } from '../../../clock.ts'
-import { loadFile, loadFromVariables } from '../../../config/config.ts'
-import { wholeNumber } from '../../../config/env.ts'
-import { panelFileSchema } from '../../../config/schema.ts'
-import { CageError } from '../../../errors.ts'
-import { readNetwork } from '../../../gateway/network.ts'
-import type { CollectorOptions } from '../../../otel/collector.ts'
-import { packageFolder } from '../../../package-folder.ts'
-import { withoutPassword } from '../../../panel/db/open.ts'
-import type { IdentityProviderOptions } from '../../../panel/identity-provider.ts'
-import { type PanelOptions, type RunningPanel, startPanel } from '../../../panel/server.ts'
 import { type CliCommand, examples } from '../../command.ts'
-import { listenForEnd } from '../../live.ts'
-import { tree } from '../../print.ts'
-import { readSecret } from '../../secret-input.ts'
-import type { Terminal } from '../../terminal.ts'
-import { VERSION } from '../../version.ts'
 import { panelDoctorCommand } from './doctor.ts'
-import { DATABASE_HELP, DEFAULT_DATABASE, REDIS_HELP, redisOf } from './fleet.ts'
+import { DATABASE_HELP, DEFAULT_DATABASE, REDIS_HELP } from './flags.ts'
 import { panelTokenCommand } from './token.ts'
-
-interface PanelFlags {
-  database: string
-  redis?: string
-  host: string
-  port: string
-  allowRemote?: true
-  allowedHosts?: string
-  trustedProxies?: string
-  leaseTtl: string
-  oidcIssuer?: string
-  oidcClientId?: string
-  oidcSecretFile?: string
-  config?: string
-}
 
 export const panelCommand: CliCommand = (terminal) =>
   new Command('panel')
@@ -67,114 +33,6 @@ export const panelCommand: CliCommand = (terminal) =>
         ['panel --database postgres://panel@db.example.com/panel', 'any number of processes'],
       ),
     )
-    .action((flags) => panel(flags, terminal))
+    .action(async (flags) => (await import('./run-panel.ts')).runPanel(flags, terminal))
     .addCommand(panelTokenCommand(terminal) as Command)
     .addCommand(panelDoctorCommand(terminal) as Command)
-
-async function panel(flags: PanelFlags, terminal: Terminal): Promise<void> {
-  const { database, host, allowedHosts = '', trustedProxies = '' } = flags
-  if (!isLoopback(host) && !flags.allowRemote) {
-    throw new CageError('usage', `other machines reach ${host}, which needs --allow-remote`)
-  }
-  const end = listenForEnd(terminal)
-  const print = (level: string, text: string) =>
-    terminal.err(`[${new Date().toTimeString().slice(0, 8)}] ${level.padEnd(5)} ${text}`)
-  const collector = collectorOf(terminal)
-  const redis = redisOf(flags, terminal)
-  const running = await startPanel({
-    database,
-    redis: redis?.url,
-    host,
-    port: numberOf(flags.port, '--port', 0, 65_535),
-    allowedHosts: allowedHosts.split(',').filter(Boolean),
-    trustedProxies: parseProxies(trustedProxies),
-    ttlMs: numberOf(flags.leaseTtl, '--lease-ttl', MIN_TTL_S, MAX_TTL_S) * 1000,
-    identityProvider: await identityProviderOf(flags, terminal),
-    ...terminal.env.readMasterKey(),
-    version: VERSION,
-    collector,
-    alerts: alertsOf(flags, terminal),
-    clock: systemClock,
-    assets: loadAssets(`${packageFolder()}dist/panel`),
-    onNotice: (text) => print('WARN', text),
-    onFault: (error, what) => print('ERROR', `${what}: ${(error as Error).message}`),
-  })
-  try {
-    const telemetry = collector
-      ? `traces and metrics to ${collector.settings.endpoint} (OTEL_EXPORTER_OTLP_ENDPOINT)`
-      : null
-    for (const line of await startLines(
-      running,
-      { database, redis: redis?.name ?? null, telemetry },
-      terminal.columns !== undefined,
-    )) {
-      terminal.out(line)
-    }
-    await end.asked
-  } finally {
-    await running.close()
-    end.dispose()
-  }
-}
-
-async function identityProviderOf(
-  { oidcIssuer: issuer, oidcClientId: clientId, oidcSecretFile: fromFile }: PanelFlags,
-  terminal: Terminal,
-): Promise<IdentityProviderOptions | undefined> {
-  if (issuer === undefined && clientId === undefined && fromFile === undefined) return undefined
-  if (issuer === undefined || clientId === undefined) {
-    throw new CageError('usage', 'an identity provider needs both --oidc-issuer and --oidc-client-id')
-  }
-  const what = "the client's secret"
-  return {
-    ...{ issuer, clientId },
-    clientSecret: fromFile === undefined ? undefined : await readSecret({ what, fromFile }, terminal),
-  }
-}
-
-/** Throws InvalidConfigError. */
-function alertsOf({ config }: PanelFlags, { cwd }: Terminal): PanelOptions['alerts'] {
-  return config === undefined ? undefined : { config: loadFile(config, cwd, panelFileSchema).alerts }
-}
-
-/** The variables that a runtime reads as well. Throws CageError `invalid_config`. */
-function collectorOf({ env }: Terminal): Pick<CollectorOptions, 'settings' | 'network'> | undefined {
-  const { otel, network } = loadFromVariables(env.addresses, ['otel', 'network'])
-  const { endpoint } = otel
-  return endpoint === undefined ? undefined : { settings: { ...otel, endpoint }, network: readNetwork(network) }
-}
-
-const MIN_TTL_S = 2
-const MAX_TTL_S = 86_400
-
-function numberOf(text: string, flag: string, least: number, most: number): number {
-  const value = wholeNumber(text)
-  if (typeof value === 'number' && value >= least && value <= most) return value
-  throw new CageError('usage', `${flag}: expected a whole number from ${least} to ${most}, got "${text}"`)
-}
-
-/**
- * Links for whoever reads the output: while nobody can sign in otherwise, and on a terminal. A log keeps none for long. Next
- * steps only while they are next: one that is pasted again would change the limit.
- */
-async function startLines(
-  { url, fleet, organizationId }: RunningPanel,
-  { database, redis, telemetry }: { database: string; redis: string | null; telemetry: string | null },
-  isTerminal: boolean,
-): Promise<string[]> {
-  const { credentials } = fleet
-  const { budgets, runtimes } = await fleet.read(organizationId)
-  const hasBudget = budgets.some(({ limit_nanos }) => limit_nanos > 0)
-  const shows = isTerminal || !(await credentials.hasAdmin(organizationId))
-  const link = async () => `${url}/#code=${await credentials.newCode(organizationId, 'the terminal of the panel')}`
-  return tree(`Iron Cage ${VERSION} Control Panel`, [
-    ['Database', withoutPassword(database)],
-    ['Redis', redis],
-    ['Telemetry', telemetry],
-    ['Fleet', shows ? `${await link()} (works once, within an hour)` : url],
-    ['Next', `export IRON_CAGE_URL=${url}`],
-    ['', shows ? `iron-cage login --link "${await link()}"` : 'iron-cage login <user>'],
-    ['', hasBudget ? null : 'iron-cage budget set --org 5'],
-    ['', runtimes.length > 0 ? null : 'iron-cage runtimes invite'],
-  ])
-}

@@ -3,7 +3,7 @@ import { CageError } from '../../../errors.ts'
 import { ORGANIZATION } from '../../../panel/organization.ts'
 import { type CliCommand, examples } from '../../command.ts'
 import { json } from '../../print.ts'
-import { DATABASE_HELP, DEFAULT_DATABASE, withFleet } from './fleet.ts'
+import { DATABASE_HELP, DEFAULT_DATABASE } from './flags.ts'
 
 export const panelTokenCommand: CliCommand = (terminal) =>
   new Command('token')
@@ -23,6 +23,7 @@ export const panelTokenCommand: CliCommand = (terminal) =>
       ),
     )
     .action(async ({ database, role, name, organization, json: asJson }) => {
+      const { withFleet } = await import('./fleet.ts')
       const token = await withFleet(
         database,
         (fleet, organizationId) =>

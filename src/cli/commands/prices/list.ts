@@ -7,9 +7,10 @@ import { nearest } from '../../../config/problems.ts'
 import { CageError, PriceUnknownError } from '../../../errors.ts'
 import { showNumberOf } from '../../../units.ts'
 import { type CliCommand, examples } from '../../command.ts'
-import { commandWithConfig, loadFlags } from '../../flags.ts'
+import { commandWithConfig } from '../../flags.ts'
 import { priceData, priceLines } from '../../price-lines.ts'
 import { json, printTable, tree } from '../../print.ts'
+import { readConfig } from '../../read-config.ts'
 import type { Terminal } from '../../terminal.ts'
 
 export const listPricesCommand: CliCommand = (terminal) =>
@@ -27,7 +28,7 @@ export const listPricesCommand: CliCommand = (terminal) =>
       ),
     )
     .action(async (model, { provider, search, json: asJson, ...flags }) => {
-      const { config } = loadFlags(flags, terminal)
+      const { config } = await readConfig(flags, terminal)
       const providers = provider === undefined ? Object.keys(config.providers) : [provider]
       const list = openPriceList(config.price_list)
       const all = await everyPrice(providers, config, systemClock, list)

@@ -1,6 +1,7 @@
 import { type CliCommand, examples } from '../../command.ts'
-import { commandWithDatabase, loadFlags } from '../../flags.ts'
+import { commandWithDatabase } from '../../flags.ts'
 import { withOfflineStore, withOfflineVault } from '../../offline-store.ts'
+import { readConfig } from '../../read-config.ts'
 import { readSecret } from '../../secret-input.ts'
 
 export const changeMasterKeyCommand: CliCommand = (terminal) =>
@@ -13,7 +14,7 @@ export const changeMasterKeyCommand: CliCommand = (terminal) =>
     )
     .action(async ({ fromFile, ...flags }) => {
       const key = await readSecret({ what: 'New master key', fromFile }, terminal)
-      const { config } = loadFlags(flags, terminal)
+      const { config } = await readConfig(flags, terminal)
       const count = await withOfflineStore(config, (offline) =>
         withOfflineVault(offline, terminal, (vault) =>
           vault.changeMasterKey(key, { role: 'admin', actor: 'operator', agentId: null }),

@@ -6,9 +6,10 @@ import { CageError } from '../../../errors.ts'
 import type { SecretView } from '../../../vault/secret.ts'
 import type { Vault } from '../../../vault/vault.ts'
 import type { ApiClient, ClientFlags } from '../../client.ts'
-import { commandWithDatabase, loadFlags } from '../../flags.ts'
+import { commandWithDatabase } from '../../flags.ts'
 import { withClient } from '../../offline-client.ts'
 import { json } from '../../print.ts'
+import { readConfig } from '../../read-config.ts'
 import { readSecret } from '../../secret-input.ts'
 import type { Terminal } from '../../terminal.ts'
 
@@ -23,13 +24,13 @@ export const commandWithEnvironment = (name: string) =>
 export const SECRET_HELP = 'The environment variable that holds it in an agent'
 
 /** Calls `use` with a client that can reach the vault, and the environment that is meant. */
-export function withVault<T>(
+export async function withVault<T>(
   flags: SecretFlags,
   terminal: Terminal,
   use: (client: ApiClient, environment: string) => Promise<T>,
   { createsDatabase = false } = {},
 ): Promise<T> {
-  const { environment } = loadFlags(flags, terminal).config.agent
+  const { environment } = (await readConfig(flags, terminal)).config.agent
   return withClient(flags, terminal, (client) => use(client, environment), { opensVault: true, createsDatabase })
 }
 
