@@ -8,6 +8,7 @@
  * - Names of budgets are people's words. The first 1,000 budgets in the page's order have numbers of their own; how many
  *   have none is a number too. They are not added up: the budget of a team is part of its organization's.
  */
+import type { Level } from '../events.ts'
 import { add, fromUsd, NANOS_PER_USD, type Nanodollars, type Usd } from '../money.ts'
 import type { Gauge } from '../otel/metrics.ts'
 import type { FleetView, LeaseView, RuntimeView, SharedBudgetView } from './fleet-view.ts'
@@ -26,6 +27,8 @@ export interface Today {
   /** Of the current day, UTC. */
   spendingAlerts: number
   spentNanos: bigint
+  /** Personal data that was found, by level. */
+  incidents: readonly { level: string; count: number }[]
 }
 
 export const MAX_BUDGETS = 1_000
@@ -38,7 +41,9 @@ export async function readGauges(rooms: GaugeRooms, organizationId: string): Pro
   const requests = await fleet.requests.list(organizationId)
   const alerts = await spendingAlerts.list(organizationId)
   const spent = await telemetry.store.spending(organizationId, today, 'model')
+  const incidents = await telemetry.store.countIncidents(organizationId, today)
   const gauges = gaugesOf(view, {
+    incidents,
     pendingRequests: requests.filter(({ state }) => state === 'pending').length,
     spendingAlerts: alerts.filter(({ day }) => day === today).length,
     // A machine's clock may be ahead.
@@ -46,6 +51,9 @@ export async function readGauges(rooms: GaugeRooms, organizationId: string): Pro
   })
   return { organization: view.organization, gauges }
 }
+
+/** What `pii.found` is recorded with. */
+const INCIDENT_LEVELS = ['WARN', 'CRIT'] as const satisfies Level[]
 
 type Sample = [attributes: Record<string, string>, value: number]
 
@@ -72,6 +80,15 @@ export function gaugesOf(view: FleetView, today: Today): Gauge[] {
       today.pendingRequests,
     ),
     one('spending_alerts', '{alert}', 'Agents and users whose spending of this day is unusual', today.spendingAlerts),
+    gauge(
+      'incidents_today',
+      '{incident}',
+      'Incidents of this day (UTC) that machines have reported: personal data and secrets that were found',
+      INCIDENT_LEVELS.map((level) => [
+        { 'iron_cage.level': level },
+        today.incidents.reduce((sum, incident) => (incident.level === level ? sum + incident.count : sum), 0),
+      ]),
+    ),
     one(
       'spent_today',
       'USD',

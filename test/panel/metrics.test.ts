@@ -9,6 +9,7 @@ import { Fleet } from '../../src/panel/fleet.ts'
 import { gaugesOf, MAX_BUDGETS } from '../../src/panel/fleet-gauges.ts'
 import type { FleetSpending, FleetView } from '../../src/panel/fleet-view.ts'
 import type { RunningPanel } from '../../src/panel/server.ts'
+import { circuitOpened, piiFound } from '../alerts/support.ts'
 import { dollars } from '../support/money.ts'
 import { temporaryFile } from '../support/temporary-file.ts'
 import { joinMachine, openMachine } from './machine.ts'
@@ -75,6 +76,9 @@ test('the numbers are those of the fleet page: after a lease, a settled call, a 
   const { runtimeId } = await joinMachine(file, panel.url, invitation)
   const machine = openMachine(file)
   onTestFinished(() => machine.close().catch(() => undefined))
+  for (const level of ['WARN', 'CRIT', 'CRIT'] as const) machine.state.record({ ...piiFound(null), level })
+  // Of the same level, and no incident.
+  machine.state.record(circuitOpened)
   await machine.call('0.5', async () => dollars('0.2'))
   await fleet.requests.create(
     { organizationId, role: 'viewer', id: 'token-1', name: 'grace' },
@@ -105,6 +109,10 @@ test('the numbers are those of the fleet page: after a lease, a settled call, a 
   expect(during.get(`iron_cage_runtimes_lag_max_seconds${of(',state="connected"')}`)).toBeLessThanOrEqual(10)
   expect(during.get(`iron_cage_requests_pending${of()}`)).toBe(1)
   expect(during.get(`iron_cage_reconciling${of()}`)).toBe(0)
+  const incidents = async () =>
+    ['WARN', 'CRIT'].map(async (level) => (await samples()).get(`iron_cage_incidents_today${of(`,level="${level}"`)}`))
+  await expect.poll(async () => Promise.all(await incidents())).toEqual([1, 2])
+  expect((await page<{ incidents: object[] }>('/api/fleet/incidents')).incidents).toHaveLength(3)
   const { days } = await page<{ days: FleetSpending[] }>('/api/fleet/spending?days=1')
   expect(days[0]!.parts.map(({ cost_usd }) => Number(cost_usd))).toEqual([during.get(spent)])
 
@@ -150,7 +158,12 @@ test('the first thousand budgets have numbers of their own, and how many have no
     ...amounts,
   }))
   const view = { organization: 'acme', cover_s: 60, server_time: '2026-01-02T00:00:00.000Z', reconciling_until: null }
-  const gauges = gaugesOf({ ...view, budgets, runtimes: [] }, { pendingRequests: 0, spendingAlerts: 0, spentNanos: 0n })
+  const gauges = gaugesOf(
+    { ...view, budgets, runtimes: [] },
+    {
+      ...{ pendingRequests: 0, spendingAlerts: 0, spentNanos: 0n, incidents: [] },
+    },
+  )
   const valuesOf = (name: string) => gauges.find((gauge) => gauge.name === `iron_cage.${name}`)!.values
   expect(valuesOf('shared_budget.limit')).toHaveLength(MAX_BUDGETS)
   expect(valuesOf('shared_budgets').map(({ value }) => value)).toEqual([MAX_BUDGETS + 2])

@@ -189,6 +189,17 @@ export class TelemetryStore {
     )
   }
 
+  /** How many were found on a day (UTC), such as "2026-01-02", by level: what identifies a person or opens a door is CRIT. */
+  countIncidents(organizationId: string, day: string): Promise<{ level: string; count: number }[]> {
+    return this.#database.within(organizationId, (sql) =>
+      sql.rows<{ level: string; count: number }>(
+        `SELECT level, count(*) AS count FROM events
+         WHERE organization_id = $1 AND type = 'pii.found' AND at >= $2 AND substr(at, 1, 10) = $2 GROUP BY level`,
+        [organizationId, day],
+      ),
+    )
+  }
+
   /** Deletes events that a kept state includes and that are older than `ms`; incidents when they are older than `incidentsMs`. */
   async prune(ms: number, incidentsMs: number): Promise<void> {
     const { dialect, system } = this.#database
