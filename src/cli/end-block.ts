@@ -15,8 +15,8 @@ export interface EndFacts {
   state: AgentState | undefined
   /** Its last state; undefined when its server ended before it could be read. */
   agent: AgentView | undefined
-  /** A call of its was refused, which is in none of the counts. */
-  wasRefused: boolean
+  /** It made calls that are in none of the counts: refused ones, or those of services. */
+  madeOtherCalls: boolean
   /** The last event of an exhausted budget, if there was one. */
   exhausted: EventData['budget.exhausted'] | undefined
   /** Opens the dashboard; null when the server ends as well. */
@@ -25,6 +25,9 @@ export interface EndFacts {
   command: string
 }
 
+/** Events of calls that an agent's counts leave out. */
+export const OTHER_CALLS = ['call.refused', 'service.called'] as const
+
 export function endBlock(facts: EndFacts): string[] {
   const { agentId, loaded, state, agent, exhausted, dashboardLink } = facts
   const database = databaseFlag(loaded)
@@ -32,7 +35,7 @@ export function endBlock(facts: EndFacts): string[] {
   const isInterrupted = state !== undefined && INTERRUPTED.includes(state)
   return tree(`${agentId} has ended`, [
     ['Why', isInterrupted ? (agent?.reason ?? null) : null],
-    ...(agent ? summary(agent, facts.wasRefused) : []),
+    ...(agent ? summary(agent, !facts.madeOtherCalls && !(state && FAILED.includes(state))) : []),
     ['Report', `iron-cage report ${agentId}${database}`],
     ...(state === 'budget_stopped' && exhausted ? afterBudget(facts, database, exhausted) : []),
     ['Continue', isInterrupted ? (serverRuns ? `iron-cage resume ${agentId}${database}` : startAgain(facts)) : null],
@@ -40,13 +43,15 @@ export function endBlock(facts: EndFacts): string[] {
   ])
 }
 
-const INTERRUPTED: readonly AgentState[] = ['stopped', 'failed', 'crash_loop']
+const FAILED: readonly AgentState[] = ['failed', 'crash_loop']
+const INTERRUPTED: readonly AgentState[] = ['stopped', ...FAILED]
 
-function summary(agent: AgentView, wasRefused: boolean): TreeEntry[] {
+/** `mayBypass`: nothing else explains why there are no calls. */
+function summary(agent: AgentView, mayBypass: boolean): TreeEntry[] {
   const { calls, limit_usd, safety_mode, detect, pii } = agent
   const found = Object.entries(pii).map(([type, count]) => `${showCount(count)} ${PII[type as PiiType].title}`)
   const done = { redact: 'redacted', block: 'blocked', warn: 'not redacted (safety mode "warn")' }[safety_mode]
-  const isUnseen = calls.completed + calls.failed === 0 && !wasRefused
+  const isUnseen = mayBypass && calls.completed + calls.failed === 0
   return [
     ['Cost', `${showUsd(spentOfLimit(agent))} of ${showUsd(limit_usd)}`],
     [

@@ -21,7 +21,7 @@ import { applyEvent } from '../state/apply-event.ts'
 import { emptySnapshot } from '../state/snapshot.ts'
 import { openBrowser } from './browser.ts'
 import { connectToDatabase, dashboardLink } from './client.ts'
-import { endBlock } from './end-block.ts'
+import { endBlock, OTHER_CALLS } from './end-block.ts'
 import { eventsOf } from './follow.ts'
 import { type EventSource, listenForEnd, openLive } from './live.ts'
 import { tree } from './print.ts'
@@ -85,12 +85,12 @@ export async function joinServer(
     // A server that ends stops the agent as well, so a failure is ignored.
     void end.asked.then(() => client.send('POST', `/api/agents/${id}/stop`)).catch(() => {})
     let exit: EventOf<'agent.exited'> | undefined
-    let wasRefused = false
+    let madeOtherCalls = false
     let exhausted: EventOf<'budget.exhausted'>['data'] | undefined
     for await (const event of eventsOf(client, id, true)) {
       show(event)
       if (event.type === 'agent.exited') exit = event
-      wasRefused ||= event.type === 'call.refused'
+      madeOtherCalls ||= OTHER_CALLS.some((type) => type === event.type)
       if (event.type === 'budget.exhausted') exhausted = event.data
     }
     const last = isFinal(exit) ? exit : storedExit(resolve(terminal.cwd, config.db.path), id)
@@ -101,7 +101,7 @@ export async function joinServer(
     const ended = await client.send<AgentStatus>('GET', `/api/agents/${id}`).catch(() => undefined)
     live.print(
       endBlock({
-        ...{ agentId: id, loaded, state, agent: ended?.agent, wasRefused, exhausted },
+        ...{ agentId: id, loaded, state, agent: ended?.agent, madeOtherCalls, exhausted },
         ...{ dashboardLink: linkAfter, command },
       }),
     )

@@ -8,7 +8,7 @@ import type { AgentId } from '../ids.ts'
 import type { Load } from '../redaction/reload.ts'
 import type { RuntimeParts } from '../runtime.ts'
 import { openBrowser } from './browser.ts'
-import { endBlock } from './end-block.ts'
+import { endBlock, OTHER_CALLS } from './end-block.ts'
 import { type EndRequest, listenForEnd, openLive } from './live.ts'
 import { startBlock } from './start-block.ts'
 import type { Terminal } from './terminal.ts'
@@ -120,7 +120,7 @@ export function reportOf(
     command,
     state: agent?.state,
     agent,
-    wasRefused: runtime.state.findEvents({ type: 'call.refused', agentId, limit: 1 }).length > 0,
+    madeOtherCalls: OTHER_CALLS.some((type) => runtime.state.findEvents({ type, agentId, limit: 1 }).length > 0),
     exhausted: last?.type === 'budget.exhausted' ? last.data : undefined,
     dashboardLink: serverStays ? runtime.dashboardLink() : null,
   })

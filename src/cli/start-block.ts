@@ -56,7 +56,7 @@ export function startBlock({ config, origins, file }: LoadedConfig, facts: Start
     ['Fallback', fallbacks(config.services)],
     ...sandboxLines(facts.sandbox),
     ['Not guarded', 'prompt injection: not monitored'],
-    ...ownKeyLine(facts.sandbox?.view).map((line): TreeEntry => ['', line]),
+    ...ownKeyLine(config.agent.sandbox.level, facts).map((line): TreeEntry => ['', line]),
     ...uncaged(config, facts.keys).map((line): TreeEntry => ['', line]),
     ...elsewhere(config, origins).map((line): TreeEntry => ['Address', line]),
     ...unseen(config).map((type): TreeEntry => ['', `${type}: not monitored`]),
@@ -97,11 +97,13 @@ function sandboxLines(sandbox: StartFacts['sandbox']): TreeEntry[] {
   return lines
 }
 
-/** What happens to calls that bypass the gateway. */
-function ownKeyLine(sandbox: SandboxView | undefined): string[] {
+/** What happens to calls that bypass the gateway. A server without an agent does not know the sandboxes of those to come. */
+function ownKeyLine(level: Config['agent']['sandbox']['level'], { agentId, sandbox: seen }: StartFacts): string[] {
+  const sandbox = seen?.view
   if (sandbox?.limited) return []
   const what = 'agents that bypass the gateway with their own key'
   const isSeen = sandbox !== undefined && sandbox.level !== 'off'
+  if (agentId === null && level !== 'off') return [`${what}: seen or stopped as the sandbox of each says`]
   return [`${what}: ${isSeen ? 'seen, not stopped (--sandbox strict stops it)' : 'not caught'}`]
 }
 

@@ -245,7 +245,7 @@ function application({ version, ttlMs, onNotice, onFault }: PanelOptions, rooms:
   return serveRoutes(app, panelRoutes({ ...rooms, version, ttlMs, onNotice }), guardOf(rooms.fleet))
     .notFound(({ req }) => {
       throw new CageError('not_found', `there is no ${req.method} ${req.path} on a Control Panel`, {
-        hint: 'budgets and secrets of a panel need --org; GET /api/openapi.json lists every route',
+        hint: 'a server on a machine answers it: unset IRON_CAGE_URL there; of the panel see "iron-cage runtimes list", and budgets and secrets with --org; GET /api/openapi.json lists every route',
       })
     })
     .onError((error, context) => errorResponse(context, error, onFault, (text) => text))

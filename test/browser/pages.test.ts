@@ -99,7 +99,10 @@ test('two runs are compared, a limit is set, a user added, the audit verified, a
   await page.locator('.prices tr', { hasText: 'config' }).getByText('$2.50', { exact: true }).waitFor()
 
   await goTo(page, '#/audit')
-  await page.locator('.audit td', { hasText: 'user.created' }).waitFor()
+  await page
+    .locator('.audit tr', { hasText: 'user.created' })
+    .locator('.details', { hasText: /role viewer/ })
+    .waitFor()
   await button(page, 'Verify').click()
   await page.getByText('chain intact').waitFor()
 

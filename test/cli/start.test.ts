@@ -123,7 +123,7 @@ describe('start', () => {
         `${id} has ended`,
         '  ├─ Why        exit code 42; restarts are off',
         '  ├─ Cost       $0.00 of $100.00',
-        '  ├─ Calls      0 completed, 0 failed; none reached the gateway: a client with an address in its code, or of a provider that is not configured, passes it by (iron-cage doctor)',
+        '  ├─ Calls      0 completed, 0 failed',
         '  ├─ Findings   none',
         `  ├─ Report     iron-cage report ${id} --db other.db`,
         `  ├─ Continue   ${again} (from its last checkpoint, if it saved any)`,

@@ -76,7 +76,7 @@ export function AuditPage() {
                   </td>
                   <td class="mono">{action}</td>
                   <td class="mono">{target}</td>
-                  <td class="wide mono dim">{detailsText(details)}</td>
+                  <td class="wide mono dim details">{detailsText(details)}</td>
                 </tr>
               ))}
             </tbody>
@@ -98,7 +98,7 @@ const VerdictTag = ({ verdict }: { verdict: Verdict }) =>
     </Tag>
   )
 
-const detailsText = (details: unknown): string => {
-  const text = JSON.stringify(details)
-  return text === '{}' || text === 'null' ? '' : text
-}
+const detailsText = (details: unknown): string =>
+  Object.entries(details ?? {})
+    .map(([name, value]) => `${name} ${typeof value === 'string' ? value : JSON.stringify(value)}`)
+    .join(' · ')

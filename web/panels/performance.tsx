@@ -58,7 +58,9 @@ function Circuit({ circuit, agent, nowMs }: { circuit: CircuitView; agent: Agent
         <span class="label mono">{circuit.name}</span>
         <span class="value">
           {circuit.state === 'open' && (
-            <span class="dim">{leftMs === null ? 'until reset' : showCountdown(leftMs)}</span>
+            <span class="dim">
+              {leftMs === null ? 'until reset' : leftMs === 0 ? 'next call tries' : showCountdown(leftMs)}
+            </span>
           )}{' '}
           <Tag tone={tone} mark={mark}>
             {word}

@@ -40,10 +40,13 @@ function countdownSeconds(circuit: CircuitView, nowMs: number): number | null {
   return leftMs === null ? null : Math.ceil(leftMs / 1000)
 }
 
+const nextTry = (countdownS: number | null): string =>
+  countdownS === null ? '-' : countdownS === 0 ? 'next call' : `in ${showDuration(countdownS * 1000)}`
+
 const rowOf = (circuit: ShownCircuit): string[] => [
   circuit.name,
   circuit.forced ? 'open (held)' : showName(circuit.state),
-  circuit.countdown_s === null ? '-' : `in ${showDuration(circuit.countdown_s * 1000)}`,
+  nextTry(circuit.countdown_s),
   String(circuit.trips),
   circuit.last_trip_at ?? '-',
   String(circuit.blocked),
