@@ -508,6 +508,7 @@ export const PANEL_ALERTS = [
   'budget.warned',
   'spending.unusual',
   'lease.quarantined',
+  'lease.expired',
   'request.created',
   'sign_in.failed',
 ] as const

@@ -6,7 +6,7 @@ import type { Level } from '../events.ts'
 import { type Nanodollars, showUsd, suggestedIncrease, toUsd } from '../money.ts'
 import { DEFAULT_POLICY } from '../redaction/policy.ts'
 import { Redactor } from '../redaction/redactor.ts'
-import type { SharedScope } from './bank.ts'
+import type { LeaseState, SharedScope } from './bank.ts'
 import type { Dialect, Sql } from './db/database.ts'
 import type { PanelAlertKind } from './fleet-view.ts'
 import { accountAt, type SharedPeriod } from './periods.ts'
@@ -28,6 +28,8 @@ export interface Cause {
   now: number
 }
 
+/** How long a machine that was lent money may be silent, in ms. */
+const MAX_SILENCE_MS = 86_400_000
 /** What happened earlier is no news for a panel that is given a place to send it to. */
 const MAX_AGE_MS = 86_400_000
 /**
@@ -43,6 +45,7 @@ const FINDERS: Readonly<Record<PanelAlertKind, (sql: Sql, now: number) => Promis
   'budget.warned': warnedBudgets,
   'spending.unusual': unusualSpending,
   'lease.quarantined': quarantinedLeases,
+  'lease.expired': expiredLeases,
   'request.created': waitingRequests,
   'sign_in.failed': failedSignIns,
 }
@@ -111,16 +114,35 @@ async function unusualSpending(sql: Sql, now: number) {
 }
 
 async function quarantinedLeases(sql: Sql) {
-  const rows = await sql.rows<{ id: string; organization_id: string; name: string; left_nanos: Nanodollars }>(
-    `SELECT leases.id, leases.organization_id, runtimes.name, granted_nanos - used_nanos - returned_nanos AS left_nanos
-     FROM leases JOIN runtimes ON runtimes.id = runtime_id WHERE state = 'quarantined'`,
-  )
+  const rows = await leasesIn(sql, 'quarantined', Number.MAX_SAFE_INTEGER)
   return rows.map(({ id, organization_id, name, left_nanos: left }) => ({
     ...{ organization_id, subject: id, level: 'CRIT' as const },
     title: `Lease quarantined — ${name}`,
-    detail: `${name} came back with another database, or lost power. ${showUsd(toUsd(left))} stay lent until somebody says what was spent. To resolve it: iron-cage runtimes resolve ${id} --spent <usd> --reason <text>`,
+    detail: `${name} came back with another database, or lost power. ${showUsd(toUsd(left))} stay lent until somebody says what was spent. ${resolveCommand(id)}`,
   }))
 }
+
+/** A machine that sleeps over night comes back by itself. */
+async function expiredLeases(sql: Sql, now: number) {
+  const rows = await leasesIn(sql, 'expired', now - MAX_SILENCE_MS)
+  return rows.map(({ id, organization_id, name, left_nanos: left, expires_at: since }) => ({
+    ...{ organization_id, subject: id, level: 'WARN' as const },
+    title: `Machine silent — ${name}`,
+    detail: `${name} has not accounted for ${showUsd(toUsd(left))} since ${isoTime(since)}. They stay lent until it is back, or somebody says what was spent. ${resolveCommand(id)}`,
+  }))
+}
+
+/** `before`: those that had expired then, in ms since 1970. */
+const leasesIn = (sql: Sql, state: LeaseState, before: number) =>
+  sql.rows<{ id: string; organization_id: string; name: string; left_nanos: Nanodollars; expires_at: number }>(
+    `SELECT leases.id, leases.organization_id, runtimes.name, expires_at,
+       granted_nanos - used_nanos - returned_nanos AS left_nanos
+     FROM leases JOIN runtimes ON runtimes.id = runtime_id WHERE state = $1 AND expires_at < $2`,
+    [state, before],
+  )
+
+const resolveCommand = (id: string): string =>
+  `To resolve it: iron-cage runtimes resolve ${id} --spent <usd> --reason <text>`
 
 async function waitingRequests(sql: Sql) {
   // Anybody may have typed anything, and it leaves the panel.

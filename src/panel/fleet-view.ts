@@ -143,6 +143,7 @@ export type PanelAlertKind =
   | 'budget.warned'
   | 'spending.unusual'
   | 'lease.quarantined'
+  | 'lease.expired'
   | 'request.created'
   | 'sign_in.failed'
 

@@ -112,6 +112,10 @@ async function trouble(fleet: Fleet, organizationId: string, database: string) {
     requests.create({ ...MEMBER, organizationId }, { scope: 'organization', name: null }, dollars('1'), reason)
   await ask('a larger import')
   const { system, close } = await openPanelDatabase(database).catch(() => ({ system: undefined, close: undefined }))
+  // As if a machine had been silent for a day.
+  const silent = await joinRuntime(fleet, organizationId)
+  const lost = await silent.borrow('0.1')
+  await system?.rows("UPDATE leases SET state = 'expired', expires_at = expires_at - 86400000 WHERE id = $1", [lost])
   await system?.rows(
     `INSERT INTO spending_alerts (organization_id, scope, name, day, raised_at, cost_nanos, usual_nanos)
      VALUES ($1, 'agent', 'lead_gen', '2026-01-02', $2, 9000000000, 1000000000)`,
@@ -122,7 +126,7 @@ async function trouble(fleet: Fleet, organizationId: string, database: string) {
 }
 
 describe('on PostgreSQL', () => {
-  test('a budget that is nearly spent, unusual spending, a quarantined lease, a request and many failed sign-ins reach the admins and the webhook once, whichever processes look', async () => {
+  test('a budget that is nearly spent, unusual spending, a quarantined lease, a silent machine, a request and many failed sign-ins reach the admins and the webhook once, whichever processes look', async () => {
     const address = await cluster.newDatabase()
     const { mailbox, receiver } = await openPlaces()
     const options = { database: address, alerts: configOf(mailbox, [{ url: receiver.url, secret: 'key' }]) }
@@ -132,18 +136,18 @@ describe('on PostgreSQL', () => {
     for (let n = 0; n < MANY_FAILURES - 1; n++) await fleet.people.failures.count('other')
     for (let n = 0; n < MANY_FAILURES; n++) await fleet.people.failures.count('default')
     await Promise.all(Array.from({ length: 3 }, () => openTestPanel(options)))
-    await receiver.got(5)
-    await expect.poll(() => mailbox.messages.length).toBe(5)
-    await ask('and once more')
     await receiver.got(6)
     await expect.poll(() => mailbox.messages.length).toBe(6)
+    await ask('and once more')
+    await receiver.got(7)
+    await expect.poll(() => mailbox.messages.length).toBe(7)
     const bodies = receiver.requests.map(({ body }) => JSON.parse(body) as Record<string, string>)
     expect(bodies.map(({ kind }) => kind).toSorted()).toEqual([...PANEL_ALERTS, 'request.created'].toSorted())
     expect(bodies).toContainEqual(
       expect.objectContaining({ title: 'Unusual spending — agent lead_gen', organization: 'default' }),
     )
     expect(bodies.map(({ text }) => text).join()).toMatch(/grace asks for \$1.00 more: "a larger import"/)
-    expect(new Set(bodies.map(({ alert_id }) => alert_id)).size).toBe(6)
+    expect(new Set(bodies.map(({ alert_id }) => alert_id)).size).toBe(7)
     expect(receiver.requests.every(({ headers }) => 'webhook-signature' in headers)).toBe(true)
     for (const message of mailbox.messages) {
       expect(message).toMatch(/^To: heidi@example.com, ivan@example.com\r$/m)
@@ -284,6 +288,27 @@ describe('on an SQLite file', () => {
     const [again] = await causes()
     expect(again).toMatchObject({ level: 'WARN', text: expect.stringContaining('(98.0%)') })
     expect(new Set([warned, critical, again].map((cause) => cause!.subject)).size).toBe(3)
+  })
+
+  test('a machine that was lent money is alerted to after a day of silence, not before, and not once it is back', async () => {
+    const database = await openPanelDatabase(temporaryFile('panel.db'))
+    onTestFinished(() => database.close())
+    const fleet = new Fleet(database)
+    const id = await fleet.openOrganization('default')
+    await fleet.setLimit(id, { scope: 'organization', name: null }, { limit: dollars('5') }, 'ada')
+    const { borrow, open } = await joinRuntime(fleet, id)
+    const lease = await borrow('0.5')
+    const causes = async () =>
+      (await findCauses(database.system, database.dialect)).map(({ kind, title }) => [kind, title])
+    const passMs = (ms: number) => database.system.rows('UPDATE leases SET expires_at = expires_at - $1', [ms])
+    await passMs(70_000)
+    expect(await fleet.expire()).toEqual([lease])
+    await passMs(86_300_000)
+    expect(await causes()).toEqual([])
+    await passMs(100_000)
+    expect(await causes()).toEqual([['lease.expired', 'Machine silent — laptop']])
+    await open('one')
+    expect(await causes()).toEqual([])
   })
 
   test('an alert that a receiver does not take is sent again under the same id, and given up in the end', async () => {

@@ -12,6 +12,7 @@ const KINDS: Readonly<Record<PanelAlertKind, string>> = {
   'budget.warned': 'a budget is nearly spent',
   'spending.unusual': 'spending leaves its usual range',
   'lease.quarantined': 'a lease waits for a person',
+  'lease.expired': 'a machine with money is silent for a day',
   'request.created': 'somebody asks for more',
   'sign_in.failed': 'many sign-ins fail',
 }
