@@ -181,6 +181,8 @@ export class Leases {
       await this.#clock.sleep(SOON_MS)
       const isOpen = this.#epoch !== undefined
       await this.#report()
+      // A fenced runtime opens again: so is one of whose leases a person has just resolved one.
+      if (this.#fault?.code === 'runtime_fenced') continue
       if (this.#fault || (isOpen && [...this.#leases.values()].every(({ account }) => account.held > 0))) break
     }
     return this.#leases.size
