@@ -1,25 +1,34 @@
-import { setFlagsFromString } from 'node:v8'
+import { getHeapSpaceStatistics, setFlagsFromString } from 'node:v8'
 import { runCli } from './cli/cli.ts'
 import { processTerminal } from './cli/terminal.ts'
 import { hideMasterKey } from './config/env.ts'
 import { asCageError, type CageError, ERRORS } from './errors.ts'
 import { isSingleExecutable } from './package-folder.ts'
 
+/** Both halves: with less, calls in progress are moved to the old generation, which takes a tenth more of the processor. */
+const YOUNG_BYTES = 16 * 1024 * 1024
+
 // First, since a process started later could read it. The executable is its own program, and has Node's own arguments.
 const programArgs = isSingleExecutable() ? [] : [...process.execArgv, process.argv[1]!]
 hideMasterKey(process.execPath, [...programArgs, ...process.argv.slice(2)])
 
-// By default V8 lets garbage grow to more than twice the server's needs. The start makes enough room for calls. A Control
-// Panel has a machine of its own, and a quarter less to do with that garbage.
+// By default V8 lets garbage grow to more than twice the server's needs. A Control Panel has a machine of its own, and a quarter
+// less to do with that garbage.
 if (process.argv[2] !== 'panel') {
-  setFlagsFromString('--heap-growing-percent=40')
-  setTimeout(() => setFlagsFromString('--semi-space-growth-factor=1'), 2_000).unref()
+  setFlagsFromString('--heap-growing-percent=100')
+  setInterval(limitYoungGeneration, 100).unref()
 }
 // Four threads that share a young generation of some megabytes use more processor time than they save.
 setFlagsFromString('--no-parallel-scavenge')
 
 // Without a listener Node opens a debugger on this signal. (The executable starts here.)
 process.on('SIGUSR1', () => undefined)
+
+/** V8 doubles it while calls come in, and makes it small again when they end. */
+function limitYoungGeneration(): void {
+  const size = getHeapSpaceStatistics().find(({ space_name }) => space_name === 'new_space')!.space_size
+  setFlagsFromString(`--semi-space-growth-factor=${size < YOUNG_BYTES ? 2 : 1}`)
+}
 
 // Files we write contain an agent's data: they are for this user only.
 process.umask(0o077)

@@ -3,6 +3,7 @@
  * noticed (`loop-detector.ts`) and calls of tools are counted (`tool-limits.ts`). Pure.
  */
 import { hash } from 'node:crypto'
+import { crc32 } from 'node:zlib'
 import { isObject, type Json, type JsonObject } from '../dialects/json.ts'
 
 export interface Repeats {
@@ -37,9 +38,9 @@ export function repeatsOf(body: JsonObject): Repeats {
   }
 }
 
-/** Returns an item with its long texts as hashes: writing them as JSON takes longer. */
+/** Returns an item with its long texts as checksums: writing them as JSON takes eight times as long, a hash twice. */
 function shortened(item: Json | undefined): Json | undefined {
-  if (typeof item === 'string') return item.length > MAX_WRITTEN ? hash('sha1', item, 'base64') : item
+  if (typeof item === 'string') return item.length > MAX_WRITTEN ? `${item.length} ${crc32(item)}` : item
   if (Array.isArray(item)) return item.map((part) => shortened(part) ?? null)
   return isObject(item) ? { ...item, content: shortened(item.content), text: shortened(item.text) } : item
 }
