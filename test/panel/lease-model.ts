@@ -145,11 +145,11 @@ export function leaseModel(bounds: Bounds, removed?: Rule): Exploring<World> & {
       const { holders, network, leases } = world
       for (const [index, holder] of holders.entries()) {
         if (holder.isUp) holderSteps(read, emit, index, world, bounds, has)
-        else restart(read, emit, index, bounds, has)
+        else restart(read, emit, index, world, bounds, has)
       }
       if (world.follower) failOver(read, emit, world, bounds)
       for (const [index, message] of network.entries()) deliver(read, emit, index, message, bounds, has)
-      for (const [index, lease] of leases.entries()) bankSteps(read, emit, index, lease, bounds, has)
+      for (const [index, lease] of leases.entries()) bankSteps(read, emit, index, lease, world, bounds, has)
     },
     problem: (world) => problemIn(world, bounds),
     isGood: (world) => isClosed(world, bounds),
@@ -189,7 +189,7 @@ function startOf({ runtimes, failovers, powerFailures }: Bounds): World {
 function holderSteps(read: Read, emit: Emit, index: number, world: World, bounds: Bounds, has: Has): void {
   const { entries, unstored, epoch, request } = world.holders[index]!
   if (![...entries, ...unstored].some((entry) => roomFor(entry) > 0)) {
-    sending(read, emit, `request ${index}`, { kind: 'request', runtime: index, epoch, request }, bounds)
+    sending(read, emit, `request ${index}`, { kind: 'request', runtime: index, epoch, request }, world, bounds)
   }
   for (const list of ['entries', 'unstored'] as const) {
     for (const [at, entry] of (list === 'entries' ? entries : unstored).entries()) {
@@ -199,7 +199,7 @@ function holderSteps(read: Read, emit: Emit, index: number, world: World, bounds
         emit(`${step} ${index}`, next)
       }
       callSteps(change, entry, world.sent[entry.id] ?? 0, has)
-      reportSteps(read, emit, change, { entry, index, epoch, bounds, has })
+      reportSteps(read, emit, change, { entry, index, epoch, world, bounds, has })
     }
   }
   if (world.holders[index]!.generation !== world.generation) {
@@ -207,7 +207,7 @@ function holderSteps(read: Read, emit: Emit, index: number, world: World, bounds
     open(next, index, bounds, has)
     emit(`open again ${index}`, next)
   }
-  forget(read, emit, index, bounds, has)
+  forget(read, emit, index, world, bounds, has)
   // Which of them crashes makes no difference: they are alike.
   if (index === 0 && world.crashes < bounds.crashes) {
     const next = read()
@@ -230,10 +230,10 @@ function holderSteps(read: Read, emit: Emit, index: number, world: World, bounds
 function failOver(read: Read, emit: Emit, { generation }: World, { failovers }: Bounds): void {
   const followed = read()
   const { budget, runtimes, leases } = followed
-  followed.follower = structuredClone({ budget, runtimes, leases })
+  followed.follower = { budget, runtimes, leases }
   emit('the follower catches up', followed)
   const promoted = read()
-  Object.assign(promoted, structuredClone(promoted.follower), { generation: generation + 1 })
+  Object.assign(promoted, promoted.follower, { generation: generation + 1 })
   if (promoted.generation > failovers) delete promoted.follower
   emit('the follower is promoted', promoted)
 }
@@ -264,7 +264,7 @@ function crash({ holders, sent }: World, index: number, has: Has): void {
 
 function sync(holder: Holder): void {
   const { entries, next, generation } = holder
-  holder.onDisk = structuredClone({ entries, next, generation })
+  holder.onDisk = { entries, next, generation }
 }
 
 /** As `openJournal`: a disk that may lack something is another journal. */
@@ -308,11 +308,17 @@ interface Reporting {
   entry: Entry
   index: number
   epoch: number
+  world: World
   bounds: Bounds
   has: Has
 }
 
-function reportSteps(read: Read, emit: Emit, change: Change, { entry, index, epoch, bounds, has }: Reporting): void {
+function reportSteps(
+  read: Read,
+  emit: Emit,
+  change: Change,
+  { entry, index, epoch, world, bounds, has }: Reporting,
+): void {
   const held = nanodollars(entry.held)
   const report = (step: string, of: JournalEntry) =>
     sending(
@@ -320,6 +326,7 @@ function reportSteps(read: Read, emit: Emit, change: Change, { entry, index, epo
       emit,
       `${step} ${index}`,
       { kind: 'report', runtime: index, epoch, statement: statementOf(of, held) },
+      world,
       bounds,
     )
   report('report', entry)
@@ -329,8 +336,8 @@ function reportSteps(read: Read, emit: Emit, change: Change, { entry, index, epo
 }
 
 /** A new start, perhaps on a new disk. The bank answers at once: messages of the earlier epoch are still under way. */
-function restart(read: Read, emit: Emit, index: number, bounds: Bounds, has: Has): void {
-  if (read().losses < bounds.losses) {
+function restart(read: Read, emit: Emit, index: number, { losses }: World, bounds: Bounds, has: Has): void {
+  if (losses < bounds.losses) {
     const world = read()
     world.losses += 1
     const holder = world.holders[index]!
@@ -378,7 +385,8 @@ function deliver(read: Read, emit: Emit, at: number, message: Message, bounds: B
     if (message.kind !== 'request' || has('a grant is committed before it is answered')) continue
     const uncommitted = read()
     uncommitted.network.splice(at, 1)
-    const answered = structuredClone(uncommitted)
+    const answered = read()
+    answered.network.splice(at, 1)
     if (!receive(answered, message, bounds, has)) continue
     uncommitted.network = answered.network
     emit(`the bank crashes after answering ${message.runtime}`, uncommitted)
@@ -455,7 +463,7 @@ function receiveGrant(holder: Holder, message: Message & { kind: 'grant' }, has:
 }
 
 /** What the bank does by itself, or a person at it. */
-function bankSteps(read: Read, emit: Emit, at: number, lease: Lease, bounds: Bounds, has: Has): void {
+function bankSteps(read: Read, emit: Emit, at: number, lease: Lease, before: World, bounds: Bounds, has: Has): void {
   if (bounds.expiry && lease.state === 'active') {
     const world = read()
     const expired = world.leases[at]!
@@ -467,8 +475,8 @@ function bankSteps(read: Read, emit: Emit, at: number, lease: Lease, bounds: Bou
     }
     emit(`expire ${lease.id}`, world)
   }
-  const isSilent = lease.state === 'expired' && !read().holders[lease.runtime]!.isUp
-  if (lease.state === 'quarantined' || isSilent || isLeftToPerson(read(), lease)) {
+  const isSilent = lease.state === 'expired' && !before.holders[lease.runtime]!.isUp
+  if (lease.state === 'quarantined' || isSilent || isLeftToPerson(before, lease)) {
     const world = read()
     if (!isSilent) world.leases[at]!.state = 'quarantined'
     const books = booksOf(world, bounds)
@@ -496,16 +504,16 @@ const runtimeId = (index: number): string => `runtime-${index}`
  * A journal removes what was accounted for once every copy of the bank's database knows the grant; without the rule, as soon
  * as the bank has the last word of it.
  */
-function forget(read: Read, emit: Emit, index: number, { failovers }: Bounds, has: Has): void {
+function forget(read: Read, emit: Emit, index: number, before: World, { failovers }: Bounds, has: Has): void {
   if (failovers === 0) return
-  const { leases, follower } = read()
+  const { leases, follower } = before
   const isTooSoon = has('what was accounted for is remembered, and presented too')
   for (const { id } of leases.filter(({ runtime, state }) => runtime === index && state === 'closed')) {
     if (isTooSoon && follower && !follower.leases.some((lease) => lease.id === id)) continue
+    if (!before.holders[index]!.entries.some((entry) => entry.id === id)) continue
     const world = read()
-    const { entries } = world.holders[index]!
-    if (!entries.some((entry) => entry.id === id)) continue
-    world.holders[index]!.entries = entries.filter((entry) => entry.id !== id)
+    const holder = world.holders[index]!
+    holder.entries = holder.entries.filter((entry) => entry.id !== id)
     emit(`forget ${id}`, world)
   }
 }
@@ -551,15 +559,22 @@ function close(world: World, books: Books): void {
     .sort((one, other) => (one.id < other.id ? -1 : 1))
 }
 
-function sending(read: Read, emit: Emit, step: string, message: Message, bounds: Bounds): void {
+function sending(read: Read, emit: Emit, step: string, message: Message, before: World, bounds: Bounds): void {
+  if (!canSend(before, message, bounds)) return
   const world = read()
-  if (send(world, message, bounds)) emit(step, world)
+  send(world, message, bounds)
+  emit(step, world)
+}
+
+function canSend({ network }: World, message: Message, { messages }: Bounds): boolean {
+  if (network.length >= messages) return false
+  const text = JSON.stringify(message)
+  return !network.some((other) => JSON.stringify(other) === text)
 }
 
 /** False when nothing changes, or the network is full. */
-function send(world: World, message: Message, { messages }: Bounds): boolean {
-  const text = JSON.stringify(message)
-  if (world.network.length >= messages || world.network.some((other) => JSON.stringify(other) === text)) return false
+function send(world: World, message: Message, bounds: Bounds): boolean {
+  if (!canSend(world, message, bounds)) return false
   world.network.push(message)
   world.network.sort((one, other) => (JSON.stringify(one) < JSON.stringify(other) ? -1 : 1))
   return true
