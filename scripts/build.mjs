@@ -1,5 +1,5 @@
 // Builds dist/: the program as one file, the dashboard beside it. `--quiet` prints errors only.
-import { existsSync, mkdirSync, renameSync, rmSync, statSync, writeFileSync } from 'node:fs'
+import { existsSync, mkdirSync, readFileSync, renameSync, rmSync, statSync, writeFileSync } from 'node:fs'
 import { bundleDashboard, bundleFleetPage, bundleProgram, bundleThreads, root } from './bundle.mjs'
 import { notices, packagesOf } from './third-party.mjs'
 
@@ -24,11 +24,8 @@ const results = await Promise.all([
     target: 'node22',
     sourcemap: true,
     sourcesContent: false,
-    // Native addons stay outside; ESM has no require, which some bundled packages call.
+    // Native addons stay outside.
     external: ['better-sqlite3', '@node-rs/argon2'],
-    banner: {
-      js: "import { createRequire as __createRequire } from 'node:module'; const require = __createRequire(import.meta.url);",
-    },
   }),
   bundleThreads({
     outdir: made,
@@ -42,6 +39,7 @@ const results = await Promise.all([
   bundleDashboard(`${made}/web`),
   bundleFleetPage(`${made}/panel`),
 ])
+giveRequire(results[0])
 const packages = packagesOf(results)
 writeFileSync(`${made}/THIRD_PARTY_NOTICES.txt`, notices(packages))
 writeFileSync(`${made}/third-party.json`, JSON.stringify(packages))
@@ -49,6 +47,19 @@ writeFileSync(`${made}/third-party.json`, JSON.stringify(packages))
 if (existsSync(`${root}dist`)) renameSync(`${root}dist`, `${made}.old`)
 renameSync(made, `${root}dist`)
 rmSync(`${made}.old`, { recursive: true, force: true })
+
+/**
+ * An ES module has no `require`, which some bundled packages call. In the few modules that do: a hundred are loaded at a start,
+ * and making one takes as long as reading a module. On their first line, so that source maps stay right.
+ */
+function giveRequire({ metafile }) {
+  const made =
+    "import { createRequire as __createRequire } from 'node:module'; const require = __createRequire(import.meta.url); "
+  for (const path of Object.keys(metafile.outputs).filter((name) => name.endsWith('.mjs'))) {
+    const text = readFileSync(path, 'utf8')
+    if (/(?<![\w.$])require\b/.test(text)) writeFileSync(path, made + text)
+  }
+}
 
 if (!quiet) {
   const kilobytes = (file) => `${Math.round(statSync(`${root}dist/${file}`).size / 1024)} KB`
