@@ -6,7 +6,8 @@ import { afterAll, beforeAll, expect, test } from 'vitest'
 import { loadAssets } from '../../src/api/assets.ts'
 import { panelFileSchema } from '../../src/config/schema.ts'
 import type { RuntimeEvent } from '../../src/events.ts'
-import { grantLease, openRuntime } from '../../src/panel/bank.ts'
+import { ZERO_NANOS } from '../../src/money.ts'
+import { grantLease, openRuntime, recordStatements } from '../../src/panel/bank.ts'
 import { openReceiver, QUICK } from '../alerts/support.ts'
 import { openProvider } from '../panel/identity-provider.ts'
 import { joinMachine } from '../panel/machine.ts'
@@ -48,13 +49,18 @@ test('the link opens the fleet, an admin resolves a quarantined lease, and a use
       openRuntime(books, runtimeId, { journalId, epoch: 0 }, 60_000),
     )
   const { epoch } = await open('lost')
-  await fleet.bank.run({ runtimeId }, (books) =>
+  const granted = await fleet.bank.run({ runtimeId }, (books) =>
     grantLease(
       books,
       runtimeId,
       { epoch, request: 0, least: dollars('1'), want: dollars('1'), agent: null, token: null },
       60_000,
     ),
+  )
+  const spent = { used: dollars('0.1234567'), returned: ZERO_NANOS, held: ZERO_NANOS, isFinal: false }
+  const statements = granted.outcome === 'granted' ? [{ id: granted.id, ...spent }] : []
+  await fleet.bank.run({ runtimeId, allLeases: true }, (books) =>
+    recordStatements(books, runtimeId, { epoch, statements }, 60_000),
   )
   await open('another')
   const now = Date.now()
@@ -77,7 +83,7 @@ test('the link opens the fleet, an admin resolves a quarantined lease, and a use
   const link = `${panel.url}/#code=${await fleet.credentials.newCode(organizationId, 'ada')}`
   const { page, faults } = await openPage(browser, link)
   await page.getByText('the organization').first().waitFor()
-  await page.getByText('$0.00 spent of $1.00').waitFor()
+  await page.getByText('$0.123 spent of $1.00').waitFor()
   await page.getByText('7 of 9 leads').waitFor()
   const agentRow = page.getByRole('region', { name: 'Agents' }).getByRole('row').filter({ hasText: 'lead_gen' })
   // Nothing more is heard of its machine, and nobody knows whether it runs.
@@ -86,8 +92,8 @@ test('the link opens the fleet, an admin resolves a quarantined lease, and a use
   await agentRow.getByRole('button', { name: 'Stop a-1' }).waitFor()
   await page.screenshot({ path: join(root, 'test-output/fleet.png') })
   await page.getByRole('button', { name: /^Resolve/ }).click()
-  await page.getByText(/^\$1\.00 that was lent to laptop is not accounted for/).waitFor()
-  await page.getByLabel('Spent, in dollars').fill('much')
+  await page.getByText(/^\$0\.877 that was lent to laptop is not accounted for/).waitFor()
+  await page.getByLabel('Spent, in dollars, at least $0.1234567').fill('much')
   await page.getByLabel('Reason').fill('usage export')
   await page.getByRole('button', { name: 'Resolve', exact: true }).last().click()
   await page.getByText('“much” is no amount in dollars. Write it as 25 or 25.00').waitFor()

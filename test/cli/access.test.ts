@@ -108,6 +108,8 @@ describe('tokens create', () => {
     expect(made.err).toContain('its role is viewer')
     const authorization = `Bearer ${made.out.trim()}`
     expect((await fetch(`${url}/metrics`, { headers: { authorization } })).status).toBe(200)
+    const status = await place.type(['status'], { env: { IRON_CAGE_URL: url, IRON_CAGE_TOKEN: made.out.trim() } })
+    expect(status).toMatchObject({ code: 0, out: expect.stringMatching(/^server {2}http.*\n$/) })
     const refused = await place.type(['tokens', 'create', '--role', 'admin', '--budget', '5'])
     expect(refused).toMatchObject({ code: 2, err: expect.stringContaining('only a token of the role agent') })
   })

@@ -1,6 +1,6 @@
 /** The page of a Control Panel: shared budgets, the machines that joined, and the leases that wait for a person. */
 import { signal } from '@preact/signals'
-import { showUsd, usd } from '../../src/money.ts'
+import { showExactUsd, showUsd } from '../../src/money.ts'
 import type { FleetView, LeaseView, RuntimeView } from '../../src/panel/fleet-view.ts'
 import { showDuration, showNumberOf } from '../../src/units.ts'
 import { address } from '../address.ts'
@@ -221,7 +221,7 @@ function ResolveDialog({ lease, machine }: { lease: LeaseView; machine: string }
         not spent is free again.
       </p>
       <label>
-        Spent, in dollars, at least {showUsd(usd(lease.used_usd))}
+        Spent, in dollars, at least {showExactUsd(lease.used_usd)}
         <input name="spent" inputMode="decimal" autocomplete="off" required />
       </label>
       <label>

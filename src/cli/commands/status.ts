@@ -62,10 +62,11 @@ const sharedText = (shared: SharedBudget | null, isServed: boolean): string[] =>
 async function serverLines(client: ApiClient, server: SnapshotResponse['snapshot']['server']): Promise<string[]> {
   if (client.file !== undefined) return [`server  none runs on ${client.file}: this is what the file holds`]
   if (!server) return ['server']
-  const { code } = await client.send<{ code: string }>('POST', '/api/auth/code')
+  // A viewer gets no link, nor does anybody while the disk is full, which is when the state is asked for.
+  const made = await client.send<{ code: string }>('POST', '/api/auth/code').catch(() => undefined)
   return [
     `server  ${server.url}  version ${server.version}  since ${server.started_at}`,
-    `open    ${server.url}/#code=${code}`,
+    ...(made ? [`open    ${server.url}/#code=${made.code}`] : []),
   ]
 }
 
