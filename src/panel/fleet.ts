@@ -24,6 +24,7 @@ import {
 } from './db/bank-store.ts'
 import type { PanelDatabase, Sql } from './db/database.ts'
 import { reconcilingUntil } from './db/generation-store.ts'
+import { readSchema, requireUsable } from './db/migrations.ts'
 import { People } from './people.ts'
 import { accountAt, type SharedPeriod } from './periods.ts'
 import { Requests } from './requests.ts'
@@ -235,9 +236,9 @@ export class Fleet {
     return !role!.is_exempt
   }
 
-  /** Rejects unless the database answers. */
+  /** Rejects unless the database answers and has tables that this version works with. */
   async ping(): Promise<void> {
-    await this.#database.system.rows('SELECT 1 AS one')
+    requireUsable(await readSchema(this.#database.system))
   }
 
   /** Returns what has changed. Throws CageError `invalid_amount`. */

@@ -2,6 +2,7 @@
 import type { BlockList } from 'node:net'
 import type { PanelAlerts } from './alerts.ts'
 import type { Control } from './control.ts'
+import type { Drain } from './drain.ts'
 import type { Erasures } from './erasure.ts'
 import type { Fleet } from './fleet.ts'
 import type { FleetView } from './fleet-view.ts'
@@ -29,6 +30,7 @@ export interface PanelRooms {
   alerts: PanelAlerts
   /** Whether changes are heard through Redis; undefined without it. */
   isRedisConnected: (() => boolean) | undefined
+  drain: Drain
   version: string
   /** How long runtimes may spend without hearing from the panel, in ms. */
   ttlMs: number

@@ -57,6 +57,14 @@ const REDIS = z.enum(['ok', 'unreachable']).optional().describe('Of a panel with
 const redisOf = ({ isRedisConnected }: PanelRooms): { redis?: 'ok' | 'unreachable' } =>
   isRedisConnected ? { redis: isRedisConnected() ? 'ok' : 'unreachable' } : {}
 
+async function readiness({ fleet, drain }: PanelRooms): Promise<'ok' | 'unready' | 'draining'> {
+  if (drain.isDraining) return 'draining'
+  return fleet.ping().then(
+    () => 'ok' as const,
+    () => 'unready' as const,
+  )
+}
+
 const healthRoutes = (rooms: PanelRooms, all: () => readonly Route<PanelRole>[]): Route<PanelRole>[] => [
   panelRoute('GET /health/live', {
     role: 'open',
@@ -66,15 +74,17 @@ const healthRoutes = (rooms: PanelRooms, all: () => readonly Route<PanelRole>[])
   }),
   panelRoute('GET /health/ready', {
     role: 'open',
-    summary: 'Answers whether the database can be used; 503 if it cannot.',
-    reply: () => z.object({ status: z.enum(['ok', 'unready']), redis: REDIS }),
+    summary:
+      'Answers whether to send requests here: 503 while the database cannot be used, and before the process ends.',
+    reply: () =>
+      z.object({
+        status: z.enum(['ok', 'unready', 'draining']).describe('`draining`: the process ends in a moment.'),
+        redis: REDIS,
+      }),
     statuses: [200, 503],
     handle: async ({ context }) => {
-      const isReady = await rooms.fleet.ping().then(
-        () => true,
-        () => false,
-      )
-      return context.json({ status: isReady ? 'ok' : 'unready', ...redisOf(rooms) }, isReady ? 200 : 503)
+      const status = await readiness(rooms)
+      return context.json({ status, ...redisOf(rooms) }, status === 'ok' ? 200 : 503)
     },
   }),
   panelRoute('GET /api/health', {

@@ -23,6 +23,7 @@ import { Control } from './control.ts'
 import type { Member, PanelRole } from './credentials.ts'
 import type { PanelDatabase } from './db/database.ts'
 import { openPanelDatabase } from './db/open.ts'
+import { Drain } from './drain.ts'
 import { Erasures } from './erasure.ts'
 import { Fleet } from './fleet.ts'
 import { FleetExporter } from './fleet-exporter.ts'
@@ -85,6 +86,7 @@ export interface RunningPanel {
   spendingAlerts: SpendingAlerts
   alerts: PanelAlerts
   isRedisConnected: (() => boolean) | undefined
+  drain: Drain
   organizationId: string
   close(): Promise<void>
 }
@@ -132,6 +134,7 @@ export async function startPanel(options: PanelOptions): Promise<RunningPanel> {
     const rooms = {
       ...{ fleet, views, telemetry, orders, control, secrets, policies },
       ...{ providerSignIns, erasures, trustedProxies, spendingAlerts, alerts, isRedisConnected },
+      drain: new Drain(clock),
     }
     const server = await listen(options, rooms)
     const exporter = options.collector && new FleetExporter({ ...options, ...options.collector, database, rooms })
@@ -139,10 +142,11 @@ export async function startPanel(options: PanelOptions): Promise<RunningPanel> {
     const tasks = startTasks(options, { database, fleet, telemetry, spendingAlerts })
     const close = async () => {
       for (const stop of tasks) stop()
+      // What it answers now is not asked again here: nothing listens any more.
       control.close()
+      await server.close()
       await exporter?.close()
       await alerts.close()
-      await server.close()
       await database.close()
     }
     return { url: server.url, ...rooms, organizationId, close }
@@ -200,6 +204,7 @@ async function listen(options: PanelOptions, rooms: OpenedRooms): Promise<{ url:
   let originGuard: ReturnType<typeof createOriginGuard>
   const onRequest = (request: IncomingMessage, response: ServerResponse): void => {
     if (connections.isRefused(request)) return
+    rooms.drain.watch(response)
     try {
       originGuard.check(request)
     } catch (thrown) {

@@ -1,5 +1,4 @@
 import { afterAll, beforeAll, describe, expect, onTestFinished, test } from 'vitest'
-import { openLink } from '../../scripts/soak/fleet/link.ts'
 import type { CallerNames, Statement } from '../../src/lease-messages.ts'
 import { fromUsd, type Nanodollars, nanodollars, toUsd, usd, ZERO_NANOS } from '../../src/money.ts'
 import { grantLease, openRuntime, recordStatements } from '../../src/panel/bank.ts'
@@ -7,11 +6,7 @@ import type { PanelDatabase } from '../../src/panel/db/database.ts'
 import { migrate } from '../../src/panel/db/migrations.ts'
 import { openPanelDatabase } from '../../src/panel/db/open.ts'
 import { Fleet } from '../../src/panel/fleet.ts'
-import type { RunningPanel } from '../../src/panel/server.ts'
-import { freePort } from '../support/free-port.ts'
 import { temporaryFile } from '../support/temporary-file.ts'
-import { joinMachine, openMachine } from './machine.ts'
-import { openTestPanel } from './open-panel.ts'
 import { type Cluster, startCluster } from './postgres.ts'
 
 let cluster: Cluster
@@ -496,52 +491,6 @@ describe.each(Object.entries(ADDRESSES))('a panel on %s', (_, addressOf) => {
       code: 'not_found',
     })
   })
-})
-
-test('three panels are replaced one after the other while machines call, and none is refused but to try again', async () => {
-  const database = await cluster.newDatabase()
-  const ports = await Promise.all([freePort(), freePort(), freePort()])
-  const link = await openLink(ports)
-  onTestFinished(() => link.close())
-  const start = (port: number) => openTestPanel({ database, port, allowedHosts: [new URL(link.url).host] })
-  const panels = await Promise.all(ports.map(start))
-  const [{ fleet, organizationId }] = panels as [RunningPanel]
-  await fleet.setLimit(organizationId, { scope: 'organization', name: null }, { limit: dollars('20') }, 'ada')
-  const machines = await Promise.all(
-    Array.from({ length: 3 }, async () => {
-      const path = temporaryFile()
-      const invitation = await fleet.credentials.invite(organizationId, { team: null, user: null }, 'x', 'ada')
-      await joinMachine(path, link.url, invitation)
-      return openMachine(path)
-    }),
-  )
-  let isOver = false
-  let calls = 0
-  const failed: string[] = []
-  const calling = machines.map(async (machine) => {
-    while (!isOver) {
-      // A busy machine may answer a request for a slice too late, which says "try again".
-      const fault = await machine.call('0.02', async () => dollars('0.0001')).catch(({ code }) => code as string)
-      if (fault === undefined) calls += 1
-      else if (fault !== 'budget_held') failed.push(fault)
-    }
-    await machine.close()
-  })
-  for (const [at, port] of ports.entries()) {
-    const before = calls
-    await panels[at]!.close()
-    await start(port)
-    await expect.poll(() => calls).toBeGreaterThan(before + 20)
-  }
-  isOver = true
-  await Promise.all(calling)
-  expect(failed).toEqual([])
-  const reader = await openPanelDatabase(database)
-  onTestFinished(() => reader.close())
-  const { budgets, leases } = await new Fleet(reader).read(organizationId)
-  expect(leases).toEqual([])
-  expect(budgets[0]).toMatchObject({ escrow_nanos: 0, settled_nanos: calls * dollars('0.0001') })
-  expect(await new Fleet(reader).problems()).toEqual([])
 })
 
 test('a thousand keys are looked up in PostgreSQL by their index, and the list of them is read once', async () => {

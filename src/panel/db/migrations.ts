@@ -15,24 +15,47 @@ const LOCK = 0x69726f6e
 export async function migrate(sql: Sql, dialect: Dialect): Promise<void> {
   if (dialect.kind === 'postgres') await sql.rows(`SELECT pg_advisory_xact_lock(${LOCK})`)
   await sql.rows('CREATE TABLE IF NOT EXISTS panel_meta (key TEXT PRIMARY KEY, value TEXT NOT NULL)')
-  const [row] = await sql.rows<{ value: string }>("SELECT value FROM panel_meta WHERE key = 'version'")
-  const version = Number(row?.value ?? 0)
-  const [oldest] = await sql.rows<{ value: string }>("SELECT value FROM panel_meta WHERE key = 'oldest'")
-  if (version > MIGRATIONS.length && Number(oldest?.value ?? version) <= MIGRATIONS.length) return
-  if (version > MIGRATIONS.length) {
-    throw new CageError(
-      'database_unusable',
-      `a newer Iron Cage wrote this database (version ${version}, this one knows ${MIGRATIONS.length})`,
-      { hint: 'update Iron Cage' },
-    )
-  }
-  for (const statements of MIGRATIONS.slice(version)) {
+  const schema = await readSchema(sql)
+  if (schema.version >= MIGRATIONS.length) return requireUsable(schema)
+  for (const statements of MIGRATIONS.slice(schema.version)) {
     for (const statement of statements(dialect)) await sql.rows(statement)
   }
   for (const [key, value] of Object.entries({ version: MIGRATIONS.length, oldest: OLDEST })) {
     await sql.rows(
       'INSERT INTO panel_meta (key, value) VALUES ($1, $2) ON CONFLICT (key) DO UPDATE SET value = excluded.value',
       [key, String(value)],
+    )
+  }
+}
+
+/** How many migrations the tables of a database have, and how many a panel must know to work with them. */
+export interface Schema {
+  version: number
+  oldest: number
+}
+
+/** Rejects where there are no tables of a panel. */
+export async function readSchema(sql: Sql): Promise<Schema> {
+  const rows = await sql.rows<{ key: string; value: string }>(
+    "SELECT key, value FROM panel_meta WHERE key IN ('version', 'oldest')",
+  )
+  const { version = 0, oldest = version } = Object.fromEntries(rows.map(({ key, value }) => [key, Number(value)]))
+  return { version, oldest }
+}
+
+/** Throws CageError `database_unusable` for tables that lack something, or that a newer version took something from. */
+export function requireUsable({ version, oldest }: Schema): void {
+  const known = MIGRATIONS.length
+  if (version < known) {
+    throw new CageError('database_unusable', `this database has version ${version} of ${known}`, {
+      hint: 'start a panel of this version, which migrates it',
+    })
+  }
+  if (version > known && oldest > known) {
+    throw new CageError(
+      'database_unusable',
+      `a newer Iron Cage wrote this database (version ${version}, this one knows ${known})`,
+      { hint: 'update Iron Cage' },
     )
   }
 }

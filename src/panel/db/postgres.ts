@@ -4,11 +4,13 @@
  * setting of the connection; without it nothing is seen.
  */
 import pg from 'pg'
+import { CageError } from '../../errors.ts'
 import { exactNanos } from '../bank.ts'
 import { Changes, type Connect } from './changes.ts'
 import type { Dialect, ExclusiveWork, PanelDatabase, Sql, Value } from './database.ts'
 import { migrate } from './migrations.ts'
 
+const MIN_VERSION = 14
 /** For what organizations ask. */
 const MAX_CONNECTIONS = 6
 /** For single statements of the panel itself, and what one process does for all. */
@@ -75,7 +77,10 @@ export async function openPostgres(connectionString: string): Promise<PanelDatab
     await Promise.all([tenants.end(), system.end(), money.close(), changes.close()])
   }
   try {
-    await money.transaction((sql) => migrate(sql, POSTGRES))
+    await money.transaction(async (sql) => {
+      await requireVersion(sql)
+      await migrate(sql, POSTGRES)
+    })
   } catch (error) {
     await close()
     throw error
@@ -94,6 +99,18 @@ export async function openPostgres(connectionString: string): Promise<PanelDatab
     close,
     discard: close,
   }
+}
+
+/** Throws CageError `database_unusable`. */
+async function requireVersion(sql: Sql): Promise<void> {
+  const [server] = await sql.rows<{ number: string; name: string }>(
+    "SELECT current_setting('server_version_num') AS number, current_setting('server_version') AS name",
+  )
+  const { number, name } = server!
+  if (Number(number) >= MIN_VERSION * 10_000) return
+  throw new CageError('database_unusable', `this is PostgreSQL ${name}, and a panel needs ${MIN_VERSION} or newer`, {
+    hint: 'update PostgreSQL, or name another one with --database',
+  })
 }
 
 /** LISTEN belongs to a session: through a proxy that gives each transaction another one nothing is heard. */

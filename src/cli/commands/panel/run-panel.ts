@@ -10,7 +10,7 @@ import { CageError } from '../../../errors.ts'
 import { readNetwork } from '../../../gateway/network.ts'
 import type { CollectorOptions } from '../../../otel/collector.ts'
 import { packageFolder } from '../../../package-folder.ts'
-import { withoutPassword } from '../../../panel/db/open.ts'
+import { isPostgres, withoutPassword } from '../../../panel/db/open.ts'
 import type { IdentityProviderOptions } from '../../../panel/identity-provider.ts'
 import { type PanelOptions, type RunningPanel, startPanel } from '../../../panel/server.ts'
 import { listenForEnd } from '../../live.ts'
@@ -75,7 +75,9 @@ export async function runPanel(flags: PanelFlags, terminal: Terminal): Promise<v
     )) {
       terminal.out(line)
     }
-    await end.asked
+    const reason = await end.asked
+    // From a terminal, or where nobody else can answer, there is nothing to wait for.
+    if (reason === 'SIGTERM' && isPostgres(database)) await running.drain.run()
   } finally {
     await running.close()
     end.dispose()
