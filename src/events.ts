@@ -62,6 +62,18 @@ export interface ReceivedSpan {
   attributes: Record<string, string | number | boolean>
 }
 
+/** One request of a call that sent several. */
+export interface AttemptView {
+  /** Since the call began. */
+  after_ms: number
+  /** Until it failed, or its answer began. */
+  latency_ms: number
+  /** Null without a response. */
+  status: number | null
+  /** Why it is no answer; null for one. */
+  reason: string | null
+}
+
 /** The data of each type of event. Money is a decimal string in US dollars; durations carry their unit. */
 export interface EventData {
   /** The server listens. */
@@ -168,6 +180,8 @@ export interface EventData {
     latency_ms: number
     /** The part of it spent waiting because the provider asked for it (Retry-After). */
     waited_ms?: number
+    /** The first requests that were sent for it, in order; left out if it was one. So below. */
+    attempts?: AttemptView[]
     first_byte_ms: number | null
     status: number
     redactions: number
@@ -177,6 +191,8 @@ export interface EventData {
     run_id?: RunId
     /** When its money was held, if that was before the current period of the limit: it counts there. So below. */
     held_at?: string
+    /** It was made again, or is: the first of the calls that were made for the one request. So below. */
+    first_call_id?: CallId
     /** The client's own trace (W3C Trace Context); left out without one, here and below. */
     traceparent?: string
   }
@@ -215,6 +231,7 @@ export interface EventData {
     estimated: boolean
     latency_ms: number
     waited_ms?: number
+    attempts?: AttemptView[]
     retryable: boolean
     /** The circuit that refused it; nothing was sent then. */
     circuit?: string
@@ -222,6 +239,21 @@ export interface EventData {
     falls_back?: true
     run_id?: RunId
     held_at?: string
+    first_call_id?: CallId
+    traceparent?: string
+  }
+  /**
+   * A request for which several calls were made, each held and charged by itself, has ended. `call_id`: of the first
+   * one; `model`: the requested one; `code`: of the error that was the answer.
+   */
+  'call.retried': {
+    call_id: CallId
+    provider: string
+    model: string
+    calls: number
+    code: string | null
+    status: number
+    latency_ms: number
     traceparent?: string
   }
 
@@ -269,6 +301,7 @@ export interface EventData {
     /** The cost that a blocked call would have had. */
     saved_usd: Usd
     latency_ms: number
+    attempts?: AttemptView[]
     run_id?: RunId
     held_at?: string
     traceparent?: string

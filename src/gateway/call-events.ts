@@ -1,7 +1,8 @@
 /** The events that a call records. Pure. */
 import type { PaidBy } from '../budget/budget-events.ts'
 import { asCageError } from '../errors.ts'
-import type { NewEvent } from '../events.ts'
+import type { AttemptView, NewEvent } from '../events.ts'
+import type { CallId } from '../ids.ts'
 import { showUsd, toUsd, type Usd, ZERO_NANOS } from '../money.ts'
 import { showCount } from '../units.ts'
 import type { Caller, LlmCall } from './call.ts'
@@ -13,6 +14,8 @@ export interface Timing {
   latency_ms: number
   /** Time waited because the provider requested it; absent for a call that did not wait. */
   waited_ms?: number
+  /** The requests that were sent for it; absent for a single one. */
+  attempts?: AttemptView[]
 }
 
 /** How a failed call is recorded. */
@@ -55,6 +58,10 @@ export function cutEvent(call: LlmCall, tokens: number): NewEvent {
 export const traceOf = ({ traceparent }: Pick<Caller, 'traceparent'>): { traceparent?: string } =>
   traceparent === undefined ? {} : { traceparent }
 
+/** The first of the calls for one request, for an event of each. */
+const firstOf = ({ trace: { firstId } }: Pick<LlmCall, 'trace'>): { first_call_id?: CallId } =>
+  firstId === undefined ? {} : { first_call_id: firstId }
+
 export interface Completion {
   claim: Claim
   paidBy: PaidBy
@@ -94,6 +101,7 @@ export function completedEvent(
       status,
       redactions,
       ...paidBy,
+      ...firstOf(call),
       ...traceOf(call.caller),
     },
   }
@@ -101,7 +109,7 @@ export function completedEvent(
 
 /** `claim`: what is charged despite the failure; undefined for a call that cost nothing. */
 export function failedEvent(
-  call: Pick<LlmCall, 'id' | 'provider' | 'model' | 'caller'>,
+  call: Pick<LlmCall, 'id' | 'provider' | 'model' | 'caller' | 'trace'>,
   { code, message, status, retryable, ...more }: Failure,
   {
     claim,
@@ -128,7 +136,37 @@ export function failedEvent(
       retryable,
       ...more,
       ...paidBy,
+      ...firstOf(call),
       ...traceOf(call.caller),
+    },
+  }
+}
+
+/** A request for which another call was made, or was to be. `failure`: what was answered instead. */
+export function retriedEvent(
+  { provider, model, caller, trace: { calls } }: LlmCall,
+  firstId: CallId,
+  {
+    latencyMs,
+    status,
+    failure,
+  }: { latencyMs: number; status: number; failure: Pick<Failure, 'code' | 'message'> | undefined },
+): NewEvent {
+  const often = calls === 1 ? '1 call' : `${calls} calls`
+  return {
+    type: 'call.retried',
+    level: failure ? 'WARN' : 'INFO',
+    agent_id: caller.agentId,
+    message: failure ? `${model} failed after ${often}: ${failure.message}` : `${model} was answered after ${often}`,
+    data: {
+      call_id: firstId,
+      provider: provider.name,
+      model,
+      calls,
+      code: failure?.code ?? null,
+      status,
+      latency_ms: latencyMs,
+      ...traceOf(caller),
     },
   }
 }

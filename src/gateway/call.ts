@@ -27,6 +27,16 @@ export interface SentKey {
   headers: (key: string) => Record<string, string>
 }
 
+/** Shared by all calls that are made for one request: retries, and those of other models. */
+export interface CallTrace {
+  /** How many are in the ledger. */
+  calls: number
+  /** The first one, once another one follows. */
+  firstId?: CallId
+  /** Of the response, once it streams. */
+  encoder?: Encoder
+}
+
 export interface LlmCall extends CallFacts {
   id: CallId
   caller: Caller
@@ -42,8 +52,7 @@ export interface LlmCall extends CallFacts {
   body: RequestBody
   /** Maximum output tokens that the provider allows for this call, if it refused our limit and named its own. */
   outputLimit?: number
-  /** Shared by all attempts. `hasRow`: one of them is in the ledger. `encoder`: of the response, once it streams. */
-  readonly trace: { hasRow: boolean; encoder?: Encoder }
+  readonly trace: CallTrace
   /** The model that the client requested and that could not answer; undefined when the client requested this one. */
   fallbackFrom?: { provider: string; model: string; why: string }
 }

@@ -54,6 +54,11 @@ export class ClientConnection {
     return this.#response.headersSent
   }
 
+  /** Of the response, once it has begun. */
+  get status(): number {
+    return this.#response.statusCode
+  }
+
   /** Calls the listener with everything that is sent from now on; replaces an earlier listener. */
   watch(onSent: (piece: Buffer | string) => void): void {
     this.#onSent = onSent

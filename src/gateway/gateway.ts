@@ -69,7 +69,7 @@ export function gateway(rooms: GatewayRooms): AnswerCall {
       caller: undefined,
       provider: undefined,
       call: undefined,
-      trace: { hasRow: false },
+      trace: { calls: 0 },
     }
     try {
       await answer(rooms, { streams, tokenCalls }, exchange)
@@ -205,7 +205,7 @@ function recordRefused(
   { caller, provider, call, trace }: Exchange,
   error: CageError,
 ): void {
-  if (!caller || !provider || trace.hasRow) return
+  if (!caller || !provider || trace.calls > 0) return
   const { code, message, hint, row } = error
   const model = call?.model ?? null
   const refusal = { message, hint }

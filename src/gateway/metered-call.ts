@@ -11,6 +11,7 @@ import type { ReportedUsage, StreamReader } from '../dialects/dialect.ts'
 import type { NewEvent } from '../events.ts'
 import { max, toUsd, type Usd, ZERO_NANOS } from '../money.ts'
 import { type AbandonedAnswer, abandonedCost } from './abandoned.ts'
+import { AttemptLog } from './attempt-log.ts'
 import { type Delivered, deliveredText } from './bodies/answer.ts'
 import type { LlmCall } from './call.ts'
 import {
@@ -55,6 +56,8 @@ export class MeteredCall {
   wasSent = false
   /** Time waited because the provider requested it, in ms. */
   waitedMs = 0
+  /** The requests that are sent for it. */
+  readonly attempts: AttemptLog
   /** The response being streamed. */
   reader: StreamReader | undefined
   /** What was delivered of it. */
@@ -86,6 +89,7 @@ export class MeteredCall {
     this.#priced = priced
     this.body = priced.body
     this.#startedAt = startedAt
+    this.attempts = new AttemptLog(meter.clock, startedAt)
   }
 
   sawFirstByte(): void {
@@ -123,6 +127,11 @@ export class MeteredCall {
   async assess(reported: ReportedUsage | undefined, delivered: Delivered, status: number): Promise<void> {
     const { claim } = await this.#claim(reported, delivered)
     this.#assessed = { claim, status, learned: learnedFrom(this.call, this.#priced.bound, claim) }
+  }
+
+  /** Another call is made for the same request, as the records of both say. */
+  isFollowed(): void {
+    this.call.trace.firstId ??= this.call.id
   }
 
   /** Charges and records an answered call. Call `assess` first. */
@@ -220,8 +229,8 @@ export class MeteredCall {
   }
 
   #timing(): Timing {
-    const latency_ms = this.#elapsedMs()
-    return this.waitedMs === 0 ? { latency_ms } : { latency_ms, waited_ms: this.waitedMs }
+    const waited = this.waitedMs === 0 ? {} : { waited_ms: this.waitedMs }
+    return { latency_ms: this.#elapsedMs(), ...waited, ...this.attempts.view }
   }
 
   #elapsedMs(): number {

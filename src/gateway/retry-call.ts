@@ -8,6 +8,9 @@ import type { Clock } from '../clock.ts'
 import { CageError } from '../errors.ts'
 import { newCallId } from '../ids.ts'
 import type { LlmCall } from './call.ts'
+import { type Failure, failureOf, retriedEvent } from './call-events.ts'
+import type { ClientConnection } from './client.ts'
+import type { Meter } from './priced-call.ts'
 
 /** The attempt ended without a response and was charged; another one may be made. `cause`: why. */
 export class LostAttempt extends Error {
@@ -43,6 +46,31 @@ export interface AllowedRetries {
   hasLimit: boolean
   /** A FieldRefused: the call can be made without a field. */
   hasField: boolean
+}
+
+/** Records, in the end, that several calls were made for the request. Throws what `calls` throws. */
+export async function recordRetried(
+  { state, clock }: Pick<Meter, 'state' | 'clock'>,
+  call: LlmCall,
+  client: Pick<ClientConnection, 'status'>,
+  calls: () => Promise<void>,
+): Promise<void> {
+  const startedAt = clock.monotonic()
+  const record = (status: number, failure?: Pick<Failure, 'code' | 'message'>): void => {
+    const latencyMs = Math.round(clock.monotonic() - startedAt)
+    const { firstId } = call.trace
+    if (firstId !== undefined) state.record(retriedEvent(call, firstId, { latencyMs, status, failure }))
+  }
+  try {
+    await calls()
+  } catch (error) {
+    const failure = failureOf(error)
+    record(failure.status, failure)
+    throw error
+  }
+  const { status } = client
+  const isRefused = status >= 400
+  record(status, isRefused ? { code: 'provider_refused', message: `it was answered ${status}` } : undefined)
 }
 
 /** Attempts the call; retries a LostAttempt with backoff, and a LimitRefused or FieldRefused once, with the change. */

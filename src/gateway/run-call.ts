@@ -25,6 +25,7 @@ import {
   isLost,
   LimitRefused,
   LostAttempt,
+  recordRetried,
   withFurtherAttempts,
 } from './retry-call.ts'
 import type { Road } from './road.ts'
@@ -41,9 +42,12 @@ export async function runCall(road: Road, call: LlmCall, client: ClientConnectio
   road.tools.check(call) //                                                 nor call more tools than it may
   const safe = await redactRequest(road.redaction, call) //                  when the policy covers requests
   const chosen = await afterWarning(road, safe) //                           a cheaper model, when money gets short
-  await withModelFallback(road.upstream, chosen, (one, hasNext) =>
-    withFurtherAttempts(one, road.clock, client.signal, (again, allowed) =>
-      attemptCall(road, again, client, { ...allowed, hasNext }),
+  await recordRetried(road, chosen, client, () =>
+    //                        several calls for it are one trace
+    withModelFallback(road.upstream, chosen, (one, hasNext) =>
+      withFurtherAttempts(one, road.clock, client.signal, (again, allowed) =>
+        attemptCall(road, again, client, { ...allowed, hasNext }),
+      ),
     ),
   )
 }
@@ -74,7 +78,7 @@ async function attemptCall(
   { hasNext, hasAttempt, hasLimit, hasField }: AllowedRecovery,
 ): Promise<void> {
   const open = await MeteredCall.begin(road, call, client) //     price the call, hold its maximum cost
-  call.trace.hasRow = true
+  call.trace.calls += 1
   const recording = road.contents.record(call, open.body, client) //  if what calls say is kept
   try {
     const sent = await road.sender.send(open, client.signal, hasNext) //    queue, circuit, key, provider
@@ -95,6 +99,7 @@ async function attemptCall(
   } catch (error) {
     const canRetry = hasAttempt && !hasNext && !open.hasFirstByte && !client.signal.aborted && isLost(error)
     const fallsBack = hasNext && !canRetry && !client.hasBegun && isModelOutage(error)
+    if (canRetry || fallsBack) open.isFollowed()
     if (error instanceof ProviderRefusal) {
       if (hasLimit) await refuseLimit(road, open, error)
       if (hasField) await refuseField(open, error)
@@ -169,6 +174,7 @@ async function refuseLimit({ money: { prices } }: Road, open: MeteredCall, refus
   const named = namedLimit(errorTextOf(refusal), clampedTo)
   if (named === undefined) return
   if (named.isOfModel) prices.learnOutputLimit(call.provider.name, call.model, named.tokens)
+  open.isFollowed()
   await open.refused(refusal.status, true)
   throw new LimitRefused(named.tokens, { cause: refusal })
 }
@@ -179,6 +185,7 @@ async function refuseField(open: MeteredCall, refusal: ProviderRefusal): Promise
   const text = errorTextOf(refusal)
   const learned = [learnLimit(open.call, text), learnUsage(open.call, text)].filter((what) => what !== undefined)
   if (learned.length === 0) return
+  open.isFollowed()
   await open.refused(refusal.status, true)
   throw new FieldRefused(`${open.call.provider.name} takes ${learned.join(' and ')}`, { cause: refusal })
 }

@@ -12,6 +12,7 @@ import { fromUsd, type Nanodollars, nanodollars, showUsd, toUsd, type Usd, ZERO_
 import { redactAnswer } from './bodies/answer.ts'
 import { freeSent } from './bodies/bytes.ts'
 import type { RequestBody } from './bodies/request-body.ts'
+import type { CallTrace } from './call.ts'
 import { failedEvent, failureOf, traceOf } from './call-events.ts'
 import { CallRedactor } from './call-redactor.ts'
 import type { ClientConnection } from './client.ts'
@@ -49,8 +50,7 @@ export interface RouteCall extends KeyRequest {
   path: string
   headers: Record<string, string>
   body: RouteBody
-  /** Whether the ledger has a row of it. */
-  trace: { hasRow: boolean }
+  trace: CallTrace
 }
 
 /**
@@ -78,7 +78,7 @@ export async function runRouteCall(road: Road, call: RouteCall, client: ClientCo
     const hold = await money.raiseWait.run(caller, client.signal, () =>
       money.ledger.hold({ ...whose, maxCost: cost }, client.signal),
     )
-    trace.hasRow = true
+    trace.calls += 1
     const open = new OpenRouteCall(road, call, { id, hold, cost, startedAt: clock.monotonic() })
     const answer = await open.send(outgoing, client.signal)
     const reply = await readAll(answer, provider.name, client).catch((error) => open.failed(error, cost))
@@ -260,9 +260,9 @@ class OpenRouteCall {
   /** Ends a call that broke, and throws its error. */
   async failed(error: unknown, cost: Nanodollars): Promise<never> {
     if (this.#hasEnded) throw error
-    const { provider, caller, route } = this.#call
+    const { provider, caller, route, trace } = this.#call
     const failure = failureOf(error)
-    const event = failedEvent({ id: this.#held.id, provider, model: route.name, caller }, failure, {
+    const event = failedEvent({ id: this.#held.id, provider, model: route.name, caller, trace }, failure, {
       claim: { cost, estimated: cost > 0, remarks: {} },
       paidBy: this.#held.hold.paidBy,
       timing: { latency_ms: this.#elapsedMs() },

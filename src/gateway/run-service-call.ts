@@ -24,6 +24,7 @@ import { type CallId, newCallId } from '../ids.ts'
 import { fromUsd, type Nanodollars, showUsd, toUsd, ZERO_NANOS } from '../money.ts'
 import type { StateManager } from '../state/state-manager.ts'
 import type { Secrets } from '../vault/open-vault.ts'
+import { AttemptLog } from './attempt-log.ts'
 import type { Caller } from './call.ts'
 import { traceOf } from './call-events.ts'
 import { AttemptFailed, attemptService, endToEnd, isGood, joinUrl, type LiveAnswer } from './service-attempt.ts'
@@ -123,7 +124,7 @@ function openCall({ services, state, clock }: ServiceRoad, call: ServiceCall): O
 }
 
 /** The outcome of all attempts. Without a hold nothing was sent. */
-type AttemptOutcome = { hold: Hold | undefined } & (
+type AttemptOutcome = { hold: Hold | undefined; attempts: AttemptLog } & (
   | { answer: LiveAnswer; failure?: undefined }
   | { answer?: undefined; failure: unknown }
 )
@@ -132,19 +133,14 @@ type AttemptOutcome = { hold: Hold | undefined } & (
 async function callLive(road: ServiceRoad, call: ServiceCall, open: OpenServiceCall): Promise<AttemptOutcome> {
   const settings = circuitSettings(open.service)
   const { dispatcher, clock } = road
+  const attempts = new AttemptLog(clock, open.startedAt)
   let hold: Hold | undefined
   const attempt = async (): Promise<LiveAnswer> => {
     const permit = road.circuits.enter(call.service, settings)
     try {
       hold ??= await road.money.ledger.hold(holdRequest(call, open), call.signal)
-      const answer = await attemptService({
-        ...call,
-        dispatcher,
-        clock,
-        url: open.url,
-        timeoutMs: open.service.timeout_s * 1000,
-        key: keyOf(road, call),
-      })
+      const to = { url: open.url, timeoutMs: open.service.timeout_s * 1000, key: keyOf(road, call) }
+      const answer = await attempts.time(() => attemptService({ ...call, ...to, dispatcher, clock }), refusalOf)
       if (isGood(answer.status)) permit.succeeded()
       return answer
     } catch (error) {
@@ -163,10 +159,10 @@ async function callLive(road: ServiceRoad, call: ServiceCall, open: OpenServiceC
       isRetryable: (error) => error instanceof AttemptFailed && error.facts.isRepeatable,
       retryAfterMs: (error) => (error instanceof AttemptFailed ? error.facts.retryAfterMs : undefined),
     })
-    return { hold, answer }
+    return { hold, attempts, answer }
   } catch (failure) {
     if (!hold && !(failure instanceof CircuitOpenError)) throw failure
-    return { hold, failure }
+    return { hold, attempts, failure }
   }
 }
 
@@ -229,6 +225,7 @@ async function endCall(
     cost_usd: toUsd(cost),
     saved_usd: toUsd(hold ? ZERO_NANOS : open.cost),
     latency_ms: Math.round(clock.monotonic() - open.startedAt),
+    ...live.attempts.view,
     ...hold?.paidBy,
     ...traceOf(call.caller),
   }

@@ -102,7 +102,7 @@ export class Sender {
         throw signal.aborted ? error : (refusal ?? error)
       }
       try {
-        return await this.#attempt(open, signal)
+        return await open.attempts.time(() => this.#attempt(open, signal), refusalOf)
       } catch (error) {
         if (!(error instanceof ProviderRefusal) || error.waitMs === undefined || !place.pause(error.waitMs)) throw error
         refusal = error
@@ -163,6 +163,9 @@ export interface SenderOptions {
   /** Redacts the names of models. */
   safety: Pick<Safety, 'scrub'>
 }
+
+const refusalOf = (error: unknown): ProviderRefusal | undefined =>
+  error instanceof ProviderRefusal ? error : undefined
 
 /** Redirects are not followed, since the key would be sent along, nor passed on, since the client would follow them. */
 function redirected({ status, body }: Answer, { name }: Provider): CageError {

@@ -58,7 +58,7 @@ export class Exporter {
     const { log } = this.#options
     if (lost)
       log.warn(`OpenTelemetry: ${showCount(lost.to - lost.from + 1)} events were deleted before they could be sent`)
-    const spans = events.map((event) => this.#tracer.spanOf(event)).filter((span) => span !== undefined)
+    const spans = events.flatMap((event) => this.#tracer.spansOf(event))
     await this.#collector.sendSpans([{ spans }], signal)
     for (const event of events) this.#metrics.note(event, telemetryNameOf)
     return this.#keep(events.at(-1)!.seq)

@@ -7,10 +7,13 @@
  *   is sent, and after a restart of the server.
  * - A call that came with a `traceparent` belongs to the client's own trace instead.
  * - A client with an API token has no run: each of its calls is a trace.
+ * - What is paid for is a call with a span of its own. Where several calls were made for one request, after a lost answer or
+ *   of other models, a span encloses them. Where a call sent several requests, each is a span within it. Tokens and cost are
+ *   in the spans of calls alone, so that nobody counts them twice.
  * - What an agent traced itself keeps its ids: the calls within it have named it as their parent.
  */
 import { createHash } from 'node:crypto'
-import type { AgentState, EventOf, RuntimeEvent } from '../events.ts'
+import type { AgentState, AttemptView, EventOf, RuntimeEvent } from '../events.ts'
 import type { AgentId, RunId } from '../ids.ts'
 import { type AgentView, isClient } from '../state/snapshot.ts'
 import { ALLOWED_ATTRIBUTES } from './decode.ts'
@@ -42,6 +45,7 @@ export const TRACED_EVENTS = [
   'call.completed',
   'call.failed',
   'call.refused',
+  'call.retried',
   'service.called',
   'agent.traced',
 ] as const satisfies RuntimeEvent['type'][]
@@ -61,27 +65,30 @@ export class Tracer {
     this.#runs = options.runs ?? new Map()
   }
 
-  /** Takes events in order; returns undefined for those without a span. */
-  spanOf(event: RuntimeEvent): Span | undefined {
+  /** Takes events in order. */
+  spansOf(event: RuntimeEvent): Span[] {
     switch (event.type) {
       case 'agent.started':
-        return this.#began(event)
+        this.#began(event)
+        return []
       case 'agent.exited':
-        return this.#runSpan(event)
+        return this.#runSpans(event)
       case 'call.completed':
       case 'call.failed':
       case 'call.refused':
-        return this.#callSpan(event)
+        return this.#callSpans(event)
+      case 'call.retried':
+        return [this.#retriedSpan(event)]
       case 'service.called':
-        return this.#serviceSpan(event)
+        return this.#serviceSpans(event)
       case 'agent.traced':
-        return this.#ownSpan(event)
+        return this.#ownSpans(event)
       default:
-        return undefined
+        return []
     }
   }
 
-  #began({ agent_id, at, data: { run_id, name, pid, tags } }: EventOf<'agent.started'>): undefined {
+  #began({ agent_id, at, data: { run_id, name, pid, tags } }: EventOf<'agent.started'>): void {
     if (agent_id === null || pid === null) return
     // The newest is the last.
     this.#runs.delete(agent_id)
@@ -99,36 +106,64 @@ export class Tracer {
     return { id: agent.run_id, name: agent.name, startedAt: agent.started_at, tags: agent.tags }
   }
 
-  #runSpan(event: EventOf<'agent.exited'>): Span | undefined {
+  #runSpans(event: EventOf<'agent.exited'>): Span[] {
     const { agent_id, at, data } = event
     const run = this.#runOf(agent_id)
-    if (!run || agent_id === null) return undefined
+    if (!run || agent_id === null) return []
     const { exit_code, signal, state, reason } = data
-    return {
-      traceId: traceIdOf(run.id),
-      id: spanIdOf(run.id),
-      parentId: undefined,
-      name: `invoke_agent ${run.name}`,
-      kind: 'internal',
-      startMs: Date.parse(run.startedAt),
-      endMs: Date.parse(at),
-      attributes: {
-        'gen_ai.operation.name': 'invoke_agent',
-        ...agentAttributes(agent_id, run),
-        'iron_cage.agent.state': state,
-        'process.exit.code': int(exit_code),
-        'iron_cage.signal': signal ?? undefined,
+    return [
+      {
+        traceId: traceIdOf(run.id),
+        id: spanIdOf(run.id),
+        parentId: undefined,
+        name: `invoke_agent ${run.name}`,
+        kind: 'internal',
+        startMs: Date.parse(run.startedAt),
+        endMs: Date.parse(at),
+        attributes: {
+          'gen_ai.operation.name': 'invoke_agent',
+          ...agentAttributes(agent_id, run),
+          'iron_cage.agent.state': state,
+          'process.exit.code': int(exit_code),
+          'iron_cage.signal': signal ?? undefined,
+        },
+        error: GOOD_ENDS.has(state) ? undefined : reason,
       },
-      error: GOOD_ENDS.has(state) ? undefined : reason,
+    ]
+  }
+
+  #retriedSpan(event: EventOf<'call.retried'>): Span {
+    const { call_id, provider, model, calls, code, status, latency_ms, traceparent } = event.data
+    const run = this.#runOf(event.agent_id)
+    return {
+      ...placeOf(traceparent, run, call_id),
+      id: requestSpanIdOf(call_id),
+      name: `request ${model}`,
+      kind: 'internal',
+      ...timesOf(event, latency_ms),
+      attributes: {
+        'gen_ai.provider.name': this.#options.providerName(provider),
+        'gen_ai.request.model': model,
+        'http.response.status_code': int(status),
+        ...agentAttributes(event.agent_id, run),
+        'iron_cage.call.id': call_id,
+        'iron_cage.calls': int(calls),
+        'error.type': code ?? undefined,
+      },
+      error: code === null ? undefined : event.message,
     }
   }
 
-  #callSpan(event: CallEvent): Span {
+  #callSpans(event: CallEvent): Span[] {
     const { call_id, provider, model } = event.data
+    const { first_call_id: firstId, attempts } = event.type === 'call.refused' ? {} : event.data
     const run = this.#runOf(event.agent_id)
-    const place = placeOf(event.data.traceparent, call_id, run)
-    return {
+    const place = placeOf(event.data.traceparent, run, firstId ?? call_id)
+    const span: Span = {
       ...place,
+      ...(firstId !== undefined && { parentId: requestSpanIdOf(firstId) }),
+
+      id: spanIdOf(call_id),
       name: model === null ? 'chat' : `chat ${model}`,
       kind: 'client',
       ...timesOf(event, event.type === 'call.refused' ? 0 : event.data.latency_ms),
@@ -143,13 +178,15 @@ export class Tracer {
       },
       error: event.type === 'call.completed' ? undefined : event.message,
     }
+    return withAttempts(span, attempts)
   }
 
-  #serviceSpan(event: EventOf<'service.called'>): Span {
-    const { call_id, service, ok, status, tier, blocked, cost_usd, latency_ms } = event.data
+  #serviceSpans(event: EventOf<'service.called'>): Span[] {
+    const { call_id, service, ok, status, tier, blocked, cost_usd, latency_ms, traceparent, attempts } = event.data
     const run = this.#runOf(event.agent_id)
-    return {
-      ...placeOf(undefined, call_id, run),
+    const span: Span = {
+      ...placeOf(traceparent, run, call_id),
+      id: spanIdOf(call_id),
       name: `execute_tool ${service}`,
       kind: 'client',
       ...timesOf(event, latency_ms),
@@ -165,29 +202,57 @@ export class Tracer {
       },
       error: ok ? undefined : event.message,
     }
+    return withAttempts(span, attempts)
   }
 
-  /** Undefined for ids that no collector takes. */
-  #ownSpan({ agent_id, data }: EventOf<'agent.traced'>): Span | undefined {
+  /** None for ids that no collector takes. */
+  #ownSpans({ agent_id, data }: EventOf<'agent.traced'>): Span[] {
     const { trace_id, span_id, parent_id, name, started_at, ended_at, failed } = data
     if (!TRACE_ID.test(trace_id) || !SPAN_ID.test(span_id) || !(parent_id === null || SPAN_ID.test(parent_id)))
-      return undefined
+      return []
     const own = Object.entries(data.attributes).filter(([key]) => ALLOWED_ATTRIBUTES.has(key))
-    return {
-      traceId: Buffer.from(trace_id, 'hex'),
-      id: Buffer.from(span_id, 'hex'),
-      parentId: parent_id === null ? undefined : Buffer.from(parent_id, 'hex'),
-      name,
-      kind: 'internal',
-      startMs: Date.parse(started_at),
-      endMs: Date.parse(ended_at),
-      attributes: {
-        ...agentAttributes(agent_id, this.#runOf(agent_id)),
-        ...Object.fromEntries(own.map(([key, value]) => [key, typeof value === 'number' ? numberOf(value) : value])),
+    return [
+      {
+        traceId: Buffer.from(trace_id, 'hex'),
+        id: Buffer.from(span_id, 'hex'),
+        parentId: parent_id === null ? undefined : Buffer.from(parent_id, 'hex'),
+        name,
+        kind: 'internal',
+        startMs: Date.parse(started_at),
+        endMs: Date.parse(ended_at),
+        attributes: {
+          ...agentAttributes(agent_id, this.#runOf(agent_id)),
+          ...Object.fromEntries(own.map(([key, value]) => [key, typeof value === 'number' ? numberOf(value) : value])),
+        },
+        error: failed ? `${name} failed` : undefined,
       },
-      error: failed ? `${name} failed` : undefined,
-    }
+    ]
   }
+}
+
+/** The span of a call, and one within it for each of its requests if they were several. */
+function withAttempts(span: Span, attempts: readonly AttemptView[] = []): Span[] {
+  const { traceId, id, name, attributes } = span
+  const spans = attempts.map(({ after_ms, latency_ms, status, reason }, index): Span => {
+    const startMs = span.startMs + after_ms
+    return {
+      traceId,
+      id: spanIdOf(`${Buffer.from(id).toString('hex')} ${index}`),
+      parentId: id,
+      name: `attempt ${name}`,
+      kind: 'client',
+      startMs,
+      endMs: startMs + latency_ms,
+      attributes: {
+        'http.response.status_code': int(status),
+        'http.request.resend_count': index === 0 ? undefined : int(index),
+        'gen_ai.agent.id': attributes['gen_ai.agent.id'],
+        'iron_cage.call.id': attributes['iron_cage.call.id'],
+      },
+      error: reason ?? undefined,
+    }
+  })
+  return [...spans, span]
 }
 
 /** What became of a call. */
@@ -227,16 +292,15 @@ const timesOf = ({ at }: RuntimeEvent, latencyMs: number): Pick<Span, 'startMs' 
   return { startMs: endMs - latencyMs, endMs }
 }
 
-/** The trace and the parent of a call. */
+/** The trace and the parent of a call. `callId`: makes the trace of one without a run. */
 function placeOf(
   traceparent: string | undefined,
-  callId: string,
   run: Run | undefined,
-): Pick<Span, 'traceId' | 'id' | 'parentId'> {
-  const id = spanIdOf(callId)
+  callId: string,
+): Pick<Span, 'traceId' | 'parentId'> {
   const [, traceId, parentId] = TRACEPARENT.exec(traceparent ?? '') ?? []
-  if (traceId && parentId) return { traceId: Buffer.from(traceId, 'hex'), id, parentId: Buffer.from(parentId, 'hex') }
-  return { traceId: traceIdOf(run?.id ?? callId), id, parentId: run && spanIdOf(run.id) }
+  if (traceId && parentId) return { traceId: Buffer.from(traceId, 'hex'), parentId: Buffer.from(parentId, 'hex') }
+  return { traceId: traceIdOf(run?.id ?? callId), parentId: run && spanIdOf(run.id) }
 }
 
 const numberOf = (value: number) => (Number.isSafeInteger(value) ? int(value) : double(value))
@@ -249,3 +313,5 @@ const TRACEPARENT = /^[0-9a-f]{2}-([0-9a-f]{32})-([0-9a-f]{16})-/
 const digest = (text: string): Buffer => createHash('sha256').update(text).digest()
 const traceIdOf = (id: string): Uint8Array => digest(id).subarray(0, 16)
 const spanIdOf = (id: string): Uint8Array => digest(id).subarray(16, 24)
+/** Of what encloses several calls for one request. `id`: of the first one, whose own span is made of it. */
+const requestSpanIdOf = (id: string): Uint8Array => spanIdOf(`request ${id}`)

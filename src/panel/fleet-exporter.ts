@@ -33,6 +33,8 @@ const PAGE = 2_000
 /** Of these, each of many ledgers has its share. */
 const MIN_SHARE = 10
 const POLL_INTERVAL_MS = 1_000
+/** Of one event: a service call with its attempts. */
+const MAX_SPANS = 20
 const MAX_ATTRIBUTES = 64
 const MAX_TEXT = 1_000
 
@@ -97,8 +99,8 @@ export function pageOf(
   const runs = runsOf(ledger)
   const tracer = new Tracer({ findAgent: () => undefined, providerName: telemetryNameOf, runs })
   const spans = events.flatMap((event) => {
-    const span = safeSpan(tracer, event)
-    return span && (sent_until === null || event.at > sent_until) ? [span] : []
+    const made = safeSpans(tracer, event)
+    return sent_until === null || event.at > sent_until ? made : []
   })
   const haveChanged = ledger.runs === null || events.some(({ type }) => type === 'agent.started')
   return {
@@ -129,20 +131,21 @@ function runsOf({ runs, snapshot }: DueExport): Map<AgentId, Run> {
   )
 }
 
-/** The span of an event, if it is one, with what is of the right type. A runtime may be of another version, or broken. */
-function safeSpan(tracer: Tracer, event: StoredExport): Span | undefined {
+/** Spans of an event, with what is of the right type. A runtime may be of another version, or broken. */
+function safeSpans(tracer: Tracer, event: StoredExport): Span[] {
   try {
-    const span = tracer.spanOf(event)
-    if (!span || ![span.startMs, span.endMs].every((ms) => Number.isSafeInteger(Math.round(ms)) && ms >= 0))
-      return undefined
-    return {
-      ...span,
-      name: textOf(span.name),
-      attributes: safeAttributes(span.attributes),
-      error: span.error === undefined ? undefined : textOf(span.error),
-    }
+    return tracer
+      .spansOf(event)
+      .slice(0, MAX_SPANS)
+      .filter(({ startMs, endMs }) => [startMs, endMs].every((ms) => Number.isSafeInteger(Math.round(ms)) && ms >= 0))
+      .map((span) => ({
+        ...span,
+        name: textOf(span.name),
+        attributes: safeAttributes(span.attributes),
+        error: span.error === undefined ? undefined : textOf(span.error),
+      }))
   } catch {
-    return undefined
+    return []
   }
 }
 

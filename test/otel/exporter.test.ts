@@ -2,9 +2,9 @@ import { mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { expect, onTestFinished, test } from 'vitest'
-import { answer, resets, sends } from '../support/provider.ts'
+import { answer, FakeProvider, resets, sends } from '../support/provider.ts'
 import { openTestRuntime, type TestAgent, type TestRuntime, until } from '../support/runtime.ts'
-import { decode, openCollector, valuesOf } from './collector.ts'
+import { decode, openCollector, type ReadSpan, valuesOf } from './collector.ts'
 
 const settings = (endpoint: string) => ({ otel: { endpoint, headers: { authorization: 'Bearer of-the-collector' } } })
 
@@ -70,6 +70,107 @@ test('a run is one trace: its calls and services are spans below it, with tokens
   expect(service).toMatchObject({ name: 'execute_tool crm', attributes: { 'iron_cage.cost.usd': 0 } })
   expect([failed, refused, service].map((span) => span!.status?.code)).toEqual(Array(3).fill('STATUS_CODE_ERROR'))
   expect(collector.messages[0]!.headers).toMatchObject({ authorization: 'Bearer of-the-collector' })
+})
+
+/** What tells the shape of a trace. */
+const shapeOf = ({ name, spanId, parentSpanId, attributes, status }: ReadSpan) => ({
+  ...{ name, spanId, parentSpanId, failed: status?.code === 'STATUS_CODE_ERROR' },
+  status: attributes['http.response.status_code'],
+  tokens: attributes['gen_ai.usage.input_tokens'],
+})
+
+/** Within the span of a parent, in time. */
+function expectWithin(parent: ReadSpan, spans: readonly ReadSpan[]): void {
+  const [start, end] = [BigInt(parent.startTimeUnixNano), BigInt(parent.endTimeUnixNano)]
+  for (const span of spans) {
+    expect(span).toMatchObject({ traceId: parent.traceId, parentSpanId: parent.spanId })
+    expect(BigInt(span.startTimeUnixNano)).toBeGreaterThanOrEqual(start)
+    expect(BigInt(span.endTimeUnixNano)).toBeLessThanOrEqual(end)
+  }
+}
+
+test('the requests of a call to a provider that refuses first are spans within that of the call, which has tokens and cost', async () => {
+  await using collector = await openCollector()
+  const cage = await openTestRuntime({ ...settings(collector.url), provider: { retries: 2 } })
+  const agent = cage.addAgent()
+  cage.provider.doesOnce(sends(500))
+  cage.provider.doesOnce(sends(503))
+  cage.provider.does(answer({ usage: { prompt_tokens: 10, completion_tokens: 3 } }))
+  expect((await agent.chat({ model: 'plain' })).status).toBe(200)
+  exit(cage, agent, 'completed')
+  const [first, second, third, call, run] = (await collector.spans(5)) as [
+    ReadSpan,
+    ReadSpan,
+    ReadSpan,
+    ReadSpan,
+    ReadSpan,
+  ]
+  expectWithin(call, [first, second, third])
+  expect([first, second, third].map(shapeOf)).toMatchObject([
+    { name: 'attempt chat plain', failed: true, status: 500, tokens: undefined },
+    { name: 'attempt chat plain', failed: true, status: 503, tokens: undefined },
+    { name: 'attempt chat plain', failed: false, status: 200, tokens: undefined },
+  ])
+  expect(shapeOf(call)).toMatchObject({ name: 'chat plain', parentSpanId: run.spanId, failed: false, tokens: 10 })
+  expect(new Set([first, second, third, call].map(({ spanId }) => spanId)).size).toBe(4)
+  expect(third.attributes).toMatchObject({ 'http.request.resend_count': 2 })
+})
+
+test('calls that are made again after a lost answer, or to another model, are spans within one of the request', async () => {
+  await using collector = await openCollector()
+  const fallback = [{ provider: 'openai', model: 'penny' }]
+  const cage = await openTestRuntime({ ...settings(collector.url), others: { openai: { retries: 1, fallback } } })
+  const agent = cage.addAgent()
+  for (const _ of [1, 2]) cage.provider.doesOnce(sends(500))
+  cage.provider.doesOnce(resets)
+  expect((await agent.chat({ model: 'plain' })).status).toBe(200)
+  exit(cage, agent, 'completed')
+  const spans = await collector.spans(7)
+  const [request] = spans.filter(({ name }) => name === 'request plain') as [ReadSpan]
+  const calls = spans.filter(({ name }) => name.startsWith('chat '))
+  expectWithin(request, calls)
+  expect(calls.map(shapeOf)).toMatchObject([
+    { name: 'chat plain', failed: true, status: 500 },
+    { name: 'chat penny', failed: true, status: 502 },
+    { name: 'chat penny', failed: false, status: 200 },
+  ])
+  expect(shapeOf(request)).toMatchObject({ failed: false, status: 200, tokens: undefined })
+  expect(request).toMatchObject({ attributes: { 'iron_cage.calls': 3 }, parentSpanId: spans.at(-1)!.spanId })
+  expect(cage.of('call.retried')).toMatchObject([{ data: { calls: 3, code: null, status: 200 } }])
+})
+
+test('the span of a request is also there if no budget pays for its further call', async () => {
+  await using collector = await openCollector()
+  const cage = await openTestRuntime({ ...settings(collector.url), provider: { retries: 1 } })
+  const agent = cage.addAgent({ limit: '0.004' })
+  cage.provider.does(resets)
+  const [trace, parent] = ['4bf92f3577b34da6a3ce929d0e0e4736', '00f067aa0ba902b7']
+  expect((await agent.chat({}, { traceparent: `00-${trace}-${parent}-01` })).status).toBe(402)
+  const [call, request] = (await collector.spans(2)) as [ReadSpan, ReadSpan]
+  expectWithin(request, [call])
+  expect(request).toMatchObject({ traceId: trace, parentSpanId: parent, name: 'request penny' })
+  expect(request.attributes).toMatchObject({ 'error.type': 'budget_exceeded', 'iron_cage.calls': 1 })
+})
+
+test("the requests of a service call are spans within that of the call, which belongs to the client's trace", async () => {
+  await using collector = await openCollector()
+  await using crm = await FakeProvider.open()
+  crm.doesOnce(sends(503))
+  const cage = await openTestRuntime({
+    ...settings(collector.url),
+    services: { crm: { base_url: crm.url, cost_per_call_usd: '0.1', retries: 1 } },
+  })
+  const [trace, parent] = ['4bf92f3577b34da6a3ce929d0e0e4736', '00f067aa0ba902b7']
+  const headers = { traceparent: `00-${trace}-${parent}-01` }
+  await cage.addAgent().send('services/crm', 'GET', '/leads', undefined, headers)
+  const [first, second, call] = (await collector.spans(3)) as [ReadSpan, ReadSpan, ReadSpan]
+  expectWithin(call, [first, second])
+  expect([first, second, call].map(shapeOf)).toMatchObject([
+    { name: 'attempt execute_tool crm', failed: true, status: 503 },
+    { name: 'attempt execute_tool crm', failed: false, status: 200 },
+    { name: 'execute_tool crm', failed: false, status: 200 },
+  ])
+  expect(call).toMatchObject({ traceId: trace, parentSpanId: parent, attributes: { 'iron_cage.cost.usd': 0.1 } })
 })
 
 test("a call with a traceparent belongs to the client's trace; without a valid one, to that of its run", async () => {

@@ -73,10 +73,9 @@ const tracedEvent = (change: object = {}) => ({
 /** Ids of the spans that a runtime itself would send. */
 function idsOf(events: readonly RuntimeEvent[]): string[] {
   const tracer = new Tracer({ findAgent: () => undefined, providerName: telemetryNameOf })
-  return events.flatMap((event) => {
-    const span = tracer.spanOf(event)
-    return span ? [`${Buffer.from(span.traceId).toString('hex')} ${Buffer.from(span.id).toString('hex')}`] : []
-  })
+  return events
+    .flatMap((event) => tracer.spansOf(event))
+    .map(({ traceId, id }) => `${Buffer.from(traceId).toString('hex')} ${Buffer.from(id).toString('hex')}`)
 }
 
 const idOf = ({ traceId, spanId }: ReadSpan): string => `${traceId} ${spanId}`

@@ -173,6 +173,10 @@ const PAYLOADS: Payloads = {
     retryable: fc.boolean(),
     run_id: runId,
   },
+  'call.retried': {
+    ...{ call_id: text.map(toCallId), provider: name, model: name, calls: count },
+    ...{ code: nullable(text), status: count, latency_ms: ms },
+  },
   'service.called': {
     call_id: text.map(toCallId),
     service: name,
