@@ -1,5 +1,6 @@
 /** What a runtime's leases say to a panel, and when they stop spending. test/panel has them with a real panel. */
-import { expect, onTestFinished, test } from 'vitest'
+import Sqlite from 'better-sqlite3'
+import { expect, onTestFinished, test, vi } from 'vitest'
 import { Leases } from '../../src/budget/leases.ts'
 import { openStore, type Store } from '../../src/db/store.ts'
 import { CageError } from '../../src/errors.ts'
@@ -31,6 +32,8 @@ function openLeases(listed: string[] = [], fill: (store: Store) => void = () => 
   fill(store)
   const panel = {
     isReportLost: false,
+    isFenced: false,
+    epoch: 0,
     reports: [] as Report[],
     granted: 0,
     /** Of what it grants. */
@@ -39,15 +42,21 @@ function openLeases(listed: string[] = [], fill: (store: Store) => void = () => 
     spentAgents: [] as string[],
     coverS: 10,
     wanted: [] as number[],
+    /** Called with what it is asked, before it answers. */
+    asked: async (_message: 'request' | 'report'): Promise<void> => {},
   }
+  /** As another program reads it: what is committed. */
+  const committed = new Sqlite(store.path, { readonly: true })
+  const rows = () => committed.prepare('SELECT id, returned_nanos AS returned FROM leases').all() as StoredRow[]
   const bank: LeaseBank = {
     open: async () => ({
-      epoch: 1,
+      epoch: ++panel.epoch,
       ttlMs: TTL_MS,
       coverS: panel.coverS,
       leases: listed.map((id) => ({ id, granted: dollars('1'), ...FOR_ANY })),
     }),
     request: async ({ request, want, agent, token }) => {
+      await panel.asked('request')
       if (agent !== null && panel.spentAgents.includes(agent)) {
         return { outcome: 'exhausted', isScarce: true, balance: { ...AMPLE.balance, free: ZERO_NANOS } }
       }
@@ -58,8 +67,10 @@ function openLeases(listed: string[] = [], fill: (store: Store) => void = () => 
     },
     present: async () => {},
     report: async (report) => {
+      if (panel.isFenced) throw new CageError('runtime_fenced', 'another one has opened')
       if (panel.isReportLost) throw new CageError('panel_unreachable', 'the report is lost')
       panel.reports.push(report)
+      await panel.asked('report')
       return {
         ttlMs: TTL_MS,
         coverS: panel.coverS,
@@ -84,10 +95,76 @@ function openLeases(listed: string[] = [], fill: (store: Store) => void = () => 
   })
   onTestFinished(async () => {
     await clock.passing(leases.close())
+    committed.close()
     store.close()
   })
-  return { clock, leases, panel }
+  return { clock, leases, panel, store, rows }
 }
+
+interface StoredRow {
+  id: string
+  returned: number
+}
+
+test('a lease pays for nothing before its row is committed, and not at all if it cannot be', async () => {
+  const { clock, leases, store, rows } = openLeases()
+  await clock.advanceAsync(0)
+  const call = { agentId: toAgentId('a-1'), maxCost: dollars('0.5') }
+  vi.spyOn(store.leases, 'insert').mockImplementationOnce(() => {
+    throw new Error('the disk is full')
+  })
+  await clock.passing(leases.change(call, 100))
+  expect(leases.leaseFor(call, call.maxCost)).toBeUndefined()
+  let lease: { id: string } | undefined
+  void clock.passing(leases.change(call, 100))
+  // As soon as it pays, within the same turn of the event loop.
+  for (let turns = 0; turns < 1_000 && !lease; turns++) {
+    await undefined
+    lease = leases.leaseFor(call, call.maxCost)
+  }
+  expect(rows().map(({ id }) => id)).toContain(lease?.id)
+})
+
+test('a return is in the database when it is reported', async () => {
+  const { clock, leases, panel, rows } = openLeases()
+  panel.endsInMs = 1_500
+  const stored: (number | undefined)[] = []
+  panel.asked = async (message) => {
+    if (message !== 'report') return
+    for (const { id } of panel.reports.at(-1)?.statements ?? []) {
+      stored.push(rows().find((row) => row.id === id)?.returned)
+    }
+  }
+  await clock.advanceAsync(0)
+  const call = { agentId: toAgentId('a-1'), maxCost: dollars('0.5') }
+  await clock.passing(leases.change(call, 100))
+  await clock.advanceAsync(2_100)
+  const reported = panel.reports.flatMap(({ statements }) => statements.map(({ returned }) => returned))
+  expect(reported).toContain(dollars('1'))
+  expect(stored).toEqual(reported)
+})
+
+test('a grant to an earlier epoch is not spent: the next epoch hears of its lease from the panel', async () => {
+  const { clock, leases, panel, rows } = openLeases()
+  await clock.advanceAsync(0)
+  const call = { agentId: toAgentId('a-1'), maxCost: dollars('0.5') }
+  const { promise: late, resolve: arrives } = Promise.withResolvers<void>()
+  panel.asked = async (message) => {
+    if (message === 'request') await late
+  }
+  void leases.change(call, 100)
+  await clock.advanceAsync(0)
+  panel.isFenced = true
+  await clock.advanceAsync(1_100)
+  panel.isFenced = false
+  await clock.advanceAsync(1_100)
+  expect(panel.epoch).toBe(2)
+  arrives()
+  await clock.advanceAsync(0)
+  expect(panel.granted).toBe(1)
+  expect(leases.leaseFor(call, call.maxCost)).toBeUndefined()
+  expect(rows()).toEqual([])
+})
 
 test('a grant does not extend the right to spend: what a runtime cannot report, it stops spending', async () => {
   const { clock, leases, panel } = openLeases()
