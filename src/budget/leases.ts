@@ -98,6 +98,7 @@ export class Leases {
   #reporting: Promise<void> | undefined
   #isReportDue = false
   #isClosing = false
+  #isClosed = false
 
   constructor(options: LeasesOptions) {
     this.#options = options
@@ -193,6 +194,9 @@ export class Leases {
     this.#stop()
     await this.giveBackAll()
     await this.#reporting
+    // An answer that is still on its way is heard by nobody: the panel lists what it grants to the next epoch.
+    this.#epoch = undefined
+    this.#isClosed = true
     this.#wake()
     this.#options.journal.close()
   }
@@ -475,7 +479,7 @@ export class Leases {
   }
 
   #connected(isConnected: boolean, fault: CageError | null): void {
-    if (this.#isConnected === isConnected) return
+    if (this.#isConnected === isConnected || this.#isClosed) return
     this.#isConnected = isConnected
     const { url, record } = this.#options
     if (fault === null) {

@@ -4,6 +4,7 @@ import { expect, onTestFinished, test, vi } from 'vitest'
 import { Leases } from '../../src/budget/leases.ts'
 import { openStore, type Store } from '../../src/db/store.ts'
 import { CageError } from '../../src/errors.ts'
+import type { NewEvent } from '../../src/events.ts'
 import { type AgentId, toAgentId } from '../../src/ids.ts'
 import type { LeaseBank, NamedBudget, Report } from '../../src/lease-messages.ts'
 import { nanodollars, ZERO_NANOS } from '../../src/money.ts'
@@ -48,6 +49,7 @@ function openLeases(listed: string[] = [], fill: (store: Store) => void = () => 
   /** As another program reads it: what is committed. */
   const committed = new Sqlite(store.path, { readonly: true })
   const rows = () => committed.prepare('SELECT id, returned_nanos AS returned FROM leases').all() as StoredRow[]
+  const recorded: NewEvent[] = []
   const bank: LeaseBank = {
     open: async () => ({
       epoch: ++panel.epoch,
@@ -91,14 +93,14 @@ function openLeases(listed: string[] = [], fill: (store: Store) => void = () => 
     journal: { id: 'journal', close: () => {} },
     url,
     agentName,
-    record: () => {},
+    record: (event) => void recorded.push(event),
   })
   onTestFinished(async () => {
     await clock.passing(leases.close())
     committed.close()
     store.close()
   })
-  return { clock, leases, panel, store, rows }
+  return { clock, leases, panel, store, rows, recorded }
 }
 
 interface StoredRow {
@@ -240,6 +242,25 @@ test('a spent budget of an agent that was raised or has renewed pays again a rep
   expect(leases.available(call)).toBe(dollars('100'))
   await clock.passing(leases.change(call, 100))
   expect(leases.leaseFor(call, call.maxCost)).toBeDefined()
+})
+
+test('a panel that answers after a runtime has closed is not heard: the money is lent to nobody, and nothing is recorded', async () => {
+  for (const answer of ['granted', 'failed'] as const) {
+    const { clock, leases, panel, store, recorded } = openLeases()
+    await clock.advanceAsync(0)
+    const late = Promise.withResolvers<void>()
+    panel.asked = (message) => (message === 'request' ? late.promise : Promise.resolve())
+    const call = { agentId: toAgentId('a-1'), maxCost: dollars('0.5') }
+    const asked = clock.passing(leases.change(call, 100))
+    await clock.passing(leases.close())
+    const before = [...recorded]
+    if (answer === 'granted') late.resolve()
+    else late.reject(new CageError('panel_unreachable', 'the answer is lost'))
+    await asked
+    await clock.advanceAsync(1_000)
+    expect(store.leases.open()).toEqual([])
+    expect(recorded).toEqual(before)
+  }
 })
 
 test('a runtime holds what it spends in the time that its organization allows', async () => {
