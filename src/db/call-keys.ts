@@ -91,18 +91,13 @@ export function callKeys({ orm }: Database) {
       statement.all({ ...parameters, ...bounds, floor, limit })
   }
 
-  /** The page, if it is among the first MAX_WINDOW_KEYS calls in the order of the search; else a part of it. */
+  /** The page, if it is among the first MAX_WINDOW_KEYS calls in the order of the search, by time; else a part of it. */
   function firstKeys(search: CallSearch): Key[] {
     const order = ORDERS[search.sort]
-    const isIn = 'id >= :low AND id < :high'
-    const first =
-      search.sort === 'cost'
-        ? `calls INDEXED BY calls_cost WHERE cost_nanos > 0${afterOf(search)}`
-        : `(${KEYS.all}) WHERE ${isIn}`
     const statement = orm.$client.prepare<object, Key>(
       `SELECT id, cost_nanos FROM (
-         SELECT * FROM ${first} ORDER BY ${order} LIMIT ${MAX_WINDOW_KEYS}
-       ) WHERE ${isIn}${conditionsOf(search)} ORDER BY ${order} LIMIT :limit`,
+         SELECT * FROM (${KEYS.all}) WHERE id >= :low AND id < :high ORDER BY ${order} LIMIT ${MAX_WINDOW_KEYS}
+       ) WHERE true${conditionsOf(search)} ORDER BY ${order} LIMIT :limit`,
     )
     return statement.all({ ...parametersOf(search), ...boundsOf(search), limit: search.limit })
   }

@@ -48,8 +48,10 @@ export function callSearchTable(database: Database) {
     const bounds = boundsOf(search)
     const direct = directPlaceOf(search)
     if (direct) return keysOf(search, direct)(bounds, limit)
-    const first = firstKeys(search)
-    if (first.length === limit) return first
+    if (sort !== 'cost') {
+      const first = firstKeys(search)
+      if (first.length === limit) return first
+    }
     const keysIn = keysOf(search, 'all')
     let found: Key[] = []
     for (const window of await windowsOf(bounds, sort === 'oldest')) {

@@ -23,6 +23,7 @@ import { callOrders } from './migrations/0013-call-orders.ts'
 import { leases } from './migrations/0014-leases.ts'
 import { signedLeases } from './migrations/0015-signed-leases.ts'
 import { holds } from './migrations/0016-holds.ts'
+import { costOrder } from './migrations/0017-cost-order.ts'
 import * as schema from './schema.ts'
 import { openSeal, type Seal } from './seal.ts'
 
@@ -57,6 +58,7 @@ const MIGRATIONS: readonly string[] = [
   leases,
   signedLeases,
   holds,
+  costOrder,
 ]
 const VERSION = START_VERSION + MIGRATIONS.length
 
