@@ -39,8 +39,14 @@ export const MAX_DEPTH = 500
 export function isTooDeep(value: unknown, left = MAX_DEPTH): boolean {
   if (typeof value !== 'object' || value === null) return false
   if (left === 0) return true
-  const parts = Array.isArray(value) ? value : Object.values(value)
-  return parts.some((part) => isTooDeep(part, left - 1))
+  // By loops: every request and every reply is walked.
+  if (Array.isArray(value)) {
+    for (const part of value) if (isTooDeep(part, left - 1)) return true
+  } else {
+    const fields = value as Readonly<Record<string, unknown>>
+    for (const name in fields) if (isTooDeep(fields[name], left - 1)) return true
+  }
+  return false
 }
 
 /** Digits that a double may not hold. */

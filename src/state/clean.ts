@@ -15,20 +15,31 @@ export function scrubTexts<T>(value: T, clean: Scrub): T {
   return cleaned(value, failClosed(clean)) as T
 }
 
+/** Returns the same value when nothing in it changes, which is nearly always so. */
 function cleaned(value: unknown, clean: Scrub): unknown {
   if (typeof value === 'string') return PLAIN_WORD.test(value) ? value : clean(value)
   if (typeof value === 'number') return Math.abs(value) < MIN_NUMBER ? value : numberOrText(value, clean)
-  if (Array.isArray(value)) return value.map((item) => cleaned(item, clean))
   if (typeof value !== 'object' || value === null) return value
-  let isChanged = false
-  const safe = Object.entries(value).map(([name, item]): [string, unknown] => {
-    const isOurs =
-      typeof item === 'string' && item.length <= MAX_ID_LENGTH && NEVER_PERSONAL.test(name) && !holdsOwnToken(item)
-    const entry: [string, unknown] = [PLAIN_WORD.test(name) ? name : clean(name), isOurs ? item : cleaned(item, clean)]
-    isChanged ||= entry[0] !== name || entry[1] !== item
-    return entry
-  })
-  return isChanged ? Object.fromEntries(safe) : value
+  if (Array.isArray(value)) {
+    const safe = value.map((item) => cleaned(item, clean))
+    return safe.some((item, index) => item !== value[index]) ? safe : value
+  }
+  const fields = value as Readonly<Record<string, unknown>>
+  for (const name in fields) {
+    const item = fields[name]
+    if (cleanedName(name, clean) === name && cleanedField(name, item, clean) === item) continue
+    const entries = Object.entries(fields)
+    return Object.fromEntries(entries.map(([key, one]) => [cleanedName(key, clean), cleanedField(key, one, clean)]))
+  }
+  return value
+}
+
+const cleanedName = (name: string, clean: Scrub): string => (PLAIN_WORD.test(name) ? name : clean(name))
+
+function cleanedField(name: string, value: unknown, clean: Scrub): unknown {
+  const isOurs =
+    typeof value === 'string' && value.length <= MAX_ID_LENGTH && NEVER_PERSONAL.test(name) && !holdsOwnToken(value)
+  return isOurs ? value : cleaned(value, clean)
 }
 
 /** Names of fields, providers and states: most of an event's texts need no scan. */
