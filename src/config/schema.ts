@@ -511,6 +511,7 @@ export const PANEL_ALERTS = [
   'lease.expired',
   'request.created',
   'sign_in.failed',
+  'books.broken',
 ] as const
 
 /** The configuration file of a Control Panel. Its mail goes to the admins of the organization that it is about. */

@@ -7,6 +7,7 @@ import { type Nanodollars, showUsd, suggestedIncrease, toUsd } from '../money.ts
 import { DEFAULT_POLICY } from '../redaction/policy.ts'
 import { Redactor } from '../redaction/redactor.ts'
 import type { LeaseState, SharedScope } from './bank.ts'
+import { brokenBooks } from './books-watch.ts'
 import type { Dialect, Sql } from './db/database.ts'
 import type { PanelAlertKind } from './fleet-view.ts'
 import { accountAt, type SharedPeriod } from './periods.ts'
@@ -48,6 +49,7 @@ const FINDERS: Readonly<Record<PanelAlertKind, (sql: Sql, now: number) => Promis
   'lease.expired': expiredLeases,
   'request.created': waitingRequests,
   'sign_in.failed': failedSignIns,
+  'books.broken': brokenAccounts,
 }
 
 /** `sql`: sees every organization. */
@@ -164,5 +166,13 @@ async function failedSignIns(sql: Sql) {
     ...{ organization_id, subject: String(since), level: 'WARN' as const },
     title: 'Many failed sign-ins',
     detail: `${count} since ${isoTime(since)}. The audit on the page of the panel says how many they were in the end`,
+  }))
+}
+
+async function brokenAccounts(sql: Sql) {
+  return (await brokenBooks(sql)).map(({ organization_id, id, text, found_at }) => ({
+    ...{ organization_id, subject: `${id} ${found_at}`, level: 'CRIT' as const },
+    title: 'Books do not agree',
+    detail: `${id} ${text}, in nanodollars. Whoever runs the panel sees everything with: iron-cage panel doctor`,
   }))
 }

@@ -453,38 +453,6 @@ export function requireCountable(books: Books, said: readonly { lease: LeaseRow;
   }
 }
 
-/** What the books must satisfy whatever happens; returns a sentence for each violation. `moved`: sums of transfers. */
-export function problemsOf(
-  budgets: readonly BudgetRow[],
-  leases: readonly LeaseRow[],
-  moved: (leaseId: string, kind: Transfer['kind']) => Nanodollars,
-): string[] {
-  const problems: string[] = []
-  const check = (isTrue: boolean, problem: string) => {
-    if (!isTrue) problems.push(problem)
-  }
-  for (const { id, scope, name, escrow } of budgets) {
-    const lent = add(...leases.filter(({ path }) => path.includes(id)).map(escrowOf))
-    check(escrow === lent, `${scope} ${name} has ${escrow} in escrow, its leases ${lent}`)
-  }
-  for (const { id, scope, name, settled } of budgets) {
-    const used = add(...leases.filter(({ path }) => path.includes(id)).map((lease) => lease.used))
-    check(settled === used, `${scope} ${name} has ${settled} settled, its leases used ${used}`)
-  }
-  for (const lease of leases) {
-    const sum = (...kinds: Transfer['kind'][]) => add(...kinds.map((kind) => moved(lease.id, kind)))
-    const { id, granted, used, returned, state } = lease
-    check(sum('granted') === granted, `lease ${id} was granted ${granted}, its transfers say ${sum('granted')}`)
-    const spent = sum('charged', 'presumed', 'overrun')
-    check(spent === used, `lease ${id} used ${used}, its transfers say ${spent}`)
-    const back = sum('returned', 'released')
-    check(back === returned, `lease ${id} returned ${returned}, its transfers say ${back}`)
-    const ended = add(used, returned)
-    check(state !== 'closed' || ended >= granted, `closed lease ${id} accounts for ${ended} of ${granted}`)
-  }
-  return problems
-}
-
 /** Throws RangeError for an amount that cannot be counted exactly. */
 export function exactNanos(amount: string | number | bigint): Nanodollars {
   const value = Number(amount)

@@ -146,6 +146,7 @@ export type PanelAlertKind =
   | 'lease.expired'
   | 'request.created'
   | 'sign_in.failed'
+  | 'books.broken'
 
 /** An alert that was sent, or is on its way. */
 export interface PanelAlertView {

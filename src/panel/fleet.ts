@@ -2,7 +2,7 @@
 import { CageError } from '../errors.ts'
 import type { NamedBudget } from '../lease-messages.ts'
 import { add, MAX_NANOS, type Nanodollars, showUsd, toUsd, ZERO_NANOS } from '../money.ts'
-import { problemsOf, type Resolution, resolveLease, revokeRuntime, SHARED_SCOPES, type SharedScope } from './bank.ts'
+import { type Resolution, resolveLease, revokeRuntime, SHARED_SCOPES, type SharedScope } from './bank.ts'
 import { Credentials, newId } from './credentials.ts'
 import {
   type AuditBounds,
@@ -13,15 +13,13 @@ import {
   verifyAudit,
 } from './db/audit-store.ts'
 import {
-  accountOf,
   BankStore,
-  budgetOf,
-  leaseOf,
   type StoredBudget,
   type StoredLease,
   type StoredPeriod,
   type StoredRuntime,
 } from './db/bank-store.ts'
+import { checkAll } from './db/books-check.ts'
 import type { PanelDatabase, Sql } from './db/database.ts'
 import { reconcilingUntil } from './db/generation-store.ts'
 import { readSchema, requireUsable } from './db/migrations.ts'
@@ -199,21 +197,8 @@ export class Fleet {
   async problems(): Promise<string[]> {
     return this.#database.money(async (sql) => {
       if (this.#database.dialect.kind === 'postgres') await sql.rows('SET TRANSACTION ISOLATION LEVEL REPEATABLE READ')
-      const budgets = await sql.rows<StoredBudget>('SELECT * FROM budgets')
-      const byId = new Map(budgets.map((row) => [row.id, row]))
-      const periods = await sql.rows<StoredPeriod>('SELECT * FROM budget_periods')
-      const leases = await sql.rows<StoredLease>('SELECT * FROM leases')
-      const sums = await sql.rows<{ lease_id: string; kind: string; amount: string | number }>(
-        'SELECT lease_id, kind, CAST(sum(amount_nanos) AS TEXT) AS amount FROM transfers GROUP BY lease_id, kind',
-      )
-      const moved = new Map(
-        sums.map(({ lease_id, kind, amount }) => [`${lease_id} ${kind}`, Number(amount) as Nanodollars]),
-      )
-      const problems = problemsOf(
-        [...budgets.map(budgetOf), ...periods.map((row) => accountOf(byId.get(row.budget_id)!, row))],
-        leases.map(leaseOf),
-        (id, kind) => moved.get(`${id} ${kind}`) ?? ZERO_NANOS,
-      )
+      const books = await checkAll(sql, this.#database.dialect)
+      const problems = books.map(({ label, text }) => `${label} ${text}`)
       const organizations = await sql.rows<{ id: string; name: string }>(
         'SELECT id, name FROM organizations ORDER BY name',
       )

@@ -19,6 +19,7 @@ import type { CollectorOptions } from '../otel/collector.ts'
 import type { AlertSenderOptions } from './alert-sender.ts'
 import { AlertWebhooks } from './alert-webhooks.ts'
 import { PanelAlerts } from './alerts.ts'
+import { BooksWatch } from './books-watch.ts'
 import { Control } from './control.ts'
 import type { Member, PanelRole } from './credentials.ts'
 import type { PanelDatabase } from './db/database.ts'
@@ -139,6 +140,7 @@ export async function startPanel(options: PanelOptions): Promise<RunningPanel> {
     const server = await listen(options, rooms)
     const exporter = options.collector && new FleetExporter({ ...options, ...options.collector, database, rooms })
     alerts.start()
+    const books = new BooksWatch(database, clock, options.onFault)
     const tasks = startTasks(options, { database, fleet, telemetry, spendingAlerts })
     const close = async () => {
       for (const stop of tasks) stop()
@@ -147,6 +149,7 @@ export async function startPanel(options: PanelOptions): Promise<RunningPanel> {
       await server.close()
       await exporter?.close()
       await alerts.close()
+      await books.close()
       await database.close()
     }
     return { url: server.url, ...rooms, organizationId, close }

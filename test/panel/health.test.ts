@@ -1,6 +1,7 @@
 /** Which databases a panel works with, and what it says to load balancers. */
 import pg from 'pg'
 import { afterAll, beforeAll, expect, onTestFinished, test } from 'vitest'
+import { OLDEST } from '../../src/panel/db/migrations.ts'
 import { openPanelDatabase } from '../../src/panel/db/open.ts'
 import { openTestPanel } from './open-panel.ts'
 import { type Cluster, startCluster } from './postgres.ts'
@@ -32,11 +33,11 @@ test('a panel is ready while its database has the tables that it knows, or newer
     const answer = await fetch(`${url}/health/ready`)
     return `${answer.status} ${((await answer.json()) as { status: string }).status}`
   }
-  expect(await readiness(known, 7)).toBe('200 ok')
-  expect(await readiness(known - 1, 7)).toBe('503 unready')
+  expect(await readiness(known, OLDEST)).toBe('200 ok')
+  expect(await readiness(known - 1, OLDEST)).toBe('503 unready')
   expect(await readiness(known + 1, known)).toBe('200 ok')
   expect(await readiness(known + 1, known + 1)).toBe('503 unready')
-  expect(await readiness(known, 7)).toBe('200 ok')
+  expect(await readiness(known, OLDEST)).toBe('200 ok')
   await client.query('DROP TABLE panel_meta')
   expect((await fetch(`${url}/health/ready`)).status).toBe(503)
   // A restart would mend none of it.

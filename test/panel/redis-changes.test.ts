@@ -224,12 +224,12 @@ test('a wrong password and an unknown certificate are named, and no password eve
   const place = openPlace()
   const doctor = (url: string, ...flags: string[]) =>
     place.type(['panel', 'doctor', '--database', database, ...flags], { env: { IRON_CAGE_REDIS: url } })
-  expect((await doctor(to(PASSWORD))).out).toBe(`ok: budgets, leases and transfers agree\nok: ${redis.url} answers\n`)
+  expect((await doctor(to(PASSWORD))).out).toMatch(`\nok: ${redis.url} answers\n`)
   const { out, err, code } = await doctor(to('wrong-horse'))
   expect(out).toMatch(`late: ${redis.url} cannot be used: WRONGPASS`)
   expect(code).toBe(0)
   const asJson = await doctor(to(PASSWORD), '--json')
-  expect(JSON.parse(asJson.out)).toEqual({ ok: true, problems: [], redis: 'ok' })
+  expect(JSON.parse(asJson.out)).toMatchObject({ ok: true, problems: [], redis: 'ok' })
   expect([...wrong.notices, out, err, asJson.out].join()).not.toContain('horse')
 
   const sealed = await openRedis({ tls: true })

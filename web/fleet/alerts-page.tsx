@@ -15,6 +15,7 @@ const KINDS: Readonly<Record<PanelAlertKind, string>> = {
   'lease.expired': 'a machine with money is silent for a day',
   'request.created': 'somebody asks for more',
   'sign_in.failed': 'many sign-ins fail',
+  'books.broken': 'the books do not agree',
 }
 
 export function AlertsPage() {

@@ -2,12 +2,12 @@ import { CageError } from '../../errors.ts'
 import type { PanelDatabase } from './database.ts'
 
 /**
- * Opens and migrates the database that a URL or path names: "postgres://…", or a file. Throws CageError
- * `database_unusable`.
+ * Opens the database that a URL or path names: "postgres://…", or a file. `migrates`: whether it gets the tables of this
+ * version. (Default: yes.) Throws CageError `database_unusable`.
  */
-export async function openPanelDatabase(address: string): Promise<PanelDatabase> {
+export async function openPanelDatabase(address: string, { migrates = true } = {}): Promise<PanelDatabase> {
   try {
-    return await openDatabase(address)
+    return await openDatabase(address, migrates)
   } catch (error) {
     if (error instanceof CageError) throw error
     const name = withoutPassword(address)
@@ -21,13 +21,13 @@ export async function openPanelDatabase(address: string): Promise<PanelDatabase>
   }
 }
 
-async function openDatabase(address: string): Promise<PanelDatabase> {
+async function openDatabase(address: string, migrates: boolean): Promise<PanelDatabase> {
   requireKnownScheme(address)
   // Each driver is loaded only by those who use it.
   const { openPostgres } = isPostgres(address) ? await import('./postgres.ts') : { openPostgres: undefined }
-  if (openPostgres) return openPostgres(address)
+  if (openPostgres) return openPostgres(address, migrates)
   const { openSqlite } = await import('./sqlite.ts')
-  return openSqlite(address)
+  return openSqlite(address, migrates)
 }
 
 /** A misspelt address must not become the name of a file. Throws CageError `database_unusable`. */

@@ -22,7 +22,7 @@ const QUERY_TIMEOUT_MS = 5_000
 const EXCLUSIVE_IDLE_MS = 30_000
 /** Of advisory locks: "iron", and the kind of work. */
 const LOCKS = 0x69726f6e
-const LOCK_OF: Readonly<Record<ExclusiveWork, number>> = { export: 1, alert: 2 }
+const LOCK_OF: Readonly<Record<ExclusiveWork, number>> = { export: 1, alert: 2, check: 3 }
 
 const POSTGRES: Dialect = {
   kind: 'postgres',
@@ -54,8 +54,8 @@ const INT8 = 20
 
 const CHANNEL = 'iron_cage_changes'
 
-/** Throws what the driver throws when the database cannot be reached. */
-export async function openPostgres(connectionString: string): Promise<PanelDatabase> {
+/** `migrates`: whether it gets the tables of this version. Throws what the driver throws when it cannot be reached. */
+export async function openPostgres(connectionString: string, migrates: boolean): Promise<PanelDatabase> {
   const types = {
     getTypeParser: ((oid: number, format?: 'text' | 'binary') =>
       oid === INT8 ? exactNanos : pg.types.getTypeParser(oid, format as 'text')) as typeof pg.types.getTypeParser,
@@ -79,7 +79,7 @@ export async function openPostgres(connectionString: string): Promise<PanelDatab
   try {
     await money.transaction(async (sql) => {
       await requireVersion(sql)
-      await migrate(sql, POSTGRES)
+      if (migrates) await migrate(sql, POSTGRES)
     })
   } catch (error) {
     await close()

@@ -23,7 +23,8 @@ const SQLITE: Omit<Dialect, 'identity'> = {
 
 const MAX_CACHED_LENGTH = 2_000
 
-export async function openSqlite(path: string): Promise<PanelDatabase> {
+/** `migrates`: whether it gets the tables of this version. */
+export async function openSqlite(path: string, migrates: boolean): Promise<PanelDatabase> {
   mkdirSync(dirname(path), { recursive: true })
   const isNew = !existsSync(path)
   closeSync(openSync(path, 'a', 0o600))
@@ -65,7 +66,7 @@ export async function openSqlite(path: string): Promise<PanelDatabase> {
       }
     })
   try {
-    await transaction((within) => migrate(within, dialect))
+    if (migrates) await transaction((within) => migrate(within, dialect))
   } catch (error) {
     client.close()
     throw error

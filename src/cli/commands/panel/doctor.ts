@@ -1,4 +1,5 @@
 import { Command } from '@commander-js/extra-typings'
+import { isoTime } from '../../../clock.ts'
 import { ERRORS } from '../../../errors.ts'
 import { type CliCommand, examples } from '../../command.ts'
 import { json } from '../../print.ts'
@@ -6,22 +7,36 @@ import { DATABASE_HELP, DEFAULT_DATABASE, REDIS_HELP } from './flags.ts'
 
 export const panelDoctorCommand: CliCommand = (terminal) =>
   new Command('doctor')
-    .description('Check that the books of all shared budgets agree with each other')
+    .description('Check that the books of all shared budgets agree with each other, and the database of a panel')
     .option('--database <address>', DATABASE_HELP, DEFAULT_DATABASE)
     .option('--redis <address>', REDIS_HELP)
     .option('--json', 'Print JSON')
     .addHelpText('after', examples(['panel doctor --database postgres://panel@localhost/panel', '']))
     .action(async ({ database, redis: address, json: asJson }) => {
-      const { redisOf, withFleet } = await import('./fleet.ts')
+      const { examine, redisOf } = await import('./fleet.ts')
       const { problemOfRedis } = await import('../../../panel/redis-changes.ts')
       const redis = redisOf({ database, redis: address }, terminal)
-      const problems = await withFleet(database, (fleet) => fleet.problems())
+      const { schema, problems, hasSecondWall, reconcilingUntil } = await examine(database)
       const problem = redis && (await problemOfRedis(redis.url))
       if (problems.length > 0) terminal.exitCode = ERRORS.audit_broken.exit
-      if (asJson)
-        return terminal.out(json({ ok: problems.length === 0, problems, ...(redis && { redis: problem ?? 'ok' }) }))
+      const until = reconcilingUntil === null ? null : isoTime(reconcilingUntil)
+      if (asJson) {
+        const found = { schema, has_row_security: hasSecondWall, reconciling_until: until }
+        return terminal.out(
+          json({ ok: problems.length === 0, problems, ...found, ...(redis && { redis: problem ?? 'ok' }) }),
+        )
+      }
       for (const problem of problems) terminal.out(`broken: ${problem}`)
       if (problems.length === 0) terminal.out('ok: budgets, leases and transfers agree')
+      terminal.out(`ok: the tables have version ${schema.version}; panels that know ${schema.oldest} may use them`)
+      if (until !== null) {
+        terminal.out(`wait: nothing is lent until all machines have presented their leases, or ${until}`)
+      }
+      if (!hasSecondWall) {
+        terminal.out(
+          'warning: the database role is a superuser or exempt from row-level security, so that organizations are kept apart by statements alone; use one that is not, and owns the database',
+        )
+      }
       if (problem !== undefined) terminal.out(`late: ${redis!.name} cannot be used: ${problem}`)
       else if (redis) terminal.out(`ok: ${redis.name} answers`)
     })

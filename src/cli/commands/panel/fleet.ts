@@ -1,6 +1,7 @@
 /** For commands that use the database of a panel itself, beside its processes. */
 import { existsSync } from 'node:fs'
 import { CageError } from '../../../errors.ts'
+import { readSchema, requireUsable } from '../../../panel/db/migrations.ts'
 import { isPostgres, openPanelDatabase, requireKnownScheme } from '../../../panel/db/open.ts'
 import { Fleet } from '../../../panel/fleet.ts'
 import { ORGANIZATION } from '../../../panel/organization.ts'
@@ -34,6 +35,26 @@ export async function withFleet<T>(
   try {
     const fleet = new Fleet(database)
     return await use(fleet, await fleet.openOrganization(organization))
+  } finally {
+    await database.close()
+  }
+}
+
+/** What `panel doctor` says of a database, which it does not change. Throws like `withFleet`, and for tables of another version. */
+export async function examine(address: string) {
+  requireFile(address)
+  const database = await openPanelDatabase(address, { migrates: false })
+  try {
+    const schema = await readSchema(database.system).catch((cause: unknown) => {
+      throw new CageError('database_unusable', 'this database has no tables of a panel', {
+        hint: 'name the one of a panel with --database',
+        cause,
+      })
+    })
+    requireUsable(schema)
+    const fleet = new Fleet(database)
+    const [problems, hasSecondWall] = [await fleet.problems(), await fleet.hasSecondWall()]
+    return { schema, problems, hasSecondWall, reconcilingUntil: await fleet.reconcilingUntil() }
   } finally {
     await database.close()
   }

@@ -1,0 +1,168 @@
+/** What somebody does to the books is found, by a person who asks and by a panel that runs, and nothing else is. */
+import { afterAll, beforeAll, describe, expect, onTestFinished, test } from 'vitest'
+import { grantLease, openRuntime, recordStatements } from '../../src/panel/bank.ts'
+import { BooksWatch, brokenBooks } from '../../src/panel/books-watch.ts'
+import type { PanelDatabase } from '../../src/panel/db/database.ts'
+import { OLDEST } from '../../src/panel/db/migrations.ts'
+import { openPanelDatabase } from '../../src/panel/db/open.ts'
+import { Fleet } from '../../src/panel/fleet.ts'
+import { openPlace } from '../cli/support.ts'
+import { TestClock } from '../support/clock.ts'
+import { dollars } from '../support/money.ts'
+import { temporaryFile } from '../support/temporary-file.ts'
+import { openTestPanel } from './open-panel.ts'
+import { type Cluster, startCluster } from './postgres.ts'
+
+let cluster: Cluster
+beforeAll(async () => {
+  cluster = await startCluster()
+})
+afterAll(() => cluster?.remove())
+
+const TTL_MS = 60_000
+const WHOLE = { scope: 'organization', name: null } as const
+const nothing = dollars('0')
+
+/** Books with a closed lease, and one of which $1 of $2 is spent. */
+async function openBooks(address: string) {
+  const database = await openPanelDatabase(address)
+  onTestFinished(() => database.close())
+  const fleet = new Fleet(database)
+  const { bank, credentials } = fleet
+  const organizationId = await fleet.openOrganization('acme')
+  await fleet.setLimit(organizationId, WHOLE, { limit: dollars('10') }, 'ada')
+  const invitation = await credentials.invite(organizationId, { team: null, user: null }, 'x', 'ada')
+  const { runtimeId } = await credentials.join((await credentials.identify(invitation))!, 'laptop', '1')
+  const { epoch } = await bank.run({ runtimeId, allLeases: true }, (books) =>
+    openRuntime(books, runtimeId, { journalId: 'journal', epoch: 0 }, TTL_MS),
+  )
+  const lend = async (request: number, amount: string) => {
+    const asked = { epoch, request, least: dollars(amount), want: dollars(amount), agent: null, token: null }
+    const lent = await bank.run({ runtimeId }, (books) => grantLease(books, runtimeId, asked, TTL_MS))
+    return lent.outcome === 'granted' ? lent.id : expect.fail(lent.outcome)
+  }
+  const spend = (id: string, used: string, isFinal: boolean) => {
+    const statements = [{ id, used: dollars(used), returned: nothing, held: nothing, isFinal }]
+    return bank.run({ runtimeId, leaseIds: [id] }, (books) =>
+      recordStatements(books, runtimeId, { epoch, statements }, TTL_MS),
+    )
+  }
+  const closed = await lend(0, '2')
+  await spend(closed, '2', true)
+  const open = await lend(1, '2')
+  await spend(open, '1', false)
+  return { database, fleet, organizationId, lend, spend, open, closed }
+}
+
+/** An hour has passed since the last check. */
+const makeDue = ({ system }: PanelDatabase) =>
+  system.rows(`UPDATE panel_meta SET value = replace(value, '"at":', '"at":1,"was":') WHERE key = 'books.check'`)
+
+const ADDRESSES = {
+  'an SQLite file': async () => temporaryFile('panel.db'),
+  PostgreSQL: () => cluster.newDatabase(),
+}
+
+describe.each(Object.entries(ADDRESSES))('books on %s', (_, addressOf) => {
+  test.each([
+    [
+      'UPDATE budgets SET limit_nanos = 1000000000',
+      'organization acme has 3000000000 settled and 1000000000 in escrow of 1000000000',
+    ],
+    ['UPDATE budgets SET escrow_nanos = 0', 'organization acme has 0 in escrow, its leases 1000000000'],
+    [
+      "UPDATE transfers SET amount_nanos = 1 WHERE kind = 'granted' AND lease_id = $1",
+      'lease <closed> was granted 2000000000, its transfers say 1',
+    ],
+    [
+      "DELETE FROM transfers WHERE kind = 'charged' AND lease_id = $1",
+      'lease <closed> used 2000000000, its transfers say 0',
+    ],
+    ['UPDATE leases SET returned_nanos = 1 WHERE id = $1', 'lease <closed> returned 1, its transfers say 0'],
+    [
+      "UPDATE leases SET state = 'closed' WHERE id = $2",
+      'lease <open> is closed and accounts for 1000000000 of 2000000000',
+    ],
+  ])('what somebody does to them is found by "panel doctor" and once an hour: %s', async (statement, problem) => {
+    const { database, fleet, organizationId, open, closed } = await openBooks(await addressOf())
+    const clock = new TestClock()
+    const faults: string[] = []
+    const watch = new BooksWatch(database, clock, (error, what) => faults.push(`${what}: ${(error as Error).message}`))
+    onTestFinished(() => watch.close())
+    const checkedAt = async () =>
+      (await database.system.rows("SELECT value FROM panel_meta WHERE key = 'books.check'"))[0]
+    await clock.advanceAsync(0)
+    await expect.poll(checkedAt).toBeDefined()
+    expect(await fleet.problems()).toEqual([])
+
+    const values = [...statement.matchAll(/\$(\d)/g)].map(([, n]) => (n === '1' ? closed : open))
+    await database.system.rows(statement.replace('$2', '$1'), values)
+    const found = problem.replace('<closed>', closed).replace('<open>', open)
+    expect(await fleet.problems()).toContain(found)
+    // It was checked less than an hour ago.
+    await clock.advanceAsync(60_000)
+    expect(faults).toEqual([])
+    await makeDue(database)
+    await clock.advanceAsync(60_000)
+    await expect.poll(() => faults).toContain(`the books do not agree: ${found}`)
+    await expect
+      .poll(() => brokenBooks(database.system))
+      .toContainEqual(
+        expect.objectContaining({
+          organization_id: organizationId,
+          text: found.replace(/^(lease|organization) \S+ /, ''),
+        }),
+      )
+  })
+
+  test('what a limit that was lowered, or a call that cost more, leaves above the limit is no fault of the books', async () => {
+    const { fleet, organizationId, lend, spend } = await openBooks(await addressOf())
+    await spend(await lend(2, '6'), '7', true)
+    expect(await fleet.problems()).toEqual([])
+    await fleet.setLimit(organizationId, WHOLE, { limit: dollars('1') }, 'ada')
+    expect(await fleet.problems()).toEqual([])
+  })
+})
+
+test('of several panels one compares the books when they start, and what it logs is found by the others too', async () => {
+  const address = await cluster.newDatabase()
+  const { database } = await openBooks(address)
+  await database.system.rows('UPDATE budgets SET escrow_nanos = 0')
+  const faults: string[] = []
+  const onFault = (error: unknown, what: string) => faults.push(`${what}: ${(error as Error).message}`)
+  await Promise.all(Array.from({ length: 3 }, () => openTestPanel({ database: address, onFault })))
+  await expect.poll(() => faults.length).toBeGreaterThan(0)
+  await expect.poll(() => brokenBooks(database.system)).toHaveLength(1)
+  await openTestPanel({ database: address, onFault })
+  expect(faults).toEqual(['the books do not agree: organization acme has 0 in escrow, its leases 1000000000'])
+})
+
+test('"panel doctor" names the version of the tables, a role that sees every organization, and books that await machines', async () => {
+  const address = await cluster.newDatabase()
+  const place = openPlace()
+  const doctor = (database: string, ...flags: string[]) =>
+    place.type(['panel', 'doctor', '--database', database, ...flags])
+  expect(await doctor(address)).toMatchObject({ code: 8, err: expect.stringContaining('no tables of a panel') })
+  const { database } = await openBooks(address)
+  const [known] = await database.system.rows<{ value: string }>("SELECT value FROM panel_meta WHERE key = 'version'")
+  const version = Number(known!.value)
+  const fine = await doctor(address)
+  expect(fine).toMatchObject({ code: 0, err: '' })
+  expect(fine.out).toBe(
+    `ok: budgets, leases and transfers agree\nok: the tables have version ${version}; panels that know ${OLDEST} may use them\n`,
+  )
+  const superuser = address.replace('owner@', 'postgres@')
+  expect((await doctor(superuser)).out).toContain('warning: the database role is a superuser or exempt')
+  await database.system.rows(
+    `UPDATE ledger_meta SET generation = generation + 1, reconciling_until = ${database.dialect.now} + 60000`,
+  )
+  expect((await doctor(address)).out).toMatch(/wait: nothing is lent until all machines .* or 20\d\d-/)
+  expect(JSON.parse((await doctor(superuser, '--json')).out)).toEqual({
+    ...{ ok: true, problems: [], schema: { version, oldest: OLDEST }, has_row_security: false },
+    reconciling_until: expect.stringMatching(/^20\d\d-/),
+  })
+  await database.system.rows('UPDATE budgets SET escrow_nanos = 0')
+  expect(await doctor(address)).toMatchObject({ code: 8, out: expect.stringContaining('broken: organization acme') })
+  await database.system.rows("UPDATE panel_meta SET value = '6' WHERE key = 'version'")
+  expect((await doctor(address)).err).toContain(`this database has version 6 of ${version}`)
+})
