@@ -1,4 +1,5 @@
-/** What a Control Panel asks of a runtime. The runtime fetches all of it again after each change, so nothing is missed. */
+/** What a Control Panel asks of a runtime, which fetches all of it again after each change, so nothing is missed; and what agents ask for there. */
+import type { Usd } from './money.ts'
 
 /** An admin's order to an agent of another machine. */
 export interface Order {
@@ -50,4 +51,17 @@ export type ControlAnswer = ControlState & { revision: string }
 export interface OrderOutcome {
   ok: boolean
   message: string
+}
+
+/** An agent's request for more of a budget, and what became of it. */
+export interface AgentRequest {
+  id: string
+  /** Such as "team research". */
+  budget: string
+  add_usd: Usd
+  reason: string
+  asked_at: string
+  state: 'pending' | 'approved' | 'rejected'
+  /** The reason of who decided; null without one. */
+  decision: string | null
 }

@@ -32,6 +32,7 @@ export type AlertKind =
   | 'pii_found'
   | 'budget_warning'
   | 'budget_exhausted'
+  | 'budget_requested'
   | 'model_refused'
   | 'loop_detected'
   | 'crash_loop'
@@ -343,6 +344,8 @@ export interface EventData {
     /** How long calls wait for a raise; left out when they are refused. */
     waits_s?: number
   }
+  /** An agent asks for more, which a person decides. `budget` as above. */
+  'budget.requested': { request_id: string; budget?: ConfiguredScope; add_usd: Usd; reason: string }
   /** A limit was raised or lowered. `budget` as above; a run's limit is that of every run. */
   'budget.raised': { budget?: ConfiguredScope; from_usd: Usd; limit_usd: Usd; by: string }
   /** A server started with these limits in addition to the agents' own; null without one. */
@@ -438,6 +441,8 @@ export interface EventData {
     budget?: NamedScope
     /** The circuit it concerns, if any. */
     circuit?: string
+    /** What an agent asks for; left out unless it does. */
+    request?: { id: string; add_usd: Usd; reason: string }
     source_seq: number
   }
   /** A person sent a test alert. */

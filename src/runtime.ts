@@ -43,7 +43,7 @@ import { type Load, type Reload, reloadOf } from './redaction/reload.ts'
 import { Safety } from './redaction/safety.ts'
 import { StateManager } from './state/state-manager.ts'
 import { newToken } from './tokens.ts'
-import { openControl, openLeases, openTelemetry } from './uplink/open-uplink.ts'
+import { openControl, openLeases, openRequests, openTelemetry } from './uplink/open-uplink.ts'
 import { awaitSharedBudget, type SharedBudget } from './uplink/shared-budget.ts'
 import { closeVault, openVault, type Secrets } from './vault/open-vault.ts'
 import type { Vault } from './vault/vault.ts'
@@ -186,7 +186,7 @@ async function openAll(
   opened.onClose(() => leases?.close())
   const telemetry = openTelemetry({ store, state, clock })
   opened.onClose(() => telemetry?.close())
-  const money = openMoney(config, { store, state, clock, leases, list })
+  const money = openMoney(config, { store, state, clock, leases, list, panelRequests: openRequests({ store, clock }) })
   opened.onClose(() => money.ledger.close())
   money.ledger.begin()
   openExporter(options, { store, state, clock, log }, opened)

@@ -42,6 +42,7 @@ const LEAVES: Readonly<Record<string, readonly string[]>> = {
   events: ['id-types', 'money', 'pii-types', 'control-messages'],
   errors: ['money'],
   ids: ['id-types'],
+  'control-messages': ['money'],
   'lease-messages': ['money'],
   'telemetry-messages': ['events'],
 }

@@ -46,18 +46,20 @@ if TYPE_CHECKING:
     from ._mock import MockRuntime
     from ._protect import protect_agent
     from ._run import (
+        budget_request,
         checkpoint,
         current_budget,
         event,
         outcome,
         progress,
         record_cost,
+        request_budget,
         restore,
         scan,
         service_url,
     )
     from ._runtime import AgentRuntime, current_runtime
-    from ._values import Budget, Finding, Metrics, ScanResult
+    from ._values import Budget, BudgetRequest, Finding, Metrics, ScanResult
     from .langchain import IronCageCallbackHandler as IronCageCallbackHandler
     from .langchain import IronCageChain as IronCageChain
 
@@ -67,6 +69,7 @@ __all__ = [
     "AgentRuntime",
     "Budget",
     "BudgetExceeded",
+    "BudgetRequest",
     "ChatClient",
     "CircuitBreaker",
     "CircuitOpen",
@@ -81,6 +84,7 @@ __all__ = [
     "ScanResult",
     "ServerUnreachable",
     "VaultLocked",
+    "budget_request",
     "checkpoint",
     "current_budget",
     "current_runtime",
@@ -90,6 +94,7 @@ __all__ = [
     "progress",
     "protect_agent",
     "record_cost",
+    "request_budget",
     "restore",
     "scan",
     "service_url",
@@ -101,6 +106,7 @@ __version__ = "0.3.0"
 _LOADED_LATER = {
     "AgentRuntime": "._runtime",
     "Budget": "._values",
+    "BudgetRequest": "._values",
     "ChatClient": "._chat",
     "CircuitBreaker": "._breaker",
     "Finding": "._values",
@@ -112,12 +118,14 @@ _LOADED_LATER = {
     "Runtime": "._agents",
     "current_runtime": "._runtime",
     "ScanResult": "._values",
+    "budget_request": "._run",
     "checkpoint": "._run",
     "current_budget": "._run",
     "event": "._run",
     "outcome": "._run",
     "progress": "._run",
     "record_cost": "._run",
+    "request_budget": "._run",
     "restore": "._run",
     "scan": "._run",
     "service_url": "._run",

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
     from ._runtime import Money, PiiDetection
-    from ._values import Finding
+    from ._values import BudgetRequest, Finding
 
 _AGENT_ID = "mock-00000000"
 _TOKEN = "run_mock"
@@ -35,7 +35,7 @@ class MockEvent:
     """One thing that an agent reported, or that happened to it."""
 
     #: As on the server: ``progress.updated``, ``unit.completed``, ``agent.output``, ``service.called``,
-    #: ``fallback.used``, ``pii.found``, ``call.completed``, ``call.failed``, ``circuit.opened``.
+    #: ``fallback.used``, ``pii.found``, ``call.completed``, ``call.failed``, ``circuit.opened``, ``budget.requested``.
     type: str
     data: dict[str, Any] = field(default_factory=dict)
 
@@ -86,6 +86,21 @@ class MockRuntime(AgentRuntime):
     def calls(self) -> list[MockCall]:
         """Every call of a model so far, refused ones too."""
         return self.llm.calls
+
+    @property
+    def requests(self) -> list[BudgetRequest]:
+        """What the agent asked for with ``request_budget``, oldest first, as it is now."""
+        from ._values import request_from
+
+        return [request_from(request) for request in self._mock.requests.values()]
+
+    def approve(self, request_id: str) -> None:
+        """As a person does: the limit is raised by what was asked for. KeyError for an unknown request."""
+        self._mock.decide(request_id, "approved")
+
+    def reject(self, request_id: str, reason: str | None = None) -> None:
+        """As a person does. ``reason``: what the agent reads as ``decision``. KeyError for an unknown request."""
+        self._mock.decide(request_id, "rejected", reason)
 
     @property
     def circuits(self) -> dict[str, str]:
@@ -168,6 +183,7 @@ class MockServer:
         self.circuits: dict[str, Circuit] = {}
         self.events: list[MockEvent] = []
         self.findings: list[Finding] = []
+        self.requests: dict[str, dict[str, Any]] = {}
         self._permits: dict[str, tuple[Circuit, int, dict[str, Any]]] = {}
         self._checkpoint: Any = None
         self._has_checkpoint = False
@@ -231,6 +247,13 @@ class MockServer:
             self._charge(account, cost)
             self._record("service.called", service=content["service"], cost_usd=content["cost_usd"])
             return {"budget": account.as_json()}
+        if route == "POST /budget-requests":
+            return self._request_budget(content)
+        asked = re.fullmatch(r"GET /budget-requests/(.+)", route)
+        if asked is not None:
+            if asked[1] not in self.requests:
+                raise IronCageError(f"there is no request {asked[1]}", code="not_found", status=404)
+            return self.requests[asked[1]]
         service = re.fullmatch(r"POST /services/([\w.-]+)/(begin|end)", route)
         if service is not None:
             return self._service(service[1], service[2], content)
@@ -243,6 +266,29 @@ class MockServer:
             self._record(reports[route], **content)
             return None
         raise IronCageError(f"a mocked cage does not answer {route}", code="not_found", status=404)
+
+    def decide(self, request_id: str, state: str, decision: str | None = None) -> None:
+        with self._lock:
+            request = self.requests[request_id]
+            if request["state"] != "pending":
+                raise ValueError(f"{request_id} was {request['state']}")
+            request.update(state=state, decision=decision)
+            if state == "approved":
+                self.accounts[_TOKEN].limit += Decimal(request["add_usd"])
+
+    def _request_budget(self, content: Any) -> dict[str, Any]:
+        reason, _ = redact(content["reason"])
+        asked = {"add_usd": content["add_usd"], "reason": reason, "state": "pending"}
+        pending = [one for one in self.requests.values() if one["state"] == "pending"]
+        for one in pending:
+            if asked.items() <= one.items():
+                return one
+        if len(pending) >= 3:
+            raise IronCageError("3 requests of this agent wait for a decision", code="conflict", status=409)
+        request = {**asked, "id": f"req-{len(self.requests) + 1}", "budget": "agent", "decision": None}
+        self.requests[request["id"]] = request
+        self._record("budget.requested", request_id=request["id"], add_usd=request["add_usd"], reason=reason)
+        return request
 
     def _service(self, name: str, step: str, content: Any) -> Any:
         circuit = self.circuit(name)

@@ -13,7 +13,7 @@ from typing import Any, Literal, TypeVar, overload
 
 from ._current import current_link, is_caged
 from ._errors import IronCageError
-from ._values import Budget, ScanResult, budget_from, scan_result_from, usd_text
+from ._values import Budget, BudgetRequest, ScanResult, budget_from, request_from, scan_result_from, usd_text
 
 Level = Literal["DEBUG", "INFO", "WARN", "ERROR"]
 T = TypeVar("T")
@@ -125,6 +125,37 @@ def record_cost(service: str, usd: str | Decimal | float, description: str | Non
 def current_budget() -> Budget:
     """Returns the agent's current budget. Raises ServerUnreachable, also when there is no cage."""
     return budget_from(current_link().call("GET", "")["budget"])
+
+
+def request_budget(usd: str | Decimal | float, reason: str) -> BudgetRequest:
+    """Asks for a larger budget; a person decides. Does not wait for the decision: see ``budget_request``.
+
+    It asks for more of the budget that has the least left of those that pay for the agent's calls: one of this server,
+    or, on a server that has joined a Control Panel, one that it shares with other machines. Asking for the same again
+    while it waits returns the request that waits.
+
+    usd: how much more, in US dollars, exact to nine fraction digits. A float means what it prints as.
+    reason: why, for who decides; 1 to 500 characters. Must not contain personal data, which is redacted.
+
+    Raises ValueError for anything but an amount above 0, IronCageError with the code ``conflict`` when too many requests
+    of this agent wait, or with ``panel_unreachable``; ServerUnreachable, also when there is no cage.
+    """
+    amount = usd_text(usd)
+    if amount == "0":
+        raise ValueError("expected an amount of US dollars above 0, got 0")
+    return request_from(current_link().call("POST", "/budget-requests", {"add_usd": amount, "reason": reason}))
+
+
+def budget_request(id: str) -> BudgetRequest:
+    """Returns a request of this agent as it is now.
+
+    id: of what ``request_budget`` returned.
+
+    Raises IronCageError with the code ``not_found`` for any other one; ServerUnreachable, also when there is no cage.
+    """
+    from urllib.parse import quote
+
+    return request_from(current_link().call("GET", f"/budget-requests/{quote(id, safe='')}"))
 
 
 def scan(text: str) -> ScanResult:

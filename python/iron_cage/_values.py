@@ -45,6 +45,23 @@ class Budget:
 
 
 @dataclass(frozen=True)
+class BudgetRequest:
+    """What the agent asks for in addition, and what became of it."""
+
+    id: str
+    #: Of which budget: ``agent``, ``run`` or ``server`` of this server, or a shared one such as ``team research``.
+    budget: str
+    #: How much more, in US dollars.
+    add_usd: Decimal
+    #: As it is shown to people: without personal data.
+    reason: str
+    #: ``pending``, ``approved`` or ``rejected``.
+    state: str
+    #: What who decided on the Control Panel says about it, None without that.
+    decision: str | None
+
+
+@dataclass(frozen=True)
 class Finding:
     """One piece of personal data in a scanned text: ``text[start:end]``."""
 
@@ -106,6 +123,17 @@ def budget_from(body: Any) -> Budget:
         remaining_usd=Decimal(body["remaining_usd"]),
         used_percent=float(body["used_percent"]),
         warned=bool(body["warned"]),
+    )
+
+
+def request_from(body: Any) -> BudgetRequest:
+    return BudgetRequest(
+        id=body["id"],
+        budget=body["budget"],
+        add_usd=Decimal(body["add_usd"]),
+        reason=body["reason"],
+        state=body["state"],
+        decision=body["decision"],
     )
 
 

@@ -82,7 +82,7 @@ class Package(unittest.TestCase):
 
     @unittest.skipIf(sys.version_info < (3, 10), "`int | None` cannot be evaluated there")
     def test_frameworks_can_read_the_types_of_functions(self) -> None:
-        for name in ("scan", "progress", "checkpoint", "restore", "record_cost", "current_budget", "current_runtime"):
+        for name in ("scan", "progress", "checkpoint", "restore", "record_cost", "request_budget", "current_budget"):
             self.assertIn("return", typing.get_type_hints(getattr(iron_cage, name)), name)
 
     def test_the_drawn_tree_of_exceptions_is_the_real_one(self) -> None:

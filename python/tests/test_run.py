@@ -116,6 +116,27 @@ class Money(CagedTestCase):
             iron_cage.record_cost("serp_api", given, "a search")
             self.assertEqual(self.last.body, {"service": "serp_api", "cost_usd": sent, "description": "a search"})
 
+    def test_a_request_is_sent_with_its_reason_and_read_again_by_its_id(self) -> None:
+        asked = {"id": "request-1", "budget": "team research", "add_usd": "2.5", "reason": "more leads"}
+        self.answer(200, {**asked, "asked_at": "2026-01-02T03:04:05.000Z", "state": "pending", "decision": None})
+        request = iron_cage.request_budget(2.5, "more leads")
+        self.assertEqual((self.last.method, self.last.path), ("POST", "/api/run/budget-requests"))
+        self.assertEqual(self.last.body, {"add_usd": "2.5", "reason": "more leads"})
+        self.assertEqual(
+            request,
+            iron_cage.BudgetRequest("request-1", "team research", Decimal("2.5"), "more leads", "pending", None),
+        )
+        self.answer(200, {**asked, "state": "rejected", "decision": "too much"})
+        decided = iron_cage.budget_request("a/b")
+        self.assertEqual((self.last.method, self.last.path), ("GET", "/api/run/budget-requests/a%2Fb"))
+        self.assertEqual((decided.state, decided.decision), ("rejected", "too much"))
+
+    def test_nothing_more_is_not_asked_for(self) -> None:
+        for amount in ("ten", -1, 0, "0.0", 1e-10, None):
+            with self.assertRaises(ValueError, msg=repr(amount)):
+                iron_cage.request_budget(amount, "more")  # type: ignore[arg-type]
+        self.assertEqual(self.server.requests, [])
+
     def test_what_is_no_amount_is_refused_before_it_is_sent(self) -> None:
         for amount in ("ten", "", -1, float("nan"), float("inf"), "1e400", None):
             with self.assertRaises(ValueError, msg=repr(amount)):
@@ -281,7 +302,13 @@ class WithoutACage(unittest.TestCase):
         self.assertEqual(iron_cage.restore(default=3), 3)
 
     def test_asking_says_what_to_do(self) -> None:
-        for ask in (iron_cage.current_budget, lambda: iron_cage.scan("x"), lambda: iron_cage.service_url("x")):
+        for ask in (
+            iron_cage.current_budget,
+            lambda: iron_cage.scan("x"),
+            lambda: iron_cage.service_url("x"),
+            lambda: iron_cage.request_budget(1, "more"),
+            lambda: iron_cage.budget_request("x"),
+        ):
             with self.assertRaisesRegex(iron_cage.ServerUnreachable, "iron-cage start"):
                 ask()
 

@@ -145,6 +145,18 @@ def test_async_with_does_the_same_and_the_event_loop_goes_on_meanwhile() -> None
     assert servers_of(os.getpid()) == []
 
 
+def test_what_is_asked_for_waits_for_a_person() -> None:
+    with AgentRuntime(budget="0.5"):
+        asked = iron_cage.request_budget("2.5", "the list of ada@example.com is longer")
+        assert (asked.state, asked.budget, asked.add_usd) == ("pending", "agent", Decimal("2.5"))
+        assert asked.reason == "the list of [EMAIL_REDACTED] is longer"
+        assert iron_cage.request_budget(2.5, "the list of ada@example.com is longer") == asked
+        assert iron_cage.budget_request(asked.id) == asked
+        with pytest.raises(iron_cage.IronCageError) as unknown:
+            iron_cage.budget_request("req-0000000000000000")
+        assert unknown.value.code == "not_found"
+
+
 def test_tasks_side_by_side_are_each_in_their_own_runtime() -> None:
     async def spend(limit: str, calls: int) -> tuple[Decimal, Decimal]:
         async with AgentRuntime(budget=limit) as runtime:

@@ -56,6 +56,33 @@ def test_everything_of_the_package_talks_to_it(iron_cage: MockRuntime) -> None:
     assert ic.scan("😀 ada@example.com").findings[0].start == 2
 
 
+def test_what_is_asked_for_waits_for_the_test_to_decide(iron_cage: MockRuntime) -> None:
+    asked = ic.request_budget(25, "for ada@example.com")
+    assert (asked.state, asked.budget, asked.add_usd) == ("pending", "agent", Decimal(25))
+    assert "ada@example.com" not in asked.reason
+    assert ic.request_budget("25", "for ada@example.com") == asked
+    iron_cage.approve(asked.id)
+    assert ic.budget_request(asked.id).state == "approved"
+    assert ic.current_budget().limit_usd == Decimal(125)
+    again = ic.request_budget(25, "for ada@example.com")
+    iron_cage.reject(again.id, "too much")
+    assert (ic.budget_request(again.id).state, ic.budget_request(again.id).decision) == ("rejected", "too much")
+    assert ic.current_budget().limit_usd == Decimal(125)
+    with pytest.raises(ValueError, match="was rejected"):
+        iron_cage.approve(again.id)
+    with pytest.raises(KeyError):
+        iron_cage.approve("other")
+    for usd in (1, 2, 3):
+        ic.request_budget(usd, "more")
+    with pytest.raises(ic.IronCageError, match="wait for a decision"):
+        ic.request_budget(4, "more")
+    with pytest.raises(ic.IronCageError) as unknown:
+        ic.budget_request("other")
+    assert unknown.value.code == "not_found"
+    assert [request.state for request in iron_cage.requests] == ["approved", "rejected", *["pending"] * 3]
+    assert [event.type for event in iron_cage.events] == ["budget.requested"] * 5
+
+
 def test_the_budget_refuses_before_the_answer_is_given_away(iron_cage: MockRuntime, iron_cage_llm: MockLLM) -> None:
     iron_cage.spend("99.5")
     iron_cage_llm.reply("dear", cost_usd=1)

@@ -114,7 +114,7 @@ export class Alerts {
   }
 
   #raise(
-    { kind, title, detail: what, action, budget, circuit }: Wording,
+    { kind, title, detail: what, action, budget, circuit, request }: Wording,
     level: Level,
     agentId: AgentId | null,
     sourceSeq: number,
@@ -143,6 +143,7 @@ export class Alerts {
           detail,
           ...(budget && { budget }),
           ...(circuit !== undefined && { circuit }),
+          ...(request && { request }),
           source_seq: sourceSeq,
         },
       },

@@ -4,6 +4,7 @@ import type { AlertKind, EventOf, EventType, RuntimeEvent, SafetyMode } from '..
 import type { AgentId } from '../id-types.ts'
 import { fromUsd, type NamedScope, showUsd, subtract, suggestedIncrease, toUsd, type Usd } from '../money.ts'
 import { PII } from '../pii-types.ts'
+import type { AlertRequest } from '../state/snapshot.ts'
 import { showCount, showDuration, showNumberOf, showPercent } from '../units.ts'
 import type { Digest } from './alert-throttle.ts'
 
@@ -17,6 +18,8 @@ export interface Wording {
   budget?: NamedScope | undefined
   /** The circuit it is about. (Default: none.) */
   circuit?: string | undefined
+  /** What an agent asks for. (Default: nothing.) */
+  request?: Omit<AlertRequest, 'state'> | undefined
 }
 
 /** The type of event that each kind of alert comes from; a channel's `events` names those. */
@@ -25,6 +28,7 @@ const SOURCES: Record<AlertKind, EventType> = {
   pii_found: 'pii.found',
   budget_warning: 'budget.warned',
   budget_exhausted: 'budget.exhausted',
+  budget_requested: 'budget.requested',
   model_refused: 'model.refused',
   loop_detected: 'loop.detected',
   crash_loop: 'agent.exited',
@@ -65,6 +69,17 @@ export function wordAlert(event: RuntimeEvent): Wording | undefined {
         detail: `${showUsd(spent_usd)} of ${showUsd(limit_usd)} spent.${overshoot(spent_usd, limit_usd)}${call}${wait}`,
         // A client with a token of its own has no process to resume.
         action: `To approve more: ${raiseCommand(event)}. To start a stopped agent again: iron-cage resume ${event.agent_id}`,
+      }
+    }
+    case 'budget.requested': {
+      const { request_id: id, budget, add_usd, reason } = event.data
+      return {
+        kind: 'budget_requested',
+        budget,
+        request: { id, add_usd, reason },
+        title: `More budget requested${whoseBudget(budget)}`,
+        detail: `The agent asks for ${showUsd(add_usd)} more: "${reason}".`,
+        action: `To approve it: ${addCommand(event, add_usd)}`,
       }
     }
     case 'circuit.opened':
@@ -176,10 +191,16 @@ function overshoot(spent: Usd, limit: Usd): string {
   return ` That is ${showUsd(toUsd(over))} above the limit: the provider used more than the call had asked for. Further calls are blocked.`
 }
 
-/** Raises the limit that a budget's event is about. */
-function raiseCommand({ agent_id, data }: EventOf<'budget.warned' | 'budget.exhausted'>): string {
+/** Raises the limit that a budget's event is about, as suggested. */
+const raiseCommand = (event: EventOf<'budget.warned' | 'budget.exhausted'>): string =>
+  addCommand(event, toUsd(suggestedIncrease(fromUsd(event.data.limit_usd))))
+
+function addCommand(
+  { agent_id, data }: EventOf<'budget.warned' | 'budget.exhausted' | 'budget.requested'>,
+  more: Usd,
+): string {
   const whose = data.budget === 'shared' ? '--org' : data.budget ? `--${data.budget}` : agent_id
-  return `iron-cage budget add ${whose} ${toUsd(suggestedIncrease(fromUsd(data.limit_usd)))}`
+  return `iron-cage budget add ${whose} ${more}`
 }
 
 const afterFix = (agentId: AgentId | null, look: string): string | undefined =>

@@ -139,3 +139,6 @@ export const BUDGET_CHANGE = z.union([z.strictObject({ limit_usd: amount }), z.s
 
 /** Truncated rather than refused: a report must not get lost because of a long name. */
 export const shortText = (max: number) => z.string().transform((text) => text.slice(0, max))
+
+/** What every database keeps as it is: PostgreSQL has no place for U+0000, and half a surrogate pair is no character. */
+export const isStorable = (text: string): boolean => !text.includes('\0') && text.isWellFormed()

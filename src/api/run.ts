@@ -27,6 +27,7 @@ import { count, json, type Route, routesOf } from './route.ts'
 import { type RunRooms, runOf } from './run-of.ts'
 import { partRoutes } from './run-parts.ts'
 import { RunRate } from './run-rate.ts'
+import { requestRoutes } from './run-requests.ts'
 import { runSecretRoutes } from './run-secrets.ts'
 import { serviceRoutes } from './run-services.ts'
 import { traceRoutes } from './run-traces.ts'
@@ -38,6 +39,7 @@ const route = routesOf('Own run')
 export function runRoutes(rooms: RunRooms): Route[] {
   const rate = new RunRate(rooms.clock)
   const clean: Clean = (agentId, build) => cleaned(rooms, agentId, build)
+  const cleanText = (agentId: AgentId, text: string) => clean(agentId, (scrub) => scrub(text))
   const before: MiddlewareHandler<Env>[] = [
     async (context, next) => {
       await next()
@@ -51,11 +53,12 @@ export function runRoutes(rooms: RunRooms): Route[] {
   const routes = [
     ...ownStateRoutes(rooms),
     ...partRoutes(rooms),
-    ...serviceRoutes(rooms, (agentId, text) => clean(agentId, (scrub) => scrub(text))),
+    ...serviceRoutes(rooms, cleanText),
     ...runSecretRoutes(rooms.secrets.rotation),
     ...workRoutes(rooms, clean),
     ...checkpointRoutes(rooms, rate),
     ...textRoutes(rooms, clean, rate),
+    ...requestRoutes(rooms, cleanText, rate),
     ...traceRoutes(rooms, rate, clean),
   ]
   return routes.map((each) => ({ ...each, before, errors: [...(each.errors ?? []), 'too_many_attempts'] }))

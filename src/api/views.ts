@@ -4,7 +4,15 @@ import type { Cost, CostReport } from '../budget/report.ts'
 import type { BudgetPeriod, BudgetView, RuntimeEvent, SandboxView } from '../events.ts'
 import { PII_TYPES } from '../pii-types.ts'
 import type { ShownFigures } from '../state/figures-text.ts'
-import type { AgentView, AlertView, BurnPoint, CircuitView, ModelView, ServiceView } from '../state/snapshot.ts'
+import type {
+  AgentView,
+  AlertRequest,
+  AlertView,
+  BurnPoint,
+  CircuitView,
+  ModelView,
+  ServiceView,
+} from '../state/snapshot.ts'
 import { count, json, named, type Shape, time, usd } from './route.ts'
 
 const AGENT_STATES = [
@@ -220,6 +228,15 @@ export const alertView = named('Alert', () =>
     agent_id: z.string().nullable(),
     budget: z.enum(['run', 'server', 'shared']).nullable().describe("Its budget, unless it is the agent's own."),
     circuit: z.string().nullable(),
+    request: z
+      .object({
+        id: z.string(),
+        add_usd: usd(),
+        reason: z.string(),
+        state: z.enum(['pending', 'approved', 'rejected']),
+      } satisfies Shape<AlertRequest>)
+      .optional()
+      .describe('What an agent asks for. A raise approves it; an acknowledgment without one rejects it.'),
     source_seq: count().describe('The event that caused it.'),
     acknowledged: z.boolean(),
     delivered: z.array(z.string()).describe('Channels.'),

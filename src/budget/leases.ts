@@ -150,6 +150,12 @@ export class Leases {
     return balance ? add(balance.free, pool.unheld) : UNLIMITED
   }
 
+  /** What is not spent of the shared budgets, by any machine, as far as is known here; nothing before the panel has answered. */
+  unspent(spender: SharedSpender): Nanodollars {
+    const balance = this.#poolOf(spender).balance ?? this.#base.balance
+    return balance ? subtract(balance.limit, balance.settled) : ZERO_NANOS
+  }
+
   /** What the panel said last, of the budgets that pay for any call first. */
   known(): { fault: CageError | undefined; canSpend: boolean; balances: KnownBalance[] } {
     const balances = new Map<string, KnownBalance>()

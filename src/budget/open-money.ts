@@ -3,6 +3,7 @@ import type { Clock } from '../clock.ts'
 import type { Config } from '../config/schema.ts'
 import type { Store } from '../db/store.ts'
 import type { StateManager } from '../state/state-manager.ts'
+import { BudgetRequests, type PanelRequests } from './budget-requests.ts'
 import type { Leases } from './leases.ts'
 import { type Ledger, openLedger } from './ledger.ts'
 import { openPriceList } from './pinned-list.ts'
@@ -15,6 +16,8 @@ export interface Money {
   ledger: Ledger
   /** Undefined for a runtime that shares no budget, and while no server runs. */
   leases: Leases | undefined
+  /** Where agents ask for more. */
+  requests: BudgetRequests
   /** Where calls wait that their budget cannot pay. */
   raiseWait: RaiseWait
   prices: Prices
@@ -32,6 +35,8 @@ interface MoneyOptions {
   clock: Clock
   /** Slices of a budget that is shared with other runtimes. (Default: none is.) */
   leases?: Leases | undefined
+  /** The Control Panel that decides about those. (Default: none.) */
+  panelRequests?: PanelRequests | undefined
   /** The public prices. (Default: those of the configuration.) */
   list?: PriceList
 }
@@ -41,12 +46,13 @@ interface MoneyOptions {
  */
 export function openMoney(
   config: Pick<Config, 'budget' | 'prices' | 'price_list' | 'providers'>,
-  { store, state, clock, leases, list }: MoneyOptions,
+  { store, state, clock, leases, panelRequests, list }: MoneyOptions,
 ): Money {
   const ledger = openLedger(config.budget, { store, state, clock, leases })
   return {
     ledger,
     leases,
+    requests: new BudgetRequests({ state, accounts: ledger.accounts, leases, panel: panelRequests }),
     raiseWait: new RaiseWait(ledger.accounts, clock, ledger.accounts.pauseMs),
     prices: new Prices(config, clock, list ?? openPriceList(config.price_list)),
     trust: new Trust({ store, state, clock }),

@@ -452,6 +452,7 @@ const service = z.strictObject({
 const alertingEvents: readonly EventType[] = [
   'budget.warned',
   'budget.exhausted',
+  'budget.requested',
   'model.refused',
   'loop.detected',
   'circuit.opened',

@@ -2,6 +2,7 @@
 import { CageError } from '../errors.ts'
 import type { NamedBudget } from '../lease-messages.ts'
 import { add, MAX_NANOS, type Nanodollars, showUsd, toUsd, ZERO_NANOS } from '../money.ts'
+import { AgentRequests } from './agent-requests.ts'
 import { type Resolution, resolveLease, revokeRuntime, SHARED_SCOPES, type SharedScope } from './bank.ts'
 import { Credentials, newId } from './credentials.ts'
 import {
@@ -14,6 +15,7 @@ import {
 } from './db/audit-store.ts'
 import {
   BankStore,
+  balanceOf,
   type StoredBudget,
   type StoredLease,
   type StoredPeriod,
@@ -24,7 +26,7 @@ import type { PanelDatabase, Sql } from './db/database.ts'
 import { reconcilingUntil } from './db/generation-store.ts'
 import { readSchema, requireUsable } from './db/migrations.ts'
 import { People } from './people.ts'
-import { accountAt, type SharedPeriod } from './periods.ts'
+import type { SharedPeriod } from './periods.ts'
 import { Requests } from './requests.ts'
 import { Teams } from './teams.ts'
 
@@ -32,6 +34,7 @@ export class Fleet {
   readonly bank: BankStore
   readonly credentials: Credentials
   readonly requests: Requests
+  readonly agentRequests: AgentRequests
   readonly people: People
   readonly teams: Teams
   readonly #database: PanelDatabase
@@ -47,6 +50,7 @@ export class Fleet {
     this.teams = new Teams(database)
     const requireLead = this.teams.requireLead.bind(this.teams)
     this.requests = new Requests({ database, raise, requireLead })
+    this.agentRequests = new AgentRequests(database)
   }
 
   /** Creates the organization with a budget of $0 unless it exists. Returns its id. */
@@ -177,7 +181,7 @@ export class Fleet {
       const periods = new Map(
         (await of<StoredPeriod>('budget_periods', `AND ends_at > ${now}`)).map((row) => [row.id, row]),
       )
-      const budgets = stored.map((row) => ({ ...row, ...currentOf(row, periods, now) }))
+      const budgets = stored.map((row) => ({ ...row, ...balanceOf(row, periods, now) }))
       const runtimes = await of<StoredRuntime>('runtimes', 'ORDER BY joined_at')
       const leases = await of<StoredLease>('leases', "AND state <> 'closed' ORDER BY id")
       return { organization: name, coverS, now, budgets, runtimes, leases }
@@ -288,16 +292,3 @@ const FROM_WIDE_TO_NARROW = `CASE scope ${SHARED_SCOPES.map((scope, at) => `WHEN
 
 /** Every runtime knows them. */
 const MAX_NAMED_BUDGETS = 1_000
-
-/** What counts of a budget now, and until when, in ms since 1970. */
-function currentOf(budget: StoredBudget, periods: ReadonlyMap<string, StoredPeriod>, now: number) {
-  const { id, period, settled_nanos, escrow_nanos } = budget
-  if (period === null) return { settled_nanos, escrow_nanos, ends_at: null }
-  const { id: accountId, endsAt: ends_at } = accountAt(id, period, now)
-  const account = periods.get(accountId)
-  return {
-    settled_nanos: account?.settled_nanos ?? ZERO_NANOS,
-    escrow_nanos: account?.escrow_nanos ?? ZERO_NANOS,
-    ends_at,
-  }
-}

@@ -6,9 +6,9 @@
 import { createHmac } from 'node:crypto'
 import type * as OpenIdClient from 'openid-client'
 import { isLoopback } from '../access/localhost.ts'
+import { isStorable } from '../api/body.ts'
 import type { Clock } from '../clock.ts'
 import { CageError } from '../errors.ts'
-import { isStorable } from './storable.ts'
 
 export interface IdentityProviderOptions {
   /** Its address, as its configuration document names it. */

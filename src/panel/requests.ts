@@ -1,4 +1,4 @@
-/** People ask for more of a budget, and another person decides. */
+/** People and agents (`agent-requests.ts`) ask for more of a budget, and another person decides. */
 import { CageError } from '../errors.ts'
 import { type Nanodollars, toUsd, ZERO_NANOS } from '../money.ts'
 import type { SharedScope } from './bank.ts'
@@ -17,7 +17,7 @@ export interface StoredRequest {
   amount_nanos: Nanodollars
   reason: string
   asked_by: string
-  /** The credential that was used. */
+  /** The credential that was used; for an agent, its runtime. */
   asked_with: string
   asked_at: number
   state: 'pending' | 'approved' | 'rejected'
@@ -26,7 +26,7 @@ export interface StoredRequest {
   decision: string | null
 }
 
-/** Requests of one organization that wait. */
+/** Requests of people of one organization that wait. */
 const MAX_PENDING = 100
 const MAX_LISTED = 200
 
@@ -76,18 +76,20 @@ export class Requests {
       )
       const budget = budgets.find((row) => name === null || row.name === name)
       if (!budget) throw noBudget(scope, name)
-      const pending = await sql.rows("SELECT id FROM requests WHERE organization_id = $1 AND state = 'pending'", [
-        organizationId,
-      ])
+      const pending = await sql.rows(
+        `SELECT id FROM requests WHERE organization_id = $1 AND state = 'pending'
+         AND asked_with NOT IN (SELECT id FROM runtimes WHERE organization_id = $1)`,
+        [organizationId],
+      )
       if (pending.length >= MAX_PENDING)
         throw new CageError('conflict', `${MAX_PENDING} requests wait for a decision`, {
           hint: 'ask an admin to decide on those of "iron-cage requests list"',
         })
-      const request: StoredRequest = {
-        ...{ id: newId('request'), organization_id: organizationId, scope, name: budget.name, amount_nanos: amount },
-        ...{ reason, asked_by, asked_with, asked_at: budget.now, state: 'pending' },
-        ...{ decided_by: null, decided_at: null, decision: null },
-      }
+      const asker = { asked_by, asked_with, asked_at: budget.now }
+      const request = pendingRequest({
+        ...{ organization_id: organizationId, scope, name: budget.name, amount, reason },
+        ...asker,
+      })
       await insert(sql, 'requests', [request])
       return request
     })
@@ -138,12 +140,13 @@ export class Requests {
     if (verdict === 'approved') await this.#database.announce(organizationId)
   }
 
-  /** Whichever of their tokens and sessions a person uses. Whoever creates a token for another has its value too. */
-  async #isOwn(
-    sql: Sql,
-    { asked_with, asked_by, organization_id }: StoredRequest,
-    { id, name }: Member,
-  ): Promise<boolean> {
+  /**
+   * Whichever of their tokens and sessions a person uses. Whoever creates a token for another has its value too. What an
+   * agent asks is its machine's person's own.
+   */
+  async #isOwn(sql: Sql, request: StoredRequest, member: Member): Promise<boolean> {
+    const { asked_with, asked_by, organization_id } = request
+    const { id, name, userId = null } = member
     if (asked_with === id || asked_by === name) return true
     const rows = await sql.rows<{ id: string; user_id: string | null; created_by: string | null }>(
       'SELECT id, user_id, created_by FROM credentials WHERE organization_id = $1 AND id IN ($2, $3)',
@@ -151,10 +154,45 @@ export class Requests {
     )
     const asker = rows.find((row) => row.id === asked_with)
     const decider = rows.find((row) => row.id === id)
+    const owners = await this.#ownersOf(sql, request)
+    if (owners.length > 0) {
+      const people = await sql.rows<{ username: string }>(
+        'SELECT username FROM users WHERE organization_id = $1 AND id = $2',
+        [organization_id, userId],
+      )
+      const names = [name, decider?.created_by, ...people.map(({ username }) => username)]
+      return names.some((each) => each && owners.includes(each.toLowerCase()))
+    }
     if (asker?.user_id && decider?.user_id) return asker.user_id === decider.user_id
     return asker?.created_by === name || decider?.created_by === asked_by
   }
+
+  /** The people, in lower case, whose own budgets pay for the runtime that asked; none for a request of a person. */
+  async #ownersOf(sql: Sql, { organization_id, asked_with }: StoredRequest): Promise<string[]> {
+    const [machine] = await sql.rows<{ path: string }>(
+      'SELECT path FROM runtimes WHERE organization_id = $1 AND id = $2',
+      [organization_id, asked_with],
+    )
+    if (!machine) return []
+    const budgets = await sql.rows<{ name: string }>(
+      `SELECT name FROM budgets WHERE organization_id = $1 AND scope = 'user' AND ${this.#dialect.isIn('id', '$2')}`,
+      [organization_id, machine.path],
+    )
+    return budgets.map((budget) => budget.name.toLowerCase())
+  }
 }
+
+/** A new one, not stored yet. */
+export const pendingRequest = ({
+  amount,
+  ...asked
+}: Pick<StoredRequest, 'organization_id' | 'scope' | 'name' | 'reason' | 'asked_by' | 'asked_with' | 'asked_at'> & {
+  amount: Nanodollars
+}): StoredRequest => ({
+  ...asked,
+  ...{ id: newId('request'), amount_nanos: amount, state: 'pending' },
+  ...{ decided_by: null, decided_at: null, decision: null },
+})
 
 function requireDecidable(
   request: StoredRequest | undefined,

@@ -5,6 +5,7 @@ import { PANEL_TAGS, type Route } from '../api/route.ts'
 import { schemaRoutes } from '../api/schemas.ts'
 import { CageError } from '../errors.ts'
 import { accessRoutes } from './access-routes.ts'
+import { agentRequestRoutes } from './agent-request-routes.ts'
 import { alertRoutes } from './alert-routes.ts'
 import { panelAuditRoutes } from './audit-routes.ts'
 import { controlRoutes } from './control-routes.ts'
@@ -42,6 +43,7 @@ export function panelRoutes(rooms: PanelRooms): Route<PanelRole>[] {
     ...alertRoutes(rooms),
     ...panelAuditRoutes(rooms),
     ...controlRoutes(rooms),
+    ...agentRequestRoutes(rooms),
     ...centralSecretRoutes(rooms),
     ...policyRoutes(rooms),
     ...erasureRoutes(rooms),

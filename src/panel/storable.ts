@@ -1,13 +1,11 @@
 /**
- * Texts that every database of a panel keeps as they are: PostgreSQL has no place for U+0000, and half a surrogate pair is
- * no character. What people and machines say of themselves is refused with either, before anything is done; what has
- * happened on a machine is stored without.
+ * What people and machines say of themselves is refused with what no database keeps (`isStorable`), before anything is
+ * done; what has happened on a machine is stored without.
  */
+import { isStorable } from '../api/body.ts'
 import { CageError } from '../errors.ts'
 
 const REPLACEMENT = '\ufffd'
-
-export const isStorable = (text: string): boolean => !text.includes('\0') && text.isWellFormed()
 
 /** The text with U+FFFD in place of what cannot be stored. */
 export const storable = (text: string): string => text.toWellFormed().replaceAll('\0', REPLACEMENT)

@@ -164,12 +164,22 @@ export interface AlertView {
   budget: NamedScope | null
   /** The circuit it concerns, if any. */
   circuit: string | null
+  /** What an agent asks for; absent unless it does. */
+  request?: AlertRequest | undefined
   source_seq: number
   acknowledged: boolean
   /** The channels it was delivered to. */
   delivered: string[]
   /** The channels that failed for good, and why. */
   failed: { channel: string; error: string }[]
+}
+
+/** An agent's request for more of its budget. A raise approves it; an acknowledgment without one rejects it. */
+export interface AlertRequest {
+  id: string
+  add_usd: Usd
+  reason: string
+  state: 'pending' | 'approved' | 'rejected'
 }
 
 export interface BurnPoint {

@@ -1,3 +1,4 @@
+import type { PanelRequests } from '../budget/budget-requests.ts'
 import { journalIdOf, openJournal } from '../budget/journal.ts'
 import { Leases, type LeasesOptions } from '../budget/leases.ts'
 import type { Config } from '../config/schema.ts'
@@ -10,7 +11,7 @@ import type { CentralSecrets } from '../vault/central-secrets.ts'
 import { Control } from './control.ts'
 import { keepPolicy, readPolicy } from './kept-policy.ts'
 import { readMembership } from './membership.ts'
-import { fetchSecrets, panelBank, panelControl, sendTelemetry } from './panel-client.ts'
+import { fetchSecrets, panelBank, panelControl, panelRequests, sendTelemetry } from './panel-client.ts'
 import { Telemetry } from './telemetry.ts'
 
 type UplinkOptions = Pick<LeasesOptions, 'store' | 'clock'> & { state: StateManager }
@@ -41,6 +42,12 @@ export function openTelemetry({ store, state, clock }: UplinkOptions): Telemetry
   const { url, token } = membership
   const send = sendTelemetry({ url, token, clock })
   return new Telemetry({ state, clock, journalId: journalIdOf(store), send })
+}
+
+/** Where agents ask for more of a shared budget; undefined likewise. */
+export function openRequests({ store, clock }: Pick<UplinkOptions, 'store' | 'clock'>): PanelRequests | undefined {
+  const membership = readMembership(store)
+  return membership && panelRequests({ url: membership.url, token: membership.token, clock })
 }
 
 /** Does what the panel asks, likewise. */

@@ -1,6 +1,8 @@
 /** A Control Panel over HTTP. */
 import * as z from 'zod'
+import type { PanelRequests } from '../budget/budget-requests.ts'
 import { type Clock, systemClock } from '../clock.ts'
+import type { AgentRequest } from '../control-messages.ts'
 import { CageError, ERRORS, type ErrorCode } from '../errors.ts'
 import {
   DEFAULT_COVER_S,
@@ -13,7 +15,7 @@ import {
   type SharedBalance,
   type Statement,
 } from '../lease-messages.ts'
-import { fromUsd, toUsd, type Usd } from '../money.ts'
+import { fromUsd, toUsd, type Usd, usd } from '../money.ts'
 import type { TelemetryAnswer, TelemetryBatch } from '../telemetry-messages.ts'
 import type { FetchSecrets } from '../vault/central-secrets.ts'
 import { isSecretName } from '../vault/secret.ts'
@@ -163,6 +165,38 @@ export const panelControl = (panel: Panel): ControlPanel => ({
   },
   answer: ({ id }, outcome, signal) =>
     send(panel, 'POST', `/api/control/orders/${encodeURIComponent(id)}`, outcome, signal),
+})
+
+/** The panel as agents of a runtime ask it for more. */
+export const panelRequests = (panel: Panel): PanelRequests => ({
+  ask: async ({ agent, token, amount, reason }) => {
+    const body = { agent, token, add_usd: toUsd(amount), reason }
+    return agentRequestOf(panel, await send(panel, 'POST', '/api/control/requests', body))
+  },
+  find: async (id, agent) => {
+    const query = `?agent=${encodeURIComponent(agent)}`
+    return agentRequestOf(panel, await send(panel, 'GET', `/api/control/requests/${encodeURIComponent(id)}${query}`))
+  },
+})
+
+/** Throws CageError `panel_unreachable` for an answer of another form. */
+function agentRequestOf({ url }: Panel, answer: unknown): AgentRequest {
+  const parsed = agentRequest.safeParse(answer)
+  if (parsed.success) return parsed.data
+  throw unreachable(url, 'its answer has another form', parsed.error)
+}
+
+const agentRequest: z.ZodType<AgentRequest> = z.object({
+  id: z.string().max(200),
+  budget: z.string().max(200),
+  add_usd: z
+    .string()
+    .regex(/^\d{1,10}(\.\d{1,9})?$/)
+    .transform(usd),
+  reason: z.string(),
+  asked_at: z.string(),
+  state: z.enum(['pending', 'approved', 'rejected']),
+  decision: z.string().nullable(),
 })
 
 /** The panel as the secrets of a runtime use it. */

@@ -85,6 +85,31 @@ describe('the buttons', () => {
     await page.getByText('/ $75.00').waitFor()
   })
 
+  test('approve or reject what the agent asks for, and it reads which', async () => {
+    const cage = await openTestRuntime()
+    const agent = cage.addAgent({ limit: '10' })
+    const { page, faults } = await openPage(browser, cage.runtime.dashboardLink())
+    onTestFinished(() => page.context().close())
+    const ask = async (add_usd: string) =>
+      (await cage.post('/api/run/budget-requests', { add_usd, reason: 'more leads' }, agent.token)).json().id as string
+    const stateOf = async (id: string) => (await cage.get(`/api/run/budget-requests/${id}`, agent.token)).json().state
+    const card = page.locator('[data-alert=budget_requested]')
+    const first = await ask('7.5')
+    await card.getByText('The agent asks for $7.50 more: "more leads".').waitFor()
+    await card.getByRole('button', { name: 'Approve $7.50 increase' }).click()
+    await expect.poll(() => stateOf(first)).toBe('approved')
+    await page.getByText('/ $17.50').waitFor()
+    const second = await ask('100')
+    await card.getByRole('button', { name: 'Approve $100 increase' }).waitFor()
+    await card.getByRole('button', { name: 'Reject' }).click()
+    await expect.poll(() => stateOf(second)).toBe('rejected')
+    await card
+      .getByRole('button', { name: /^(Approve|Reject)/ })
+      .first()
+      .waitFor({ state: 'detached' })
+    expect(faults).toEqual([])
+  })
+
   test("approve the server's increase when that is what is spent, and the next call is paid", async () => {
     const cage = await openTestRuntime({ budget: { server_usd: '2', per_run_usd: '5' } })
     const agent = cage.addAgent()

@@ -372,6 +372,15 @@ test('an admin makes somebody the lead of a team, who decides what its people as
   }, bobs.id)
   expect((await refused).status()).toBe(403)
   await page.getByText('1 to decide').waitFor()
+  const invitation = await fleet.credentials.invite(organizationId, { team: 'research', user: 'grace' }, 'x', 'ada')
+  const laptop = await fleet.credentials.join((await fleet.credentials.identify(invitation))!, 'laptop', '1')
+  const ofAgent = await fleet.agentRequests.ask(
+    { organizationId, role: 'runtime', id: laptop.runtimeId, name: laptop.name },
+    { names: { agent: 'scout', token: null }, amount: dollars('3'), reason: 'more leads' },
+  )
+  await page.getByRole('row', { name: /^user grace \$3\.00 scout on laptop more leads/ }).waitFor()
+  await decide('Approve', ofAgent, 'agreed')
+  await page.getByRole('row', { name: /^user grace .*\$12\.00/ }).waitFor()
   await page.getByRole('button', { name: 'Ask for more of the budget of team research' }).click()
   await page.getByLabel('How much more').fill('10')
   await page.getByLabel('Reason').fill('two more people')

@@ -83,6 +83,12 @@ export const TENANT_REQUESTS: Readonly<Record<string, RequestOf>> = {
   }),
   'GET /api/control': () => ({ query: { known: 'another' } }),
   'POST /api/control/orders/:id': ({ ids }) => ({ params: { id: ids.order }, body: { ok: true, message: 'mine' } }),
+  'POST /api/control/requests': ({ names: { agent, token } }) => ({
+    body: { agent, token, add_usd: '1', reason: 'mine' },
+  }),
+  'GET /api/control/requests/:id': async (about) => ({
+    ...{ params: { id: await about.askAgain() }, query: { agent: about.names.agent } },
+  }),
   'PUT /api/fleet/secrets': ({ names }) => ({ body: { name: 'OTHER_KEY', agent: names.agent, value: 'sk-of-mine' } }),
   'DELETE /api/fleet/secrets/:id': ({ ids }) => ({ params: { id: ids.secret } }),
   'PUT /api/fleet/runtimes/:id/environments': ({ ids }) => ({

@@ -28,7 +28,7 @@ const WITHIN_OWN = [
   ...['POST /api/users', 'POST /api/tokens', 'PUT /api/fleet/secrets', 'POST /api/erasures'],
   ...(['team', 'user', 'agent', 'token'] as const).map((scope) => `PATCH /api/fleet/budgets/${scope}/:name`),
   ...['POST /api/leases/open', 'POST /api/leases/present', 'POST /api/leases/report', 'POST /api/telemetry'],
-  'POST /api/control/secrets',
+  ...['POST /api/control/secrets', 'POST /api/control/requests'],
 ]
 /** Tables of no organization. */
 const OF_NOBODY = ['ledger_meta', 'panel_meta', 'sign_in_attempts', 'sign_in_flows']
@@ -144,9 +144,11 @@ describe.each(WALLS)('with %s', (_, addressOf) => {
             const named = JSON.stringify([request.params, request.body])
             if (role !== 'open' && caller === undefined) expect(status, said).toBe(401)
             else if (role !== 'open' && !mayUse(caller!)) expect(status, said).toBe(403)
-            else if (!isWithinOwn && namesThingsOf(victim, by, named)) expect([403, 404], said).toContain(status)
             // Only a filter that a route does not have may be refused as such.
-            else expect(status < 500 && (status !== 400 || query !== undefined), said).toBe(true)
+            else if (query !== undefined && filter !== request.query && status === 400)
+              expect(text, said).toContain('the query: ')
+            else if (!isWithinOwn && namesThingsOf(victim, by, named)) expect([403, 404], said).toContain(status)
+            else expect(status < 500 && status !== 400, said).toBe(true)
             requireNothingOf(text, sent, said)
           }
         }

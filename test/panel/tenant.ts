@@ -51,12 +51,14 @@ export interface Tenant {
   code(): Promise<string>
   /** Begins an epoch of the machine, and returns it. */
   openEpoch(): Promise<number>
+  /** An agent of the machine asks for more, again unless the machine is another one. Returns the request's id. */
+  askAgain(): Promise<string>
 }
 
 type TenantRow = (typeof ROWS)[number]
 const ROWS = [
   ...(['machine', 'lease', 'lostLease', 'request', 'order', 'secret', 'webhook'] as const),
-  ...(['alert', 'token', 'session', 'user'] as const),
+  ...(['alert', 'token', 'session', 'user', 'agentRequest'] as const),
 ]
 
 export const AGENT = toAgentId('a-1')
@@ -146,6 +148,12 @@ export async function openTenant(
 
   const asker = (await credentials.identify(await sessionOf(user)))!
   const request = await fleet.requests.create(asker, { scope: 'user', name: names.user }, amount, `${name}-reason`)
+  const askAs = ({ runtimeId, name: machineName }: typeof first) =>
+    fleet.agentRequests.ask(
+      { organizationId: id, role: 'runtime', id: runtimeId, name: machineName },
+      { names: { agent: names.agent, token: null }, amount, reason: `${name}-reason` },
+    )
+  const agentRequest = await askAs(first)
   await secrets.allow(ada, first.runtimeId, ['production'])
   const place = { name: 'KEY', environment: null, agent: null }
   const secret = await secrets.set(ada, place, `${name}-secret-value`)
@@ -174,7 +182,13 @@ export async function openTenant(
     ...{ id, name, names, journal, token, password: PASSWORD, signed: lease.signed! },
     words: ['ada', 'laptop', 'reason', 'secret', 'path', 'token', 'title', 'script'].map((word) => `${name}-${word}`),
     ids: {
-      ...{ machine: first.runtimeId, lease: lease.id, lostLease: lostLease.id, request: request.id },
+      ...{
+        machine: first.runtimeId,
+        lease: lease.id,
+        lostLease: lostLease.id,
+        request: request.id,
+        agentRequest: agentRequest.id,
+      },
       ...{ order: order.id, secret: secret.id, webhook: webhook.id, alert: `alert-of-${name}` },
       ...{ token: issued.id, session: asker.id, user: user.id },
     },
@@ -186,6 +200,10 @@ export async function openTenant(
     openEpoch: async () => {
       machine ??= await join('laptop')
       return (await open(machine.runtimeId, journal)).epoch
+    },
+    askAgain: async () => {
+      machine ??= await join('laptop')
+      return (await askAs(machine)).id
     },
   }
 }

@@ -226,6 +226,7 @@ const PAYLOADS: Payloads = {
     suggested_increase_usd: amount,
   },
   'budget.exhausted': { budget: scope, spent_usd: amount, limit_usd: amount, needed_usd: nullable(amount) },
+  'budget.requested': { request_id: text, budget: scope, add_usd: amount, reason: text },
   'budget.raised': { budget: scope, from_usd: amount, limit_usd: amount, by: text },
   'budget.opened': {
     server: nullable(fc.record({ limit_usd: amount, spent_usd: amount, period: nullable(PERIOD) })),

@@ -80,7 +80,11 @@ export function NotificationsPanel(props: {
               <div class="buttons">
                 <AlertActions alert={alert} agent={agentOf(alert)} circuits={circuits} />
                 {alert.failed.length > 0 && <AdminAction label="Send again" act={() => resendAlert(alert.id)} />}
-                <AdminAction label="Acknowledge" kind="ghost" act={() => acknowledgeAll(same)} />
+                <AdminAction
+                  label={alert.request ? 'Reject' : 'Acknowledge'}
+                  kind="ghost"
+                  act={() => acknowledgeAll(same)}
+                />
               </div>
             )}
           </article>
@@ -138,7 +142,9 @@ export function AlertActions({
   const circuit = circuits.find(({ name, state }) => state !== 'closed' && alert.circuit === name)
   return (
     <>
-      {agent && isSpent(alert, agent) && <BudgetActions agent={agent} budget={alert.budget} />}
+      {agent && needsIncrease(alert, agent) && (
+        <BudgetActions agent={agent} budget={alert.budget} more={alert.request?.add_usd} />
+      )}
       {circuit && <AdminAction label="Close circuit" act={() => resetCircuit(circuit.name)} />}
       <button type="button" class="btn ghost" onClick={() => openDetails(alert)}>
         Details
@@ -148,18 +154,21 @@ export function AlertActions({
 }
 
 /** An increase that was approved, or that nobody needs any more, is not offered. */
-const isSpent = ({ kind, budget }: AlertView, agent: AgentView): boolean =>
-  (kind === 'budget_warning' || kind === 'budget_exhausted') &&
-  (budget !== null || agent.warned || agent.exhausted) &&
+const needsIncrease = ({ kind, budget, request }: AlertView, agent: AgentView): boolean =>
+  (request
+    ? request.state === 'pending'
+    : (kind === 'budget_warning' || kind === 'budget_exhausted') &&
+      (budget !== null || agent.warned || agent.exhausted)) &&
   (isAlive(agent) || agent.state === 'budget_stopped')
 
-/** A shared limit is raised on its Control Panel. */
-function BudgetActions({ agent, budget }: { agent: AgentView; budget: NamedScope | null }) {
+/** A shared limit is raised on its Control Panel. `more`: what the agent asks for. (Default: the server's suggestion.) */
+function BudgetActions(props: { agent: AgentView; budget: NamedScope | null; more?: Usd | undefined }) {
+  const { agent, budget, more } = props
   const canAct = agent.state === 'running' || agent.state === 'paused'
   return (
     <>
-      {budget === null && <ApproveIncrease agent={agent} />}
-      {budget !== null && budget !== 'shared' && <ApproveConfigured budget={budget} />}
+      {budget === null && <ApproveIncrease agent={agent} more={more} />}
+      {budget !== null && budget !== 'shared' && <ApproveConfigured budget={budget} more={more} />}
       {agent.state === 'running' && <AdminAction label="Pause" act={() => pause(agent.id)} />}
       {canAct && <AdminAction label="Stop" confirm="Really stop?" act={() => stop(agent.id)} />}
     </>
@@ -172,11 +181,11 @@ function openDetails({ agent_id, source_seq }: AlertView): void {
 }
 
 /**
- * Raises the limit by the server's suggestion, which the label names: "Approve $25 increase". An agent that was stopped
- * for it continues.
+ * Raises the limit by `more`, or the server's suggestion, which the label names: "Approve $25 increase". An agent that was
+ * stopped for it continues.
  */
-export function ApproveIncrease({ agent }: { agent: AgentView }) {
-  const { usd, label } = increaseOf(agent.limit_usd)
+export function ApproveIncrease({ agent, more }: { agent: AgentView; more?: Usd | undefined }) {
+  const { usd, label } = increaseOf(agent.limit_usd, more)
   const continues = agent.state === 'budget_stopped' && hasRun(agent, snapshot.value)
   return (
     <AdminAction
@@ -190,11 +199,11 @@ export function ApproveIncrease({ agent }: { agent: AgentView }) {
 }
 
 /** The same for the whole server, or for every run; nothing if that limit no longer exists. */
-function ApproveConfigured({ budget }: { budget: ConfiguredScope }) {
+function ApproveConfigured({ budget, more }: { budget: ConfiguredScope; more: Usd | undefined }) {
   const { server_budget, run_limit_usd } = snapshot.value
   const limit = budget === 'server' ? server_budget?.limit_usd : run_limit_usd
   if (!limit) return null
-  const { usd, label } = increaseOf(limit)
+  const { usd, label } = increaseOf(limit, more)
   const whose = budget === 'server' ? 'the server' : 'every run'
   return (
     <AdminAction
@@ -207,8 +216,8 @@ function ApproveConfigured({ budget }: { budget: ConfiguredScope }) {
   )
 }
 
-function increaseOf(limit: Usd): { usd: Usd; label: string } {
-  const more = suggestedIncrease(fromUsd(limit))
+function increaseOf(limit: Usd, asked: Usd | undefined): { usd: Usd; label: string } {
+  const more = asked === undefined ? suggestedIncrease(fromUsd(limit)) : fromUsd(asked)
   const usd = toUsd(more)
   return { usd, label: more % NANOS_PER_USD === 0 ? `$${more / NANOS_PER_USD}` : showUsd(usd) }
 }

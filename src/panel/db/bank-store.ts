@@ -254,6 +254,19 @@ export interface StoredPeriod {
   scarce_until: number
 }
 
+/** What counts of a budget now, and until when, in ms since 1970. `periods`: by id, of the accounts that have not ended. */
+export function balanceOf(budget: StoredBudget, periods: ReadonlyMap<string, StoredPeriod>, now: number) {
+  const { id, period, settled_nanos, escrow_nanos } = budget
+  if (period === null) return { settled_nanos, escrow_nanos, ends_at: null }
+  const { id: accountId, endsAt: ends_at } = accountAt(id, period, now)
+  const account = periods.get(accountId)
+  return {
+    settled_nanos: account?.settled_nanos ?? ZERO_NANOS,
+    escrow_nanos: account?.escrow_nanos ?? ZERO_NANOS,
+    ends_at,
+  }
+}
+
 export interface StoredRuntime {
   id: string
   organization_id: string

@@ -11,7 +11,9 @@ export function applyToAlerts(alerts: AlertView[], event: RuntimeEvent): AlertVi
     case 'alert.failed':
       return alerts.map((alert) => (alert.id === event.data.alert_id ? applyToAlert(alert, event) : alert))
     case 'budget.raised':
-      return alerts.map((alert) => (isAnswered(alert, event) ? { ...alert, acknowledged: true } : alert))
+      return alerts.map((alert) =>
+        isAnswered(alert, event) ? { ...decided(alert, 'approved'), acknowledged: true } : alert,
+      )
     default:
       return alerts
   }
@@ -22,13 +24,19 @@ const isAnswered = (
   { kind, budget, agent_id }: AlertView,
   { agent_id: raised, data }: EventOf<'budget.raised'>,
 ): boolean =>
-  (kind === 'budget_warning' || kind === 'budget_exhausted') &&
+  (kind === 'budget_warning' || kind === 'budget_exhausted' || kind === 'budget_requested') &&
   budget === (data.budget ?? null) &&
   (budget !== null || agent_id === raised) &&
   fromUsd(data.limit_usd) > fromUsd(data.from_usd)
 
+/** With its request decided, if it has one that waits. */
+const decided = ({ request, ...alert }: AlertView, state: 'approved' | 'rejected'): AlertView => ({
+  ...alert,
+  ...(request && { request: request.state === 'pending' ? { ...request, state } : request }),
+})
+
 function newAlert(event: EventOf<'alert.raised'>): AlertView {
-  const { alert_id, kind, title, detail, budget = null, circuit = null, source_seq } = event.data
+  const { alert_id, kind, title, detail, budget = null, circuit = null, request, source_seq } = event.data
   return {
     id: alert_id,
     kind,
@@ -39,6 +47,7 @@ function newAlert(event: EventOf<'alert.raised'>): AlertView {
     agent_id: event.agent_id,
     budget,
     circuit,
+    ...(request && { request: { ...request, state: 'pending' } }),
     source_seq,
     acknowledged: false,
     delivered: [],
@@ -64,7 +73,7 @@ function applyToAlert(
   alert: AlertView,
   event: EventOf<'alert.acknowledged' | 'alert.delivered' | 'alert.failed'>,
 ): AlertView {
-  if (event.type === 'alert.acknowledged') return { ...alert, acknowledged: true }
+  if (event.type === 'alert.acknowledged') return { ...decided(alert, 'rejected'), acknowledged: true }
   const { channel } = event.data
   const failed = alert.failed.filter((other) => other.channel !== channel)
   return event.type === 'alert.delivered'
