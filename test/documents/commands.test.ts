@@ -122,8 +122,11 @@ const CHECKS: Readonly<Record<string, (words: string[], isMention: boolean) => P
   sh: async ([script]) => checkFiles([script!.replace('./release', 'scripts/release')]),
   docker: async (words) => checkFiles(filesOf(words)),
   kubectl: async (words) => checkFiles(filesOf(words)),
-  // PostgreSQL's own, which test/documents/production.test.ts runs on a cluster.
-  sudo: async (words) => expect(words.join(' ')).toMatch(/^-u postgres (psql|createdb) /),
+  // PostgreSQL's own, and what copies a file of SQLite: production.test.ts and backups.test.ts run them.
+  sudo: async (words) =>
+    expect(words.join(' ')).toMatch(/^-u postgres (psql|createdb|pg_dump|pg_restore|pg_basebackup) /),
+  cp: async (words) => expect(words[0]).toMatch(/^iron_panel\./),
+  mv: async (words) => expect(words[0]).toMatch(/^iron_panel\./),
   'install-peers.sh': async () => accessSync(join(root, 'scripts/bench/install-peers.sh'), constants.X_OK),
   // Another project's program.
   claude: async () => undefined,

@@ -1,6 +1,6 @@
 /** docs/production.md as somebody follows it: its own commands, on two machines, one of which is lost. */
 import { execFile, spawn } from 'node:child_process'
-import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs'
+import { existsSync, mkdirSync, mkdtempSync, rmSync, statSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join, resolve } from 'node:path'
 import { promisify } from 'node:util'
@@ -18,19 +18,10 @@ import { freePort } from '../support/free-port.ts'
 import { dollars } from '../support/money.ts'
 import { answer, FakeProvider } from '../support/provider.ts'
 import { pictures } from '../support/show.ts'
+import { commandsOf, productionPage, superuserCommand, wordsOf } from './quoted.ts'
 
 const root = resolve(import.meta.dirname, '../..')
 const run = promisify(execFile)
-
-/** The commands below a mark of the page. */
-function commandsOf(mark: string): string[] {
-  const text = readFileSync(join(root, 'docs/production.md'), 'utf8')
-  const [, block] = new RegExp(`<!-- run: ${mark} -->\n\`\`\`sh\n([^\`]+)\`\`\``).exec(text)!
-  return block!.trim().split('\n')
-}
-
-const wordsOf = (command: string): string[] =>
-  [...command.matchAll(/"([^"]*)"|(\S+)/g)].map(([, quoted, plain]) => quoted ?? plain!)
 
 /** A folder in which somebody types the page's commands, with a panel on a port of its own. */
 async function openDesk() {
@@ -92,7 +83,7 @@ test('two machines share $5; one is killed and loses its disk, the other goes on
   const [withAlerts, addAdmin] = commandsOf('alerts')
   await using mailbox = await openMailbox()
   await using receiver = await openReceiver()
-  const page = readFileSync(join(root, 'docs/production.md'), 'utf8')
+  const page = productionPage()
   const file = /for example `panel.yaml`:\n\n```yaml\n([^`]+)```/.exec(page)![1]!
   const local = file
     .replace('smtp://localhost:25', mailbox.url)
@@ -222,9 +213,7 @@ test('with PostgreSQL from Debian, one of two servers is killed, and what it los
   const [cluster, provider, browser] = await Promise.all([startCluster(), FakeProvider.open(), openBrowser()])
   const [createRole, createDatabase, password, panelCommand] = commandsOf('postgres')
   for (const command of [createRole!, createDatabase!]) {
-    const [sudo, flag, user, program, ...args] = wordsOf(command)
-    expect([sudo, flag, user]).toEqual(['sudo', '-u', 'postgres'])
-    await run(program!, args, { env: cluster.environment })
+    await run(...superuserCommand(command), { env: cluster.environment })
   }
   const [, PGPASSWORD] = /^export PGPASSWORD=(.+)$/.exec(password!)!
   await openPanel(panelCommand!, { PGPORT: cluster.environment.PGPORT!, PGPASSWORD: PGPASSWORD! })

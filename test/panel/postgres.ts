@@ -21,6 +21,8 @@ export interface Cluster {
   snapshot(): Promise<() => Promise<void>>
   /** A second server that follows this one asynchronously, and stays behind from now on. */
   follower(): Promise<Follower>
+  /** A second server, on a folder of files. Returns its port. */
+  startOn(files: string): Promise<number>
   /** Stops it and removes its folder. */
   remove(): Promise<void>
 }
@@ -100,6 +102,13 @@ export async function startCluster({ fsync = 'off' }: { fsync?: 'on' | 'off' } =
           return address.replace(`:${server.port}/`, `:${promoted.port}/`)
         },
       }
+    },
+    startOn: async (files) => {
+      if (owner.uid !== undefined) execFileSync('chown', ['-R', `${owner.uid}:${owner.gid}`, files])
+      const second = await serverOf(files)
+      servers.push(second)
+      await second.start()
+      return second.port
     },
     remove: async () => {
       for (const one of servers) await one.stop()
