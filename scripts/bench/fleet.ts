@@ -372,7 +372,8 @@ async function bytesAnEvent(address: string): Promise<number> {
   const client = new pg.Client(address)
   await client.connect()
   await client.query("SET iron_cage.organization = '*'")
-  const { rows } = await client.query("SELECT pg_total_relation_size('events') / count(*) AS bytes FROM events")
+  const size = "(SELECT sum(pg_total_relation_size(relid)) FROM pg_partition_tree('events'))"
+  const { rows } = await client.query(`SELECT ${size} / count(*) AS bytes FROM events`)
   await client.end()
   return Number(rows[0].bytes)
 }

@@ -103,7 +103,8 @@ const EXPIRY_INTERVAL_MS = 5_000
 const FAILURES_INTERVAL_MS = 60_000
 /** How often unusual spending is looked for. */
 const SPENDING_INTERVAL_MS = 600_000
-/** How often old events are deleted. */
+const NOT_PREPARED = 'making partitions of the next days failed: events go to the default one'
+/** How often old events are deleted, and room is made for those of the next days. */
 const PRUNE_INTERVAL_MS = 3_600_000
 
 /** Throws CageError `database_unusable` or `port_taken`. */
@@ -117,6 +118,7 @@ export async function startPanel(options: PanelOptions): Promise<RunningPanel> {
     const organizationId = await fleet.openOrganization(ORGANIZATION)
     if (!(await fleet.hasSecondWall())) onNotice(EXEMPT)
     const telemetry = new PanelTelemetry(database)
+    await telemetry.store.prepare().catch((error) => options.onFault(error, NOT_PREPARED))
     const orders = new Orders(database)
     const key = await openSecretKey(database, options)
     if (key.problem !== undefined) onNotice(key.problem)
@@ -187,6 +189,7 @@ function startTasks(
     }
   }
   const prune = async () => {
+    await telemetry.store.prepare().catch((error) => onFault(error, NOT_PREPARED))
     await telemetry.prune(await fleet.organizations())
     await pruneAttempts(database)
   }

@@ -71,7 +71,7 @@ export class PanelTelemetry {
         await this.store.keep(id, cursor, this.#folded.get(cursor.runtime_id)!.snapshot)
       }
     }
-    await this.store.prune(RETENTION_MS, INCIDENTS_MS)
+    await this.store.prune({ eventsMs: RETENTION_MS, incidentsMs: INCIDENTS_MS })
   }
 
   async #fold(organizationId: string, cursors: readonly StoredTelemetry[]): Promise<void> {

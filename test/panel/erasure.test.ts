@@ -177,7 +177,8 @@ describe.each([
     const columns = await database.system.rows<{ name: string }>(
       isPostgres
         ? `SELECT table_name || '.' || column_name AS name FROM information_schema.columns
-           WHERE table_schema = 'public' AND data_type <> 'bigint'`
+           JOIN pg_class ON oid = format('%I', table_name)::regclass
+           WHERE table_schema = 'public' AND data_type <> 'bigint' AND NOT relispartition`
         : `SELECT t.name || '.' || c.name AS name FROM sqlite_schema t, pragma_table_info(t.name) c
            WHERE t.type = 'table' AND t.name NOT LIKE 'sqlite_%' AND c.type NOT IN ('BIGINT', 'INTEGER')`,
     )

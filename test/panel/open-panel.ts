@@ -26,3 +26,8 @@ export async function openTestPanel(options: Partial<PanelOptions> = {}): Promis
   onTestFinished(close)
   return { ...panel, close }
 }
+
+const LATER_MS = -11 * 24 * 3_600_000
+
+/** Ages that all events have, also those that arrive in the days to come: PostgreSQL deletes up to ten days as a whole. */
+export const ANY_AGE = { eventsMs: LATER_MS, incidentsMs: LATER_MS }

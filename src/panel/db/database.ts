@@ -39,7 +39,7 @@ export interface PanelDatabase {
 }
 
 /** What one process of the panel does for all. */
-export type ExclusiveWork = 'export' | 'alert' | 'check'
+export type ExclusiveWork = 'export' | 'alert' | 'check' | 'partition'
 
 export type ChangeListener = (organizationId: string | undefined) => void
 

@@ -121,10 +121,28 @@ export async function endJournal(
   await insert(sql, 'exports', [ledger], end)
 }
 
-/** Counts the events that are about to be deleted and were not sent. `isPruned`: the condition on `events`. */
-export async function countUnsent({ kind }: Dialect, sql: Sql, isPruned: string): Promise<void> {
-  const unsent = `FROM events WHERE events.runtime_id = exports.runtime_id AND events.journal_id = exports.journal_id
-    AND seq > exported_seq AND ${isPruned}`
+/** A ledger that was replaced is the present one again. Returns how far it has been stored; 0 if nothing of it is. */
+export async function resumeJournal(sql: Sql, runtimeId: string, journalId: string): Promise<number> {
+  const own = 'WHERE runtime_id = $1 AND journal_id = $2 AND stored_seq IS NOT NULL'
+  const [ended] = await sql.rows<{ stored_seq: number }>(`SELECT stored_seq FROM exports ${own}`, [
+    runtimeId,
+    journalId,
+  ])
+  await sql.rows(`UPDATE exports SET stored_seq = NULL ${own}`, [runtimeId, journalId])
+  return ended?.stored_seq ?? 0
+}
+
+/**
+ * Counts the events that are about to be deleted and were not sent. `table`: where they are. `isPruned`: which of them.
+ * (Default: all.)
+ */
+export async function countUnsent(
+  { kind }: Dialect,
+  sql: Sql,
+  { table, isPruned = 'TRUE' }: { table: string; isPruned?: string },
+): Promise<void> {
+  const unsent = `FROM ${table} AS events WHERE events.runtime_id = exports.runtime_id
+    AND events.journal_id = exports.journal_id AND seq > exported_seq AND ${isPruned}`
   // From then on they count as sent, so that no other process counts them again.
   const greatest = kind === 'postgres' ? 'greatest' : 'max'
   await sql.rows(
@@ -132,6 +150,10 @@ export async function countUnsent({ kind }: Dialect, sql: Sql, isPruned: string)
        exported_seq = ${greatest}(exported_seq, (SELECT coalesce(max(seq), 0) ${unsent}))
      WHERE EXISTS (SELECT 1 ${unsent})`,
   )
+}
+
+/** Of replaced ledgers of which nothing is stored any more. */
+export async function deleteEnded(sql: Sql): Promise<void> {
   await sql.rows(
     `DELETE FROM exports WHERE NOT EXISTS
        (SELECT 1 FROM events WHERE events.runtime_id = exports.runtime_id AND events.journal_id = exports.journal_id)

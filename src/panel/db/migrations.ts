@@ -8,6 +8,7 @@
 import { randomBytes } from 'node:crypto'
 import { CageError } from '../../errors.ts'
 import type { Dialect, Sql } from './database.ts'
+import { partitionEvents } from './partition-migration.ts'
 
 /** Any number that no other program uses in this database: "iron". */
 const LOCK = 0x69726f6e
@@ -436,6 +437,7 @@ const MIGRATIONS: readonly ((dialect: Dialect) => string[])[] = [
     'CREATE INDEX alert_deliveries_organization ON alert_deliveries (organization_id)',
     ...ownRows('alert_webhooks', 'organization_id'),
   ],
+  (dialect) => (dialect.kind === 'postgres' ? partitionEvents(dialect) : []),
 ]
 
 const SCOPES = "CHECK (scope IN ('organization', 'team', 'user', 'agent', 'token'))"

@@ -33,8 +33,9 @@ export const TEXT_TABLES: Readonly<Record<string, TextTable>> = {
       snapshot: 'json',
     },
   },
+  // PostgreSQL finds the partition by what is not needed to tell events apart.
   events: {
-    key: ['runtime_id', 'journal_id', 'seq'],
+    key: ['runtime_id', 'journal_id', 'seq', 'type', 'received_at'],
     columns: {
       ...plain('organization_id', 'runtime_id', 'journal_id', 'at', 'level', 'type'),
       ...{ agent_id: 'text', message: 'text', data: 'json' },

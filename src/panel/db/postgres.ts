@@ -18,11 +18,13 @@ const MAX_SYSTEM_CONNECTIONS = 4
 const CONNECT_TIMEOUT_MS = 2_000
 /** A statement that takes longer has lost its server. */
 const QUERY_TIMEOUT_MS = 5_000
+/** Changes of tables take as long as there are rows to be moved or checked, and wait for another process that is at it. */
+const TABLES_TIMEOUT_MS = 3_600_000
 /** A process that rests longer within exclusive work does not come back, and another one may begin. */
 const EXCLUSIVE_IDLE_MS = 30_000
 /** Of advisory locks: "iron", and the kind of work. */
 const LOCKS = 0x69726f6e
-const LOCK_OF: Readonly<Record<ExclusiveWork, number>> = { export: 1, alert: 2, check: 3 }
+const LOCK_OF: Readonly<Record<ExclusiveWork, number>> = { export: 1, alert: 2, check: 3, partition: 4 }
 
 const POSTGRES: Dialect = {
   kind: 'postgres',
@@ -69,18 +71,21 @@ export async function openPostgres(connectionString: string, migrates: boolean):
   }
   const pooled = { ...options, Client: PooledClient }
   const tenants = new pg.Pool({ ...pooled, max: MAX_CONNECTIONS })
-  const system = new pg.Pool({ ...pooled, max: MAX_SYSTEM_CONNECTIONS, onConnect: (client) => seeEverything(client) })
-  for (const pool of [tenants, system]) pool.on('error', () => {})
+  const ofAll = { ...pooled, onConnect: seeEverything }
+  const system = new pg.Pool({ ...ofAll, max: MAX_SYSTEM_CONNECTIONS })
+  const tables = new pg.Pool({ ...ofAll, max: 1, query_timeout: TABLES_TIMEOUT_MS })
+  for (const pool of [tenants, system, tables]) pool.on('error', () => {})
   const money = new MoneyConnection(options)
   const changes = new Changes(listenTo(options))
   const close = async () => {
-    await Promise.all([tenants.end(), system.end(), money.close(), changes.close()])
+    await Promise.all([tenants.end(), system.end(), tables.end(), money.close(), changes.close()])
   }
   try {
-    await money.transaction(async (sql) => {
+    const prepare = async (sql: Sql) => {
       await requireVersion(sql)
       if (migrates) await migrate(sql, POSTGRES)
-    })
+    }
+    await transaction(tables, prepare, 'BEGIN; SET LOCAL synchronous_commit = on')
   } catch (error) {
     await close()
     throw error
@@ -90,7 +95,8 @@ export async function openPostgres(connectionString: string, migrates: boolean):
     system: sqlOf(system),
     within: (organizationId, work) =>
       transaction(tenants, work, `BEGIN; SET LOCAL ${ORGANIZATION} = ${pg.escapeLiteral(organizationId)}`),
-    exclusively: (kind, work) => transaction(system, (sql) => whenAlone(sql, kind, work)),
+    exclusively: (kind, work) =>
+      transaction(kind === 'partition' ? tables : system, (sql) => whenAlone(sql, kind, work)),
     money: (work) => money.transaction(work),
     announce: async (organizationId) => {
       await system.query('SELECT pg_notify($1, $2)', [CHANNEL, organizationId]).catch(() => undefined)

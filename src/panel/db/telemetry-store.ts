@@ -4,7 +4,8 @@ import type { RuntimeEvent } from '../../events.ts'
 import type { Snapshot } from '../../state/snapshot.ts'
 import type { TelemetryAnswer, TelemetryBatch } from '../../telemetry-messages.ts'
 import type { Dialect, PanelDatabase, Sql, Value } from './database.ts'
-import { countUnsent, endJournal } from './export-store.ts'
+import { dropPartitions, makePartitions } from './event-partitions.ts'
+import { countUnsent, deleteEnded, endJournal, resumeJournal } from './export-store.ts'
 import { insert } from './insert.ts'
 import { addSpending, type Dimension, isTime, readSpending, type Spent } from './spending.ts'
 
@@ -200,26 +201,34 @@ export class TelemetryStore {
     )
   }
 
-  /** Deletes events that a kept state includes and that are older than `ms`; incidents when they are older than `incidentsMs`. */
-  async prune(ms: number, incidentsMs: number): Promise<void> {
+  /** Makes room for the events of the next days, where that must be made. */
+  async prepare(): Promise<void> {
+    if (this.#database.dialect.kind === 'postgres') await makePartitions(this.#database)
+  }
+
+  /**
+   * Deletes events that a kept state includes and that are older than `eventsMs`; incidents when they are older than
+   * `incidentsMs`. PostgreSQL does so by the day, and by ten days.
+   */
+  async prune(ages: { eventsMs: number; incidentsMs: number }): Promise<void> {
+    const { dialect, system } = this.#database
+    if (dialect.kind === 'postgres') await dropPartitions(this.#database, ages)
+    else await this.#deleteRows(ages)
+    // Agents that run for longer lose their names in later sums.
+    await system.rows(`DELETE FROM agent_names WHERE started_at < ${dialect.now} - ${AGENT_NAMES_MS}`)
+  }
+
+  async #deleteRows({ eventsMs, incidentsMs }: { eventsMs: number; incidentsMs: number }): Promise<void> {
     const { dialect, system } = this.#database
     const { now } = dialect
-    const isOld = `received_at < ${now} - ${ms} AND (type <> 'pii.found' OR received_at < ${now} - ${incidentsMs})`
-    const prune = async (isUnneeded: string) => {
-      await countUnsent(dialect, system, `${isOld} AND ${isUnneeded}`)
-      await system.rows(`DELETE FROM events WHERE ${isOld} AND ${isUnneeded}`)
-    }
-    await prune(
-      `seq <= (SELECT folded_seq FROM telemetry
-         WHERE telemetry.runtime_id = events.runtime_id AND telemetry.journal_id = events.journal_id)`,
-    )
-    // Agents that run for longer lose their names in later sums.
-    await system.rows(`DELETE FROM agent_names WHERE started_at < ${now} - ${AGENT_NAMES_MS}`)
-    // Of a ledger that was replaced.
-    await prune(
-      `NOT EXISTS
-       (SELECT 1 FROM telemetry WHERE telemetry.runtime_id = events.runtime_id AND telemetry.journal_id = events.journal_id)`,
-    )
+    const isOld = `received_at < ${now} - ${eventsMs} AND (type <> 'pii.found' OR received_at < ${now} - ${incidentsMs})`
+    // Later ones of the present ledger are still to be folded.
+    const isUnneeded = `NOT EXISTS (SELECT 1 FROM telemetry WHERE telemetry.runtime_id = events.runtime_id
+      AND telemetry.journal_id = events.journal_id AND seq > folded_seq)`
+    const isPruned = `${isOld} AND ${isUnneeded}`
+    await countUnsent(dialect, system, { table: 'events', isPruned })
+    await deleteEnded(system)
+    await system.rows(`DELETE FROM events WHERE ${isPruned}`)
   }
 }
 
@@ -323,17 +332,18 @@ async function lockCursors(
   return cursors
 }
 
-/** Another ledger begins anew. */
+/** Another ledger begins anew; one that comes back goes on, so that none of its events is stored twice. */
 async function cursorOf(sql: Sql, organizationId: string, row: Cursor, journalId: string): Promise<Cursor> {
   if (row.journal_id === journalId) return row
   const { runtime_id: runtimeId, last_at, acked_seq: stored_seq, journal_id } = row
   await endJournal(sql, { runtime_id: runtimeId, organization_id: organizationId, journal_id, stored_seq })
+  const acked_seq = await resumeJournal(sql, runtimeId, journalId)
   await sql.rows(
-    `UPDATE telemetry SET journal_id = $2, acked_seq = 0, snapshot = NULL, folded_seq = 0, counted_until = $3
+    `UPDATE telemetry SET journal_id = $2, acked_seq = $3, snapshot = NULL, folded_seq = 0, counted_until = $4
      WHERE runtime_id = $1`,
-    [runtimeId, journalId, last_at],
+    [runtimeId, journalId, acked_seq, last_at],
   )
-  return { runtime_id: runtimeId, journal_id: journalId, acked_seq: 0, last_at, counted_until: last_at }
+  return { runtime_id: runtimeId, journal_id: journalId, acked_seq, last_at, counted_until: last_at }
 }
 
 /** The latest of the times that are some. */
