@@ -209,6 +209,33 @@ describe('a runtime that has joined a panel', () => {
     await expect(machine.call('0.1', costs('0.1'))).rejects.toMatchObject({ code: 'budget_unreachable' })
   })
 
+  test('gets nothing more of a limit that was lowered below what is settled and lent, and what is not held comes back', async () => {
+    const panel = await openPanel({ limit: '100' })
+    const { fleet, organizationId } = panel
+    const [{ machine }, { machine: other }] = [await joined(panel), await joined(panel)]
+    // A slice of $1: a hundredth of the limit.
+    await machine.call('0.1', costs('0.1'))
+    const { promise: end, resolve: endCall } = Promise.withResolvers<void>()
+    const running = machine.call('0.6', async () => {
+      await end
+      return dollars('0.2')
+    })
+    await expect.poll(() => balance(panel)).toMatchObject({ settled: '0.1', lent: '0.9' })
+    await fleet.setLimit(organizationId, { scope: 'organization', name: null }, { limit: dollars('0.5') }, 'ada')
+    // Nobody asks for it.
+    await expect.poll(() => balance(panel)).toMatchObject({ settled: '0.1', lent: '0.6' })
+    // What is not spent is held: it may come back.
+    await expect.poll(() => outcomeOf(other, '0.3')).toBe('budget_held')
+    await expect.poll(() => outcomeOf(other, '0.41')).toBe('budget_exceeded')
+    endCall()
+    await running
+    await expect.poll(() => balance(panel)).toEqual({ settled: '0.3', lent: '0', open: 0 })
+    await expect.poll(() => outcomeOf(other, '0.2')).toBe('paid')
+    for (const each of [machine, other]) await expect.poll(() => outcomeOf(each, '0.01')).toBe('budget_exceeded')
+    await expect.poll(() => balance(panel)).toEqual({ settled: '0.5', lent: '0', open: 0 })
+    expect(await fleet.problems()).toEqual([])
+  })
+
   test('is refused at once when it was revoked', async () => {
     const panel = await openPanel()
     const { machine } = await joined(panel)

@@ -136,6 +136,26 @@ describe.each(Object.entries(ADDRESSES))('a panel on %s', (_, addressOf) => {
     expect(await fleet.problems()).toEqual([])
   })
 
+  test('of a limit lowered below what is settled and lent nothing is lent, what is lent is recalled, and comes back', async () => {
+    const { fleet, organizationId } = await open('10')
+    const [runtime, other] = [await join(fleet, organizationId), await join(fleet, organizationId)]
+    const [{ epoch }, { epoch: ofOther }] = [await runtime.open(), await other.open()]
+    const granted = await runtime.request(epoch, 0, '4', '5')
+    if (granted.outcome !== 'granted') throw new Error(granted.outcome)
+    await runtime.report(epoch, [statement(granted.id, '1')])
+    await fleet.setLimit(organizationId, { scope: 'organization', name: null }, { limit: dollars('2') }, 'ada')
+    const told = await runtime.report(epoch, [statement(granted.id, '1.2')])
+    expect(told.pools).toMatchObject([{ isScarce: true, balance: { limit: dollars('2'), free: ZERO_NANOS } }])
+    expect(await other.request(ofOther, 0, '0.5')).toMatchObject({ outcome: 'lent', isScarce: true })
+    expect(await other.request(ofOther, 1, '1.5')).toMatchObject({ outcome: 'exhausted' })
+    expect(await fleet.problems()).toEqual([])
+    await runtime.report(epoch, [statement(granted.id, '1.2', '3.8', true)])
+    expect(await budgets(fleet, organizationId)).toEqual([{ name: 'acme', settled: '1.2', lent: '0' }])
+    expect((await other.request(ofOther, 2, '0.9')).outcome).toBe('exhausted')
+    expect(await other.request(ofOther, 3, '0.5')).toMatchObject({ outcome: 'granted', granted: dollars('0.5') })
+    expect(await fleet.problems()).toEqual([])
+  })
+
   test('every budget of the path must have the money', async () => {
     const { fleet, organizationId } = await open('10')
     await fleet.setLimit(organizationId, { scope: 'team', name: 'research' }, { limit: dollars('1') }, 'ada')
