@@ -59,8 +59,31 @@ export interface ReceivedSpan {
   started_at: string
   ended_at: string
   failed: boolean
+  /** A few that say what kind of work it is, and a claim of its cost. */
+  attributes: ReceivedAttributes
+}
+
+export type ReceivedAttributes = Record<string, string | number | boolean>
+
+/** A value that an agent measured of its own work with OpenTelemetry. */
+export interface ReceivedPoint {
+  name: string
+  unit: string
+  kind: 'gauge' | 'sum' | 'histogram'
+  /** Counted since `started_at`, which stays; if not, since the point before. */
+  cumulative: boolean
+  /** A sum that never falls. */
+  monotonic: boolean
+  /** ISO 8601 UTC; null if it is not known. */
+  started_at: string | null
+  measured_at: string
+  /** The sum of a histogram. */
+  value: number
+  /** Of a histogram; empty for others. There is one count more than bounds. */
+  bounds: number[]
+  counts: number[]
   /** A few that say what kind of work it is. */
-  attributes: Record<string, string | number | boolean>
+  attributes: ReceivedAttributes
 }
 
 /** One request of a call that sent several. */
@@ -154,6 +177,8 @@ export interface EventData {
 
   /** The agent traced its own work with OpenTelemetry: one span, as it sent it. */
   'agent.traced': ReceivedSpan
+  /** The agent measured its own work with OpenTelemetry: one value, as it sent it. */
+  'agent.measured': ReceivedPoint
 
   /** The agent reported its progress. */
   'progress.updated': { done: number; total: number | null; unit: string; label: string | null }

@@ -34,13 +34,17 @@ export function parseJson<T>(schema: z.ZodType<T>, text: string): T {
 }
 
 /** The type of the body: one of `types`, without parameters. Throws CageError `bad_request`. */
-export function contentTypeOf<const Type extends string>({ req }: Context, types: readonly Type[]): Type {
-  const given = req.header('content-type') ?? ''
-  const name = given.split(';')[0]!.trim().toLowerCase()
+export function contentTypeOf<const Type extends string>(context: Context, types: readonly Type[]): Type {
+  const name = givenTypeOf(context)
   const type = types.find((candidate) => candidate === name)
   if (type !== undefined) return type
-  throw new CageError('bad_request', `the body must be ${types.join(' or ')}, got "${given || 'nothing'}"`)
+  const given = context.req.header('content-type') || 'nothing'
+  throw new CageError('bad_request', `the body must be ${types.join(' or ')}, got "${given}"`)
 }
+
+/** The type of the body as the request has it, without parameters; empty without one. */
+export const givenTypeOf = ({ req }: Context): string =>
+  (req.header('content-type') ?? '').split(';')[0]!.trim().toLowerCase()
 
 /** The body, also of what was sent with gzip. `maxBytes`: inflated. Throws CageError `bad_request` or `body_too_large`. */
 export async function readBytes(context: Context, maxBytes: number): Promise<Buffer> {

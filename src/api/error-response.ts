@@ -2,6 +2,7 @@ import type { Context } from 'hono'
 import type { ContentfulStatusCode } from 'hono/utils/http-status'
 import { asCageError, type CageError } from '../errors.ts'
 import { newRequestId } from '../ids.ts'
+import { otlpError } from './otlp.ts'
 
 /** The one shape of every error on the API. The cause is not sent. */
 export const errorBody = (error: CageError, requestId: string) => ({
@@ -20,5 +21,7 @@ export function errorResponse(
   if (error.code === 'internal') onFault(thrown, `${context.req.method} ${context.req.path} failed (${requestId})`)
   if (error.retryAfterS !== undefined) context.header('retry-after', String(error.retryAfterS))
   context.header('x-request-id', requestId)
+  const otlp = otlpError(context, error)
+  if (otlp) return otlp
   return context.json(errorBody(error, requestId), error.row.status as ContentfulStatusCode)
 }

@@ -32,7 +32,7 @@ export class RunRate {
     const paidAt = Math.max(now, this.#paidAt.get(agentId) ?? now) + reports * INTERVAL_MS
     const waitMs = paidAt - now - BURST * INTERVAL_MS
     if (waitMs > MAX_WAIT_MS) {
-      throw new CageError('too_many_attempts', `an agent makes at most ${MAX_PER_SECOND} reports a second`, {
+      throw new CageError('too_many_attempts', `at most ${MAX_PER_SECOND} reports a second are taken`, {
         facts: { agent_id: agentId },
         retryAfterS: Math.ceil((waitMs - MAX_WAIT_MS) / 1_000),
       })

@@ -25,12 +25,12 @@ import { amountsOf } from './budgets.ts'
 import type { Env } from './guard.ts'
 import { count, json, type Route, routesOf } from './route.ts'
 import { type RunRooms, runOf } from './run-of.ts'
+import { otlpRoutes } from './run-otlp.ts'
 import { partRoutes } from './run-parts.ts'
 import { RunRate } from './run-rate.ts'
 import { requestRoutes } from './run-requests.ts'
 import { runSecretRoutes } from './run-secrets.ts'
 import { serviceRoutes } from './run-services.ts'
-import { traceRoutes } from './run-traces.ts'
 import { agentState, agentView, figuresView } from './views.ts'
 
 const route = routesOf('Own run')
@@ -59,7 +59,7 @@ export function runRoutes(rooms: RunRooms): Route[] {
     ...checkpointRoutes(rooms, rate),
     ...textRoutes(rooms, clean, rate),
     ...requestRoutes(rooms, cleanText, rate),
-    ...traceRoutes(rooms, rate, clean),
+    ...otlpRoutes(rooms, rate, clean),
   ]
   return routes.map((each) => ({ ...each, before, errors: [...(each.errors ?? []), 'too_many_attempts'] }))
 }

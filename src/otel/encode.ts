@@ -73,6 +73,7 @@ function writeError(why: string, pbf: PbfWriter): void {
   pbf.writeVarintField(3, STATUS_ERROR)
 }
 
+const DELTA = 1
 const CUMULATIVE = 2
 
 function writeMetric(metric: Metric | Gauge, pbf: PbfWriter): void {
@@ -93,10 +94,10 @@ function writeValueAt({ attributes, value, atMs }: Gauge['values'][number] & { a
   writeAttributes(7, attributes, pbf)
 }
 
-function writeSum({ points }: Metric, pbf: PbfWriter): void {
+function writeSum({ points, isDelta, mayFall }: Metric, pbf: PbfWriter): void {
   for (const point of points) pbf.writeMessage(1, writeNumber, point)
-  pbf.writeVarintField(2, CUMULATIVE)
-  pbf.writeBooleanField(3, true)
+  pbf.writeVarintField(2, isDelta ? DELTA : CUMULATIVE)
+  if (!mayFall) pbf.writeBooleanField(3, true)
 }
 
 function writeNumber(point: DataPoint, pbf: PbfWriter): void {
@@ -106,9 +107,9 @@ function writeNumber(point: DataPoint, pbf: PbfWriter): void {
   writeAttributes(7, point.attributes, pbf)
 }
 
-function writeHistogram({ points, bounds = [] }: Metric, pbf: PbfWriter): void {
+function writeHistogram({ points, bounds = [], isDelta }: Metric, pbf: PbfWriter): void {
   for (const point of points) pbf.writeMessage(1, writeBuckets, { point, bounds })
-  pbf.writeVarintField(2, CUMULATIVE)
+  pbf.writeVarintField(2, isDelta ? DELTA : CUMULATIVE)
 }
 
 function writeBuckets({ point, bounds }: { point: DataPoint; bounds: readonly number[] }, pbf: PbfWriter): void {
@@ -144,3 +145,17 @@ const writeText = (field: number, text: string, pbf: PbfWriter): void => pbf.wri
 
 /** Exact to a quarter of a microsecond; the times are of whole milliseconds. */
 const nanoseconds = (ms: number): number => ms * 1_000_000
+
+/** An ExportTraceServiceResponse or ExportMetricsServiceResponse, whose fields are the same. */
+export const encodePartialSuccess = (rejected: number, reason: string): Uint8Array =>
+  message((response) => {
+    if (rejected === 0) return
+    const write = (_: undefined, partial: PbfWriter): void => {
+      partial.writeVarintField(1, rejected)
+      writeText(2, reason, partial)
+    }
+    response.writeMessage(1, write, undefined)
+  })
+
+/** A google.rpc.Status, which is what OTLP has for an error. */
+export const encodeStatus = (text: string): Uint8Array => message((status) => writeText(2, text, status))

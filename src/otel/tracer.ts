@@ -13,10 +13,12 @@
  * - What an agent traced itself keeps its ids: the calls within it have named it as their parent.
  */
 import { createHash } from 'node:crypto'
-import type { AgentState, AttemptView, EventOf, RuntimeEvent } from '../events.ts'
+import type { AgentState, AttemptView, EventOf, ReceivedAttributes, ReceivedSpan, RuntimeEvent } from '../events.ts'
 import type { AgentId, RunId } from '../ids.ts'
 import { type AgentView, isClient } from '../state/snapshot.ts'
 import { ALLOWED_ATTRIBUTES } from './decode.ts'
+import { MEASURED_ATTRIBUTES } from './decode-metrics.ts'
+import { type Measured, soundPoint } from './measured.ts'
 import { type Attributes, double, int, type Span } from './span.ts'
 
 /** What calls of a run have in common. */
@@ -38,7 +40,7 @@ export interface TracerOptions {
 
 type CallEvent = EventOf<'call.completed'> | EventOf<'call.failed'> | EventOf<'call.refused'>
 
-/** The events that spans are made of. */
+/** The events that spans and metrics of agents are made of. */
 export const TRACED_EVENTS = [
   'agent.started',
   'agent.exited',
@@ -48,6 +50,7 @@ export const TRACED_EVENTS = [
   'call.retried',
   'service.called',
   'agent.traced',
+  'agent.measured',
 ] as const satisfies RuntimeEvent['type'][]
 
 /** A call may end after its run: the last ones are kept. Those of older runs are found by their agents. */
@@ -86,6 +89,18 @@ export class Tracer {
       default:
         return []
     }
+  }
+
+  /** What an agent measured itself; undefined for other events, and for one that is not of its form. */
+  measuredOf(event: RuntimeEvent): Measured | undefined {
+    const point = event.type === 'agent.measured' ? soundPoint(event.data) : undefined
+    if (!point) return undefined
+    const attributes = { ...this.#agentOf(event.agent_id), ...ownAttributes(point.attributes, MEASURED_ATTRIBUTES) }
+    return { ...point, attributes }
+  }
+
+  #agentOf(agentId: AgentId | null): Attributes {
+    return agentAttributes(agentId, this.#runOf(agentId))
   }
 
   #began({ agent_id, at, data: { run_id, name, pid, tags } }: EventOf<'agent.started'>): void {
@@ -207,26 +222,25 @@ export class Tracer {
 
   /** None for ids that no collector takes. */
   #ownSpans({ agent_id, data }: EventOf<'agent.traced'>): Span[] {
-    const { trace_id, span_id, parent_id, name, started_at, ended_at, failed } = data
-    if (!TRACE_ID.test(trace_id) || !SPAN_ID.test(span_id) || !(parent_id === null || SPAN_ID.test(parent_id)))
-      return []
-    const own = Object.entries(data.attributes).filter(([key]) => ALLOWED_ATTRIBUTES.has(key))
-    return [
-      {
-        traceId: Buffer.from(trace_id, 'hex'),
-        id: Buffer.from(span_id, 'hex'),
-        parentId: parent_id === null ? undefined : Buffer.from(parent_id, 'hex'),
-        name,
-        kind: 'internal',
-        startMs: Date.parse(started_at),
-        endMs: Date.parse(ended_at),
-        attributes: {
-          ...agentAttributes(agent_id, this.#runOf(agent_id)),
-          ...Object.fromEntries(own.map(([key, value]) => [key, typeof value === 'number' ? numberOf(value) : value])),
-        },
-        error: failed ? `${name} failed` : undefined,
-      },
-    ]
+    const { trace_id, span_id, parent_id } = data
+    const isValid = TRACE_ID.test(trace_id) && SPAN_ID.test(span_id) && (parent_id === null || SPAN_ID.test(parent_id))
+    return isValid ? [receivedSpan(data, this.#agentOf(agent_id))] : []
+  }
+}
+
+/** A span that an agent made, with its own ids. `attributes`: those of its agent. */
+export function receivedSpan(span: ReceivedSpan, attributes: Attributes): Span {
+  const { trace_id, span_id, parent_id, name, started_at, ended_at, failed } = span
+  return {
+    traceId: Buffer.from(trace_id, 'hex'),
+    id: Buffer.from(span_id, 'hex'),
+    parentId: parent_id === null ? undefined : Buffer.from(parent_id, 'hex'),
+    name,
+    kind: 'internal',
+    startMs: Date.parse(started_at),
+    endMs: Date.parse(ended_at),
+    attributes: { ...attributes, ...ownAttributes(span.attributes, ALLOWED_ATTRIBUTES) },
+    error: failed ? `${name} failed` : undefined,
   }
 }
 
@@ -302,6 +316,14 @@ function placeOf(
   if (traceId && parentId) return { traceId: Buffer.from(traceId, 'hex'), parentId: Buffer.from(parentId, 'hex') }
   return { traceId: traceIdOf(run?.id ?? callId), parentId: run && spanIdOf(run.id) }
 }
+
+/** Those that are sent on, of what an agent sent. */
+export const ownAttributes = (attributes: ReceivedAttributes, allowed: ReadonlySet<string>): Attributes =>
+  Object.fromEntries(
+    Object.entries(attributes)
+      .filter(([key]) => allowed.has(key))
+      .map(([key, value]) => [key, typeof value === 'number' ? numberOf(value) : value]),
+  )
 
 const numberOf = (value: number) => (Number.isSafeInteger(value) ? int(value) : double(value))
 

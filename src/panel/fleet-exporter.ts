@@ -6,12 +6,13 @@
  * - The stored events are the buffer. One process of the panel sends at a time, and any sends what another one did not.
  * - Each span is sent at least once. What was deleted before is reported as lost.
  * - Only attributes that a runtime's own exporter has are sent. What a runtime reports is not trusted to be of its form.
- * - No metrics of calls: they count what one process has seen, and runtimes send their own. Those of the fleet are the
- *   `FleetMeter`'s.
+ * - No metrics of calls: they count what one process has seen, and runtimes send their own. What agents measured themselves
+ *   is sent. Those of the fleet are the `FleetMeter`'s.
  */
 import { telemetryNameOf } from '../dialects/known-providers.ts'
 import type { AgentId } from '../ids.ts'
-import { Collector, type CollectorOptions, type SpanBatch } from '../otel/collector.ts'
+import { type Batch, Collector, type CollectorOptions } from '../otel/collector.ts'
+import { type Measured, metricsOf } from '../otel/measured.ts'
 import type { Attributes, AttributeValue, Span } from '../otel/span.ts'
 import { type Run, TRACED_EVENTS, Tracer } from '../otel/tracer.ts'
 import { RepeatingTask } from '../repeating-task.ts'
@@ -21,6 +22,7 @@ import type { PanelDatabase, Sql } from './db/database.ts'
 import { type DueExport, type ExportProgress, ExportStore, type StoredExport } from './db/export-store.ts'
 import type { GaugeRooms } from './fleet-gauges.ts'
 import { FleetMeter } from './fleet-meter.ts'
+import { resourceOf } from './machine-resource.ts'
 
 export interface FleetExporterOptions extends Pick<CollectorOptions, 'settings' | 'network' | 'version' | 'clock'> {
   database: PanelDatabase
@@ -75,7 +77,7 @@ export class FleetExporter {
     const events = Map.groupBy(await this.#store.events(sql, due, TRACED_EVENTS, share), keyOf)
     const pages = due.map((ledger) => pageOf(ledger, events.get(keyOf(ledger)) ?? [], share))
     const batches = pages.map(({ batch }) => batch)
-    await this.#collector.sendSpans(batches, this.#abort.signal)
+    await this.#collector.send(batches, this.#abort.signal)
     const progress = pages.map((page) => page.progress)
     await this.#store.advance(sql, progress, this.#options.clock.now())
     const lost = due.reduce((sum, ledger) => sum + ledger.lost, 0)
@@ -94,23 +96,25 @@ export function pageOf(
   ledger: DueExport,
   events: readonly StoredExport[],
   share: number,
-): { batch: SpanBatch; progress: ExportProgress } {
+): { batch: Batch; progress: ExportProgress } {
   const { runtime_id, organization_id, journal_id, name, organization, sent_until, lost, erasures } = ledger
   const runs = runsOf(ledger)
   const tracer = new Tracer({ findAgent: () => undefined, providerName: telemetryNameOf, runs })
+  const isNew = ({ at }: StoredExport): boolean => sent_until === null || at > sent_until
   const spans = events.flatMap((event) => {
     const made = safeSpans(tracer, event)
-    return sent_until === null || event.at > sent_until ? made : []
+    return isNew(event) ? made : []
   })
+  const measured = events
+    .filter(isNew)
+    .map((event) => safeMeasured(tracer, event))
+    .filter((point) => point !== undefined)
   const haveChanged = ledger.runs === null || events.some(({ type }) => type === 'agent.started')
   return {
     batch: {
-      resource: {
-        'service.instance.id': runtime_id,
-        'iron_cage.runtime.name': name,
-        'iron_cage.organization': organization,
-      },
+      resource: resourceOf({ runtime_id, name, organization }),
       spans,
+      metrics: metricsOf(measured),
     },
     progress: {
       ...{ runtime_id, organization_id, journal_id, lost, erasures },
@@ -146,6 +150,16 @@ function safeSpans(tracer: Tracer, event: StoredExport): Span[] {
       }))
   } catch {
     return []
+  }
+}
+
+/** What an agent measured, likewise. */
+function safeMeasured(tracer: Tracer, event: StoredExport): Measured | undefined {
+  try {
+    const point = tracer.measuredOf(event)
+    return point && { ...point, attributes: safeAttributes(point.attributes) }
+  } catch {
+    return undefined
   }
 }
 

@@ -46,7 +46,7 @@ export class FleetMeter {
       for (const organizationId of await rooms.fleet.organizations()) {
         const { organization, gauges } = await readGauges(rooms, organizationId)
         const resource = { 'service.instance.id': organizationId, 'iron_cage.organization': organization }
-        await collector.sendMetrics(gauges, this.#abort.signal, resource)
+        await collector.sendMetrics([{ resource, metrics: gauges }], this.#abort.signal)
         if (!collector.takesMetrics) return undefined
       }
     }

@@ -41,4 +41,6 @@ const SUFFIXES: Readonly<Record<string, string>> = { USD: '_usd', s: '_seconds' 
 
 /** An attribute such as "iron_cage.budget.scope" is the label "scope". */
 const labelsOf = (attributes: Gauge['values'][number]['attributes']): Record<string, string> =>
-  Object.fromEntries(Object.entries(attributes).map(([key, text]) => [key.slice(key.lastIndexOf('.') + 1), text]))
+  Object.fromEntries(
+    Object.entries(attributes).map(([key, text]) => [key.slice(key.lastIndexOf('.') + 1), String(text)]),
+  )

@@ -7,6 +7,7 @@ import type { Erasures } from './erasure.ts'
 import type { Fleet } from './fleet.ts'
 import type { FleetView } from './fleet-view.ts'
 import type { Orders } from './orders.ts'
+import type { OtlpForwarder } from './otlp-forwarder.ts'
 import type { Policies } from './policies.ts'
 import type { ProviderSignIns } from './provider-sign-ins.ts'
 import type { PanelSecrets } from './secrets.ts'
@@ -24,6 +25,8 @@ export interface PanelRooms {
   views: SharedViews<FleetView>
   providerSignIns: ProviderSignIns
   erasures: Erasures
+  /** Undefined without a collector of OpenTelemetry. */
+  otlp: OtlpForwarder | undefined
   /** Whose X-Forwarded-For is believed. */
   trustedProxies: BlockList
   spendingAlerts: SpendingAlerts

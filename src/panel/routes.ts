@@ -15,6 +15,7 @@ import { erasureRoutes } from './erasure-routes.ts'
 import { fleetRoutes } from './fleet-routes.ts'
 import { leaseRoutes, membershipRoutes } from './lease-routes.ts'
 import { metricsRoutes } from './metrics-routes.ts'
+import { panelOtlpRoutes } from './otlp-routes.ts'
 import { panelRoutesOf } from './panel-route.ts'
 import { policyRoutes } from './policy-routes.ts'
 import { reportRoutes } from './report-routes.ts'
@@ -36,6 +37,7 @@ export function panelRoutes(rooms: PanelRooms): Route<PanelRole>[] {
     ...membershipRoutes(rooms),
     ...leaseRoutes(rooms),
     ...telemetryRoutes(rooms),
+    ...panelOtlpRoutes(rooms),
     ...fleetRoutes(rooms),
     ...metricsRoutes(rooms),
     ...requestRoutes(rooms),

@@ -32,6 +32,7 @@ import type { FleetView } from './fleet-view.ts'
 import { IdentityProvider, type IdentityProviderOptions } from './identity-provider.ts'
 import { Orders } from './orders.ts'
 import { ORGANIZATION } from './organization.ts'
+import { OtlpForwarder } from './otlp-forwarder.ts'
 import { Policies } from './policies.ts'
 import { ProviderSignIns } from './provider-sign-ins.ts'
 import { throughRedis } from './redis-changes.ts'
@@ -84,6 +85,7 @@ export interface RunningPanel {
   providerSignIns: ProviderSignIns
   erasures: Erasures
   trustedProxies: BlockList
+  otlp: OtlpForwarder | undefined
   spendingAlerts: SpendingAlerts
   alerts: PanelAlerts
   isRedisConnected: (() => boolean) | undefined
@@ -138,6 +140,7 @@ export async function startPanel(options: PanelOptions): Promise<RunningPanel> {
       ...{ fleet, views, telemetry, orders, control, secrets, policies },
       ...{ providerSignIns, erasures, trustedProxies, spendingAlerts, alerts, isRedisConnected },
       drain: new Drain(clock),
+      otlp: options.collector && new OtlpForwarder({ ...options, ...options.collector, database }),
     }
     const server = await listen(options, rooms)
     const exporter = options.collector && new FleetExporter({ ...options, ...options.collector, database, rooms })
@@ -149,6 +152,7 @@ export async function startPanel(options: PanelOptions): Promise<RunningPanel> {
       // What it answers now is not asked again here: nothing listens any more.
       control.close()
       await server.close()
+      await rooms.otlp?.close()
       await exporter?.close()
       await alerts.close()
       await books.close()

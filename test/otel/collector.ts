@@ -100,9 +100,9 @@ export async function decode(messages: readonly Pick<Message, 'signal' | 'body'>
 const hex = (base64: string): string => Buffer.from(base64, 'base64').toString('hex')
 
 export function spansOf(decoded: readonly Decoded[]): ReadSpan[] {
-  type Wire = { resourceSpans: { scopeSpans: { spans: (ReadSpan & { attributes?: KeyValue[] })[] }[] }[] }
+  type Wire = { resourceSpans?: { scopeSpans: { spans: (ReadSpan & { attributes?: KeyValue[] })[] }[] }[] }
   return (decoded as unknown as Wire[])
-    .flatMap(({ resourceSpans }) => resourceSpans)
+    .flatMap(({ resourceSpans = [] }) => resourceSpans)
     .flatMap(({ scopeSpans }) => scopeSpans)
     .flatMap(({ spans }) => spans)
     .map(({ traceId, spanId, parentSpanId, attributes, ...span }) => ({

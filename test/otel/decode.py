@@ -25,7 +25,7 @@ def require_known(message) -> None:
 
 
 for line in sys.stdin:
-    signal, body = line.split()
+    signal, _, body = line.strip().partition(" ")
     request = REQUESTS[signal].FromString(base64.b64decode(body))
     require_known(request)
     print(MessageToJson(request, indent=None))

@@ -37,8 +37,8 @@ const SENDER = { resource: { 'service.name': 'the agent' }, version: '1' }
 const body = encodeSpans(SENDER, [span, { ...span, id: Buffer.alloc(8) }])
 
 test('of a span its place, name, times and a few attributes are read, and one without ids is rejected', () => {
-  const { spans, rejected } = readProtobuf(body)
-  expect({ spans, rejected }).toEqual({ spans: [read], rejected: 1 })
+  const { items, rejected } = readProtobuf(body)
+  expect({ items, rejected }).toEqual({ items: [read], rejected: 1 })
 })
 
 test('JSON is read alike', () => {
@@ -54,14 +54,14 @@ test('JSON is read alike', () => {
     status: { code: 2, message: 'the error-canary' },
   }
   const traces = TRACES_JSON.parse({ resourceSpans: [{ scopeSpans: [{ spans: [sent, { ...sent, spanId: '0' }] }] }] })
-  const { spans, rejected } = readTraces(traces)
-  expect({ spans, rejected }).toEqual({ spans: [read], rejected: 1 })
+  const { items, rejected } = readTraces(traces)
+  expect({ items, rejected }).toEqual({ items: [read], rejected: 1 })
 })
 
 /** Never throws anything but CageError, and what it returns is within bounds. */
 function judge(bytes: Uint8Array): void {
   try {
-    const { spans, rejected } = readProtobuf(bytes)
+    const { items: spans, rejected } = readProtobuf(bytes)
     expect(spans.length + rejected).toBeLessThanOrEqual(1_000)
     for (const { name, attributes, trace_id } of spans) {
       expect(trace_id).toMatch(/^[0-9a-f]{32}$/)

@@ -70,6 +70,33 @@ const tracedEvent = (change: object = {}) => ({
   },
 })
 
+/** A value that the agent measured, likewise. */
+const measuredEvent = (change: object = {}) => ({
+  ...{ agent_id: AGENT, level: 'DEBUG', type: 'agent.measured', message: 'measured: agent.cost 0.5' },
+  data: {
+    ...{ name: 'agent.cost', unit: '', kind: 'sum', cumulative: false, monotonic: true, value: 0.5 },
+    ...{ started_at: '2026-01-02T00:00:01.000Z', measured_at: '2026-01-02T00:00:02.000Z', bounds: [], counts: [] },
+    attributes: { 'gen_ai.prompt': 'canary', model: 'sonnet' },
+    ...change,
+  },
+})
+
+/** Machine, name, value and agent of each sum that the collector has. */
+async function measuredBy(collector: Collector): Promise<unknown[]> {
+  type Sum = { name: string; sum?: { dataPoints: { asDouble: number; attributes: never[] }[] } }
+  type Wire = { resource: { attributes: never[] }; scopeMetrics: { metrics: Sum[] }[] }
+  return ((await collector.read()) as { resourceMetrics?: Wire[] }[])
+    .flatMap(({ resourceMetrics = [] }) => resourceMetrics)
+    .flatMap(({ resource, scopeMetrics }) =>
+      scopeMetrics[0]!.metrics.flatMap(({ name, sum }) =>
+        (sum?.dataPoints ?? []).map(({ asDouble, attributes }) => {
+          const agent = valuesOf(attributes)['gen_ai.agent.id']
+          return [valuesOf(resource.attributes)['service.instance.id'], name, asDouble, agent]
+        }),
+      ),
+    )
+}
+
 /** Ids of the spans that a runtime itself would send. */
 function idsOf(events: readonly RuntimeEvent[]): string[] {
   const tracer = new Tracer({ findAgent: () => undefined, providerName: telemetryNameOf })
@@ -309,7 +336,11 @@ describe.each(Object.entries(ADDRESSES))('a panel on %s', (_, addressOf) => {
     // What the agent traced itself goes the same way.
     const traced = { ...tracedEvent(), seq: 6, at: new Date(Date.UTC(2026, 0, 2, 1)).toISOString() } as RuntimeEvent
     await report([traced], 'restored')
+    // So does what it measured.
+    const measured = { ...measuredEvent(), seq: 7, at: traced.at } as RuntimeEvent
+    await report([measured], 'restored')
     const spans = await untilSent(collector, idsOf([...events, traced]))
+    await expect.poll(() => measuredBy(collector)).toEqual([[runtimeId, 'iron_cage.claimed.agent.cost', 0.5, AGENT]])
     expect(spans.map(idOf).sort()).toEqual(idsOf([...events, traced]).sort())
     const own = spans.find(({ name }) => name === 'plan')!
     expect(own).toMatchObject({
@@ -365,6 +396,12 @@ test('what a broken runtime reports keeps back no other span, and leaves only wh
     tracedEvent({ parent_id: 7 }),
     tracedEvent({ attributes: null }),
     tracedEvent({ ended_at: '' }),
+    measuredEvent({ value: '1' }),
+    measuredEvent({ bounds: 3 }),
+    measuredEvent({ kind: 'histogram', counts: [1, 2] }),
+    measuredEvent({ measured_at: 'now' }),
+    measuredEvent({ name: prompt.repeat(99) }),
+    measuredEvent({ attributes: { model: { prompt } } }),
     {
       data: {
         ...{ ...call.data, call_id: 'call-odd', model: { prompt }, input_tokens: '9', cost_usd: 'much', status: 1e300 },
