@@ -2,6 +2,7 @@
 import { afterAll, beforeAll, expect, onTestFinished, test } from 'vitest'
 import type { RuntimeEvent } from '../../src/events.ts'
 import type { PanelDatabase } from '../../src/panel/db/database.ts'
+import { ExportStore } from '../../src/panel/db/export-store.ts'
 import { openPanelDatabase } from '../../src/panel/db/open.ts'
 import { TelemetryStore } from '../../src/panel/db/telemetry-store.ts'
 import { Fleet } from '../../src/panel/fleet.ts'
@@ -237,20 +238,27 @@ test('each partition is behind row-level security itself, and is found by its ke
   await expect(database.within(organizationId, (sql) => sql.rows(twice))).rejects.toMatchObject({ code: '23505' })
 })
 
-test('whoever reads events for long keeps retention waiting, and others not', async () => {
+test('whoever reads events for long keeps retention waiting, and nobody else', async () => {
   const { database, organizationId, setTime, today, store, take, stored, fold } = await open()
   await take(0, 1)
   await fold()
+  await new ExportStore(database).begin()
   await setTime(today + 30 * DAY_MS)
-  await database.within(organizationId, async (sql) => {
+  const waits = () => database.system.rows("SELECT 1 FROM pg_locks WHERE NOT granted AND mode = 'AccessExclusiveLock'")
+  // As a process that sends events to a collector.
+  await database.exclusively('export', async (sql) => {
     await sql.rows('SELECT seq FROM events')
     const pruned = expect(store.prune(AGES)).rejects.toMatchObject({ code: '55P03' })
+    await expect.poll(waits).toHaveLength(1)
+    await sql.rows('UPDATE exports SET exported_at = 1')
     await take(1, 2)
     await pruned
     expect(await stored()).toHaveLength(2)
   })
   await store.prune(AGES)
   expect(await stored()).toHaveLength(1)
+  const [row] = await database.within(organizationId, (sql) => sql.rows('SELECT lost FROM exports'))
+  expect(row).toEqual({ lost: 1 })
 })
 
 test('panels that start at once on one database make the partitions of the next days once', async () => {

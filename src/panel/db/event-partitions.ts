@@ -45,15 +45,15 @@ interface Partition {
 
 /** Makes the partitions of the next days, unless another process of the panel is about to. */
 export async function makePartitions({ dialect, exclusively }: PanelDatabase): Promise<void> {
-  await exclusively('partition', async (sql) => {
-    const now = await begin(sql, dialect)
-    for (const group of [DAILY, INCIDENTS]) {
+  for (const group of [DAILY, INCIDENTS]) {
+    await exclusively('partition', async (sql) => {
+      const now = await begin(sql, dialect)
       const partitions = await partitionsOf(sql, group)
       for (let from = now - (now % group.spanMs); from <= now + AHEAD_MS; from += group.spanMs) {
         if (!partitions.some((other) => other.from <= from && from < other.until)) await make(sql, dialect, group, from)
       }
-    }
-  })
+    })
+  }
 }
 
 /**
@@ -61,26 +61,42 @@ export async function makePartitions({ dialect, exclusively }: PanelDatabase): P
  * folded from; unless another process of the panel is about to.
  */
 export async function dropPartitions(
-  { dialect, exclusively }: PanelDatabase,
+  database: PanelDatabase,
   { eventsMs, incidentsMs }: { eventsMs: number; incidentsMs: number },
 ): Promise<void> {
-  await exclusively('partition', async (sql) => {
-    const now = await begin(sql, dialect)
-    const old: Partition[] = []
-    for (const [group, ms] of [
-      [DAILY, eventsMs],
-      [INCIDENTS, incidentsMs],
-    ] as const) {
-      for (const partition of await partitionsOf(sql, group)) {
-        const end = partition.isDefault ? await newest(sql, partition) : partition.until
-        if (end <= now - ms && !(await isNeeded(sql, partition))) old.push(partition)
-      }
-    }
+  await dropOf(database, DAILY, eventsMs)
+  await dropOf(database, INCIDENTS, incidentsMs)
+}
+
+/**
+ * Each in a transaction of its own: whoever stores or sends events has locks on them and on what counts them, in its own
+ * order, and this must not wait for the one while it has the other.
+ */
+async function dropOf({ dialect, exclusively }: PanelDatabase, group: Group, ageMs: number): Promise<void> {
+  const counted = await exclusively('partition', async (sql) => {
+    const old = await oldOf(sql, group, (await begin(sql, dialect)) - ageMs)
     for (const { name } of old) await countUnsent(dialect, sql, { table: name })
     await deleteEnded(sql)
-    // Last: from here on whoever reads events waits.
-    for (const { name, isDefault } of old) await sql.rows(isDefault ? `TRUNCATE ${name}` : `DROP TABLE ${name}`)
+    return new Set(old.map(({ name }) => name))
   })
+  if (!counted?.size) return
+  await exclusively('partition', async (sql) => {
+    const now = await begin(sql, dialect)
+    await sql.rows(`LOCK TABLE ${group.table} IN ACCESS EXCLUSIVE MODE`)
+    for (const { name, isDefault } of await oldOf(sql, group, now - ageMs)) {
+      if (counted.has(name)) await sql.rows(isDefault ? `TRUNCATE ${name}` : `DROP TABLE ${name}`)
+    }
+  })
+}
+
+/** Partitions with nothing that arrived after `ms`, and nothing that is needed. */
+async function oldOf(sql: Sql, group: Group, ms: number): Promise<Partition[]> {
+  const old: Partition[] = []
+  for (const partition of await partitionsOf(sql, group)) {
+    const end = partition.isDefault ? await newest(sql, partition) : partition.until
+    if (end <= ms && !(await isNeeded(sql, partition))) old.push(partition)
+  }
+  return old
 }
 
 /** Returns the database's time. */
