@@ -9,8 +9,8 @@
  */
 
 import type { Nanodollars } from '../../money.ts'
-import { escrowOf, type LeaseState, type SharedScope } from '../bank.ts'
-import type { Dialect, Sql } from './database.ts'
+import type { LeaseState, SharedScope } from '../bank.ts'
+import type { Dialect, Sql, Value } from './database.ts'
 
 export interface BooksProblem {
   organization_id: string
@@ -33,34 +33,38 @@ interface AccountRow {
   escrow_nanos: Nanodollars
 }
 
-interface LeaseSums {
-  kind: 'lease'
-  id: string
-  organization_id: string
+/** Of the leases that the same accounts pay for. */
+interface PathRow {
+  kind: 'path'
   path: string
-  granted: Nanodollars
+  lent: Nanodollars
   used: Nanodollars
-  returned: Nanodollars
-  state: LeaseState
 }
 
-/** Transfers whose leases are looked at in one statement. */
-const TRANSFERS_AT_A_TIME = 10_000
+/** Leases, or transfers whose leases, are looked at in one statement. */
+const PAGE = 10_000
 
 /** Compares everything. */
 export async function checkAll(sql: Sql, dialect: Dialect): Promise<BooksProblem[]> {
-  return [...(await checkAccounts(sql, dialect, 'all')), ...(await checkLeases(sql, 'true', []))]
+  const problems = await checkAccounts(sql, dialect, 'all')
+  const page = `SELECT max(id) AS last FROM (SELECT id FROM leases WHERE id > $1 ORDER BY id LIMIT ${PAGE}) AS page`
+  for (let after = ''; ; ) {
+    const [{ last }] = (await sql.rows<{ last: string | null }>(page, [after])) as [{ last: string | null }]
+    if (last === null) return problems
+    problems.push(...(await checkLeases(sql, 'leases.id > $1 AND leases.id <= $2', [after, last])))
+    after = last
+  }
 }
 
 /** Compares accounts with open leases, and open leases and those that moved after this transfer with their transfers. */
 export async function checkMoved(sql: Sql, dialect: Dialect, after: number): Promise<BooksProblem[]> {
   const problems = [
     ...(await checkAccounts(sql, dialect, 'open')),
-    ...(await checkLeases(sql, "leases.state <> 'closed'", [])),
+    ...(await checkLeases(sql, "state <> 'closed'", [])),
   ]
-  for (let from = after, last = await lastTransfer(sql); from < last; from += TRANSFERS_AT_A_TIME) {
+  for (let from = after, last = await lastTransfer(sql); from < last; from += PAGE) {
     const moved = 'leases.id IN (SELECT lease_id FROM transfers WHERE n > $1 AND n <= $2)'
-    problems.push(...(await checkLeases(sql, moved, [from, from + TRANSFERS_AT_A_TIME])))
+    problems.push(...(await checkLeases(sql, moved, [from, from + PAGE])))
   }
   return [...new Map(problems.map((problem) => [`${problem.id} ${problem.text}`, problem])).values()]
 }
@@ -71,18 +75,21 @@ export async function lastTransfer(sql: Sql): Promise<number> {
   return row!.n
 }
 
+/** As `escrowOf`. */
+const ESCROW = `CASE WHEN state <> 'closed' AND granted_nanos > used_nanos + returned_nanos
+  THEN granted_nanos - used_nanos - returned_nanos ELSE 0 END`
+
 /** `which`: with `all` leases what is settled is compared as well. */
 async function checkAccounts(sql: Sql, dialect: Dialect, which: 'open' | 'all'): Promise<BooksProblem[]> {
-  const rows = await sql.rows<AccountRow | LeaseSums>(
+  const rows = await sql.rows<AccountRow | PathRow>(
     `SELECT 'account' AS kind, id, organization_id, scope, name, limit_nanos, settled_nanos, escrow_nanos,
-       CAST(NULL AS TEXT) AS path, CAST(NULL AS BIGINT) AS granted, CAST(NULL AS BIGINT) AS used,
-       CAST(NULL AS BIGINT) AS returned, CAST(NULL AS TEXT) AS state FROM budgets
+       CAST(NULL AS TEXT) AS path, CAST(NULL AS BIGINT) AS lent, CAST(NULL AS BIGINT) AS used FROM budgets
      UNION ALL
-     SELECT 'account', p.id, p.organization_id, scope, name, limit_nanos, p.settled_nanos, p.escrow_nanos,
-       NULL, NULL, NULL, NULL, NULL FROM budget_periods p JOIN budgets ON budgets.id = budget_id
+     SELECT 'account', p.id, p.organization_id, scope, name, limit_nanos, p.settled_nanos, p.escrow_nanos, NULL, NULL, NULL
+     FROM budget_periods p JOIN budgets ON budgets.id = budget_id
      UNION ALL
-     SELECT 'lease', id, organization_id, NULL, NULL, NULL, NULL, NULL, path, granted_nanos, used_nanos, returned_nanos, state
-     FROM leases ${which === 'open' ? "WHERE state <> 'closed'" : ''}`,
+     SELECT 'path', NULL, NULL, NULL, NULL, NULL, NULL, NULL, path, CAST(sum(${ESCROW}) AS BIGINT), CAST(sum(used_nanos) AS BIGINT)
+     FROM leases ${which === 'open' ? "WHERE state <> 'closed'" : ''} GROUP BY path`,
   )
   const lent = new Map<string, number>()
   const used = new Map<string, number>()
@@ -94,7 +101,7 @@ async function checkAccounts(sql: Sql, dialect: Dialect, which: 'open' | 'all'):
       continue
     }
     for (const id of JSON.parse(row.path) as string[]) {
-      increase(lent, id, escrowOf(row))
+      increase(lent, id, row.lent)
       increase(used, id, row.used)
     }
   }
@@ -152,7 +159,7 @@ const SPENT = sumOf('charged', 'presumed', 'overrun')
 const BACK = sumOf('returned', 'released')
 
 /** `which`: a condition on the leases. */
-async function checkLeases(sql: Sql, which: string, values: readonly number[]): Promise<BooksProblem[]> {
+async function checkLeases(sql: Sql, which: string, values: readonly Value[]): Promise<BooksProblem[]> {
   const rows = await sql.rows<LeaseRow>(
     `SELECT leases.id, leases.organization_id, state, granted_nanos, used_nanos, returned_nanos,
        ${GRANTED} AS granted, ${SPENT} AS spent, ${BACK} AS back
