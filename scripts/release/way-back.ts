@@ -223,6 +223,13 @@ async function tryWayBack(commit: string, known: number): Promise<void> {
   check('what the provider was sent is what is settled', settled === spent, `${settled} of ${spent}`)
   const lent = await numberOf("SELECT count(*) AS n FROM leases WHERE state <> 'closed'")
   check('nothing is lent any more', lent === 0, lent)
+  const events = await numberOf('SELECT count(*) AS n FROM events')
+  const distinct = await numberOf(
+    'SELECT count(*) AS n FROM (SELECT DISTINCT runtime_id, journal_id, seq FROM events) AS known',
+  )
+  check(`each of ${events} events is stored once`, events === distinct, distinct)
+  const counted = await numberOf('SELECT sum(calls) AS n FROM spending')
+  check('and each call is counted once', counted === costs().length, counted)
   await stopNewAgain()
   const doctor = await run(
     process.execPath,
