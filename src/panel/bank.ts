@@ -429,8 +429,11 @@ export const renewed = ({ now }: Books, ttlMs: number): { state: 'active'; expir
 export function requireRuntime(books: Books, runtimeId: string): RuntimeRow {
   const runtime = books.runtimes.get(runtimeId)
   if (runtime && !runtime.isRevoked) return runtime
-  throw new CageError('runtime_revoked', 'this runtime was removed from its Control Panel')
+  throw revokedRuntime()
 }
+
+export const revokedRuntime = (): CageError =>
+  new CageError('runtime_revoked', 'this runtime was removed from its Control Panel')
 
 function requireEpoch(books: Books, runtimeId: string, epoch: number): RuntimeRow {
   const runtime = requireRuntime(books, runtimeId)

@@ -87,7 +87,7 @@ export const controlRoutes = ({ orders, control, telemetry }: PanelRooms): Route
     summary: 'Says what the runtime did with an order.',
     body: z.strictObject({ ok: z.boolean(), message: z.string().max(500) }),
     reply: null,
-    errors: ['not_found'],
+    errors: ['not_found', 'runtime_revoked'],
     handle: ({ params, body, identity }) => orders.answer(identity, params.id, body),
   }),
 ]

@@ -10,7 +10,7 @@
 import { hash } from 'node:crypto'
 import type { Clock } from '../clock.ts'
 import type { ControlAnswer, ControlState } from '../control-messages.ts'
-import { CageError } from '../errors.ts'
+import { revokedRuntime } from './bank.ts'
 import type { Member } from './credentials.ts'
 import type { PanelDatabase } from './db/database.ts'
 import type { Orders } from './orders.ts'
@@ -107,7 +107,7 @@ export class Control {
     const lookup = this.#lookups.get(organizationId) ?? new SharedLookup((ids) => this.#statesOf(organizationId, ids))
     this.#lookups.set(organizationId, lookup)
     const state = await lookup.find(id)
-    if (!state) throw new CageError('runtime_revoked', 'this runtime was removed from its Control Panel')
+    if (!state) throw revokedRuntime()
     return state
   }
 

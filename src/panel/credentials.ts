@@ -24,6 +24,8 @@ export interface Member {
   id: string
   /** The person whose session or token it is. (Default: nobody's, such as the terminal's.) */
   userId?: string | null
+  /** A runtime that was removed. (Default: false.) */
+  isRevoked?: boolean
 }
 
 export type PersonRole = 'admin' | 'viewer'
@@ -62,11 +64,12 @@ interface StoredMember {
   role: PanelRole
   name: string
   user_id: string | null
+  revoked_at: number | null
 }
 
-function memberOf({ id, organization_id: organizationId, kind, role, name, user_id: userId }: StoredMember): Member {
-  if (kind === 'runtime') return { role: 'runtime', organizationId, name, id }
-  return { id, organizationId, name, userId, role: kind === 'invitation' ? 'invited' : role }
+function memberOf({ id, organization_id: organizationId, kind, role, name, ...row }: StoredMember): Member {
+  if (kind === 'runtime') return { role: 'runtime', organizationId, name, id, isRevoked: row.revoked_at !== null }
+  return { id, organizationId, name, userId: row.user_id, role: kind === 'invitation' ? 'invited' : role }
 }
 
 export class Credentials {
@@ -86,9 +89,9 @@ export class Credentials {
   async #membersOf(hashes: readonly string[]): Promise<Map<string, Member>> {
     const { now, isIn } = this.#database.dialect
     const rows = await this.#database.system.rows<StoredMember>(
-      `SELECT hash, id, organization_id, kind, role, name, user_id FROM credentials
+      `SELECT hash, id, organization_id, kind, role, name, user_id, NULL AS revoked_at FROM credentials
        WHERE ${isIn('hash', '$1')} AND kind <> 'code' AND ended_at IS NULL AND (expires_at IS NULL OR expires_at > ${now})
-       UNION ALL SELECT token_hash, id, organization_id, 'runtime', 'runtime', name, NULL FROM runtimes
+       UNION ALL SELECT token_hash, id, organization_id, 'runtime', 'runtime', name, NULL, revoked_at FROM runtimes
        WHERE ${isIn('token_hash', '$1')}`,
       [JSON.stringify(hashes)],
     )

@@ -106,6 +106,7 @@ export const membershipRoutes = ({ fleet, version }: PanelRooms): Route<PanelRol
     role: 'runtime',
     summary: 'Ends the membership of the runtime, which has returned its leases.',
     reply: null,
+    errors: ['runtime_revoked'],
     handle: ({ identity }) => fleet.revoke(identity.organizationId, identity.id, identity.name),
   }),
 ]

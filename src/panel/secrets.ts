@@ -11,6 +11,7 @@ import type { CentralSecret } from '../control-messages.ts'
 import { CageError } from '../errors.ts'
 import { type About, seal, unseal } from '../vault/seal.ts'
 import { mask, requireName, requireValue } from '../vault/secret.ts'
+import { revokedRuntime } from './bank.ts'
 import { type Member, newId } from './credentials.ts'
 import { appendAudit } from './db/audit-store.ts'
 import type { PanelDatabase, Sql } from './db/database.ts'
@@ -194,7 +195,7 @@ async function environmentsOf(sql: Sql, organizationId: string, runtimeId: strin
     [organizationId, runtimeId],
   )
   if (!runtime || runtime.revoked_at !== null) {
-    throw new CageError('runtime_revoked', 'this runtime was removed from its Control Panel')
+    throw revokedRuntime()
   }
   return JSON.parse(runtime.environments) as string[]
 }

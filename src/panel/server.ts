@@ -19,6 +19,7 @@ import type { CollectorOptions } from '../otel/collector.ts'
 import type { AlertSenderOptions } from './alert-sender.ts'
 import { AlertWebhooks } from './alert-webhooks.ts'
 import { PanelAlerts } from './alerts.ts'
+import { revokedRuntime } from './bank.ts'
 import { BooksWatch } from './books-watch.ts'
 import { Control } from './control.ts'
 import type { Member, PanelRole } from './credentials.ts'
@@ -277,7 +278,7 @@ const unknownToken = (): CageError =>
     hint: 'ask an admin for another one: "iron-cage runtimes invite" for a machine, "iron-cage token generate" for a program',
   })
 
-/** An admin may do what a viewer may; nobody else has two roles. */
+/** An admin may do what a viewer may; nobody else has two roles. A runtime that was removed may do nothing. */
 const guardOf =
   (fleet: Fleet) =>
   (role: PanelRole): ReturnType<Guard> =>
@@ -293,6 +294,7 @@ const guardOf =
             : undefined,
       })
     }
+    if (member.isRevoked) throw revokedRuntime()
     // The panel's own type of caller, as its routes declare.
     context.set('identity', member as Member & never)
     await next()

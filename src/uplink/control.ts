@@ -156,7 +156,7 @@ export class Control {
       try {
         return await panel.answer(order, outcome, signal)
       } catch (error) {
-        if (asCageError(error).code === 'not_found') return
+        if (['not_found', 'runtime_revoked'].includes(asCageError(error).code)) return
       }
       await clock.sleep(backOff(failures), signal).catch(() => undefined)
     }

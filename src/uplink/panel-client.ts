@@ -3,7 +3,7 @@ import * as z from 'zod'
 import type { PanelRequests } from '../budget/budget-requests.ts'
 import { type Clock, systemClock } from '../clock.ts'
 import type { AgentRequest } from '../control-messages.ts'
-import { CageError, ERRORS, type ErrorCode } from '../errors.ts'
+import { asCageError, CageError, ERRORS, type ErrorCode } from '../errors.ts'
 import {
   DEFAULT_COVER_S,
   type LeaseAnswer,
@@ -75,8 +75,14 @@ export async function joinPanel(panel: Panel, wanted: { name: string; version: s
   return { url: panel.url, name, runtimeId, token }
 }
 
-/** Ends the membership. Throws like `joinPanel`. */
-export const leavePanel = (panel: Panel): Promise<void> => send(panel, 'DELETE', '/api/runtimes/self')
+/** Ends the membership, also of a runtime that was removed. Throws like `joinPanel`. */
+export async function leavePanel(panel: Panel): Promise<void> {
+  try {
+    await send(panel, 'DELETE', '/api/runtimes/self')
+  } catch (error) {
+    if (asCageError(error).code !== 'runtime_revoked') throw error
+  }
+}
 
 /** The panel as the leases of a runtime use it. */
 export function panelBank(panel: Panel): LeaseBank {

@@ -12,14 +12,15 @@
  * | statements are totals | lease-model, panel-store: "a repeated request …" |
  * | messages and grants of an earlier epoch are refused | lease-model, budget/leases: "a grant to an earlier epoch …" |
  * | another ledger is believed nothing | lease-model, panel-store: "a runtime that comes back …", leases: "a power failure" |
- * | time frees nothing | lease-model, leases: "has nothing left of a lease …" |
+ * | time frees nothing | lease-model, here: "a lease that expires …" |
  * | what a killed server held counts | budget/ledger: "a restarted ledger", leases: "keeps what its running call held …" |
  * | a charge above its hold is posted in full | panel-store: "a charge above the lease …" |
  * | rows are locked in the order of their ids | here, the last ones |
  */
 import pg from 'pg'
 import { afterAll, beforeAll, expect, onTestFinished, test } from 'vitest'
-import { grantLease, openRuntime } from '../../src/panel/bank.ts'
+import { ZERO_NANOS } from '../../src/money.ts'
+import { grantLease, openRuntime, recordStatements } from '../../src/panel/bank.ts'
 import { openPanelDatabase } from '../../src/panel/db/open.ts'
 import { Fleet } from '../../src/panel/fleet.ts'
 import { dollars } from '../support/money.ts'
@@ -60,7 +61,7 @@ async function openFleet(address: string) {
         grantLease(books, runtimeId, wanted, TTL_MS),
       )
     }
-    return { runtimeId, borrow }
+    return { runtimeId, epoch, borrow }
   }
   return { database, fleet, organizationId, join }
 }
@@ -103,6 +104,26 @@ test('commits of money are written to the disk, also where the database would no
     'SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = current_database() AND pid <> pg_backend_pid()'
   await admin.query(others)
   await expect.poll(() => settings().catch(() => undefined)).toEqual([{ synchronous_commit: 'on' }])
+})
+
+test('a lease that expires frees nothing, and what its machine says of it later still counts', async () => {
+  const { database, fleet, organizationId, join } = await openFleet(await cluster.newDatabase())
+  const { runtimeId, epoch, borrow } = await join()
+  const lease = await borrow()
+  if (lease.outcome !== 'granted') throw new Error(lease.outcome)
+  const sums = async () => {
+    const { budgets, leases } = await fleet.read(organizationId)
+    const { settled_nanos: settled, escrow_nanos: lent } = budgets[0]!
+    return { settled, lent, states: leases.map(({ state }) => state) }
+  }
+  await database.system.rows('UPDATE leases SET expires_at = 0')
+  expect(await fleet.expire()).toEqual([lease.id])
+  expect(await sums()).toEqual({ settled: 0, lent: lease.granted, states: ['expired'] })
+  const statement = { id: lease.id, used: lease.granted, returned: ZERO_NANOS, held: ZERO_NANOS, isFinal: true }
+  await fleet.bank.run({ runtimeId, leaseIds: [lease.id] }, (books) =>
+    recordStatements(books, runtimeId, { epoch, statements: [statement] }, TTL_MS),
+  )
+  expect(await sums()).toEqual({ settled: lease.granted, lent: 0, states: [] })
 })
 
 test.each(['runtimes', 'budgets', 'budget_periods'])(

@@ -149,84 +149,89 @@ function withAt(value: unknown, [first, ...rest]: (string | number)[], text: str
   return { ...fields, [first]: withAt(fields[first], rest, text) }
 }
 
-test('a machine can do nothing with what it knows of another one: its leases, signatures, ledger and orders', async () => {
-  const address = await cluster.newDatabase()
-  const panel = await openTestPanel({ database: address, masterKey: 'k7Qe2n0Z-VtYxW1rBs9uLcDpAa3fGh5JmX8iOo4q_Ew' })
-  const { fleet, organizationId, orders, secrets } = panel
-  const limit = { limit: dollars('5') }
-  await fleet.setLimit(organizationId, { scope: 'organization', name: null }, limit, 'ada')
-  const ada = { organizationId, name: 'ada' }
-  const join = async (name: string) => {
-    const invitation = await fleet.credentials.invite(organizationId, { team: null, user: null }, name, 'ada')
-    const joined = await fleet.credentials.join((await fleet.credentials.identify(invitation))!, name, '1')
-    const send = async (method: string, path: string, body?: object) => {
-      const headers = { authorization: `Bearer ${joined.token}`, 'content-type': 'application/json' }
-      const answer = await fetch(panel.url + path, { method, headers, body: body ? JSON.stringify(body) : null })
-      return { status: answer.status, body: (await answer.json().catch(() => null)) as Record<string, unknown> }
+test.each(['a colleague', 'a stranger'])(
+  '%s can do nothing with what it knows of another machine: its leases, signatures, ledger and orders',
+  async (who) => {
+    const address = await cluster.newDatabase()
+    const panel = await openTestPanel({ database: address, masterKey: 'k7Qe2n0Z-VtYxW1rBs9uLcDpAa3fGh5JmX8iOo4q_Ew' })
+    const { fleet, organizationId, orders, secrets } = panel
+    const elsewhere = await fleet.openOrganization('theirs')
+    for (const id of [organizationId, elsewhere]) {
+      await fleet.setLimit(id, { scope: 'organization', name: null }, { limit: dollars('5') }, 'ada')
     }
-    return { ...joined, send, post: (path: string, body: object) => send('POST', path, body) }
-  }
-  const [victim, thief] = [await join('victim'), await join('thief')]
-  const { epoch } = (await victim.post('/api/leases/open', { journal_id: 'of the victim', generation: 0 })).body
-  const request = { epoch, request: 0, least_usd: '0.5', want_usd: '1' }
-  const { id, signed } = (await victim.post('/api/leases/request', request)).body as { id: string; signed: string }
-  const event = {
-    seq: 1,
-    at: '2026-01-01T00:00:00.000Z',
-    agent_id: null,
-    level: 'INFO',
-    type: 'x',
-    message: '',
-    data: {},
-  }
-  const batch = { journal_id: 'of the victim', after: 0, through: 1, lost: null, events: [event] }
-  await victim.post('/api/telemetry', batch)
-  await secrets.set(ada, { name: 'KEY', environment: 'production', agent: null }, 'of the victim')
-  await secrets.allow(ada, victim.runtimeId, ['production'])
-  const order = await orders.create(ada, { runtimeId: victim.runtimeId, agentId: 'a-1', action: 'stop' })
+    const ada = { organizationId, name: 'ada' }
+    const join = async (name: string, where = organizationId) => {
+      const invitation = await fleet.credentials.invite(where, { team: null, user: null }, name, 'ada')
+      const joined = await fleet.credentials.join((await fleet.credentials.identify(invitation))!, name, '1')
+      const send = async (method: string, path: string, body?: object) => {
+        const headers = { authorization: `Bearer ${joined.token}`, 'content-type': 'application/json' }
+        const answer = await fetch(panel.url + path, { method, headers, body: body ? JSON.stringify(body) : null })
+        return { status: answer.status, body: (await answer.json().catch(() => null)) as Record<string, unknown> }
+      }
+      return { ...joined, send, post: (path: string, body: object) => send('POST', path, body) }
+    }
+    const home = who === 'a stranger' ? elsewhere : organizationId
+    const [victim, thief] = [await join('victim'), await join('thief', home)]
+    const { epoch } = (await victim.post('/api/leases/open', { journal_id: 'of the victim', generation: 0 })).body
+    const request = { epoch, request: 0, least_usd: '0.5', want_usd: '1' }
+    const { id, signed } = (await victim.post('/api/leases/request', request)).body as { id: string; signed: string }
+    const event = {
+      seq: 1,
+      at: '2026-01-01T00:00:00.000Z',
+      agent_id: null,
+      level: 'INFO',
+      type: 'x',
+      message: '',
+      data: {},
+    }
+    const batch = { journal_id: 'of the victim', after: 0, through: 1, lost: null, events: [event] }
+    await victim.post('/api/telemetry', batch)
+    await secrets.set(ada, { name: 'KEY', environment: 'production', agent: null }, 'of the victim')
+    await secrets.allow(ada, victim.runtimeId, ['production'])
+    const order = await orders.create(ada, { runtimeId: victim.runtimeId, agentId: 'a-1', action: 'stop' })
 
-  const database = await openPanelDatabase(address)
-  onTestFinished(() => database.close())
-  const ofVictim = async () =>
-    JSON.stringify(
-      await Promise.all(
-        ['leases', 'orders', 'telemetry', 'events'].map((table) =>
-          database.system.rows(`SELECT * FROM ${table} WHERE runtime_id = $1 ORDER BY 1`, [victim.runtimeId]),
+    const database = await openPanelDatabase(address)
+    onTestFinished(() => database.close())
+    const ofVictim = async () =>
+      JSON.stringify(
+        await Promise.all(
+          ['leases', 'orders', 'telemetry', 'events'].map((table) =>
+            database.system.rows(`SELECT * FROM ${table} WHERE runtime_id = $1 ORDER BY 1`, [victim.runtimeId]),
+          ),
         ),
-      ),
-    )
-  const before = await ofVictim()
-  const opened = await thief.post('/api/leases/open', { journal_id: 'of the victim', epoch: 7, generation: 0 })
-  expect(opened.body.leases).toEqual([])
-  const own = { epoch: opened.body.epoch }
-  expect((await thief.post('/api/leases/request', { ...request, ...own })).body.id).not.toBe(id)
-  const said = { id, used_usd: '0', returned_usd: '1', held_usd: '0', final: true }
-  const reported = await thief.post('/api/leases/report', { ...own, statements: [said] })
-  expect(reported).toMatchObject({ status: 200, body: { unknown: [] } })
-  const [claim, signature] = signed.split('.') as [string, string]
-  const altered = Buffer.from(claim, 'base64url').toString().replace(victim.runtimeId, thief.runtimeId)
-  const forged = `${Buffer.from(altered).toString('base64url')}.${signature}`
-  const forgotten = Buffer.from(altered.replace(id, 'lease-x-1-1')).toString('base64url')
-  for (const lease of [
-    { ...said, signed },
-    { ...said, signed: forged },
-    { ...said, id: 'lease-x-1-1', signed: `${forgotten}.${signature}` },
-  ]) {
-    expect((await thief.post('/api/leases/present', { leases: [lease] })).status).toBe(204)
-  }
-  await thief.post('/api/telemetry', { ...batch, through: 2, events: [{ ...event, seq: 2 }] })
-  expect((await thief.send('GET', '/api/control')).body.orders).toEqual([])
-  expect((await thief.post(`/api/control/orders/${order.id}`, { ok: true, message: '' })).status).toBe(404)
-  expect((await thief.post('/api/control/secrets', { environment: 'production', agent: null })).status).toBe(403)
-  expect(await ofVictim()).toBe(before)
-  expect((await fleet.read(organizationId)).leases.map((lease) => lease.runtime_id).sort()).toEqual(
-    [victim.runtimeId, thief.runtimeId].sort(),
-  )
-  expect(await fleet.problems()).toEqual([])
-  // And its owner goes on.
-  const last = { ...said, returned_usd: '0', used_usd: '0.5', final: false }
-  expect((await victim.post('/api/leases/report', { epoch, statements: [last] })).status).toBe(200)
-})
+      )
+    const before = await ofVictim()
+    const opened = await thief.post('/api/leases/open', { journal_id: 'of the victim', epoch: 7, generation: 0 })
+    expect(opened.body.leases).toEqual([])
+    const own = { epoch: opened.body.epoch }
+    expect((await thief.post('/api/leases/request', { ...request, ...own })).body.id).not.toBe(id)
+    const said = { id, used_usd: '0', returned_usd: '1', held_usd: '0', final: true }
+    const reported = await thief.post('/api/leases/report', { ...own, statements: [said] })
+    expect(reported).toMatchObject({ status: 200, body: { unknown: [] } })
+    const [claim, signature] = signed.split('.') as [string, string]
+    const altered = Buffer.from(claim, 'base64url').toString().replace(victim.runtimeId, thief.runtimeId)
+    const forged = `${Buffer.from(altered).toString('base64url')}.${signature}`
+    const forgotten = Buffer.from(altered.replace(id, 'lease-x-1-1')).toString('base64url')
+    for (const lease of [
+      { ...said, signed },
+      { ...said, signed: forged },
+      { ...said, id: 'lease-x-1-1', signed: `${forgotten}.${signature}` },
+    ]) {
+      expect((await thief.post('/api/leases/present', { leases: [lease] })).status).toBe(204)
+    }
+    await thief.post('/api/telemetry', { ...batch, through: 2, events: [{ ...event, seq: 2 }] })
+    expect((await thief.send('GET', '/api/control')).body.orders).toEqual([])
+    expect((await thief.post(`/api/control/orders/${order.id}`, { ok: true, message: '' })).status).toBe(404)
+    expect((await thief.post('/api/control/secrets', { environment: 'production', agent: null })).status).toBe(403)
+    expect(await ofVictim()).toBe(before)
+    const lent = [...(await fleet.read(organizationId)).leases, ...(await fleet.read(elsewhere)).leases]
+    expect(lent.map((lease) => lease.runtime_id).sort()).toEqual([victim.runtimeId, thief.runtimeId].sort())
+    expect(await fleet.problems()).toEqual([])
+    // And its owner goes on.
+    const last = { ...said, returned_usd: '0', used_usd: '0.5', final: false }
+    expect((await victim.post('/api/leases/report', { epoch, statements: [last] })).status).toBe(200)
+  },
+)
 
 test('what is revoked on one process of the panel has ended on all others', async () => {
   const { database, fleet, ours } = await openTenants()

@@ -3,6 +3,7 @@ import { CageError } from '../../errors.ts'
 import type { RuntimeEvent } from '../../events.ts'
 import type { Snapshot } from '../../state/snapshot.ts'
 import type { TelemetryAnswer, TelemetryBatch } from '../../telemetry-messages.ts'
+import { revokedRuntime } from '../bank.ts'
 import type { Dialect, PanelDatabase, Sql, Value } from './database.ts'
 import { dropPartitions, makePartitions } from './event-partitions.ts'
 import { countUnsent, deleteEnded, endJournal, resumeJournal } from './export-store.ts'
@@ -102,7 +103,7 @@ export class TelemetryStore {
       for (const [at, { resolve, reject }] of group.entries()) {
         const answer = answers[at]
         if (answer) resolve(answer)
-        else reject(new CageError('runtime_revoked', 'this runtime was removed from its Control Panel'))
+        else reject(revokedRuntime())
       }
     } catch (error) {
       // What the database refuses of one of them must not keep the others out.
