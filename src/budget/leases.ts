@@ -175,9 +175,9 @@ export class Leases {
     return id === null ? undefined : this.#leases.get(id)
   }
 
-  /** Asks the panel what has changed, without waiting for the next report. */
+  /** Asks the panel what has changed, without waiting for the next report; the one under way may be older than the change. */
   refresh(): void {
-    this.#reportSoon()
+    void Promise.resolve(this.#reporting).then(() => this.#reportSoon())
   }
 
   /** Returns everything that no call holds, and reports it. Returns what is left to be accounted for. */

@@ -146,6 +146,22 @@ test('a return is in the database when it is reported', async () => {
   expect(stored).toEqual(reported)
 })
 
+test('a change that is heard of while a report is under way is asked for after it', async () => {
+  const { clock, leases, panel } = openLeases()
+  await clock.advanceAsync(0)
+  const { promise: late, resolve: arrives } = Promise.withResolvers<void>()
+  panel.asked = () => late
+  await clock.advanceAsync(1_000)
+  const before = panel.reports.length
+  leases.refresh()
+  await clock.advanceAsync(100)
+  expect(panel.reports).toHaveLength(before)
+  arrives()
+  await clock.advanceAsync(0)
+  await clock.advanceAsync(100)
+  expect(panel.reports).toHaveLength(before + 1)
+})
+
 test('a grant to an earlier epoch is not spent: the next epoch hears of its lease from the panel', async () => {
   const { clock, leases, panel, rows } = openLeases()
   await clock.advanceAsync(0)

@@ -25,17 +25,17 @@ const OTHER_NAMES = { team: 'sales', user: 'dora', lead: 'lou', agent: 'clerk', 
 /** Of what a machine's routes say to it when it was revoked, or when its token is unknown. */
 const REFUSED = [401, 403]
 
+/** How often a machine reports by itself, in ms. */
+const REPORT_INTERVAL_MS = 1_000
+
 const never = { cancel: () => {}, unref: () => never }
-/** On which nothing happens by itself: what is due within less than this comes, and nothing later. */
-const clockWithout = (ms: number): Clock => ({
-  ...systemClock,
-  after: (due, run) => (due < ms ? systemClock.after(due, run) : never),
-})
+/** On which nothing happens by itself. */
+const stillClock: Clock = { ...systemClock, after: () => never }
 
 /** Two processes on one database. */
 async function openPanels() {
   const database = await cluster.newDatabase()
-  const options = { ...TENANT_PANEL, database, clock: clockWithout(0) }
+  const options = { ...TENANT_PANEL, database, clock: stillClock }
   const panels = [await openTestPanel(options), await openTestPanel(options)] as const
   const rows = await openPanelDatabase(database)
   onTestFinished(() => rows.close())
@@ -151,11 +151,15 @@ test('a machine that waits at another process hears at once that it was revoked,
   const path = temporaryFile('state.db')
   const invitation = await fleet.credentials.invite(organizationId, { team: null, user: null }, 'x', 'ada')
   const { runtimeId } = await joinMachine(path, there.url, invitation)
-  // It reports once a second otherwise.
-  const machine = await openTestRuntime({ folder: dirname(path), clock: clockWithout(1_000) })
+  let isReporting = true
+  const after: Clock['after'] = (ms, run) =>
+    systemClock.after(ms, () => {
+      if (isReporting || ms !== REPORT_INTERVAL_MS) run()
+    })
+  const machine = await openTestRuntime({ folder: dirname(path), clock: { ...systemClock, after } })
   const agent = machine.addAgent()
-  await machine.event('panel.connected')
   await expect.poll(async () => (await agent.chat()).status).toBe(200)
+  isReporting = false
   await fleet.revoke(organizationId, runtimeId, 'ada')
   expect((await machine.event('panel.lost')).data).toMatchObject({ code: 'runtime_revoked' })
   expect(await agent.chat()).toMatchObject({ status: 403, text: expect.stringContaining('runtime_revoked') })
