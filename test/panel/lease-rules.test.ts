@@ -12,7 +12,7 @@
  * | statements are totals | lease-model, panel-store: "a repeated request …" |
  * | messages and grants of an earlier epoch are refused | lease-model, budget/leases: "a grant to an earlier epoch …" |
  * | another ledger is believed nothing | lease-model, panel-store: "a runtime that comes back …", leases: "a power failure" |
- * | time frees nothing | lease-model, here: "a lease that expires …" |
+ * | time frees nothing | here, "a lease that expires …" |
  * | what a killed server held counts | budget/ledger: "a restarted ledger", leases: "keeps what its running call held …" |
  * | a charge above its hold is posted in full | panel-store: "a charge above the lease …" |
  * | rows are locked in the order of their ids | here, the last ones |
