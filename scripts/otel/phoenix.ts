@@ -1,6 +1,7 @@
 /**
  * Shows that a real Phoenix reads our traces: runs an agent of ours whose calls go to a local provider, with Phoenix as
- * its collector, and asks Phoenix what it has. Writes the table of docs/operating.md.
+ * its collector, and once more on a machine of a Control Panel that sends instead. Asks Phoenix what it has, and writes the
+ * table of docs/operating.md.
  *
  *     npm run test:phoenix
  *
@@ -11,16 +12,20 @@ import { once } from 'node:events'
 import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join, resolve } from 'node:path'
+import { createInterface } from 'node:readline'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { freePort } from '../../test/support/free-port.ts'
-import { answer, FakeProvider } from '../../test/support/provider.ts'
+import { answer, FakeProvider, sends } from '../../test/support/provider.ts'
 
 const VERSION = '20.26.1'
 const root = resolve(import.meta.dirname, '../..')
 const environment = join(root, '.venv-phoenix')
+const program = join(root, 'bin/iron-cage.cjs')
+/** Of one run: the run, three calls, and the two requests of the first. */
+const SPANS = 6
 const python = join(environment, 'bin/python')
 
-/** Three calls, the last of which no budget pays. */
+/** Three calls: the provider refuses the first once, and no budget pays for the last. */
 const AGENT = `import json, os, urllib.request
 
 def call(tokens):
@@ -38,33 +43,55 @@ interface PhoenixSpan {
   name: string
   spanKind: string
   statusCode: string
+  startTime: string
   parentId: string | null
+  context: { traceId: string; spanId: string }
   tokenCountTotal: number | null
   costSummary: { total: { cost: number | null } } | null
 }
 
 if (!existsSync(python)) install()
 const folder = mkdtempSync(join(tmpdir(), 'iron-cage-phoenix-'))
+const HOME = { PATH: process.env.PATH, HOME: folder }
 const port = await freePort()
 const url = `http://127.0.0.1:${port}`
 const phoenix = await startPhoenix()
 try {
-  await runAgent()
-  const spans = await spansOf(4)
-  const rows = spans.map(({ name, spanKind, statusCode, parentId, tokenCountTotal, costSummary }) => {
-    const cost = costSummary?.total.cost
-    return `| ${parentId ? '' : '**'}${name}${parentId ? '' : '**'} | ${spanKind} | ${statusCode} | ${tokenCountTotal || ''} | ${cost ? `$${cost.toFixed(6)}` : ''} |`
-  })
-  const table = [
-    '| span | kind | status | tokens | cost, as Phoenix counts it |',
-    '|---|---|---|---|---|',
-    ...rows,
-  ].join('\n')
-  console.log(table)
-  writeTable(`Phoenix ${VERSION}, of a run of three calls, the last above its budget:\n\n${table}`)
+  await using provider = await FakeProvider.open()
+  provider.does(answer({ usage: { prompt_tokens: 30, completion_tokens: 50, total_tokens: 80 } }))
+  writeFileSync(join(folder, 'researcher.py'), AGENT)
+  const own = await runAgent(provider, SPANS, { OTEL_EXPORTER_OTLP_ENDPOINT: url })
+  const table = tableOf(own)
+  const all = await runWithPanel(provider)
+  const ownTrace = own[0]!.context.traceId
+  const sameTable = tableOf(all.filter(({ context }) => context.traceId !== ownTrace))
+  console.log(`${table}\n\n${sameTable}`)
+  if (sameTable !== table) throw new Error('what a panel sends is not what a server sends')
+  writeTable(
+    `Phoenix ${VERSION}, of a run of three calls, the first refused once with 503, the last above its budget. A Control Panel that sends\ninstead of the server makes the same table:\n\n${table}`,
+  )
 } finally {
   await stop(phoenix)
   rmSync(folder, { recursive: true, force: true })
+}
+
+/** The spans of a trace, each below the one that encloses it. */
+function tableOf(spans: readonly PhoenixSpan[]): string {
+  const rowsBelow = (parent: string | null, depth: number): string[] =>
+    spans
+      .filter(({ parentId }) => parentId === parent)
+      .sort((one, other) => Date.parse(one.startTime) - Date.parse(other.startTime))
+      .flatMap(({ name, spanKind, statusCode, tokenCountTotal, costSummary, context }) => {
+        const cost = costSummary?.total.cost
+        const place = `${'– '.repeat(depth)}${name}`
+        const row = `| ${place} | ${spanKind} | ${statusCode} | ${tokenCountTotal || ''} | ${cost ? `$${cost.toFixed(6)}` : ''} |`
+        return [row, ...rowsBelow(context.spanId, depth + 1)]
+      })
+  return [
+    '| span | kind | status | tokens | cost, as Phoenix counts it |',
+    '|---|---|---|---|---|',
+    ...rowsBelow(null, 0),
+  ].join('\n')
 }
 
 function install(): void {
@@ -94,26 +121,65 @@ async function startPhoenix(): Promise<ChildProcess> {
   return child
 }
 
-async function runAgent(): Promise<void> {
-  await using provider = await FakeProvider.open()
-  provider.does(answer({ usage: { prompt_tokens: 30, completion_tokens: 50, total_tokens: 80 } }))
-  writeFileSync(join(folder, 'researcher.py'), AGENT)
-  const words = [join(root, 'bin/iron-cage.cjs'), 'start', 'researcher.py', '--budget', '0.0005', '--port', '0']
+/** Returns the spans that Phoenix has, once they are so many. */
+async function runAgent(
+  provider: FakeProvider,
+  count: number,
+  env: Record<string, string> = {},
+): Promise<PhoenixSpan[]> {
+  provider.doesOnce(sends(503))
+  const words = [program, 'start', 'researcher.py', '--budget', '0.0005', '--port', '0', '--keep']
   const child = spawn(process.execPath, words, {
     cwd: folder,
-    env: {
-      ...{ PATH: process.env.PATH, HOME: folder, OPENAI_BASE_URL: `${provider.url}/v1`, OPENAI_API_KEY: 'sk-test' },
-      OTEL_EXPORTER_OTLP_ENDPOINT: url,
-    },
+    env: { ...HOME, OPENAI_BASE_URL: `${provider.url}/v1`, OPENAI_API_KEY: 'sk-test', ...env },
     stdio: ['ignore', 'inherit', 'inherit'],
   })
-  await once(child, 'exit')
+  try {
+    return await spansOf(count)
+  } finally {
+    await stop(child)
+  }
+}
+
+/** The same on a machine that has joined a Control Panel: the panel alone has a collector. */
+async function runWithPanel(provider: FakeProvider): Promise<PhoenixSpan[]> {
+  const address = `http://localhost:${await freePort()}`
+  const panel = spawn(process.execPath, [program, 'panel', '--port', new URL(address).port], {
+    cwd: folder,
+    env: { ...HOME, OTEL_EXPORTER_OTLP_ENDPOINT: url },
+    stdio: ['ignore', 'pipe', 'inherit'],
+  })
+  try {
+    const link = await loginLinkOf(panel)
+    const command = (...words: string[]): string =>
+      execFileSync(process.execPath, [program, ...words], {
+        cwd: folder,
+        env: { ...HOME, IRON_CAGE_URL: address },
+        encoding: 'utf8',
+      })
+    command('login', '--link', link)
+    command('budget', 'set', '--org', '5')
+    const [invitation] = /ic_[\w-]+/.exec(command('runtimes', 'invite'))!
+    command('join', address, '--token', invitation)
+    return await runAgent(provider, 2 * SPANS)
+  } finally {
+    await stop(panel)
+  }
+}
+
+/** The link of the command that a panel prints when it serves. */
+async function loginLinkOf(panel: ChildProcess): Promise<string> {
+  for await (const line of createInterface(panel.stdout!)) {
+    const [, link] = /login --link "(.+)"/.exec(line) ?? []
+    if (link !== undefined) return link
+  }
+  throw new Error('the panel did not start')
 }
 
 /** Phoenix stores what it is sent a moment later. */
 async function spansOf(count: number): Promise<PhoenixSpan[]> {
   const query = `{ projects { edges { node { spans(first: 50) { edges { node {
-    name spanKind statusCode parentId tokenCountTotal costSummary { total { cost } }
+    name spanKind statusCode startTime parentId context { traceId spanId } tokenCountTotal costSummary { total { cost } }
   } } } } } } }`
   for (const deadline = Date.now() + 60_000; ; await sleep(500)) {
     const response = await fetch(`${url}/graphql`, {
