@@ -26,7 +26,7 @@ export interface OtlpForwarderOptions extends Pick<CollectorOptions, 'settings' 
   onNotice: (text: string) => void
 }
 
-type Machine = Pick<Member, 'id' | 'organizationId'>
+type Machine = Pick<Member, 'id' | 'name' | 'organizationId'>
 
 /** Messages that are being read or sent: of all machines, and of one. Each may have 4 MiB. */
 const MAX_MESSAGES = 16
@@ -76,7 +76,7 @@ export class OtlpForwarder {
     }
   }
 
-  /** Throws CageError `runtime_revoked` or `collector_unreachable`. */
+  /** Throws CageError `collector_unreachable`. */
   async sendSpans(machine: Machine, received: readonly ReceivedSpan[]): Promise<void> {
     const resource = await this.#resourceOf(machine)
     const spans = received.map((span) => receivedSpan({ ...span, name: this.#safe(span.name) }, {}))
@@ -84,7 +84,7 @@ export class OtlpForwarder {
     await this.#sent(this.#collector.sendSpans([{ resource, spans: safe }], this.#abort.signal))
   }
 
-  /** Throws CageError `not_found`, `runtime_revoked` or `collector_unreachable`. */
+  /** Throws CageError `not_found` or `collector_unreachable`. */
   async sendPoints(machine: Machine, received: readonly ReceivedPoint[]): Promise<void> {
     const resource = await this.#resourceOf(machine)
     const points = received.map(({ attributes, ...point }) => ({
@@ -100,17 +100,11 @@ export class OtlpForwarder {
     })
   }
 
-  async #resourceOf({ id, organizationId }: Machine): Promise<Attributes> {
-    const [machine] = await this.#database.within(organizationId, (sql) =>
-      sql.rows<{ name: string; organization: string; revoked_at: number | null }>(
-        `SELECT runtimes.name, organizations.name AS organization, revoked_at
-         FROM runtimes JOIN organizations ON organizations.id = runtimes.organization_id
-         WHERE runtimes.id = $1 AND organization_id = $2`,
-        [id, organizationId],
-      ),
+  async #resourceOf({ id, name, organizationId }: Machine): Promise<Attributes> {
+    const [organization] = await this.#database.within(organizationId, (sql) =>
+      sql.rows<{ name: string }>('SELECT name FROM organizations WHERE id = $1', [organizationId]),
     )
-    if (machine && machine.revoked_at === null) return resourceOf({ ...machine, runtime_id: id })
-    throw new CageError('runtime_revoked', 'this runtime was removed from its Control Panel')
+    return resourceOf({ runtime_id: id, name, organization: organization!.name })
   }
 
   async #sent(sending: Promise<void>): Promise<void> {
