@@ -79,13 +79,16 @@ const shapeOf = ({ name, spanId, parentSpanId, attributes, status }: ReadSpan) =
   tokens: attributes['gen_ai.usage.input_tokens'],
 })
 
-/** Within the span of a parent, in time. */
+/** Times are of whole milliseconds, and of two that each is rounded from. */
+const ROUNDING_NS = 2_000_000n
+
+/** Within the span of a parent, also in time. */
 function expectWithin(parent: ReadSpan, spans: readonly ReadSpan[]): void {
   const [start, end] = [BigInt(parent.startTimeUnixNano), BigInt(parent.endTimeUnixNano)]
   for (const span of spans) {
     expect(span).toMatchObject({ traceId: parent.traceId, parentSpanId: parent.spanId })
-    expect(BigInt(span.startTimeUnixNano)).toBeGreaterThanOrEqual(start)
-    expect(BigInt(span.endTimeUnixNano)).toBeLessThanOrEqual(end)
+    expect(BigInt(span.startTimeUnixNano)).toBeGreaterThanOrEqual(start - ROUNDING_NS)
+    expect(BigInt(span.endTimeUnixNano)).toBeLessThanOrEqual(end + ROUNDING_NS)
   }
 }
 
