@@ -59,18 +59,20 @@ export class Follower {
     this.#task.retry()
   }
 
-  /** Offers what is left, for `ms` at most and not after a failure. */
-  async close(ms: number): Promise<void> {
+  /** Offers what is left, for `ms` at most and not after a failure. Returns whether everything was taken. */
+  async close(ms: number): Promise<boolean> {
     this.#unsubscribe()
     const deadline = this.#options.clock.after(ms, () => this.#abort.abort())
     await this.#task.stop()
-    if (this.failures === 0) await this.#takeRest().catch(() => undefined)
+    const isWhole = this.failures === 0 && (await this.#takeRest().catch(() => false))
     deadline.cancel()
     this.#abort.abort()
+    return isWhole
   }
 
-  async #takeRest(): Promise<void> {
+  async #takeRest(): Promise<boolean> {
     while ((await this.#step(true)) === AT_ONCE && !this.#abort.signal.aborted);
+    return this.#cursor !== undefined && this.#nextPage() === undefined
   }
 
   async #step(isLast: boolean): Promise<number | undefined> {

@@ -8,6 +8,8 @@ export interface Membership {
   /** The runtime's name on the panel. */
   name: string
   token: string
+  /** The last event before it joined: those up to there are not the panel's business. (Default: none is known.) */
+  joinedSeq?: number
 }
 
 type MembershipStore = Pick<Store, 'meta' | 'seal' | 'unseal'>

@@ -39,9 +39,9 @@ export function openLeases({
 export function openTelemetry({ store, state, clock }: UplinkOptions): Telemetry | undefined {
   const membership = readMembership(store)
   if (!membership) return undefined
-  const { url, token } = membership
+  const { url, token, joinedSeq } = membership
   const send = sendTelemetry({ url, token, clock })
-  return new Telemetry({ state, clock, journalId: journalIdOf(store), send })
+  return new Telemetry({ state, clock, journalId: journalIdOf(store), joinedSeq, send })
 }
 
 /** Where agents ask for more of a shared budget; undefined likewise. */

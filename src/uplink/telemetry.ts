@@ -3,6 +3,8 @@
  *
  * The rules are:
  * - The cursor is the panel's: each start asks for it. So an event is stored on the panel once, however often it is sent.
+ * - What happened before this runtime joined stays here. Who leaves and joins again is another runtime to the panel, and
+ *   sends what happens from then on: nothing counts twice there, and no organization hears of another one's time.
  * - Requests are of bounded size.
  * - What was pruned unsent, or is refused even alone, is reported as a gap.
  * - Lines of output stay here: they may contain what agents read and write.
@@ -20,6 +22,8 @@ const CLOSE_MS = 1_000
 export interface TelemetryOptions extends Pick<FollowerOptions, 'state' | 'clock'> {
   /** The identity of this ledger. */
   journalId: string
+  /** The last event before this runtime joined. (Default: 0.) */
+  joinedSeq?: number | undefined
   /** Rejects with CageError. */
   send: (batch: TelemetryBatch, signal: AbortSignal) => Promise<TelemetryAnswer>
 }
@@ -45,15 +49,23 @@ export class Telemetry {
 
   /** Sends what is left, if the panel takes it in time. */
   async close(): Promise<void> {
+    await this.sendRest(CLOSE_MS)
+  }
+
+  /** The same within `ms`. Returns whether the panel has everything then. */
+  sendRest(ms: number): Promise<boolean> {
     this.#unsubscribe()
-    await this.#follower.close(CLOSE_MS)
+    return this.#follower.close(ms)
   }
 
   /** Returns the last event that the panel has. Rejects like `send`. */
   async #take({ after, events: found, lost }: Page, signal: AbortSignal): Promise<number> {
+    const { journalId: journal_id, joinedSeq = 0 } = this.#options
+    // Also for a panel that has forgotten how far it was.
+    if (after < joinedSeq) return this.#send({ journal_id, after, through: joinedSeq, lost: null, events: [] }, signal)
     const taken = takeBytes(found.slice(0, this.#maxEvents))
     const through = taken.at(-1)?.seq ?? after
-    const batch = { journal_id: this.#options.journalId, after, through, lost, events: taken.filter(travels) }
+    const batch = { journal_id, after, through, lost, events: taken.filter(travels) }
     try {
       const acked = await this.#send(batch, signal)
       this.#maxEvents = Number.POSITIVE_INFINITY

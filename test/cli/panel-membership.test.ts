@@ -1,14 +1,18 @@
 /** Commands of a machine and of people against a Control Panel: signing in, and how a machine leaves. */
-import { join } from 'node:path'
+import path from 'node:path'
 import { expect, onTestFinished, test } from 'vitest'
 import { openLink } from '../../scripts/soak/fleet/link.ts'
+import type { NewEvent } from '../../src/events.ts'
 import { newCallId, newRunId } from '../../src/ids.ts'
-import { toUsd, usd } from '../../src/money.ts'
+import { nanodollars, toUsd, usd } from '../../src/money.ts'
 import { AGENT, type Machine, openMachine } from '../panel/machine.ts'
 import { openTestPanel } from '../panel/open-panel.ts'
 import { freePort } from '../support/free-port.ts'
 import { dollars } from '../support/money.ts'
 import { openPlace } from './support.ts'
+
+const WHOLE = { scope: 'organization', name: null } as const
+const NOBODY = { team: null, user: null }
 
 test('IRON_API_URL is enough to sign in to a Control Panel and to generate a token there', async () => {
   const panel = await openTestPanel()
@@ -39,11 +43,14 @@ async function openJoined() {
   onTestFinished(() => link.close())
   const panel = await openTestPanel({ port, allowedHosts: [new URL(link.url).host] })
   const { fleet, organizationId } = panel
-  const whole = { scope: 'organization', name: null } as const
-  await fleet.setLimit(organizationId, whole, { limit: dollars('5') }, 'ada')
-  const token = await fleet.credentials.invite(organizationId, { team: null, user: null }, 'x', 'ada')
+  await fleet.setLimit(organizationId, WHOLE, { limit: dollars('5') }, 'ada')
   const place = openPlace()
-  expect((await place.type(['join', link.url, '--token', token, '--name', 'laptop'])).code).toBe(0)
+  /** Which organization. */
+  const join = async (id = organizationId) => {
+    const token = await fleet.credentials.invite(id, NOBODY, 'x', 'ada')
+    expect((await place.type(['join', link.url, '--token', token, '--name', 'laptop'])).code).toBe(0)
+  }
+  await join()
   const books = async () => {
     const { budgets, leases, runtimes } = await fleet.read(organizationId)
     const { settled_nanos, escrow_nanos } = budgets[0]!
@@ -53,7 +60,7 @@ async function openJoined() {
     }
   }
   const open = () => {
-    const machine = openMachine(join(place.folder, 'iron_state.db'))
+    const machine = openMachine(path.join(place.folder, 'iron_state.db'))
     onTestFinished(() => machine.close().catch(() => undefined))
     return machine
   }
@@ -63,7 +70,12 @@ async function openJoined() {
     await machine.close()
     link.mend()
   }
-  return { panel, link, place, books, open, kill }
+  return { panel, link, place, join, books, open, kill }
+}
+
+const addressFound: NewEvent = {
+  ...{ type: 'pii.found', level: 'CRIT', agent_id: AGENT, message: 'an address' },
+  data: {} as Extract<NewEvent, { type: 'pii.found' }>['data'],
 }
 
 const pay = (machine: Machine, amount: string) => machine.call(amount, async () => dollars(amount))
@@ -91,7 +103,10 @@ test('a machine that leaves says what it spent, returns the rest, and is no memb
   expect(await books()).toMatchObject({ isMember: true, leases: ['active'] })
   expect((await books()).lent).not.toBe('0')
   const left = await place.type(['leave', '--json'])
-  expect([left.code, JSON.parse(left.out)]).toEqual([0, { url: expect.stringContaining('http'), abandoned: 0 }])
+  expect([left.code, JSON.parse(left.out)]).toEqual([
+    0,
+    { url: expect.stringContaining('http'), abandoned: 0, all_events_sent: true },
+  ])
   expect(await books()).toEqual({ settled: '0.2', lent: '0', leases: [], isMember: false })
   expect(await panel.fleet.problems()).toEqual([])
   expect((await place.type(['status'])).out).not.toContain('panel')
@@ -135,8 +150,59 @@ test('a machine that leaves with --abandon leaves what it was lent in the books 
   })
   const abandoned = await away.place.type(['leave', '--abandon'])
   expect(abandoned).toMatchObject({ code: 0, err: expect.stringContaining('to be resolved there') })
+  expect(abandoned.err).toContain('the panel lacks what happened here last')
   expect(await away.place.type(['leave'])).toMatchObject({ code: 6, err: expect.stringContaining('joined no') })
   away.link.mend()
   // The panel has heard nothing of it.
   expect(await away.books()).toMatchObject({ isMember: true, leases: ['active'] })
+})
+
+test('a machine that leaves and joins again is counted once, and no panel hears of the time before it joined', async () => {
+  const { panel, place, join, open } = await openJoined()
+  const { fleet, organizationId, telemetry } = panel
+  const work = async (...amounts: string[]) => {
+    const machine = open()
+    for (const amount of amounts) await pay(machine, amount)
+    machine.state.record(addressFound)
+    await machine.close()
+  }
+  const seenBy = async (organization: string) => {
+    const spent = await telemetry.store.spending(organization, '2000-01-01', 'model')
+    const incidents = await telemetry.store.incidents(organization, { before: null, limit: 100 })
+    return [spent.map(({ calls, cost }) => [calls, toUsd(nanodollars(Number(cost)))]), incidents.length]
+  }
+  await work('0.1', '0.1', '0.1')
+  expect((await place.type(['leave'])).code).toBe(0)
+  // As a machine of its own.
+  await work('0.5')
+  await join()
+  await work('0.1')
+  expect(await seenBy(organizationId)).toEqual([[[4, '0.4']], 2])
+  const { budgets, runtimes } = await fleet.read(organizationId)
+  expect(toUsd(budgets[0]!.settled_nanos)).toBe('0.4')
+  expect((await place.type(['leave'])).code).toBe(0)
+  const other = await fleet.openOrganization('other')
+  await fleet.setLimit(other, WHOLE, { limit: dollars('5') }, 'ada')
+  await join(other)
+  await work('0.2')
+  expect(await seenBy(other)).toEqual([[[1, '0.2']], 1])
+  expect(await seenBy(organizationId)).toEqual([[[4, '0.4']], 2])
+  const lost = (await telemetry.store.cursors(organizationId)).concat(await telemetry.store.cursors(other))
+  expect(lost.map((cursor) => cursor.lost)).toEqual([...runtimes, 'other'].map(() => 0))
+})
+
+test('a machine that leaves sends what the panel does not have yet, and says so when it cannot', async () => {
+  const { panel, link, place, open } = await openJoined()
+  const { organizationId, telemetry } = panel
+  const doneOf = async () => [...(await telemetry.states(organizationId)).values()].map(({ snapshot }) => snapshot.seq)
+  const machine = open()
+  await pay(machine, '0.1')
+  link.cut()
+  machine.state.record({ type: 'agent.paused', level: 'INFO', agent_id: AGENT, message: 'paused', data: { by: 'ada' } })
+  const { seq } = machine.state.read()
+  await machine.close()
+  link.mend()
+  expect(await doneOf()).not.toContain(seq)
+  expect(await place.type(['leave', '--abandon'])).toMatchObject({ code: 0, err: '' })
+  expect((await doneOf())[0]).toBeGreaterThanOrEqual(seq)
 })

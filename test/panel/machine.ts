@@ -34,7 +34,9 @@ export async function joinMachine(path: string, url: string, token: string): Pro
   try {
     const membership = await joinPanel({ url, token }, { name: 'machine', version: '1.0.0' })
     journalIdOf(store)
-    writeMembership(store, membership)
+    const state = new StateManager({ store, clock: systemClock, retentionDays: 7, onFault: () => {} })
+    writeMembership(store, { ...membership, joinedSeq: state.read().seq })
+    state.close()
     return membership
   } finally {
     store.close()

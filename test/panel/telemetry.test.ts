@@ -1,7 +1,9 @@
 /** What runtimes report of their agents, and that nothing on a panel has an effect on the agents. */
+import { copyFileSync } from 'node:fs'
 import { createServer, type IncomingMessage, type ServerResponse } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import { afterAll, beforeAll, describe, expect, onTestFinished, test } from 'vitest'
+import { journalIdOf } from '../../src/budget/journal.ts'
 import { systemClock } from '../../src/clock.ts'
 import { CageError } from '../../src/errors.ts'
 import type { NewEvent, RuntimeEvent } from '../../src/events.ts'
@@ -215,6 +217,30 @@ describe.each([
     }
     expect(await stored('one')).toEqual([1, 2, 3, 4, 5, 6])
     expect(await stored('another')).toEqual([1, 2, 3])
+  })
+
+  test('has everything that copies of one ledger report which joined each for itself, and nothing from before', async () => {
+    const panel = await openPanel(await addressOf())
+    const { credentials } = panel.fleet
+    const path = temporaryFile()
+    const alone = openMachine(path)
+    alone.state.record(paid(AGENT, 'crm', '9'))
+    journalIdOf(alone.store)
+    await alone.close()
+    const paths = [path, temporaryFile()]
+    copyFileSync(path, paths[1]!)
+    for (const [n, each] of paths.entries()) {
+      const invitation = await credentials.invite(panel.organizationId, { team: null, user: null }, 'x', 'ada')
+      await joinMachine(each, panel.url, invitation)
+      const machine = openMachine(each)
+      for (let calls = 0; calls <= n; calls++) machine.state.record(paid(AGENT, 'crm', '1'))
+      await machine.close()
+    }
+    const spent = await panel.telemetry.store.spending(panel.organizationId, '2000-01-01', 'model')
+    expect(spent.map(({ calls, cost }) => [calls, cost])).toEqual([[3, 3_000_000_000n]])
+    const cursors = await panel.telemetry.store.cursors(panel.organizationId)
+    expect(new Set(cursors.map(({ journal_id }) => journal_id)).size).toBe(1)
+    expect(cursors.map(({ lost }) => lost)).toEqual([0, 0])
   })
 
   test('stores what many runtimes send at once, each its own, whichever of them it refuses', async () => {
@@ -579,6 +605,33 @@ test('an event that the panel refuses keeps back no other one, also right after 
       { through: 8, lost: null },
       { through: 9, lost: null },
     ])
+})
+
+test('what happened before the runtime joined is not sent, also to a panel that forgets how far it was', async () => {
+  const events = [1, 2, 3, 4, 5].map((seq) => ({ ...started, seq, at: '2026-01-02T03:04:05.000Z' }) as RuntimeEvent)
+  const sent: number[] = []
+  let stored = 0
+  let batches = 0
+  const telemetry = new Telemetry({
+    state: {
+      findEvents: ({ after }) => events.filter(({ seq }) => seq > after!).slice(0, 1),
+      subscribe: () => () => true,
+    },
+    clock: systemClock,
+    journalId: 'one',
+    joinedSeq: 3,
+    send: async ({ after, through, lost, events: some }) => {
+      if (++batches === 3) stored = 0
+      expect(lost).toBeNull()
+      if (after > stored) return { acked_seq: stored }
+      sent.push(...some.map(({ seq }) => seq))
+      stored = Math.max(stored, through)
+      return { acked_seq: stored }
+    },
+  })
+  onTestFinished(() => telemetry.close())
+  await expect.poll(() => stored, { timeout: 5_000 }).toBe(5)
+  expect(sent).toEqual([4, 4, 5])
 })
 
 type Answer = (request: IncomingMessage, response: ServerResponse) => void

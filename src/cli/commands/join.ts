@@ -22,7 +22,7 @@ export const joinCommand: CliCommand = (terminal) =>
     .action(async (typed, { token, name: wanted, json: asJson, ...flags }) => {
       const url = panelAddress(typed)
       const { config } = await readConfig(flags, terminal)
-      const membership = await withOfflineStore(config, async ({ store }) => {
+      const membership = await withOfflineStore(config, async ({ store, state }) => {
         const present = readMembership(store)
         if (present) {
           throw new CageError('conflict', `this database has joined ${present.url} as "${present.name}"`, {
@@ -32,7 +32,7 @@ export const joinCommand: CliCommand = (terminal) =>
         }
         const joined = await joinPanel({ url, token }, { name: wanted ?? hostname(), version: VERSION })
         journalIdOf(store)
-        writeMembership(store, joined)
+        writeMembership(store, { ...joined, joinedSeq: state.read().seq })
         return joined
       })
       const { runtimeId, name } = membership

@@ -4,13 +4,16 @@ import { CageError } from '../../errors.ts'
 import { showNumberOf } from '../../units.ts'
 import { keepPolicy } from '../../uplink/kept-policy.ts'
 import { readMembership, writeMembership } from '../../uplink/membership.ts'
-import { openLeases } from '../../uplink/open-uplink.ts'
+import { openLeases, openTelemetry } from '../../uplink/open-uplink.ts'
 import { leavePanel } from '../../uplink/panel-client.ts'
 import { type CliCommand, examples } from '../command.ts'
 import { commandWithDatabase } from '../flags.ts'
 import { type OfflineStore, withOfflineStore } from '../offline-store.ts'
 import { json } from '../print.ts'
 import { readConfig } from '../read-config.ts'
+
+/** How long the panel may take for the events that it does not have yet, in ms. */
+const SEND_MS = 30_000
 
 export const leaveCommand: CliCommand = (terminal) =>
   commandWithDatabase('leave')
@@ -23,11 +26,23 @@ export const leaveCommand: CliCommand = (terminal) =>
       const left = await withOfflineStore(config, (offline) => leave(offline, abandon))
       if (asJson) return terminal.out(json(left))
       terminal.out(`left ${left.url}`)
+      if (!left.all_events_sent) {
+        terminal.err(
+          'the panel lacks what happened here last: what it shows of the spending of this machine is too little',
+        )
+      }
       if (left.abandoned > 0)
         terminal.err(`to be resolved there: ${showNumberOf(left.abandoned, 'lease')} ("iron-cage runtimes list")`)
     })
 
-async function leave({ store, state }: OfflineStore, abandon: boolean): Promise<{ url: string; abandoned: number }> {
+interface Left {
+  url: string
+  abandoned: number
+  /** Whether the panel has every event of the membership. */
+  all_events_sent: boolean
+}
+
+async function leave({ store, state }: OfflineStore, abandon: boolean): Promise<Left> {
   const membership = readMembership(store)
   if (!membership) {
     throw new CageError('conflict', 'this database has joined no Control Panel', {
@@ -43,6 +58,7 @@ async function leave({ store, state }: OfflineStore, abandon: boolean): Promise<
       hint: 'resolve the calls that a killed server left open ("iron-cage budget calls <id>"), check that the panel answers, or use --abandon',
     })
   }
+  const all_events_sent = await openTelemetry({ store, state, clock: systemClock })!.sendRest(SEND_MS)
   await leavePanel({ url, token }).catch((error: unknown) => {
     if (!abandon) throw error
   })
@@ -51,5 +67,5 @@ async function leave({ store, state }: OfflineStore, abandon: boolean): Promise<
     writeMembership(store, undefined)
     keepPolicy(store, null)
   })
-  return { url, abandoned }
+  return { url, abandoned, all_events_sent }
 }
