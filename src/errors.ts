@@ -3,7 +3,7 @@
  * Throw where the facts are known; the class writes the sentence. A code becomes a status in
  * `api/error-response.ts` (and the provider's own shape in `gateway/`) and a sentence in `cli/error-text.ts`, nowhere else.
  */
-import { max, type Nanodollars, type PayingScope, showUsd, subtract, toUsd, ZERO_NANOS } from './money.ts'
+import { max, type Nanodollars, type PayingScope, showExactUsd, showUsd, subtract, toUsd, ZERO_NANOS } from './money.ts'
 
 interface ErrorRow {
   readonly status: number
@@ -304,7 +304,7 @@ export class AboveLentError extends CageError {
   constructor({ leaseId, lent, spent }: { leaseId: string; lent: Nanodollars; spent: Nanodollars }) {
     super(
       'conflict',
-      `lease ${leaseId} was lent ${showUsd(toUsd(lent))}, which is less than ${showUsd(toUsd(spent))}`,
+      `lease ${leaseId} was lent ${showExactUsd(toUsd(lent))}, which is less than ${showExactUsd(toUsd(spent))}`,
       {
         facts: { lease_id: leaseId, lent_usd: toUsd(lent), spent_usd: toUsd(spent) },
         hint: 'correct the amount; if its calls really cost more than was lent, say so with --above-lent',

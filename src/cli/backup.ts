@@ -26,7 +26,7 @@ import { readWitness } from '../audit/anchor.ts'
 import { verifyChain } from '../audit/verify.ts'
 import { JOURNAL } from '../budget/journal.ts'
 import { isoTime, systemClock } from '../clock.ts'
-import { requireNoJournal } from '../db/database.ts'
+import { isOfPanel, requireNoJournal } from '../db/database.ts'
 import { COMPANIONS, SQLITE_FILES } from '../db/files.ts'
 import { readStore } from '../db/store.ts'
 import { CageError } from '../errors.ts'
@@ -95,6 +95,12 @@ async function withDraft<T>(file: string, fault: string, work: (draft: string) =
 async function copyOnline(path: string, draft: string): Promise<void> {
   const source = new Sqlite(path, { readonly: true })
   try {
+    if (isOfPanel(source)) {
+      throw new CageError('database_unusable', `${path} is the database of a Control Panel`, {
+        facts: { path },
+        hint: 'end the panel and copy the file: "Backups" in docs/production.md',
+      })
+    }
     await source.backup(draft)
   } finally {
     source.close()

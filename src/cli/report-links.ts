@@ -3,6 +3,7 @@ import type { ReportLink } from '../access/report-links.ts'
 import { CageError } from '../errors.ts'
 import { resolveAgentId } from './agent-id.ts'
 import type { ApiClient } from './client.ts'
+import { pathSegment } from './path-segment.ts'
 import { json, printTable } from './print.ts'
 import type { Terminal } from './terminal.ts'
 
@@ -47,9 +48,9 @@ export async function listReportLinks(
 }
 
 export async function revokeReportLink(client: ApiClient, id: string, terminal: Terminal): Promise<void> {
-  await client.send('DELETE', `/api/report-links/${encodeURIComponent(id)}`)
+  await client.send('DELETE', `/api/report-links/${pathSegment(id)}`)
   terminal.err(`revoked ${id}`)
 }
 
 const linksPath = async (client: ApiClient, named: string): Promise<string> =>
-  `/api/agents/${encodeURIComponent(await resolveAgentId(client, named))}/report/links`
+  `/api/agents/${pathSegment(await resolveAgentId(client, named))}/report/links`

@@ -132,11 +132,18 @@ function anyEntryOf(schema: z.core.$ZodType): z.core.$ZodType {
   return (schema as z.ZodObject).def.catchall as z.core.$ZodType
 }
 
+/** Whether it sets nothing, whatever sections it has. */
+export const isEmptyPolicy = (policy: Policy): boolean =>
+  [...leaves(policy)].every(({ value }) => JSON.stringify(value) === '{}')
+
 /** `where`: the file's name, for messages. Throws InvalidConfigError with every problem. */
 export function parsePolicy(value: unknown, where = CONTROL_PANEL): Policy {
   const result = policySchema.safeParse(value)
   if (result.success) return result.data
-  throw new InvalidConfigError(problemsOf(result.error.issues, value, () => where))
+  throw new InvalidConfigError(
+    problemsOf(result.error.issues, value, () => where),
+    { what: 'the policy', hint: 'correct the policy; docs/production.md lists what it may set' },
+  )
 }
 
 /**

@@ -89,6 +89,7 @@ export function openDatabase({ path, synchronous = 'normal' }: DatabaseOptions):
       closeSync(openSync(path, 'a', 0o600))
     }
     client = new Sqlite(path)
+    requireNoPanel(client)
     // Waits would block the event loop: a lock of another program is an immediate error, retried by the callers.
     client.pragma('busy_timeout = 50')
     client.pragma('journal_mode = WAL')
@@ -147,6 +148,7 @@ export function readDatabase(path: string): Pick<Database, 'orm'> & Disposable {
   try {
     requireNoJournal(path)
     client = new Sqlite(path, { readonly: true })
+    requireNoPanel(client)
     if ((client.pragma('user_version', { simple: true }) as number) !== VERSION) {
       throw new Error('another version of Iron Cage wrote it; start the server once')
     }
@@ -159,6 +161,14 @@ export function readDatabase(path: string): Pick<Database, 'orm'> & Disposable {
     const why = (error as Error).message
     throw new CageError('database_unusable', `cannot read ${path}: ${why}`, { facts: { path }, cause: error })
   }
+}
+
+/** Whether it is the database of a Control Panel, which has tables of its own. */
+export const isOfPanel = (client: Sqlite.Database): boolean =>
+  client.prepare("SELECT 1 FROM sqlite_schema WHERE name = 'organizations'").get() !== undefined
+
+function requireNoPanel(client: Sqlite.Database): void {
+  if (isOfPanel(client)) throw new Error('it is the database of a Control Panel')
 }
 
 /** Reads one value of `meta` from a database of any version, even while a server writes it. Throws CageError `database_unusable`. */

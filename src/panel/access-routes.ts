@@ -10,7 +10,7 @@ import { NEW_USER, USER_CHANGE, userView } from '../api/users.ts'
 import { isoTime, systemClock } from '../clock.ts'
 import { CageError } from '../errors.ts'
 import type { PanelRole, PersonRole, StoredCredential } from './credentials.ts'
-import { memberName } from './fleet-routes.ts'
+import { nameFor } from './fleet-routes.ts'
 import { ORGANIZATION } from './organization.ts'
 import { panelRoutesOf } from './panel-route.ts'
 import type { StoredPerson } from './people.ts'
@@ -148,7 +148,7 @@ const tokenRoutes = ({ fleet }: PanelRooms): Route<PanelRole>[] => [
   route('POST /api/tokens', {
     role: 'admin',
     summary:
-      'Creates a token, which ends with the user who created it. With the role agent it is an invitation, with which one runtime joins; with budget_usd, its calls must fit into a new budget of its name too.',
+      'Creates a token, which ends with the user who created it. With the role agent it is an invitation, with which one runtime joins; with budget_usd, the calls of that runtime must also fit into a new budget of the token.',
     body: NEW_TOKEN,
     reply: newTokenView,
     statuses: [201],
@@ -159,17 +159,18 @@ const tokenRoutes = ({ fleet }: PanelRooms): Route<PanelRole>[] => [
       const created = { name, agent_id: null, created_at: isoTime(systemClock.now()), revoked_at: null, created_by: by }
       const lifeMs = expiresInS === undefined ? null : expiresInS * 1000
       if (role === 'agent') {
-        const user = limit === undefined ? null : check(memberName, name, 'name')
-        if (user !== null && limit !== undefined) {
+        const token = limit === undefined ? null : check(nameFor('token'), name, 'name')
+        if (token !== null && limit !== undefined) {
           const { budgets } = await fleet.read(organizationId)
-          if (budgets.some((budget) => budget.scope === 'user' && budget.name === user)) {
-            throw new CageError('conflict', `the user "${user}" has a budget already`, {
-              hint: `invite a runtime for it with "iron-cage runtimes invite --user ${user}"`,
+          if (budgets.some((budget) => budget.scope === 'token' && budget.name === token)) {
+            throw new CageError('conflict', `the token "${token}" already has a budget`, {
+              hint: `choose another name, or change that budget with "iron-cage budget set --token ${token} <usd>"`,
             })
           }
-          await fleet.setLimit(organizationId, { scope: 'user', name: user }, { limit }, by)
+          await fleet.setLimit(organizationId, { scope: 'token', name: token }, { limit }, by)
         }
-        const { id, value } = await fleet.credentials.issueInvitation(organizationId, { team: null, user }, name, by)
+        const whose = { team: null, user: null, token }
+        const { id, value } = await fleet.credentials.issueInvitation(organizationId, whose, name, by)
         return { ...created, id, role, token: value, expires_at: null }
       }
       if (limit !== undefined) {

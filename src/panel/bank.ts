@@ -33,6 +33,7 @@ import {
   type Statement,
 } from '../lease-messages.ts'
 import { add, divide, MAX_NANOS, max, min, type Nanodollars, nanodollars, subtract, ZERO_NANOS } from '../money.ts'
+import { budgetIdOf } from './periods.ts'
 import { Signatures } from './signatures.ts'
 
 /** From the widest to the narrowest. An organization pays for all; `agent` and `token` are named by each call. */
@@ -58,7 +59,7 @@ export interface BudgetRow {
 export interface RuntimeRow {
   id: string
   organizationId: string
-  /** The budgets that pay for it, the organization's first. */
+  /** The budgets that pay for all its calls, the organization's first. */
   path: readonly string[]
   /** Null before it first opened. */
   journalId: string | null
@@ -363,7 +364,7 @@ function payersOf(books: Books, { organizationId, path }: RuntimeRow, { agent, t
     ...(agent === null ? [] : [requireNamed(books, organizationId, 'agent', agent)]),
     ...(token === null ? [] : [requireNamed(books, organizationId, 'token', token)]),
   ]
-  return [...path, ...named].map((id) => books.budgets.get(books.current.get(id) ?? id)!)
+  return [...new Set([...path, ...named])].map((id) => books.budgets.get(books.current.get(id) ?? id)!)
 }
 
 function requireNamed(books: Books, organizationId: string, scope: 'agent' | 'token', name: string): string {
@@ -372,10 +373,15 @@ function requireNamed(books: Books, organizationId: string, scope: 'agent' | 'to
   throw new CageError('not_found', `the ${scope} "${name}" has no budget on the Control Panel`)
 }
 
-/** Whose calls a lease pays for, and for how long; the panel keeps neither, for both follow from its accounts. */
+/**
+ * Whose calls a lease pays for, and for how long; the panel keeps neither, for both follow from its accounts. Those of the
+ * runtime's own path pay for all its calls.
+ */
 function useOf(books: Books, lease: LeaseRow): { names: CallerNames; endsInMs: number | null } {
   const budgets = budgetsOf(books, lease)
-  const nameIn = (wanted: SharedScope) => budgets.find(({ scope }) => scope === wanted)?.name ?? null
+  const own = new Set(books.runtimes.get(lease.runtimeId)!.path)
+  const named = budgets.filter(({ id }) => !own.has(budgetIdOf(id)))
+  const nameIn = (wanted: SharedScope) => named.find(({ scope }) => scope === wanted)?.name ?? null
   const ends = budgets.flatMap(({ endsAt }) => endsAt ?? [])
   return {
     names: { agent: nameIn('agent'), token: nameIn('token') },

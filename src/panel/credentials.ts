@@ -30,10 +30,12 @@ export interface Member {
 
 export type PersonRole = 'admin' | 'viewer'
 
+/** Whose budgets pay for a runtime as well; null for none. */
 export interface Team {
-  /** Null for none. */
   team: string | null
   user: string | null
+  /** (Default: null.) */
+  token?: string | null
 }
 
 /** A token, session or invitation that still works. */
@@ -193,7 +195,7 @@ export class Credentials {
     return sessionTokens(value, row)
   }
 
-  /** Creates a token with which one runtime joins. Throws CageError `not_found` for a team or user without a budget. */
+  /** Creates a token with which one runtime joins. Throws CageError `not_found` for a name without a budget. */
   async invite(organizationId: string, team: Team, name: string, by: string): Promise<string> {
     return (await this.issueInvitation(organizationId, team, name, by)).value
   }
@@ -201,7 +203,7 @@ export class Credentials {
   /** The same, with its id. */
   async issueInvitation(
     organizationId: string,
-    { team, user }: Team,
+    { team, user, token = null }: Team,
     name: string,
     by: string,
   ): Promise<IssuedCredential> {
@@ -209,6 +211,7 @@ export class Credentials {
       ...(await this.#budgetIds(organizationId, 'organization', null)),
       ...(team === null ? [] : await this.#budgetIds(organizationId, 'team', team)),
       ...(user === null ? [] : await this.#budgetIds(organizationId, 'user', user)),
+      ...(token === null ? [] : await this.#budgetIds(organizationId, 'token', token)),
     ]
     const invitation = { organizationId, kind: 'invitation', role: 'runtime', name, by, lifeMs: INVITATION_MS } as const
     return this.#createCredential({ ...invitation, path: JSON.stringify(path) })

@@ -103,8 +103,11 @@ export class Fleet {
     })
   }
 
-  /** The agents and tokens with budgets of their own, and the version of this list. */
-  namedBudgets(organizationId: string): Promise<{ version: number; budgets: NamedBudget[] }> {
+  /**
+   * The agents and tokens whose calls on this runtime have budgets of their own, and the version of this list. The budget of
+   * the token that it joined with pays for all its calls anyway.
+   */
+  namedBudgets(organizationId: string, runtimeId: string): Promise<{ version: number; budgets: NamedBudget[] }> {
     return this.#database.within(organizationId, async (sql) => {
       const own = [organizationId]
       // First: a list that is newer than its version is sent once more.
@@ -112,9 +115,14 @@ export class Fleet {
         'SELECT budgets_version AS version FROM organizations WHERE id = $1',
         own,
       )
+      const [runtime] = await sql.rows<{ path: string }>(
+        'SELECT path FROM runtimes WHERE organization_id = $1 AND id = $2',
+        [organizationId, runtimeId],
+      )
       const budgets = await sql.rows<NamedBudget>(
-        "SELECT scope, name FROM budgets WHERE organization_id = $1 AND scope IN ('agent', 'token') ORDER BY scope, name",
-        own,
+        `SELECT scope, name FROM budgets WHERE organization_id = $1 AND scope IN ('agent', 'token')
+         AND NOT ${this.#database.dialect.isIn('id', '$2')} ORDER BY scope, name`,
+        [organizationId, runtime!.path],
       )
       return { version: organization!.version, budgets }
     })

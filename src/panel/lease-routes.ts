@@ -234,7 +234,7 @@ export function leaseRoutes(rooms: PanelRooms): Route<PanelRole>[] {
         )
         const { budgetsVersion } = reported
         if (known === null || known === budgetsVersion) return wireReported(reported)
-        const { version, budgets } = await fleet.namedBudgets(identity.organizationId)
+        const { version, budgets } = await fleet.namedBudgets(identity.organizationId, identity.id)
         return { ...wireReported({ ...reported, budgetsVersion: version }), budgets }
       },
     }),

@@ -3,7 +3,7 @@ import * as z from 'zod'
 import { count, named, type Route, type Shape, time } from '../api/route.ts'
 import { isoTime } from '../clock.ts'
 import { ENVIRONMENTS } from '../config/environments.ts'
-import { policySchema } from '../config/policy.ts'
+import { isEmptyPolicy, policySchema } from '../config/policy.ts'
 import type { PanelRole } from './credentials.ts'
 import type { PolicyView } from './fleet-view.ts'
 import { panelRoutesOf } from './panel-route.ts'
@@ -38,7 +38,10 @@ export const policyRoutes = ({ policies }: PanelRooms): Route<PanelRole>[] => [
     summary:
       'Replaces the policy of all runtimes or of an environment, which they merge into their configuration; docs/production.md lists what it may set.',
     body: z.strictObject({
-      settings: policySchema.nullable().describe('Null for no policy.'),
+      settings: policySchema
+        .refine((policy) => !isEmptyPolicy(policy), { error: 'expected at least one setting, or null for no policy' })
+        .nullable()
+        .describe('Null for no policy.'),
       environment: z
         .enum(ENVIRONMENTS)
         .nullable()

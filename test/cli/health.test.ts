@@ -92,7 +92,7 @@ test('a panel names the next steps while they are next, and its commands say wha
   )
   expect(await slip(viewer, 'budget', 'set', '--org', '9')).toContain('hint: ask an admin;')
   expect(await slip(admin, 'policy', 'set', 'nofile.yaml')).toMatch(
-    /the policy is wrong\n {2}nofile\.yaml: no such file\n {2}hint: name a file that can be read/,
+    /the policy is wrong\n {2}nofile\.yaml: no such file\n {2}hint: correct the file, or name another one/,
   )
   const asked = JSON.parse((await as(viewer, 'requests', 'create', '1', '--reason', 'more', '--json')).out) as {
     id: string
@@ -120,7 +120,7 @@ test('a panel names the next steps while they are next, and its commands say wha
 
   const invite = async () => (await as(admin, 'runtimes', 'invite')).out.trim()
   const first = await place.type(['join', url, '--token', await invite()])
-  expect(first).toMatchObject({ code: 0, err: expect.stringContaining('--name gives it another') })
+  expect(first).toMatchObject({ code: 0, err: expect.stringContaining('choose another name with --name') })
   const name = /as "(.+)" /.exec(first.out)![1]!
   const post = async <Answer>(token: string, path: string, body: object) => {
     const headers = { authorization: `Bearer ${token}`, 'content-type': 'application/json' }

@@ -328,7 +328,7 @@ test('an agent token is an invitation, with a budget of its own if it says how m
   expect(joined.status).toBe(201)
   const { budgets } = await panel.fleet.read(panel.organizationId)
   expect(budgets).toContainEqual(
-    expect.objectContaining({ scope: 'user', name: 'notebook', limit_nanos: dollars('100') }),
+    expect.objectContaining({ scope: 'token', name: 'notebook', limit_nanos: dollars('100') }),
   )
   expect((await send('POST', '/api/tokens', tokens.admin, body)).status).toBe(409)
 })

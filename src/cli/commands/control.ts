@@ -9,6 +9,7 @@ import { connect } from '../client.ts'
 import { type CliCommand, examples } from '../command.ts'
 import { commandWithDatabase } from '../flags.ts'
 import { isOffline } from '../offline-client.ts'
+import { pathSegment } from '../path-segment.ts'
 import { json } from '../print.ts'
 import { readConfig } from '../read-config.ts'
 
@@ -23,7 +24,7 @@ const controlCommand =
       .action(async (named, { json: asJson, ...flags }) => {
         const client = connect(flags, terminal)
         const id = await resolveAgentId(client, named)
-        const status = await client.send<AgentStatus>('POST', `/api/agents/${encodeURIComponent(id)}/${verb}`)
+        const status = await client.send<AgentStatus>('POST', `/api/agents/${pathSegment(id)}/${verb}`)
         terminal.out(asJson ? json(status) : `${status.agent.id}  ${status.agent.state}`)
       })
 
@@ -48,7 +49,7 @@ export const resumeCommand: CliCommand = (terminal) =>
       const client = connect(flags, terminal)
       const id = await resolveAgentId(client, named)
       const change = add === undefined ? undefined : { add_usd: parseTypedAmount(add, '--add') }
-      const status = await client.send<AgentStatus>('POST', `/api/agents/${encodeURIComponent(id)}/resume`, change)
+      const status = await client.send<AgentStatus>('POST', `/api/agents/${pathSegment(id)}/resume`, change)
       terminal.out(asJson ? json(status) : `${status.agent.id}  ${status.agent.state}`)
     })
 

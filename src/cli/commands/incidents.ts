@@ -7,6 +7,7 @@ import type { ApiClient } from '../client.ts'
 import { type CliCommand, examples } from '../command.ts'
 import { commandWithDatabase } from '../flags.ts'
 import { withClient } from '../offline-client.ts'
+import { pathSegment } from '../path-segment.ts'
 import { json, printTable } from '../print.ts'
 import type { Terminal } from '../terminal.ts'
 
@@ -35,7 +36,7 @@ export const incidentsCommand: CliCommand = (terminal) =>
     })
 
 async function show(client: ApiClient, id: string, asJson: boolean | undefined, terminal: Terminal): Promise<void> {
-  const path = `/api/pii/incidents/${encodeURIComponent(id)}/original`
+  const path = `/api/pii/incidents/${pathSegment(id)}/original`
   const found = await client.send<{ id: string; original: string }>('GET', path)
   terminal.out(asJson ? json(found) : printable(found.original))
 }

@@ -2,6 +2,7 @@ import { hostname } from 'node:os'
 import { isLoopback } from '../../access/localhost.ts'
 import { journalIdOf } from '../../budget/journal.ts'
 import { CageError } from '../../errors.ts'
+import { printable } from '../../log/printable.ts'
 import { readMembership, writeMembership } from '../../uplink/membership.ts'
 import { joinPanel } from '../../uplink/panel-client.ts'
 import { type CliCommand, examples } from '../command.ts'
@@ -37,9 +38,9 @@ export const joinCommand: CliCommand = (terminal) =>
       })
       const { runtimeId, name } = membership
       if (asJson) return terminal.out(json({ url, runtime_id: runtimeId, name }))
-      terminal.out(`joined ${url} as "${name}" (${runtimeId})`)
-      if (wanted === undefined) terminal.err('its name is of this host; --name gives it another')
-      terminal.err(`every call of agents on ${config.db.path} now needs money of the shared budget too`)
+      terminal.out(printable(`joined ${url} as "${name}" (${runtimeId})`))
+      if (wanted === undefined) terminal.err('named after this host; choose another name with --name')
+      terminal.err(`calls of agents on ${config.db.path} now count toward the shared budget too`)
     })
 
 /** Throws CageError `usage`: a token must not cross a network in clear. */

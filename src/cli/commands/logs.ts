@@ -6,6 +6,7 @@ import { type CliCommand, examples } from '../command.ts'
 import { commandWithDatabase } from '../flags.ts'
 import { eventsOf } from '../follow.ts'
 import { withClient } from '../offline-client.ts'
+import { pathSegment } from '../path-segment.ts'
 import { jsonLine } from '../print.ts'
 import type { Terminal } from '../terminal.ts'
 
@@ -21,7 +22,7 @@ export const logsCommand: CliCommand = (terminal) =>
       withClient(flags, terminal, async (client) => {
         const id = await resolveAgentId(client, named)
         // Without this an unknown agent would look like one that has done nothing yet.
-        await client.send('GET', `/api/agents/${encodeURIComponent(id)}/status`)
+        await client.send('GET', `/api/agents/${pathSegment(id)}/status`)
         return printLogs(eventsOf(client, id, flags.follow === true && client.file === undefined), flags, terminal)
       }),
     )

@@ -11,6 +11,7 @@ import { type CliCommand, examples } from '../command.ts'
 import { comparisonLines } from '../comparison-lines.ts'
 import { commandWithDatabase } from '../flags.ts'
 import { withClient } from '../offline-client.ts'
+import { pathSegment } from '../path-segment.ts'
 import { json } from '../print.ts'
 import { costLines, reportLines } from '../report-lines.ts'
 import { listReportLinks, revokeReportLink, shareReport } from '../report-links.ts'
@@ -71,7 +72,7 @@ async function reportAll(client: ApiClient, format: ReportFormat, terminal: Term
 }
 
 async function reportAgent(client: ApiClient, named: string, format: ReportFormat, terminal: Terminal): Promise<void> {
-  const path = `/api/agents/${encodeURIComponent(await resolveAgentId(client, named))}`
+  const path = `/api/agents/${pathSegment(await resolveAgentId(client, named))}`
   if (format === 'csv') return printCsv(client, path, terminal)
   if (format === 'html') return terminal.out(await client.send<string>('GET', `${path}/report?format=html`))
   const report = await client.send<AgentReport>('GET', `${path}/report`)
@@ -92,7 +93,7 @@ async function compare(
 }
 
 const reportOf = async (client: ApiClient, named: string): Promise<AgentReport> =>
-  client.send<AgentReport>('GET', `/api/agents/${encodeURIComponent(await resolveAgentId(client, named))}/report`)
+  client.send<AgentReport>('GET', `/api/agents/${pathSegment(await resolveAgentId(client, named))}/report`)
 
 async function printCsv(client: ApiClient, path: string, terminal: Terminal): Promise<void> {
   let isFirst = true

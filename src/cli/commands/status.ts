@@ -11,6 +11,7 @@ import type { ApiClient, SnapshotResponse } from '../client.ts'
 import { type CliCommand, examples } from '../command.ts'
 import { commandWithDatabase } from '../flags.ts'
 import { withClient } from '../offline-client.ts'
+import { pathSegment } from '../path-segment.ts'
 import { json, tree } from '../print.ts'
 import { sharedEntries } from '../shared-lines.ts'
 import type { Terminal } from '../terminal.ts'
@@ -29,7 +30,7 @@ export const statusCommand: CliCommand = (terminal) =>
 
 async function showAgent(client: ApiClient, named: string, asJson: boolean | undefined, terminal: Terminal) {
   const id = await resolveAgentId(client, named)
-  const status = await client.send<AgentStatus>('GET', `/api/agents/${encodeURIComponent(id)}/status`)
+  const status = await client.send<AgentStatus>('GET', `/api/agents/${pathSegment(id)}/status`)
   if (asJson) return terminal.out(json(status))
   wrapLines(agentLines(status.agent, status.figures, status.budgets), terminal.columns).forEach(terminal.out)
 }

@@ -7,6 +7,7 @@ import { showUsd, showUsdParts, type Usd, ZERO_USD } from '../../../money.ts'
 import type { FleetView } from '../../../panel/fleet-view.ts'
 import { resolveAgentId } from '../../agent-id.ts'
 import type { ApiClient } from '../../client.ts'
+import { pathSegment } from '../../path-segment.ts'
 import { json, printTable } from '../../print.ts'
 import type { Terminal } from '../../terminal.ts'
 
@@ -20,7 +21,7 @@ export const parseCost = (text: string, name: string): Usd =>
 
 /** The path of the agent that is meant. Throws what `resolveAgentId` throws. */
 export const agentPath = async (client: ApiClient, named: string): Promise<string> =>
-  `/api/agents/${encodeURIComponent(await resolveAgentId(client, named))}`
+  `/api/agents/${pathSegment(await resolveAgentId(client, named))}`
 
 /** An agent's own budget, then every budget that its calls must fit into. */
 export function showBalance({ agent, budget, budgets }: AgentStatus, asJson: boolean | undefined, terminal: Terminal) {

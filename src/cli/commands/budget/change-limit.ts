@@ -10,6 +10,7 @@ import { AGENT_HELP } from '../../agent-id.ts'
 import type { ApiClient, ClientFlags } from '../../client.ts'
 import { commandWithDatabase } from '../../flags.ts'
 import { withClient } from '../../offline-client.ts'
+import { pathSegment } from '../../path-segment.ts'
 import type { Terminal } from '../../terminal.ts'
 import { connectToPanel } from '../runtimes/panel-client.ts'
 import { agentPath, showBalance, showConfigured, showShared, USD_HELP } from './balance.ts'
@@ -93,7 +94,7 @@ async function changeSharedLimit(
   const [{ scope, name }] = named as [{ scope: string; name: string }]
   const isOfAll = scope === 'organization'
   if (named.length !== 1 || isOfAll !== (amount === undefined)) throw new CageError('usage', ONE_BUDGET)
-  const path = isOfAll ? scope : `${scope}/${encodeURIComponent(name)}`
+  const path = isOfAll ? scope : `${scope}/${pathSegment(name)}`
   const change = changeOf(amount ?? name)
   const fleet = await connectToPanel(terminal).send<FleetView>('PATCH', `/api/fleet/budgets/${path}`, change)
   showShared(fleet, asJson, terminal)

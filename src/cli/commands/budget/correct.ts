@@ -3,6 +3,7 @@ import { AGENT_HELP } from '../../agent-id.ts'
 import { type CliCommand, examples } from '../../command.ts'
 import { commandWithDatabase } from '../../flags.ts'
 import { withClient } from '../../offline-client.ts'
+import { pathSegment } from '../../path-segment.ts'
 import { agentPath, CALL_HELP, parseCost, showBalance, USD_HELP } from './balance.ts'
 
 export const correctCommand: CliCommand = (terminal) =>
@@ -23,7 +24,7 @@ export const correctCommand: CliCommand = (terminal) =>
     .action(async (named, call, usd, { reason, json: asJson, ...flags }) => {
       const body = { cost_usd: parseCost(usd, 'the right cost'), reason }
       const status = await withClient(flags, terminal, async (client) => {
-        const path = `${await agentPath(client, named)}/calls/${encodeURIComponent(call)}/correct`
+        const path = `${await agentPath(client, named)}/calls/${pathSegment(call)}/correct`
         return client.send<AgentStatus>('POST', path, body)
       })
       showBalance(status, asJson, terminal)

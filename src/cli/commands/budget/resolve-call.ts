@@ -1,6 +1,7 @@
 import type { AgentStatus } from '../../../api/agents.ts'
 import type { ClientFlags } from '../../client.ts'
 import { withClient } from '../../offline-client.ts'
+import { pathSegment } from '../../path-segment.ts'
 import type { Terminal } from '../../terminal.ts'
 import { agentPath, showBalance } from './balance.ts'
 
@@ -11,7 +12,7 @@ export async function resolveCall(
   terminal: Terminal,
 ): Promise<void> {
   const status = await withClient(flags, terminal, async (client) => {
-    const path = `${await agentPath(client, named)}/calls/${encodeURIComponent(call)}/resolve`
+    const path = `${await agentPath(client, named)}/calls/${pathSegment(call)}/resolve`
     return client.send<AgentStatus>('POST', path, resolution)
   })
   showBalance(status, asJson, terminal)

@@ -4,6 +4,7 @@ import { showCount, showName } from '../../../units.ts'
 import { type CliCommand, examples } from '../../command.ts'
 import { commandWithDatabase } from '../../flags.ts'
 import { withClient } from '../../offline-client.ts'
+import { pathSegment } from '../../path-segment.ts'
 import { json, type TreeEntry, tree } from '../../print.ts'
 
 export const showCommand: CliCommand = (terminal) =>
@@ -14,7 +15,7 @@ export const showCommand: CliCommand = (terminal) =>
     .addHelpText('after', examples(['calls show call-19b7ef0a1c20000a1b2c3', 'one call in full']))
     .action(async (id, flags) => {
       const detail = await withClient(flags, terminal, (client) =>
-        client.send<CallDetail>('GET', `/api/calls/${encodeURIComponent(id)}`),
+        client.send<CallDetail>('GET', `/api/calls/${pathSegment(id)}`),
       )
       if (flags.json) return terminal.out(json(detail))
       callLines(detail).forEach(terminal.out)

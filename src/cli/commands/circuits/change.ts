@@ -2,6 +2,7 @@ import type { CircuitView } from '../../../state/snapshot.ts'
 import { type CliCommand, examples } from '../../command.ts'
 import { commandWithDatabase } from '../../flags.ts'
 import { withClient } from '../../offline-client.ts'
+import { pathSegment } from '../../path-segment.ts'
 import { json } from '../../print.ts'
 
 export const CIRCUIT_HELP = 'As "circuits list" shows it'
@@ -23,7 +24,7 @@ export const changeCommand =
       )
       .action(async (name, { json: asJson, ...flags }) => {
         const circuit = await withClient(flags, terminal, (client) =>
-          client.send<CircuitView>('POST', `/api/circuits/${encodeURIComponent(name)}/${verb}`),
+          client.send<CircuitView>('POST', `/api/circuits/${pathSegment(name)}/${verb}`),
         )
         terminal.out(asJson ? json(circuit) : `${name}  ${circuit?.state ?? 'closed'}`)
       })

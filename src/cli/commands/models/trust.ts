@@ -2,6 +2,7 @@ import type { ModelTrust } from '../../../budget/trust.ts'
 import { connect } from '../../client.ts'
 import { type CliCommand, examples } from '../../command.ts'
 import { commandWithDatabase } from '../../flags.ts'
+import { pathSegment } from '../../path-segment.ts'
 import { json } from '../../print.ts'
 
 export const trustModelCommand: CliCommand = (terminal) =>
@@ -18,6 +19,6 @@ export const trustModelCommand: CliCommand = (terminal) =>
     )
     .action(async (name, { json: asJson, ...flags }) => {
       const client = connect(flags, terminal)
-      const model = await client.send<ModelTrust>('POST', `/api/models/${encodeURIComponent(name)}/trust`)
+      const model = await client.send<ModelTrust>('POST', `/api/models/${pathSegment(name)}/trust`)
       terminal.out(asJson ? json(model) : `${model.name}  ${model.state}`)
     })

@@ -17,5 +17,5 @@ export const clearPolicyCommand: CliCommand = (terminal) =>
         environment: env,
       })
       if (asJson) return terminal.out(json(policy))
-      terminal.out(env ? `there is no policy for ${env} any more` : 'there is no policy for all machines any more')
+      terminal.out(`no policy is set for ${env ?? 'all machines'}`)
     })

@@ -1,8 +1,9 @@
 import { resolve } from 'node:path'
 import { Command } from '@commander-js/extra-typings'
 import { readConfigFile } from '../../../config/file.ts'
-import { parsePolicy } from '../../../config/policy.ts'
+import { isEmptyPolicy, parsePolicy } from '../../../config/policy.ts'
 import { InvalidConfigError } from '../../../config/problems.ts'
+import { CageError } from '../../../errors.ts'
 import type { PolicyView } from '../../../panel/fleet-view.ts'
 import { type CliCommand, examples } from '../../command.ts'
 import { json } from '../../print.ts'
@@ -26,8 +27,16 @@ export const setPolicyCommand: CliCommand = (terminal) =>
       const client = connectToPanel(terminal)
       const reading = readConfigFile(resolve(terminal.cwd, file), file)
       if (!reading.ok)
-        throw new InvalidConfigError(reading.problems, { what: 'the policy', hint: 'name a file that can be read' })
+        throw new InvalidConfigError(reading.problems, {
+          what: 'the policy',
+          hint: 'correct the file, or name another one',
+        })
       const settings = parsePolicy(reading.value ?? {}, file)
+      if (isEmptyPolicy(settings)) {
+        throw new CageError('invalid_config', `${file} sets nothing`, {
+          hint: `to remove a policy: "iron-cage policy clear${env ? ` --env ${env}` : ''}"`,
+        })
+      }
       const policy = await client.send<PolicyView>('PUT', '/api/fleet/policy', { settings, environment: env })
       if (asJson) return terminal.out(json(policy))
       terminal.out(`policy ${policy.revision} is set for ${env ?? 'all machines'}`)

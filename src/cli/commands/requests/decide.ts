@@ -1,5 +1,6 @@
 import { Command } from '@commander-js/extra-typings'
 import { type CliCommand, examples } from '../../command.ts'
+import { pathSegment } from '../../path-segment.ts'
 import { connectToPanel } from '../runtimes/panel-client.ts'
 
 const decideCommand =
@@ -11,7 +12,7 @@ const decideCommand =
       .requiredOption('--reason <text>', 'Why, for the audit')
       .addHelpText('after', examples([`requests ${verb} request-5f0c2b9e41d3 --reason "agreed on 12 May"`, '']))
       .action(async (id, { reason }) => {
-        const path = `/api/fleet/requests/${encodeURIComponent(id)}/${verb}`
+        const path = `/api/fleet/requests/${pathSegment(id)}/${verb}`
         await connectToPanel(terminal).send('POST', path, { reason })
         terminal.out(`${id} ${done}`)
       })

@@ -1,6 +1,7 @@
 import { Argument, Command } from '@commander-js/extra-typings'
 import { ENVIRONMENTS } from '../../../config/environments.ts'
 import { type CliCommand, examples } from '../../command.ts'
+import { pathSegment } from '../../path-segment.ts'
 import { connectToPanel } from './panel-client.ts'
 
 export const allowCommand: CliCommand = (terminal) =>
@@ -14,7 +15,7 @@ export const allowCommand: CliCommand = (terminal) =>
     )
     .addHelpText('after', examples(['runtimes allow runtime-5f0c2b9e41d3 development staging', '']))
     .action(async (id, environments) => {
-      await connectToPanel(terminal).send('PUT', `/api/fleet/runtimes/${encodeURIComponent(id)}/environments`, {
+      await connectToPanel(terminal).send('PUT', `/api/fleet/runtimes/${pathSegment(id)}/environments`, {
         environments,
       })
       terminal.out(`${id} may have the secrets of ${environments.join(', ') || 'no environment'}`)

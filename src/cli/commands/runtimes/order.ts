@@ -3,6 +3,7 @@ import type { OrderAction } from '../../../control-messages.ts'
 import { CageError } from '../../../errors.ts'
 import type { FleetView, OrderView } from '../../../panel/fleet-view.ts'
 import { type CliCommand, examples } from '../../command.ts'
+import { pathSegment } from '../../path-segment.ts'
 import { json } from '../../print.ts'
 import { connectToPanel } from './panel-client.ts'
 
@@ -30,7 +31,7 @@ export const orderCommand =
             hint: 'the fleet page and "iron-cage runtimes list --json" show the agents of every machine',
           })
         }
-        const path = `/api/fleet/runtimes/${encodeURIComponent(runtime.id)}/orders`
+        const path = `/api/fleet/runtimes/${pathSegment(runtime.id)}/orders`
         const order = await client.send<OrderView>('POST', path, { agent_id: agentId, action })
         if (asJson) return terminal.out(json(order))
         if (runtime.state === 'connected') terminal.out(`${runtime.name} was asked to ${action} ${agentId}`)

@@ -1,6 +1,7 @@
 import { Command } from '@commander-js/extra-typings'
 import { showUsd } from '../../../money.ts'
 import { type CliCommand, examples } from '../../command.ts'
+import { pathSegment } from '../../path-segment.ts'
 import { parseCost } from '../budget/balance.ts'
 import { connectToPanel } from './panel-client.ts'
 
@@ -17,7 +18,7 @@ export const resolveCommand: CliCommand = (terminal) =>
     )
     .action(async (lease, { spent, reason, aboveLent: above_lent }) => {
       const spent_usd = parseCost(spent, '--spent')
-      const path = `/api/fleet/leases/${encodeURIComponent(lease)}/resolve`
+      const path = `/api/fleet/leases/${pathSegment(lease)}/resolve`
       await connectToPanel(terminal).send('POST', path, { spent_usd, reason, above_lent })
       terminal.out(`${lease} is closed with ${showUsd(spent_usd)} spent`)
     })

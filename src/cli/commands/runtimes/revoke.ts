@@ -2,6 +2,7 @@ import { Command } from '@commander-js/extra-typings'
 import { showUsd } from '../../../money.ts'
 import type { FleetView } from '../../../panel/fleet-view.ts'
 import { type CliCommand, examples } from '../../command.ts'
+import { pathSegment } from '../../path-segment.ts'
 import { connectToPanel } from './panel-client.ts'
 
 export const revokeRuntimeCommand: CliCommand = (terminal) =>
@@ -11,7 +12,7 @@ export const revokeRuntimeCommand: CliCommand = (terminal) =>
     .addHelpText('after', examples(['runtimes revoke runtime-5f0c2b9e41d3', '']))
     .action(async (id) => {
       const client = connectToPanel(terminal)
-      await client.send('DELETE', `/api/fleet/runtimes/${encodeURIComponent(id)}`)
+      await client.send('DELETE', `/api/fleet/runtimes/${pathSegment(id)}`)
       terminal.out(`${id} may not spend any more`)
       const { runtimes } = await client.send<FleetView>('GET', '/api/fleet')
       const runtime = runtimes.find((one) => one.id === id)

@@ -1,6 +1,7 @@
 import { Command } from '@commander-js/extra-typings'
 import type { TeamsView } from '../../../panel/fleet-view.ts'
 import { type CliCommand, examples, group } from '../../command.ts'
+import { pathSegment } from '../../path-segment.ts'
 import { json, printTable } from '../../print.ts'
 import { connectToPanel } from '../runtimes/panel-client.ts'
 
@@ -52,4 +53,4 @@ const removeTeamMemberCommand: CliCommand = (terminal) =>
     })
 
 const pathOf = (team: string, username: string): string =>
-  `/api/fleet/teams/${encodeURIComponent(team)}/members/${encodeURIComponent(username)}`
+  `/api/fleet/teams/${pathSegment(team)}/members/${pathSegment(username)}`

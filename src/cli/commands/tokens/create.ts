@@ -31,7 +31,7 @@ export const createCommand: CliCommand = (terminal) =>
       examples(
         ['tokens create --name notebook --budget 20', 'then use it as OPENAI_API_KEY'],
         ['tokens create --name prometheus --role viewer', 'reads /metrics and the API'],
-        ['token generate --name ada --budget 100', 'on a Control Panel: an invitation of one machine'],
+        ['token generate --name laptop --budget 100', 'on a Control Panel: one machine joins with it'],
       ),
     )
     .action(async ({ name, role, budget, tag, days, json: asJson, ...flags }) => {

@@ -1,8 +1,9 @@
 import type { ApiToken } from '../../../access/api-tokens.ts'
+import { pathSegment } from '../../path-segment.ts'
 
 /** A token with its value, which is answered only once. */
 export type NewToken = ApiToken & { token: string }
 
 export const TOKEN_HELP = 'As "tokens list" shows it'
 
-export const tokenPath = (id: string): string => `/api/tokens/${encodeURIComponent(id)}`
+export const tokenPath = (id: string): string => `/api/tokens/${pathSegment(id)}`

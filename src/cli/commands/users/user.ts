@@ -1,5 +1,7 @@
+import { pathSegment } from '../../path-segment.ts'
+
 export const USERNAME_HELP = 'The name of the user'
 
 export const ROLES = ['admin', 'viewer'] as const
 
-export const userPath = (username: string): string => `/api/users/${encodeURIComponent(username)}`
+export const userPath = (username: string): string => `/api/users/${pathSegment(username)}`

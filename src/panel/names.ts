@@ -1,0 +1,26 @@
+/**
+ * What people call a machine, a team, a user, a token or a webhook is shown on terminals and pages, and is part of addresses.
+ * So no name holds control characters, or those that reverse the direction of text, and none is "." or "..", which an
+ * address cannot hold.
+ */
+import { CageError } from '../errors.ts'
+import { printable } from '../log/printable.ts'
+
+/** Of bodies and paths. What machines report of agents has other fields: it is stored whatever it holds. */
+const NAMES: ReadonlySet<string> = new Set(['name', 'username', 'team', 'user'])
+
+/** Throws CageError `bad_request` that names the field. */
+export function requireNames(said: unknown): void {
+  if (typeof said !== 'object' || said === null) return
+  for (const [field, name] of Object.entries(said)) {
+    if (!NAMES.has(field) || typeof name !== 'string') continue
+    if (printable(name) !== name || name.includes('\t')) {
+      throw new CageError('bad_request', `${field}: a name may not hold line breaks or control characters`, {
+        hint: 'choose a name of letters, digits, signs and spaces',
+      })
+    }
+    if (name === '.' || name === '..') {
+      throw new CageError('bad_request', `${field}: "${name}" is not a name`, { hint: 'choose another name' })
+    }
+  }
+}
