@@ -90,6 +90,11 @@ export const ERRORS = {
     exit: 4,
     hint: 'leave with "iron-cage leave --abandon", and join again with a new token',
   },
+  runtime_copied: {
+    status: 409,
+    exit: 6,
+    hint: 'stop one of the two, or "iron-cage leave --abandon" and join this one as a runtime of its own',
+  },
   runtime_fenced: { status: 409, exit: 6, hint: 'run one server per database; copies join as runtimes of their own' },
   price_unknown: { status: 403, exit: 9, hint: 'add the model under "prices" in the configuration' },
   price_list_refused: {

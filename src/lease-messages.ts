@@ -17,6 +17,19 @@ export interface OpenMessage {
    */
   generation?: number | undefined
   bookmark?: string | null
+  /** Undefined from an earlier version. */
+  opening?: Opening | undefined
+}
+
+/**
+ * Which of a ledger's openings it is. Each follows the one that was answered last, so that two copies of a ledger cannot
+ * both be heard: what the first of them opens is unknown to the other.
+ */
+export interface Opening {
+  /** Repeated until it is answered. */
+  id: string
+  /** Null for the first one. */
+  after: string | null
 }
 
 /** The id of a lease names the request that it answers. */

@@ -30,6 +30,7 @@ EXIT_CODES: dict[str, int] = {
     "collector_unreachable": 7,
     "identity_provider_unreachable": 7,
     "runtime_revoked": 4,
+    "runtime_copied": 6,
     "runtime_fenced": 6,
     "price_unknown": 9,
     "price_list_refused": 8,

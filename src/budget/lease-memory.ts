@@ -2,22 +2,26 @@
  * What a runtime remembers of its leases for a panel that forgets: which request comes next, the generation of the panel's
  * books, and the leases that were accounted for, for a week. A panel's database that is older than that has lost them.
  */
+import { randomUUID } from 'node:crypto'
 import type { Clock } from '../clock.ts'
 import type { LeaseRow } from '../db/leases.ts'
 import type { Store } from '../db/store.ts'
-import type { RequestNumber } from '../lease-messages.ts'
+import type { Opening, RequestNumber } from '../lease-messages.ts'
 
 const KEPT_MS = 7 * 86_400_000
 const NEXT = 'panel.next'
 const GENERATION = 'panel.generation'
+/** The opening that is under way, and the one that was answered last. */
+const OPENING = 'panel.opening'
+const OPENED = 'panel.opened'
 /** Of one message. */
 const MAX_PRESENTED = 200
 
 export class LeaseMemory {
-  readonly #store: Pick<Store, 'leases' | 'meta'>
+  readonly #store: Pick<Store, 'leases' | 'meta' | 'transactionOnDisk'>
   readonly #clock: Clock
 
-  constructor(store: Pick<Store, 'leases' | 'meta'>, clock: Clock) {
+  constructor(store: Pick<Store, 'leases' | 'meta' | 'transactionOnDisk'>, clock: Clock) {
     this.#store = store
     this.#clock = clock
   }
@@ -39,6 +43,23 @@ export class LeaseMemory {
 
   set generation(generation: number) {
     this.#store.meta.put(GENERATION, String(generation))
+  }
+
+  /** The opening to be sent, which is on the disk before the panel can know it. */
+  get opening(): Opening {
+    const { meta, transactionOnDisk } = this.#store
+    const after = meta.get(OPENED) || null
+    const underWay = meta.get(OPENING)
+    if (underWay) return { id: underWay, after }
+    const id = randomUUID()
+    transactionOnDisk(() => meta.put(OPENING, id))
+    return { id, after }
+  }
+
+  /** It was answered. */
+  opened({ id }: Opening): void {
+    this.#store.meta.put(OPENED, id)
+    this.#store.meta.put(OPENING, '')
   }
 
   /** Those that the panel signed, as many at a time as one message may have. */
@@ -69,5 +90,5 @@ export class LeaseMemory {
 /** After a runtime has left its panel: another one did not lend it. */
 export function forgetLeases({ leases, meta }: Pick<Store, 'leases' | 'meta'>): void {
   leases.removeAll()
-  for (const key of [NEXT, GENERATION]) meta.put(key, '')
+  for (const key of [NEXT, GENERATION, OPENING, OPENED]) meta.put(key, '')
 }

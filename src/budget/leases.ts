@@ -341,8 +341,9 @@ export class Leases {
 
   async #open(): Promise<void> {
     const from = deadlineFrom(this.#clock)
-    const { next, generation } = this.#memory
+    const { next, generation, opening } = this.#memory
     const opened = await this.#bank.open({
+      opening,
       journalId: this.#options.journal.id,
       epoch: next?.epoch ?? 0,
       generation,
@@ -362,6 +363,7 @@ export class Leases {
         this.#add(row, this.#base)
       }
       this.#memory.next = { epoch: opened.epoch, request: 0 }
+      this.#memory.opened(opening)
       return found.ended
     })
     // One that the panel no longer lists pays for nothing, even if a call that held of it turns out to have cost nothing.

@@ -26,6 +26,7 @@ import {
   type LeaseRequest,
   leaseId,
   type Opened,
+  type Opening,
   type OpenMessage,
   type PoolBalance,
   type Reported,
@@ -63,6 +64,10 @@ export interface RuntimeRow {
   path: readonly string[]
   /** Null before it first opened. */
   journalId: string | null
+  /** The last one of this journal; null before it, and from an earlier version. */
+  opening: string | null
+  /** When it last spoke in its epoch, within a part of what it may spend without, in ms since 1970. */
+  heardAt: number
   epoch: number
   /** Of the books that it has presented its leases to. */
   generation: number
@@ -184,30 +189,41 @@ const SCARCE_PART = 100
 /** So is one in which a request found too little, for this long: runtimes return what they do not use. */
 const SCARCE_MS = 3_000
 
-/** Begins an epoch. Throws CageError `runtime_revoked`. */
+/** How often it is stored that a runtime was heard, in its time to live: each report would be a row more to write. */
+const HEARD_PARTS = 10
+
+/** Begins an epoch. Throws CageError `runtime_revoked`, and `runtime_copied` while another copy of the journal spends. */
 export function openRuntime(
   books: Books,
   runtimeId: string,
-  { journalId, epoch, generation = books.generation }: OpenMessage,
+  { journalId, epoch, generation = books.generation, opening }: OpenMessage,
   ttlMs: number,
 ): Required<Opened> & { quarantined: LeaseRow[] } {
   const runtime = requireRuntime(books, runtimeId)
   const open = [...books.leases.values()].filter((lease) => lease.runtimeId === runtimeId && isSpendable(lease))
   const isSameJournal = runtime.journalId === null || runtime.journalId === journalId
-  books.change(runtime, { epoch: Math.max(runtime.epoch, epoch) + 1, journalId, generation })
+  const isCopy = isSameJournal && opening !== undefined && !isNext(books, runtime, opening)
+  if (isCopy && books.now < runtime.heardAt + ttlMs) {
+    throw new CageError('runtime_copied', 'another copy of the database of this runtime spends the shared budget')
+  }
+  const isBelieved = isSameJournal && !isCopy
+  const next = { journalId, generation, opening: opening?.id ?? null, heardAt: books.now }
+  books.change(runtime, { epoch: Math.max(runtime.epoch, epoch) + 1, ...next })
   for (const lease of open)
-    books.change(lease, isSameJournal ? renewed(books, ttlMs) : { state: 'quarantined', held: ZERO_NANOS })
+    books.change(lease, isBelieved ? renewed(books, ttlMs) : { state: 'quarantined', held: ZERO_NANOS })
   return {
     epoch: runtime.epoch,
-    leases: isSameJournal
-      ? open.map((lease) => ({ id: lease.id, granted: lease.granted, ...useOf(books, lease) }))
-      : [],
-    quarantined: isSameJournal ? [] : open,
+    leases: isBelieved ? open.map((lease) => ({ id: lease.id, granted: lease.granted, ...useOf(books, lease) })) : [],
+    quarantined: isBelieved ? [] : open,
     ttlMs,
     coverS: factsOf(books, runtime).coverS,
     generation: books.generation,
   }
 }
+
+/** Whether an opening is the last one again, or the one after it. Books that may have lost the last one cannot say. */
+const isNext = (books: Books, { opening: last, generation }: RuntimeRow, { id, after }: Opening): boolean =>
+  last === null || generation !== books.generation || id === last || after === last
 
 /** Lends a slice, or says why not. Throws CageError `runtime_revoked` or `runtime_fenced`. */
 export function grantLease(books: Books, runtimeId: string, request: LeaseRequest, ttlMs: number): LeaseAnswer {
@@ -258,6 +274,7 @@ export function recordStatements(
   ttlMs: number,
 ): Omit<Reported, 'budgets'> {
   const runtime = requireEpoch(books, runtimeId, epoch)
+  if (books.now - runtime.heardAt > ttlMs / HEARD_PARTS) books.change(runtime, { heardAt: books.now })
   const own = statements.filter(({ id }) => books.leases.get(id)?.runtimeId === runtimeId)
   requireCountable(
     books,

@@ -3,6 +3,7 @@ import * as z from 'zod'
 import { amount } from '../api/body.ts'
 import { count, named, type Route, time, usd } from '../api/route.ts'
 import { isoTime } from '../clock.ts'
+import type { CageError } from '../errors.ts'
 import {
   type LeaseAnswer,
   type LeaseUse,
@@ -114,6 +115,8 @@ export const membershipRoutes = ({ fleet, version }: PanelRooms): Route<PanelRol
 /** What a runtime says before it spends. */
 function openRoutes({ fleet, ttlMs, onNotice }: PanelRooms): Route<PanelRole>[] {
   const { bank } = fleet
+  /** Runtimes with a copy that asks again and again. */
+  const noticed = new Set<string>()
   return [
     leaseRoute('POST /api/leases/open', {
       role: 'runtime',
@@ -123,6 +126,10 @@ function openRoutes({ fleet, ttlMs, onNotice }: PanelRooms): Route<PanelRole>[] 
         epoch: epochs.default(0).describe('The last one that the runtime knows; 0 for none.'),
         generation: count().optional().describe('The one that it has presented its leases to; 0 for none.'),
         bookmark,
+        opening: z
+          .strictObject({ id, after: id.nullable().describe('The one that was answered last.') })
+          .optional()
+          .describe('Repeated until it is answered.'),
       }),
       reply: () =>
         z.object({
@@ -132,17 +139,20 @@ function openRoutes({ fleet, ttlMs, onNotice }: PanelRooms): Route<PanelRole>[] 
           generation: count().describe('Of the books. If another one was sent, present all leases and open again.'),
           leases: z.array(z.object({ id: z.string(), granted_usd: usd(), ...leaseUse })),
         }),
-      errors: LEASE_ERRORS,
+      errors: [...LEASE_ERRORS, 'runtime_copied'],
       handle: async ({ body, identity }) => {
         const needs = { runtimeId: identity.id, allLeases: true, bookmark: body.bookmark }
-        const opened = await bank.run(needs, (books) =>
-          openRuntime(
-            books,
-            identity.id,
-            { journalId: body.journal_id, epoch: body.epoch, generation: body.generation },
-            ttlMs,
-          ),
-        )
+        const { journal_id: journalId, epoch, generation, opening } = body
+        const opened = await bank
+          .run(needs, (books) => openRuntime(books, identity.id, { journalId, epoch, generation, opening }, ttlMs))
+          .catch((error: CageError) => {
+            if (error.code === 'runtime_copied' && !noticed.has(identity.id)) {
+              noticed.add(identity.id)
+              onNotice(`${identity.name}: a copy of its database is refused while another one spends`)
+            }
+            throw error
+          })
+        noticed.delete(identity.id)
         for (const lease of opened.quarantined) {
           onNotice(`${identity.name} came back with another database, or lost power: lease ${lease.id} is quarantined`)
         }

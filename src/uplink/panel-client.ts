@@ -88,14 +88,14 @@ export async function leavePanel(panel: Panel): Promise<void> {
 export function panelBank(panel: Panel): LeaseBank {
   const post = <Answer>(path: string, body: object) => send<Answer>(panel, 'POST', `/api/leases/${path}`, body)
   return {
-    open: async ({ journalId, epoch: known, generation: presented, bookmark }): Promise<Opened> => {
+    open: async ({ journalId, epoch: known, generation: presented, bookmark, opening }): Promise<Opened> => {
       const { epoch, ttl_ms, cover_s, generation, leases } = await post<{
         epoch: number
         ttl_ms: number
         cover_s?: number
         generation?: number
         leases: ({ id: string; granted_usd: Usd } & WireUse)[]
-      }>('open', { journal_id: journalId, epoch: known, generation: presented, bookmark })
+      }>('open', { journal_id: journalId, epoch: known, generation: presented, bookmark, opening })
       return {
         epoch,
         ttlMs: ttl_ms,

@@ -537,7 +537,7 @@ function booksOf({ budget, runtimes, leases, generation }: World, { limit }: Bou
   })
   for (const [index, runtime] of runtimes.entries()) {
     const id = runtimeId(index)
-    books.runtimes.set(id, { id, organizationId, path, isRevoked: false, ...runtime })
+    books.runtimes.set(id, { id, organizationId, path, opening: null, heardAt: 0, isRevoked: false, ...runtime })
   }
   for (const { runtime, ...lease } of leases) {
     const rest = { organizationId, path, held: ZERO_NANOS, expiresAt: 0 }

@@ -1,4 +1,5 @@
-import { copyFileSync, readFileSync, writeFileSync } from 'node:fs'
+import { copyFileSync, cpSync, readFileSync, writeFileSync } from 'node:fs'
+import { dirname } from 'node:path'
 import { describe, expect, onTestFinished, test } from 'vitest'
 import { type Link, openLink } from '../../scripts/soak/fleet/link.ts'
 import { JOURNAL, openJournal, UNWRITTEN_SINCE } from '../../src/budget/journal.ts'
@@ -442,6 +443,38 @@ test('a token that was copied to another machine spends nothing twice, and ends 
   expect(leases.map(({ state }) => state)).toContain('quarantined')
   await panel.fleet.revoke(panel.organizationId, runtimes[0]!.id, 'ada')
   for (const one of [machine, thief]) await expect.poll(() => callOf(one)).toBe('runtime_revoked')
+})
+
+/** Two machines on one database that was copied while no server ran. */
+async function copied(panel: RunningPanel) {
+  const path = temporaryFile()
+  await joinMachine(path, panel.url, await invite(panel))
+  const before = opened(path)
+  await before.call('0.1', costs('0.1'))
+  await before.close()
+  const copy = temporaryFile()
+  cpSync(dirname(path), dirname(copy), { recursive: true })
+  return [path, copy] as const
+}
+
+test('a copy of a database is lent nothing while another one is heard, and takes its place when that one is silent', async () => {
+  const panel = await openPanel({ limit: '3', ttlMs: 3_000 })
+  const [path, copy] = await copied(panel)
+  const [first, second] = [opened(path), opened(copy)]
+  const outcomes = await Promise.all([first, second].map((one) => outcomeOf(one, '0.1')))
+  const [spender, other] = outcomes[0] === 'paid' ? [first, second] : [second, first]
+  for (let calls = 0; calls < 4; calls++) {
+    expect(await Promise.all([spender, other].map((one) => outcomeOf(one, '0.1')))).toEqual([
+      'paid',
+      'budget_unreachable',
+    ])
+  }
+  expect(other.events.at(-1)).toMatchObject({ type: 'panel.lost', data: { code: 'runtime_copied' } })
+  await spender.close()
+  await expect.poll(() => outcomeOf(other, '0.1'), { timeout: 30_000 }).toBe('paid')
+  await other.close()
+  expect(await balance(panel)).toEqual({ settled: '0.7', lent: '0', open: 0 })
+  expect(await panel.fleet.problems()).toEqual([])
 })
 
 test('a runtime without a panel has no leases, and its calls belong to none', async () => {

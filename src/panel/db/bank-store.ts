@@ -196,12 +196,13 @@ export class BankStore {
     const accounts = of(books.budgets) as BudgetRow[]
     await upsert(sql, 'budgets', accounts.filter(({ id }) => !isOfPeriod(id)).map(storedBudget))
     await upsert(sql, 'budget_periods', accounts.filter(({ id }) => isOfPeriod(id)).map(storedPeriod))
-    for (const { id, journalId, epoch, generation, isRevoked } of of(books.runtimes) as RuntimeRow[]) {
+    for (const row of of(books.runtimes) as RuntimeRow[]) {
+      const { id, journalId, opening, heardAt, epoch, generation, isRevoked } = row
       const revoked = isRevoked ? books.now : null
       await sql.rows(
-        `UPDATE runtimes SET journal_id = $2, epoch = $3, generation = $4, revoked_at = coalesce(revoked_at, $5)
-         WHERE id = $1`,
-        [id, journalId, epoch, generation, revoked],
+        `UPDATE runtimes SET journal_id = $2, epoch = $3, generation = $4, revoked_at = coalesce(revoked_at, $5),
+           opening = $6, heard_at = $7 WHERE id = $1`,
+        [id, journalId, epoch, generation, revoked, opening, heardAt],
       )
     }
     await upsert(sql, 'leases', (of(books.leases) as LeaseRow[]).map(storedLease))
@@ -274,6 +275,8 @@ export interface StoredRuntime {
   path: string
   token_hash: string
   journal_id: string | null
+  opening: string | null
+  heard_at: number
   epoch: number
   generation: number
   version: string
@@ -341,6 +344,8 @@ const runtimeOf = (row: StoredRuntime): RuntimeRow => ({
   organizationId: row.organization_id,
   path: JSON.parse(row.path) as string[],
   journalId: row.journal_id,
+  opening: row.opening,
+  heardAt: row.heard_at,
   epoch: row.epoch,
   generation: row.generation,
   isRevoked: row.revoked_at !== null,

@@ -79,7 +79,7 @@ export const TEXT_TABLES: Readonly<Record<string, TextTable>> = {
     key: ['id'],
     columns: {
       ...OWN,
-      ...plain('path', 'token_hash', 'journal_id', 'version'),
+      ...plain('path', 'token_hash', 'journal_id', 'opening', 'version'),
       ...{ name: 'text', environments: 'bound' },
     },
   },
