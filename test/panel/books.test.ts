@@ -116,11 +116,61 @@ describe.each(Object.entries(ADDRESSES))('books on %s', (_, addressOf) => {
   })
 
   test('what a limit that was lowered, or a call that cost more, leaves above the limit is no fault of the books', async () => {
-    const { fleet, organizationId, lend, spend } = await openBooks(await addressOf())
+    const { fleet, organizationId, lend, spend, open } = await openBooks(await addressOf())
     await spend(await lend(2, '6'), '7', true)
     expect(await fleet.problems()).toEqual([])
     await fleet.setLimit(organizationId, WHOLE, { limit: dollars('1') }, 'ada')
     expect(await fleet.problems()).toEqual([])
+    await spend(open, '4', false)
+    expect(await fleet.problems()).toEqual([])
+    await fleet.setLimit(organizationId, WHOLE, { add: dollars('0.5') }, 'ada')
+    await fleet.setLimit(organizationId, WHOLE, { limit: dollars('1.2') }, 'ada')
+    expect(await fleet.problems()).toEqual([])
+  })
+
+  test.each([
+    ['more than it had then', ['1'], '4', 1],
+    ['more than a limit that was raised again', ['1', '32'], '32', 35_000_000],
+  ])('a limit that was lowered excuses no fault: %s', async (_what, limits, has, more) => {
+    const { database, fleet, organizationId } = await openBooks(await addressOf())
+    for (const limit of limits) await fleet.setLimit(organizationId, WHOLE, { limit: dollars(limit) }, 'ada')
+    const settled = dollars(has) - dollars('1')
+    const exceeding = async () => (await fleet.problems()).filter((text) => text.includes(' in escrow of '))
+    await database.system.rows('UPDATE budgets SET settled_nanos = $1', [settled])
+    expect(await exceeding()).toEqual([])
+    await database.system.rows('UPDATE budgets SET settled_nanos = $1', [settled + more])
+    const found = `${settled + more} settled and 1000000000 in escrow of ${dollars(limits.at(-1)!)}`
+    expect(await exceeding()).toEqual([`organization acme has ${found}`])
+  })
+
+  test('a limit that was lowered excuses no fault: what it had beyond its limit before', async () => {
+    const { database, fleet, organizationId, open } = await openBooks(await addressOf())
+    const lend = "UPDATE transfers SET amount_nanos = 10000000000 WHERE kind = 'granted' AND lease_id = $1"
+    await database.system.rows(lend, [open])
+    await database.system.rows('UPDATE budgets SET escrow_nanos = 9000000000')
+    await fleet.setLimit(organizationId, WHOLE, { limit: dollars('5') }, 'ada')
+    const found = 'organization acme has 3000000000 settled and 9000000000 in escrow of 5000000000'
+    expect(await fleet.problems()).toContain(found)
+  })
+
+  test('nothing is wrong with books whatever is lent, spent and overrun, and however often the limit changes', async () => {
+    const { fleet, organizationId, lend, spend } = await openBooks(await addressOf())
+    const cents = (most: number) => (Math.floor(Math.random() * most) / 100).toFixed(2)
+    const leases: { id: string; used: number; isFinal: boolean }[] = []
+    for (let n = 0; n < 60; n++) {
+      const lease = leases[Math.floor(Math.random() * leases.length)]
+      const chance = Math.random()
+      if (chance < 0.2) await fleet.setLimit(organizationId, WHOLE, { limit: dollars(cents(2_000)) }, 'ada')
+      else if (chance < 0.6) {
+        const id = await lend(n + 2, `0.0${1 + (n % 9)}`).catch(() => undefined)
+        if (id !== undefined) leases.push({ id, used: 0, isFinal: false })
+      } else if (lease) {
+        lease.used += Number(cents(300))
+        lease.isFinal ||= Math.random() < 0.5
+        await spend(lease.id, lease.used.toFixed(2), lease.isFinal)
+      }
+      expect(await fleet.problems()).toEqual([])
+    }
   })
 })
 

@@ -2,13 +2,13 @@
  * The identities of the books, each compared in one statement, which sees one moment. What moved since an earlier check is
  * enough for one each hour; leases that are closed are never changed again.
  *
- * - No account has more settled and lent than its limit, except for what calls cost beyond their leases, a limit that somebody
- *   lowered, and leases that were presented after lost commits.
+ * - No account has more settled and lent than its limit, except for what calls cost beyond their leases, what it had when
+ *   somebody lowered its limit, and leases that were presented after lost commits.
  * - What an account has in escrow is what its open leases have.
  * - A lease was granted, used and gave back what its transfers say, and a closed one accounts for all of it.
  */
 
-import type { Nanodollars } from '../../money.ts'
+import { fromUsd, type Nanodollars, type Usd } from '../../money.ts'
 import type { LeaseState, SharedScope } from '../bank.ts'
 import type { Dialect, Sql, Value } from './database.ts'
 
@@ -120,24 +120,51 @@ async function checkAccounts(sql: Sql, dialect: Dialect, which: 'open' | 'all'):
 }
 
 /** Whether an account has more than its limit for a reason that is in the books. */
-async function mayExceed(sql: Sql, { isIn }: Dialect, account: AccountRow): Promise<boolean> {
-  const { id, organization_id, scope, name, limit_nanos: limit, settled_nanos: settled, escrow_nanos: escrow } = account
-  const [overrun] = await sql.rows<{ amount: string | number }>(
-    `SELECT CAST(coalesce(sum(amount_nanos), 0) AS TEXT) AS amount FROM transfers JOIN leases ON leases.id = lease_id
-     WHERE kind = 'overrun' AND leases.organization_id = $1 AND ${isIn('CAST($2 AS TEXT)', 'leases.path')}`,
-    [organization_id, id],
-  )
-  if (settled + escrow <= limit + Number(overrun!.amount)) return true
-  const changes = await sql.rows<{ action: string; details: string }>(
-    `SELECT action, details FROM audit WHERE organization_id = $1
-       AND (action = 'books.reconciled' OR (action = 'budget.changed' AND target = $2))`,
+async function mayExceed(sql: Sql, dialect: Dialect, account: AccountRow): Promise<boolean> {
+  const { organization_id, scope, name, settled_nanos: settled, escrow_nanos: escrow } = account
+  const entries = await sql.rows<{ at: number; action: string; details: string }>(
+    `SELECT at, action, details FROM audit WHERE organization_id = $1
+       AND (action = 'books.reconciled' OR (action = 'budget.changed' AND target = $2)) ORDER BY n`,
     [organization_id, `${scope} ${name}`],
   )
-  return changes.some(({ action, details }) => {
-    if (action === 'books.reconciled') return true
-    const { from_usd, limit_usd } = JSON.parse(details) as { from_usd: string | null; limit_usd: string }
-    return from_usd !== null && Number(from_usd) > Number(limit_usd)
+  if (entries.some(({ action }) => action === 'books.reconciled')) return true
+  const lowered = entries.flatMap(({ at, details }) => {
+    const { from_usd, limit_usd } = JSON.parse(details) as { from_usd: Usd | null; limit_usd: Usd }
+    return from_usd !== null && fromUsd(from_usd) > fromUsd(limit_usd) ? [{ at, from: fromUsd(from_usd) }] : []
   })
+  return settled + escrow <= (await mostOf(sql, dialect, account, lowered))
+}
+
+/**
+ * The most that an account can have settled and lent: its limit, or what it had when its limit was last lowered if that is
+ * more, and what calls cost beyond their leases since. What it had then is bounded likewise, by the limit before.
+ */
+async function mostOf(
+  sql: Sql,
+  { isIn }: Dialect,
+  { id, organization_id, limit_nanos: limit }: AccountRow,
+  lowered: readonly { at: number; from: Nanodollars }[],
+): Promise<number> {
+  const cases = lowered.map(({ at }, part) => `WHEN transfers.at <= ${at} THEN ${part}`).join(' ')
+  const rows = await sql.rows<{ part: number; amount: string; overrun: string }>(
+    `SELECT CASE ${cases} WHEN TRUE THEN ${lowered.length} END AS part,
+       CAST(sum(CASE WHEN kind IN ('granted', 'overrun') THEN amount_nanos
+         WHEN kind IN ('returned', 'released') THEN -amount_nanos ELSE 0 END) AS TEXT) AS amount,
+       CAST(sum(CASE WHEN kind = 'overrun' THEN amount_nanos ELSE 0 END) AS TEXT) AS overrun
+     FROM transfers JOIN leases ON leases.id = lease_id
+     WHERE leases.organization_id = $1 AND ${isIn('CAST($2 AS TEXT)', 'leases.path')} GROUP BY part`,
+    [organization_id, id],
+  )
+  const parts = new Map(
+    rows.map(({ part, amount, overrun }) => [part, { amount: Number(amount), overrun: Number(overrun) }]),
+  )
+  const partOf = (part: number) => parts.get(part) ?? { amount: 0, overrun: 0 }
+  let [has, most] = [0, 0]
+  for (const [part, { from }] of lowered.entries()) {
+    has += partOf(part).amount
+    most = Math.min(has, Math.max(most, from) + partOf(part).overrun)
+  }
+  return Math.max(most, limit) + partOf(lowered.length).overrun
 }
 
 interface LeaseRow {
