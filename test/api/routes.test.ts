@@ -31,6 +31,8 @@ const OPEN = [
   'POST /api/auth/login',
   'POST /api/auth/refresh',
 ]
+/** Where collectors of OpenTelemetry listen. */
+const OF_COLLECTORS = ['/v1/traces', '/v1/metrics']
 /** The handler looks closer. */
 const ANY = ['GET /api/auth/me']
 const RUN = ['GET /api/run/secrets']
@@ -46,7 +48,7 @@ function needOf({ method, path }: Route): Need {
   if (ANY.includes(name)) return 'any'
   if (RUN.includes(name)) return 'run'
   if (VIEWER_OR_RUN.includes(name)) return 'viewer or run'
-  if (path.startsWith('/api/run') || path === '/v1/traces') return 'agent'
+  if (path.startsWith('/api/run') || OF_COLLECTORS.includes(path)) return 'agent'
   if (VIEWERS_OWN.includes(name)) return 'viewer'
   return method === 'GET' && !/^\/api\/(tokens|users|audit|config)\b|\/(original|content|report\/links)$/.test(path)
     ? 'viewer'
