@@ -23,6 +23,7 @@ import { revokedRuntime } from './bank.ts'
 import { BooksWatch } from './books-watch.ts'
 import { Control } from './control.ts'
 import type { Member, PanelRole } from './credentials.ts'
+import { DatabaseWatch } from './database-watch.ts'
 import type { PanelDatabase } from './db/database.ts'
 import { openPanelDatabase } from './db/open.ts'
 import { Drain } from './drain.ts'
@@ -146,8 +147,12 @@ export async function startPanel(options: PanelOptions): Promise<RunningPanel> {
     const server = await listen(options, rooms)
     const exporter = options.collector && new FleetExporter({ ...options, ...options.collector, database, rooms })
     alerts.start()
-    const books = new BooksWatch(database, clock, options.onFault)
-    const tasks = startTasks(options, { database, fleet, telemetry, spendingAlerts })
+    const watch = database.dialect.kind === 'postgres' ? new DatabaseWatch(database, clock, onNotice) : undefined
+    const onFault: PanelOptions['onFault'] = async (error, what) => {
+      if ((await watch?.isUsable()) !== false) options.onFault(error, what)
+    }
+    const books = new BooksWatch(database, clock, onFault)
+    const tasks = startTasks({ ...options, onFault }, { database, fleet, telemetry, spendingAlerts })
     const close = async () => {
       for (const stop of tasks) stop()
       // What it answers now is not asked again here: nothing listens any more.
@@ -157,6 +162,7 @@ export async function startPanel(options: PanelOptions): Promise<RunningPanel> {
       await exporter?.close()
       await alerts.close()
       await books.close()
+      await watch?.close()
       await database.close()
     }
     return { url: server.url, ...rooms, organizationId, close }

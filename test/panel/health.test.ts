@@ -1,8 +1,10 @@
 /** Which databases a panel works with, and what it says to load balancers. */
+import { setImmediate } from 'node:timers/promises'
 import pg from 'pg'
-import { afterAll, beforeAll, expect, onTestFinished, test } from 'vitest'
+import { afterAll, beforeAll, expect, onTestFinished, test, vi } from 'vitest'
 import { OLDEST } from '../../src/panel/db/migrations.ts'
 import { openPanelDatabase } from '../../src/panel/db/open.ts'
+import { TestClock } from '../support/clock.ts'
 import { openTestPanel } from './open-panel.ts'
 import { type Cluster, startCluster } from './postgres.ts'
 
@@ -69,4 +71,34 @@ test('a PostgreSQL that is too old is refused before anything is written', async
     message: 'this is PostgreSQL 13.21, and a panel needs 14 or newer',
   })
   expect((await client.query("SELECT 1 FROM pg_tables WHERE schemaname = 'public'")).rows).toEqual([])
+})
+
+test('a panel says once that PostgreSQL is gone, and once that it is back', async () => {
+  const clock = new TestClock()
+  const log: string[] = []
+  const onFault = (error: unknown, what: string) => void log.push(`${what}: ${error}`)
+  const database = await cluster.newDatabase()
+  const { fleet } = await openTestPanel({ database, clock, onFault, onNotice: (text) => log.push(text) })
+  const expirations = vi.spyOn(fleet, 'expire')
+  const passUntil = async (condition: () => boolean) => {
+    while (!condition()) {
+      await clock.advanceAsync(1_000)
+      await setImmediate()
+    }
+  }
+  await passUntil(() => expirations.mock.calls.length > 1)
+  expect(log).toEqual([])
+  await cluster.crash()
+  await passUntil(() => log.length > 0)
+  await passUntil(() => expirations.mock.calls.length > 5)
+  await Promise.allSettled(expirations.mock.results.map(({ value }) => value))
+  await cluster.start()
+  await passUntil(() => log.length > 1)
+  await passUntil(() => expirations.mock.calls.length > 10)
+  expect(log).toEqual([
+    expect.stringMatching(
+      /^PostgreSQL cannot be used: .+\. Machines go on with what they were lent; nothing more is lent$/,
+    ),
+    'PostgreSQL can be used again',
+  ])
 })
