@@ -184,7 +184,7 @@ async function openAll(
   const access = openAccess({ store, clock, users, operatorToken, signingKey: secrets.vault.keyFor('sessions') })
   const leases = openLeases({ store, state, clock })
   opened.onClose(() => leases?.close())
-  const telemetry = openTelemetry({ store, state, clock })
+  const telemetry = openTelemetry({ store, state, clock, leases })
   opened.onClose(() => telemetry?.close())
   const money = openMoney(config, { store, state, clock, leases, list, panelRequests: openRequests({ store, clock }) })
   opened.onClose(() => money.ledger.close())

@@ -36,12 +36,18 @@ export function openLeases({
 }
 
 /** Sends what happens to the panel, likewise. */
-export function openTelemetry({ store, state, clock }: UplinkOptions): Telemetry | undefined {
+export function openTelemetry({
+  store,
+  state,
+  clock,
+  leases,
+}: UplinkOptions & Pick<ControlParts, 'leases'>): Telemetry | undefined {
   const membership = readMembership(store)
   if (!membership) return undefined
   const { url, token, joinedSeq } = membership
   const send = sendTelemetry({ url, token, clock })
-  return new Telemetry({ state, clock, journalId: journalIdOf(store), joinedSeq, send })
+  const isCopy = () => leases?.known().fault?.code === 'runtime_copied'
+  return new Telemetry({ state, clock, journalId: journalIdOf(store), joinedSeq, isCopy, send })
 }
 
 /** Where agents ask for more of a shared budget; undefined likewise. */

@@ -5,11 +5,12 @@
  * - The cursor is the panel's: each start asks for it. So an event is stored on the panel once, however often it is sent.
  * - What happened before this runtime joined stays here. Who leaves and joins again is another runtime to the panel, and
  *   sends what happens from then on: nothing counts twice there, and no organization hears of another one's time.
+ * - A copy of a database that is in use elsewhere sends nothing: its events have the numbers of the others.
  * - Requests are of bounded size.
  * - What was pruned unsent, or is refused even alone, is reported as a gap.
  * - Lines of output stay here: they may contain what agents read and write.
  */
-import { asCageError } from '../errors.ts'
+import { asCageError, CageError } from '../errors.ts'
 import type { RuntimeEvent } from '../events.ts'
 import { Follower, type FollowerOptions, type Page } from '../state/follower.ts'
 import type { TelemetryAnswer, TelemetryBatch } from '../telemetry-messages.ts'
@@ -24,6 +25,8 @@ export interface TelemetryOptions extends Pick<FollowerOptions, 'state' | 'clock
   journalId: string
   /** The last event before this runtime joined. (Default: 0.) */
   joinedSeq?: number | undefined
+  /** Whether the panel refuses this database as a copy of one that another process uses. (Default: never.) */
+  isCopy?: () => boolean
   /** Rejects with CageError. */
   send: (batch: TelemetryBatch, signal: AbortSignal) => Promise<TelemetryAnswer>
 }
@@ -60,7 +63,8 @@ export class Telemetry {
 
   /** Returns the last event that the panel has. Rejects like `send`. */
   async #take({ after, events: found, lost }: Page, signal: AbortSignal): Promise<number> {
-    const { journalId: journal_id, joinedSeq = 0 } = this.#options
+    const { journalId: journal_id, joinedSeq = 0, isCopy } = this.#options
+    if (isCopy?.()) throw new CageError('runtime_copied', 'events of a copy are not sent')
     // Also for a panel that has forgotten how far it was.
     if (after < joinedSeq) return this.#send({ journal_id, after, through: joinedSeq, lost: null, events: [] }, signal)
     const taken = takeBytes(found.slice(0, this.#maxEvents))

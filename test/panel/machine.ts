@@ -61,7 +61,7 @@ export function openMachine(
   const state = new StateManager({ store, clock, retentionDays: 7, onFault: () => {} })
   state.subscribe((event) => void (event.type.startsWith('panel.') && events.push(event)))
   const leases = openLeases({ store, state, clock, boot })
-  const telemetry = openTelemetry({ store, state, clock })
+  const telemetry = openTelemetry({ store, state, clock, leases })
   const budget = { limit_usd: usd(limit), warn_at: [0.9], on_exhausted: 'refuse' } as unknown as Parameters<
     typeof openLedger
   >[0]

@@ -1,7 +1,8 @@
 /** What runtimes report of their agents, and that nothing on a panel has an effect on the agents. */
-import { copyFileSync } from 'node:fs'
+import { copyFileSync, cpSync } from 'node:fs'
 import { createServer, type IncomingMessage, type ServerResponse } from 'node:http'
 import type { AddressInfo } from 'node:net'
+import { dirname } from 'node:path'
 import { afterAll, beforeAll, describe, expect, onTestFinished, test } from 'vitest'
 import { journalIdOf } from '../../src/budget/journal.ts'
 import { systemClock } from '../../src/clock.ts'
@@ -632,6 +633,31 @@ test('what happened before the runtime joined is not sent, also to a panel that 
   onTestFinished(() => telemetry.close())
   await expect.poll(() => stored, { timeout: 5_000 }).toBe(5)
   expect(sent).toEqual([4, 4, 5])
+})
+
+test('a copy of a database that is in use sends nothing, so that nothing of the other one is taken for sent', async () => {
+  const panel = await openPanel()
+  const path = temporaryFile()
+  const invitation = await panel.fleet.credentials.invite(panel.organizationId, { team: null, user: null }, 'x', 'ada')
+  await joinMachine(path, panel.url, invitation)
+  await openMachine(path).close()
+  const copy = temporaryFile()
+  cpSync(dirname(path), dirname(copy), { recursive: true })
+  const open = (file: string) => {
+    const machine = openMachine(file)
+    onTestFinished(() => machine.close().catch(() => undefined))
+    return machine
+  }
+  const used = open(path)
+  await used.call('0.1', async () => dollars('0.1'))
+  const refused = open(copy)
+  await expect.poll(() => refused.events.at(-1)?.data).toMatchObject({ code: 'runtime_copied' })
+  refused.state.recordAll(Array.from({ length: 20 }, () => ({ event: paid(AGENT, 'crm', '5') })))
+  await refused.close()
+  used.state.record(paid(AGENT, 'crm', '1'))
+  await used.close()
+  const spent = await panel.telemetry.store.spending(panel.organizationId, '2000-01-01', 'model')
+  expect(spent.map(({ calls, cost }) => [calls, cost])).toEqual([[2, 1_100_000_000n]])
 })
 
 type Answer = (request: IncomingMessage, response: ServerResponse) => void

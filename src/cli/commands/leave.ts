@@ -58,7 +58,7 @@ async function leave({ store, state }: OfflineStore, abandon: boolean): Promise<
       hint: 'resolve the calls that a killed server left open ("iron-cage budget calls <id>"), check that the panel answers, or use --abandon',
     })
   }
-  const all_events_sent = await openTelemetry({ store, state, clock: systemClock })!.sendRest(SEND_MS)
+  const all_events_sent = await openTelemetry({ store, state, clock: systemClock, leases })!.sendRest(SEND_MS)
   await leavePanel({ url, token }).catch((error: unknown) => {
     if (!abandon) throw error
   })
