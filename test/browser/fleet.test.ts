@@ -227,7 +227,7 @@ test('an admin says on screen where alerts go, tests it, and sends what was give
   await page.getByLabel('many sign-ins fail').uncheck()
   await look(page)
   await add(`${receiver.url}/secret-path`)
-  await page.getByText(/^a budget is nearly spent, .*somebody asks for more, by \w/).waitFor()
+  await page.getByText(/^a budget is nearly spent, .*somebody asks for more, the books do not agree, by \w/).waitFor()
   await page.getByRole('button', { name: 'Send a test' }).click()
   await receiver.got(1)
   const refresh = page.getByRole('button', { name: 'Refresh' })

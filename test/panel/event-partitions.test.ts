@@ -275,9 +275,11 @@ test('panels that start at once on one database make the partitions of the next 
   expect(names.map(({ relname }) => relname).sort()).toEqual([1, 2, 3].map((n) => nameOf(Date.now() + n * DAY_MS)))
 })
 
-/** As the version before made and used it. */
+/** As the version before partitions made and used it. */
 const BEFORE = {
+  version: 20,
   table: [
+    'ALTER TABLE runtimes DROP COLUMN opening, DROP COLUMN heard_at',
     'DROP TABLE events',
     `CREATE TABLE events (
       organization_id TEXT NOT NULL,
@@ -307,7 +309,7 @@ test('events of the version before stay as they are, incidents for their own tim
   const { address, database, organizationId, runtimeId, store, setTime, today, stored, partitions, fold, take } =
     await open()
   for (const statement of BEFORE.table) await database.system.rows(statement)
-  await database.system.rows("UPDATE panel_meta SET value = (value::int - 1)::text WHERE key = 'version'")
+  await database.system.rows(`UPDATE panel_meta SET value = '${BEFORE.version}' WHERE key = 'version'`)
   const insert = (seq: number, receivedAt: number, type = 'agent.paused') =>
     database.within(organizationId, (sql) =>
       sql.rows(
