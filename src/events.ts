@@ -106,6 +106,8 @@ export interface EventData {
   'panel.connected': { url: string }
   /** It does not, or not as expected: what was lent can still be spent for a while. `code`: of the error. */
   'panel.lost': { url: string; code: string; reason: string }
+  /** The Control Panel does not know what this machine spent of leases: they wait for an admin. `count`: of them. */
+  'lease.quarantined': { url: string; count: number }
   /** The server is shutting down in order. */
   'server.stopped': { reason: string }
   /**

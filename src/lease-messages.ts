@@ -80,6 +80,11 @@ export interface Opened {
   generation?: number
 }
 
+export interface OpenAnswer extends Opened {
+  /** How many leases of the runtime wait for a person. Undefined from an earlier version. */
+  quarantinedCount?: number
+}
+
 export interface LeaseRequest extends CallerNames, RequestNumber {
   /** The maximum cost of the call that waits. */
   least: Nanodollars
@@ -158,7 +163,7 @@ export interface NamedBudget {
 
 /** The panel as a runtime sees it. Throws CageError `runtime_fenced`, `runtime_revoked` or `panel_unreachable`. */
 export interface LeaseBank {
-  open(message: OpenMessage): Promise<Opened>
+  open(message: OpenMessage): Promise<OpenAnswer>
   request(request: LeaseRequest): Promise<LeaseAnswer>
   present(leases: readonly PresentedLease[]): Promise<void>
   report(report: Report): Promise<Reported>

@@ -8,14 +8,14 @@ import {
   type LeaseAnswer,
   type LeaseUse,
   leaseId,
-  type Opened,
+  type OpenAnswer,
   type PoolBalance,
   type Reported,
   type SharedBalance,
   type Statement,
 } from '../lease-messages.ts'
 import { toUsd } from '../money.ts'
-import { grantLease, openRuntime, recordStatements } from './bank.ts'
+import { type Books, grantLease, openRuntime, recordStatements } from './bank.ts'
 import type { PanelRole } from './credentials.ts'
 import { presentLeases, readPresented } from './generations.ts'
 import { panelRoutesOf } from './panel-route.ts'
@@ -138,13 +138,17 @@ function openRoutes({ fleet, ttlMs, onNotice }: PanelRooms): Route<PanelRole>[] 
           cover_s: coverS(),
           generation: count().describe('Of the books. If another one was sent, present all leases and open again.'),
           leases: z.array(z.object({ id: z.string(), granted_usd: usd(), ...leaseUse })),
+          quarantined_count: count().optional().describe('Leases of the runtime that wait for a person.'),
         }),
       errors: [...LEASE_ERRORS, 'runtime_copied'],
       handle: async ({ body, identity }) => {
         const needs = { runtimeId: identity.id, allLeases: true, bookmark: body.bookmark }
         const { journal_id: journalId, epoch, generation, opening } = body
         const opened = await bank
-          .run(needs, (books) => openRuntime(books, identity.id, { journalId, epoch, generation, opening }, ttlMs))
+          .run(needs, (books) => {
+            const begun = openRuntime(books, identity.id, { journalId, epoch, generation, opening }, ttlMs)
+            return { ...begun, quarantinedCount: quarantinedOf(books, identity.id) }
+          })
           .catch((error: CageError) => {
             if (error.code === 'runtime_copied' && !noticed.has(identity.id)) {
               noticed.add(identity.id)
@@ -261,8 +265,12 @@ const wireBalance = ({ budget, limit, settled, free, endsAt }: SharedBalance) =>
 
 const wireUse = ({ names: { agent, token }, endsInMs }: LeaseUse) => ({ agent, token, ends_in_ms: endsInMs })
 
-const wireOpened = ({ epoch, ttlMs, coverS: cover_s, generation, leases }: Required<Opened>) => ({
+const quarantinedOf = ({ leases }: Books, runtimeId: string): number =>
+  [...leases.values()].filter((lease) => lease.runtimeId === runtimeId && lease.state === 'quarantined').length
+
+const wireOpened = ({ epoch, ttlMs, coverS: cover_s, generation, leases, quarantinedCount }: Required<OpenAnswer>) => ({
   epoch,
+  quarantined_count: quarantinedCount,
   ttl_ms: ttlMs,
   cover_s,
   generation,

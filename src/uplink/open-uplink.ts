@@ -5,8 +5,10 @@ import type { Config } from '../config/schema.ts'
 import type { Order } from '../control-messages.ts'
 import type { NewEvent } from '../events.ts'
 import { type AgentId, toAgentId } from '../ids.ts'
+import type { LeaseBank } from '../lease-messages.ts'
 import type { Reload } from '../redaction/reload.ts'
 import type { StateManager } from '../state/state-manager.ts'
+import { showNumberOf } from '../units.ts'
 import type { CentralSecrets } from '../vault/central-secrets.ts'
 import { Control } from './control.ts'
 import { keepPolicy, readPolicy } from './kept-policy.ts'
@@ -29,10 +31,33 @@ export function openLeases({
   const membership = readMembership(store)
   if (!membership) return undefined
   const { url, token } = membership
-  const bank = panelBank({ url, token, clock })
-  const agentName = (agentId: AgentId) => state.read().agents[agentId]?.name ?? null
   const record = (event: NewEvent) => state.record(event)
+  const bank = reportingQuarantine(panelBank({ url, token, clock }), url, record)
+  const agentName = (agentId: AgentId) => state.read().agents[agentId]?.name ?? null
   return new Leases({ store, clock, bank, url, journal: openJournal(store, clock, boot), agentName, record })
+}
+
+/** The same bank, which records once that leases of this machine wait for a person, and again when they are others. */
+function reportingQuarantine(bank: LeaseBank, url: string, record: (event: NewEvent) => void): LeaseBank {
+  let known = 0
+  return {
+    ...bank,
+    open: async (message) => {
+      const opened = await bank.open(message)
+      const { quarantinedCount: count = 0 } = opened
+      if (count > known) {
+        const leases = showNumberOf(count, 'lease')
+        record({
+          type: 'lease.quarantined',
+          level: 'WARN',
+          message: `The Control Panel does not know what was spent of ${leases} of this machine: an admin has to resolve what "iron-cage runtimes list" shows, with "iron-cage runtimes resolve"`,
+          data: { url, count },
+        })
+      }
+      known = count
+      return opened
+    },
+  }
 }
 
 /** Sends what happens to the panel, likewise. */

@@ -10,7 +10,7 @@ import {
   type LeaseBank,
   type LeaseUse,
   type NamedBudget,
-  type Opened,
+  type OpenAnswer,
   type Reported,
   type SharedBalance,
   type Statement,
@@ -88,12 +88,13 @@ export async function leavePanel(panel: Panel): Promise<void> {
 export function panelBank(panel: Panel): LeaseBank {
   const post = <Answer>(path: string, body: object) => send<Answer>(panel, 'POST', `/api/leases/${path}`, body)
   return {
-    open: async ({ journalId, epoch: known, generation: presented, bookmark, opening }): Promise<Opened> => {
-      const { epoch, ttl_ms, cover_s, generation, leases } = await post<{
+    open: async ({ journalId, epoch: known, generation: presented, bookmark, opening }): Promise<OpenAnswer> => {
+      const { epoch, ttl_ms, cover_s, generation, quarantined_count, leases } = await post<{
         epoch: number
         ttl_ms: number
         cover_s?: number
         generation?: number
+        quarantined_count?: number
         leases: ({ id: string; granted_usd: Usd } & WireUse)[]
       }>('open', { journal_id: journalId, epoch: known, generation: presented, bookmark, opening })
       return {
@@ -101,6 +102,7 @@ export function panelBank(panel: Panel): LeaseBank {
         ttlMs: ttl_ms,
         coverS: cover_s ?? DEFAULT_COVER_S,
         ...(generation !== undefined && { generation }),
+        ...(quarantined_count !== undefined && { quarantinedCount: quarantined_count }),
         leases: leases.map((lease) => ({ id: lease.id, granted: fromUsd(lease.granted_usd), ...useOf(lease) })),
       }
     },

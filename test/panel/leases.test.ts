@@ -338,6 +338,10 @@ describe('a runtime that was killed', () => {
     const again = opened(backup)
     await again.call('0.1', costs('0.1'))
     await again.close()
+    const warnings = ({ events }: Machine) => events.filter(({ type }) => type === 'lease.quarantined')
+    expect(warnings(again)).toMatchObject([
+      { level: 'WARN', message: expect.stringContaining('1 lease of this machine: an admin'), data: { count: 1 } },
+    ])
     const { leases } = await panel.fleet.read(panel.organizationId)
     expect(leases.map(({ state }) => state)).toEqual(['quarantined'])
     const { machine: healthy } = await joined(panel)
@@ -348,6 +352,9 @@ describe('a runtime that was killed', () => {
     })
     await panel.fleet.resolve(panel.organizationId, leases[0]!.id, dollars('0.5'), { by: 'ada', reason: 'the bill' })
     expect(await balance(panel)).toEqual({ settled: '0.7', lent: '0', open: 0 })
+    const resolved = opened(backup)
+    await expect.poll(() => resolved.events.length).toBeGreaterThan(0)
+    expect(warnings(resolved)).toEqual([])
     expect(await panel.fleet.problems()).toEqual([])
   })
 })

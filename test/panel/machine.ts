@@ -59,7 +59,7 @@ export function openMachine(
   const store = openStore({ path, synchronous })
   const events: RuntimeEvent[] = []
   const state = new StateManager({ store, clock, retentionDays: 7, onFault: () => {} })
-  state.subscribe((event) => void (event.type.startsWith('panel.') && events.push(event)))
+  state.subscribe((event) => void (/^(panel|lease)\./.test(event.type) && events.push(event)))
   const leases = openLeases({ store, state, clock, boot })
   const telemetry = openTelemetry({ store, state, clock, leases })
   const budget = { limit_usd: usd(limit), warn_at: [0.9], on_exhausted: 'refuse' } as unknown as Parameters<

@@ -65,6 +65,7 @@ const PAYLOADS: Payloads = {
   'server.started': { version: text, url: text, pid: count },
   'panel.connected': { url: text },
   'panel.lost': { url: text, code: text, reason: text },
+  'lease.quarantined': { url: text, count },
   'secret.received': { name: text, environment: text, version: fc.nat() },
   'agent.traced': {
     ...{ trace_id: text, span_id: text, parent_id: nullable(text), name: text },
