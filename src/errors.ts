@@ -312,7 +312,7 @@ export class AboveLentError extends CageError {
       `lease ${leaseId} was lent ${showExactUsd(toUsd(lent))}, which is less than ${showExactUsd(toUsd(spent))}`,
       {
         facts: { lease_id: leaseId, lent_usd: toUsd(lent), spent_usd: toUsd(spent) },
-        hint: 'correct the amount; if its calls really cost more than was lent, say so with --above-lent',
+        hint: 'correct the amount; if its calls really cost more than was lent, use --above-lent, or check the box of the dialog',
       },
     )
   }

@@ -214,7 +214,7 @@ export function wordDigest({ counts, seconds, last }: Digest): Wording {
   const byType = [...counts].map(([type, count]) => `${PII[type].name} ${count}`).join(', ')
   return {
     kind: 'pii_found',
-    title: `Personal data found ${total} more times`,
+    title: total === 1 ? 'Personal data found once more' : `Personal data found ${total} more times`,
     detail: `Within ${seconds} s: ${byType}.`,
     action: listIncidents(last.agent_id),
   }

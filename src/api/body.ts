@@ -117,9 +117,38 @@ const CLOSE_BRACE = 0x7d
 export function check<T>(schema: z.ZodType<T>, value: unknown, what: string): T {
   const result = schema.safeParse(value)
   if (result.success) return result.data
-  const problems = result.error.issues.map((issue) => `${issue.path.join('.') || what}: ${issue.message}`)
+  const problems = result.error.issues.map((issue) => `${fieldOf(issue.path) || what}: ${sentenceOf(issue)}`)
   throw new CageError('bad_request', problems.join('; '), { facts: { problems: problems.length } })
 }
+
+/** leases[0].spent_usd */
+const fieldOf = (path: readonly PropertyKey[]): string =>
+  path.reduce<string>((field, key) => {
+    if (typeof key === 'number') return `${field}[${key}]`
+    return field === '' ? String(key) : `${field}.${String(key)}`
+  }, '')
+
+/** The schema's own messages begin in lower case; zod's become sentences. */
+function sentenceOf(issue: z.core.$ZodIssue): string {
+  if (/^[^A-Z]/.test(issue.message)) return issue.message
+  if (issue.code === 'invalid_type') return `expected ${KINDS[issue.expected] ?? issue.expected}`
+  if (issue.code === 'invalid_value') return `expected one of ${issue.values.join(', ')}`
+  if (issue.code === 'unrecognized_keys') return `unknown: ${issue.keys.join(', ')}`
+  if (issue.code === 'too_big') return `expected at most ${issue.maximum}${UNITS[issue.origin] ?? ''}`
+  if (issue.code === 'too_small') return `expected at least ${issue.minimum}${UNITS[issue.origin] ?? ''}`
+  return issue.message
+}
+
+const KINDS: Readonly<Record<string, string>> = {
+  string: 'text',
+  number: 'a number',
+  int: 'a whole number',
+  boolean: 'true or false',
+  array: 'a list',
+  object: 'an object',
+  record: 'an object',
+}
+const UNITS: Readonly<Record<string, string>> = { string: ' characters', array: ' entries', set: ' entries' }
 
 /** A field with an amount in US dollars, parsed to nanodollars. */
 export const amount = z

@@ -22,7 +22,7 @@ export async function resolveAgentId(client: ApiClient, named: string): Promise<
   return findAgentId(past.agents, named)
 }
 
-type Named = Pick<AgentView, 'id' | 'name' | 'script' | 'state' | 'started_at'>
+type Named = Pick<AgentView, 'name' | 'script' | 'state' | 'started_at'> & { readonly id: string }
 
 /**
  * Of agents with the same name a running one is preferred, otherwise the one that started last. A word that matches no agent is returned unchanged, because

@@ -3,7 +3,7 @@
  * throws CageErrors and sets the exit code; only here an error becomes text and a code (`error-text.ts`, the
  * table in `errors.ts`).
  */
-import { Command, CommanderError, type CommandUnknownOpts, type Option } from '@commander-js/extra-typings'
+import { Command, CommanderError, type CommandUnknownOpts, Help, type Option } from '@commander-js/extra-typings'
 import { asCageError, CageError } from '../errors.ts'
 import { wrapLines } from '../log/wrap.ts'
 import type { CliCommand } from './command.ts'
@@ -122,6 +122,7 @@ function programWith(commands: readonly CliCommand[], argv: readonly string[], t
     .configureHelp({
       helpWidth: Math.min(terminal.columns ?? MAX_HELP_WIDTH, MAX_HELP_WIDTH),
       subcommandTerm: nameAndArguments,
+      optionDescription: describeOption,
     })
     .configureOutput({
       writeOut: (text) => terminal.out(wrapLines(text.trimEnd().split('\n'), terminal.columns).join('\n')),
@@ -134,6 +135,11 @@ function programWith(commands: readonly CliCommand[], argv: readonly string[], t
 }
 
 const MAX_HELP_WIDTH = 110
+
+function describeOption(option: Option): string {
+  const text = Help.prototype.optionDescription(option)
+  return option.mandatory && option.defaultValue === undefined ? `${text} (required)` : text
+}
 
 const nameAndArguments = (command: CommandUnknownOpts): string =>
   [command.name(), ...command.registeredArguments.map((argument) => humanReadable(argument))].join(' ')

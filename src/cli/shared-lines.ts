@@ -9,7 +9,7 @@ export function sharedEntries(shared: SharedBudget | null, isServed = true): Tre
   const [widest, ...named] = shared.balances
   const here = shared.lent_usd === ZERO_USD ? '' : `${showUsd(shared.lent_usd)} lent to this machine`
   return [
-    ['Shared', widest ? balanceText(widest, shared) : here || 'nothing is known yet'],
+    ['Shared', widest ? balanceText(widest, shared) : here || 'waiting for the Control Panel'],
     ...named.map((balance): TreeEntry => ['', balanceText(balance, shared)]),
     ['', widest && here ? here : null],
     ['Panel', panelText(shared, isServed)],
@@ -31,7 +31,7 @@ const OLD_MS = 5_000
 
 function panelText({ panel, name, fault, balances, can_spend }: SharedBudget, isServed: boolean): string {
   const joined = `${panel}, joined as "${name}"`
-  if (!isServed) return `${joined}; it is asked while a server runs`
+  if (!isServed) return `${joined}; connects when a server runs`
   if (!fault) return balances.length > 0 ? joined : `${joined}; it has not answered yet`
   const goesOn = can_spend ? 'agents go on with what this machine was lent' : 'calls are refused until it answers'
   return fault.code === 'panel_unreachable' ? `${fault.message}; ${goesOn}` : `${joined}; ${fault.message}`

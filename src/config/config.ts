@@ -95,11 +95,12 @@ export function loadFromVariables<Section extends keyof Config>(
 export function loadFile<Value>(path: string, cwd: string, schema: z.ZodType<Value>): Value {
   const name = displayName(resolve(cwd, path), cwd)
   const file = readConfigFile(resolve(cwd, path), name)
-  if (!file.ok) throw new InvalidConfigError(file.problems)
+  const whose = { what: name, hint: 'correct the file; docs/production.md lists what it may set' }
+  if (!file.ok) throw new InvalidConfigError(file.problems, whose)
   const result = schema.safeParse(file.value ?? {})
   if (result.success) return result.data
   const placeOf = (key: Key) => placed(name, nearestPlace(file, key))
-  throw new InvalidConfigError(problemsOf(result.error.issues, file.value, placeOf))
+  throw new InvalidConfigError(problemsOf(result.error.issues, file.value, placeOf), whose)
 }
 
 /** The last setting of a key or of a section that it is in. */

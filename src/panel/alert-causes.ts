@@ -120,7 +120,7 @@ async function quarantinedLeases(sql: Sql) {
   return rows.map(({ id, organization_id, name, left_nanos: left }) => ({
     ...{ organization_id, subject: id, level: 'CRIT' as const },
     title: `Lease quarantined — ${name}`,
-    detail: `${name} came back with another database, or lost power. ${showUsd(toUsd(left))} stay lent until somebody says what was spent. ${resolveCommand(id)}`,
+    detail: `${name} came back with another database, or lost power. ${showUsd(toUsd(left))} stays lent until a person says what was spent. ${resolveCommand(id)}`,
   }))
 }
 
@@ -130,7 +130,7 @@ async function expiredLeases(sql: Sql, now: number) {
   return rows.map(({ id, organization_id, name, left_nanos: left, expires_at: since }) => ({
     ...{ organization_id, subject: id, level: 'WARN' as const },
     title: `Machine silent — ${name}`,
-    detail: `${name} has not accounted for ${showUsd(toUsd(left))} since ${isoTime(since)}. They stay lent until it is back, or somebody says what was spent. ${resolveCommand(id)}`,
+    detail: `${name} has not accounted for ${showUsd(toUsd(left))} since ${isoTime(since)}. It stays lent until the machine is back, or a person says what was spent. ${resolveCommand(id)}`,
   }))
 }
 

@@ -146,8 +146,9 @@ export class AlertWebhooks {
     for (const { address } of found) {
       const what = this.#refusal(address, url)
       if (what === undefined) continue
-      throw new CageError('bad_request', `alerts cannot be sent to ${hostname}: it is ${address}, ${what}`, {
-        hint: 'name an https address of the public internet; whoever runs the panel may allow other networks (alerts.networks)',
+      const where = hostname === address ? hostname : `${hostname} (${address})`
+      throw new CageError('bad_request', `alerts cannot be sent to ${where}: it is ${what}`, {
+        hint: 'use a public https address; the operator of the panel can allow other networks (alerts.networks)',
       })
     }
   }
@@ -156,8 +157,8 @@ export class AlertWebhooks {
   #refusal(address: string, url: string): string | undefined {
     if (isLinkLocal(address)) return 'a link-local or metadata address'
     if (isIn(this.#networks, address)) return undefined
-    if (!isPublic(address)) return 'no address of the public internet'
-    return url.startsWith('https:') ? undefined : 'an address of the public internet, which needs https'
+    if (!isPublic(address)) return 'not a public address'
+    return url.startsWith('https:') ? undefined : 'a public address, which needs https'
   }
 }
 

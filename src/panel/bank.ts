@@ -18,6 +18,7 @@
  *   counts in the new ones. So a border needs no agreement about the time.
  * - A function throws before it changes anything, or not at all.
  */
+import { isoTime } from '../clock.ts'
 import { AboveLentError, CageError } from '../errors.ts'
 import {
   type CallerNames,
@@ -33,7 +34,19 @@ import {
   type SharedBalance,
   type Statement,
 } from '../lease-messages.ts'
-import { add, divide, MAX_NANOS, max, min, type Nanodollars, nanodollars, subtract, ZERO_NANOS } from '../money.ts'
+import {
+  add,
+  divide,
+  MAX_NANOS,
+  max,
+  min,
+  type Nanodollars,
+  nanodollars,
+  showExactUsd,
+  subtract,
+  toUsd,
+  ZERO_NANOS,
+} from '../money.ts'
 import { budgetIdOf } from './periods.ts'
 import { Signatures } from './signatures.ts'
 
@@ -321,13 +334,17 @@ export function resolveLease(books: Books, id: string, spent: Nanodollars, decis
   if (lease.state !== 'expired' && lease.state !== 'quarantined') {
     throw new CageError('conflict', `lease ${id} is ${lease.state}: only expired and quarantined leases are resolved`, {
       facts: { lease_id: id, state: lease.state },
-      hint: 'a lease whose runtime is connected is returned when the runtime stops or leaves',
+      hint:
+        lease.state === 'closed'
+          ? 'nothing of it is left to resolve'
+          : `its machine returns it when it stops or leaves; without a report of the machine it expires at ${isoTime(lease.expiresAt)}, and can be resolved then`,
     })
   }
   if (spent < lease.used) {
-    throw new CageError('conflict', `the runtime reported more than that spent of lease ${id}`, {
-      facts: { lease_id: id },
-      hint: 'name at least what "iron-cage runtimes list --json" shows as used_usd',
+    const reported = showExactUsd(toUsd(lease.used))
+    throw new CageError('conflict', `the machine of lease ${id} has reported ${reported} spent, which is more`, {
+      facts: { lease_id: id, used_usd: toUsd(lease.used) },
+      hint: `give the total that was spent of the lease, at least ${reported}`,
     })
   }
   const lent = add(lease.used, escrowOf(lease))

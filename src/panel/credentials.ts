@@ -278,7 +278,7 @@ export class Credentials {
       )
       if (!ended) {
         throw new CageError('not_found', `there is no token, session or invitation "${id}"`, {
-          hint: 'GET /api/fleet/credentials lists them',
+          hint: '"iron-cage tokens list" shows tokens and invitations; GET /api/fleet/credentials lists sessions too',
         })
       }
       const { kind, name } = ended

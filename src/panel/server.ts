@@ -225,7 +225,7 @@ async function listen(options: PanelOptions, rooms: OpenedRooms): Promise<{ url:
     try {
       originGuard.check(request)
     } catch (thrown) {
-      const error = asCageError(thrown)
+      const error = withPanelHint(asCageError(thrown))
       response.writeHead(error.row.status, {
         ...SECURITY_HEADERS,
         'content-type': 'application/json',
@@ -258,6 +258,16 @@ async function listen(options: PanelOptions, rooms: OpenedRooms): Promise<{ url:
   }
 }
 
+/** A panel has flags where a server has a configuration. */
+function withPanelHint(error: CageError): CageError {
+  const hints: Partial<Record<string, string>> = {
+    host_refused: 'use the address that "iron-cage panel" printed, or start the panel with the name in --allowed-hosts',
+    origin_refused: 'call from a page of the panel itself, or without a browser',
+  }
+  const hint = hints[error.code]
+  return hint === undefined ? error : new CageError(error.code, error.message, { hint })
+}
+
 function application({ version, ttlMs, onNotice, onFault }: PanelOptions, rooms: OpenedRooms): Hono<Env> {
   const app: Hono<Env> = new Hono<Env>().use(async (context, next) => {
     for (const [name, value] of Object.entries(SECURITY_HEADERS)) context.header(name, value)
@@ -267,7 +277,7 @@ function application({ version, ttlMs, onNotice, onFault }: PanelOptions, rooms:
   return serveRoutes(app, panelRoutes({ ...rooms, version, ttlMs, onNotice }), guardOf(rooms.fleet))
     .notFound(({ req }) => {
       throw new CageError('not_found', `there is no ${req.method} ${req.path} on a Control Panel`, {
-        hint: 'a server on a machine answers it: unset IRON_CAGE_URL there; of the panel see "iron-cage runtimes list", and budgets and secrets with --org; GET /api/openapi.json lists every route',
+        hint: 'for the server of this machine unset IRON_CAGE_URL; for the panel see "iron-cage runtimes list", and "budget" and "secrets" with --org; GET /api/openapi.json lists every route',
       })
     })
     .onError((error, context) => errorResponse(context, error, onFault, (text) => text))

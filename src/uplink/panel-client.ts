@@ -267,12 +267,19 @@ async function send<Answer>(
   } catch (error) {
     if (error instanceof CageError) throw error
     const { message, cause } = error as Error & { cause?: { code?: string } }
-    const why = timeout.signal.aborted ? `no answer within ${timeoutMs / 1000} s` : (cause?.code ?? message)
+    const why = timeout.signal.aborted
+      ? `no answer within ${timeoutMs / 1000} s`
+      : DROPPED.includes(cause?.code ?? '')
+        ? 'the connection was closed'
+        : (cause?.code ?? message)
     throw unreachable(url, why, error)
   } finally {
     timer.cancel()
   }
 }
+
+/** How fetch reports a connection that ends before the answer does. */
+const DROPPED: readonly string[] = ['UND_ERR_SOCKET', 'ECONNRESET', 'EPIPE']
 
 /** Throws RangeError for more than an answer may have. */
 async function readText({ body }: Response): Promise<string> {

@@ -223,7 +223,7 @@ test('an admin says on screen where alerts go, tests it, and sends what was give
   }
   await page.getByRole('button', { name: '+ Add webhook' }).click()
   await add('http://10.0.0.1/hook')
-  await page.getByText('no address of the public internet').waitFor()
+  await page.getByText('not a public address').waitFor()
   await page.getByLabel('many sign-ins fail').uncheck()
   await look(page)
   await add(`${receiver.url}/secret-path`)

@@ -140,7 +140,7 @@ test('a panel names the next steps while they are next, and its commands say wha
   for (const line of listed.out.split('\n')) expect(line.length).toBeLessThanOrEqual(80)
   expect(listed.out).toMatch(new RegExp(`^${second.runtime_id} .*${second.name}`, 'm'))
   const revoked = await as(admin, 'runtimes', 'revoke', second.runtime_id)
-  expect(revoked.err).toContain('$1.00 stay lent to it until somebody says what was spent')
+  expect(revoked.err).toContain('$1.00 stays lent to it. When its leases have expired')
   expect(revoked.err).toContain(`iron-cage runtimes resolve ${lease.id} --spent`)
 
   panel.child.kill('SIGTERM')

@@ -1,6 +1,9 @@
 /** What is typed by mistake at commands of a Control Panel: it is refused with what to do instead, or does what it says. */
+import { once } from 'node:events'
+import { type IncomingMessage, request } from 'node:http'
 import { join } from 'node:path'
 import { expect, test } from 'vitest'
+import { grantLease, openRuntime } from '../../src/panel/bank.ts'
 import type { FleetView } from '../../src/panel/fleet-view.ts'
 import { openMachine } from '../panel/machine.ts'
 import { openTestPanel } from '../panel/open-panel.ts'
@@ -22,7 +25,20 @@ async function openAdmin() {
     return { status: response.status, body: text === '' ? undefined : JSON.parse(text) }
   }
   const budgets = async () => ((await send('GET', '/api/fleet')).body as FleetView).budgets
-  return { panel, place, type, send, budgets }
+  const join = async (name: string) => {
+    const invitation = await fleet.credentials.invite(organizationId, { team: null, user: null }, 'x', 'ada')
+    return fleet.credentials.join((await fleet.credentials.identify(invitation))!, name, '1')
+  }
+  /** Lends to the runtime in the name of a ledger. Returns the id of the lease. */
+  const lend = async (runtimeId: string, usd: string, journalId = 'j') => {
+    const lease = await fleet.bank.run({ runtimeId, allLeases: true }, (books) => {
+      const { epoch } = openRuntime(books, runtimeId, { journalId, epoch: 0 }, 60_000)
+      const asked = { request: 0, epoch, least: dollars(usd), want: dollars(usd), agent: null, token: null }
+      return grantLease(books, runtimeId, asked, 60_000)
+    })
+    return (lease as { id: string }).id
+  }
+  return { panel, place, type, send, budgets, join, lend }
 }
 
 test('a file that sets nothing does not remove the policy in force', async () => {
@@ -87,7 +103,7 @@ test('a name that no address can hold is refused before anything is sent', async
     }
   }
   expect((await type('teams', 'add', '..', 'ada')).err).toContain('expected a name or an id, got ".."')
-  expect((await type('runtimes', 'revoke', '..')).code).toBe(2)
+  expect((await type('runtimes', 'resolve', '..', '--spent', '0.00', '--reason', 'x')).code).toBe(2)
   // As any other client may send it.
   const { send } = await openAdmin()
   expect((await send('POST', '/api/fleet/invitations', { name: '..' })).status).toBe(400)
@@ -132,4 +148,98 @@ test("a backup of a Control Panel's file says what the file is, and how it is ba
   expect(refused.err).toContain('iron_panel.db is the database of a Control Panel\n')
   expect(refused.err).toContain('"Backups" in docs/production.md')
   expect((await place.type(['ps', '--db', 'iron_panel.db'])).err).not.toContain('another version')
+})
+
+test('the machines of a panel are listed with open invitations, and the leases of those that are not heard', async () => {
+  const { panel, place, type, join, lend } = await openAdmin()
+  await type('runtimes', 'invite', '--json')
+  const invited = (await type('runtimes', 'list')).out
+  expect(invited).toMatch(/^invited: invitation-\w+ "runtime", may join until 20\S+Z$/m)
+  const viewer = await panel.fleet.credentials.createToken(panel.organizationId, 'viewer', 'bob', 'ada')
+  const env = { IRON_CAGE_URL: panel.url, IRON_CAGE_TOKEN: viewer }
+  expect(await place.type(['runtimes', 'list'], { env })).toMatchObject({ code: 0, out: '' })
+
+  const { runtimeId } = await join('laptop')
+  const id = await lend(runtimeId, '1.00017')
+  const resolve = (spent: string, ...more: string[]) =>
+    type('runtimes', 'resolve', id, '--spent', spent, '--reason', 'gone', ...more)
+  expect((await resolve('0.5')).err).toMatch(
+    /is active: only expired .*\n(.*\n)* {2}hint: .*without a report of the machine it expires at 20\S+Z, and can be resolved then\n$/,
+  )
+  const gone = await join('desktop')
+  const theirs = await lend(gone.runtimeId, '2')
+  await type('runtimes', 'revoke', 'desktop')
+  const listed = (await type('runtimes', 'list')).out
+  expect(listed).toMatch(
+    new RegExp(`^lent: ${theirs} to desktop, \\$2\\.00; expires at 20\\S+Z unless it reports$`, 'm'),
+  )
+  expect(listed).not.toContain(id)
+  await lend(runtimeId, '0.1', 'of another disk')
+  expect((await resolve('1.001')).err).toContain('was lent $1.00017, which is less than $1.001')
+  expect(await resolve('0.5')).toMatchObject({ code: 0 })
+  expect((await resolve('0.5')).err).toContain('hint: nothing of it is left to resolve')
+  expect(await panel.fleet.problems()).toEqual([])
+})
+
+test('a machine is meant by its id, a prefix of it or its name, and two of one name are asked about', async () => {
+  const { type, join } = await openAdmin()
+  const { runtimeId } = await join('laptop')
+  expect((await type('runtimes', 'allow', 'laptop', 'staging')).out).toBe(
+    `${runtimeId} may have the secrets of staging\n`,
+  )
+  expect((await type('runtimes', 'revoke', 'nobody')).code).toBe(5)
+  await join('desktop')
+  const both = await type('runtimes', 'revoke', 'runtime-')
+  expect(both.err).toMatch(/"runtime-" matches 2 runtimes\n.*laptop.*\n.*desktop.*\n {2}hint: use the id/)
+  expect((await type('runtimes', 'revoke', 'laptop')).out).toBe(`${runtimeId} can no longer spend\n`)
+})
+
+test('one shared budget is shown by its name, and a limit below what is spent or lent is warned of', async () => {
+  const { type, join, lend } = await openAdmin()
+  await type('budget', 'set', '--team', 'research', '3')
+  expect((await type('budget', 'get', '--team', 'research')).out).toMatch(/^BUDGET .*\nteam research +\$3\.00 .*\n$/)
+  expect((await type('budget', 'get', '--user', 'research')).err).toContain('the user "research" has no budget')
+  await lend((await join('laptop')).runtimeId, '2')
+  expect((await type('budget', 'set', '--org', '1')).err).toBe(
+    'the limit of organization default is below the $2.00 spent or lent: nothing more is lent\n',
+  )
+})
+
+test('a refusal names the field and what it expects in words', async () => {
+  const { type, send } = await openAdmin()
+  const long = 'x'.repeat(81)
+  expect((await type('tokens', 'create', '--name', long, '--role', 'viewer')).err).toContain(
+    'name: expected at most 80 characters\n',
+  )
+  const problem = async (path: string, body: object) => (await send('POST', path, body)).body.error.message
+  expect(await problem('/api/tokens', { name: 5, role: 'king', more: 1 })).toBe(
+    'name: expected text; role: expected one of admin, viewer, agent; the body: unknown: more',
+  )
+  expect(await problem('/api/erasures', { words: ['Jane Doe', 'x'] })).toMatch(/^words\[1\]: expected 2 to 200/)
+  expect((await type('erase', 'x')).err).toContain('"x" is too short')
+})
+
+test('a revoked token, and hosts and pages that a panel does not know, are answered with what a panel has', async () => {
+  const { panel, type } = await openAdmin()
+  expect((await type('tokens', 'revoke', 'token-1')).err).toContain('hint: "iron-cage tokens list" shows tokens')
+  const hintFor = async (headers: Record<string, string>) => {
+    const { hostname, port } = new URL(panel.url)
+    const asked = request({ hostname, port, path: '/api/fleet', headers }).end()
+    const [answer] = (await once(asked, 'response')) as [IncomingMessage]
+    const body = JSON.parse(Buffer.concat(await answer.toArray()).toString()) as { error: { hint: string } }
+    return body.error.hint
+  }
+  expect(await hintFor({ host: 'panel.example.com' })).toContain('--allowed-hosts')
+  expect(await hintFor({ origin: 'http://evil.example' })).toContain('a page of the panel itself')
+})
+
+test('the help of a command says which of its options are required', async () => {
+  const place = openPlace()
+  for (const command of [
+    ['requests', 'create'],
+    ['requests', 'approve'],
+    ['runtimes', 'resolve'],
+  ]) {
+    expect((await place.type([...command, '--help'])).out).toMatch(/--reason <text> +Why.*\(required\)/)
+  }
 })

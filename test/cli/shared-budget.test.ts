@@ -22,7 +22,7 @@ test('a start shows what is shared, spent and free; status does as well, also wh
   expect(await place.type(['join', panel.url, '--token', token, '--name', 'one'])).toMatchObject({ code: 0 })
   await until(
     place,
-    /^shared {2}nothing is known yet\npanel {3}http:\S+, joined as "one"; it is asked while a server runs$/m,
+    /^shared {2}waiting for the Control Panel\npanel {3}http:\S+, joined as "one"; connects when a server runs$/m,
   )
 
   const server = place.start(['serve', '--port', '0'])
@@ -53,7 +53,7 @@ test('a start shows what is shared, spent and free; status does as well, also wh
   const cutOff = place.start(['serve', '--port', '0'])
   await cutOff.shows('#code=')
   expect(cutOff.out).toMatch(
-    /├─ Shared +nothing is known yet\n.*├─ Panel +the Control Panel at \S+ cannot be reached: ECONNREFUSED; calls are refused until it answers\n/,
+    /├─ Shared +waiting for the Control Panel\n.*├─ Panel +the Control Panel at \S+ cannot be reached: ECONNREFUSED; calls are refused until it answers\n/,
   )
 })
 

@@ -176,8 +176,8 @@ test('two machines share $5; one is killed and loses its disk, the other goes on
 
   await typed('iron-cage budget set --user jane@example.com 1')
   const [tryErasing, eraseCommand] = commandsOf('erase')
-  expect(await typed(tryErasing!)).toBe('would be erased from rows: 1 of budgets, 1 of audit')
-  expect(await typed(eraseCommand!)).toMatch(/^erased-\w+ stands for them, in rows: 1 of budgets, 1 of audit$/)
+  expect(await typed(tryErasing!)).toBe('rows that would be changed: budgets 1, audit 1')
+  expect(await typed(eraseCommand!)).toMatch(/^replaced by erased-\w+; rows changed: budgets 1, audit 1$/)
 
   const [list, resolveCommand] = commandsOf('resolve')
   expect(list).toBe('iron-cage runtimes list')

@@ -413,8 +413,8 @@ describe("an organization's own webhook", () => {
     await expect
       .poll(async () => (await listed()).flatMap(({ failed }) => failed.map(({ error }) => error)).toSorted())
       .toEqual([
-        '127.0.0.1 is no address of the public internet',
-        expect.stringMatching(/^its name resolves to \S+, no address of the public internet$/),
+        '127.0.0.1 is not a public address',
+        expect.stringMatching(/^its name resolves to \S+, not a public address$/),
       ])
     expect(receiver.requests).toEqual([])
   })

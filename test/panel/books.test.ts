@@ -199,7 +199,7 @@ test('"panel doctor" names the version of the tables, a role that sees every org
   const fine = await doctor(address)
   expect(fine).toMatchObject({ code: 0, err: '' })
   expect(fine.out).toBe(
-    `ok: budgets, leases and transfers agree\nok: the tables have version ${version}; panels that know ${OLDEST} may use them\n`,
+    `ok: budgets, leases and transfers agree\nok: schema version ${version}, usable by panels from schema version ${OLDEST} on\n`,
   )
   const superuser = address.replace('owner@', 'postgres@')
   expect((await doctor(superuser)).out).toContain('warning: the database role is a superuser or exempt')

@@ -90,7 +90,7 @@ test('health, version and what is wrong with a request are answered without a to
   const bad = await send('PATCH', '/api/fleet/budgets/organization', tokens.admin, { limit_usd: 'much' })
   expect(await bad.json()).toMatchObject({ error: { code: 'bad_request' } })
   const elsewhere = (await (await send('GET', '/api/snapshot', tokens.viewer)).json()) as { error: { hint: string } }
-  expect(elsewhere.error.hint).toContain('a server on a machine answers it: unset IRON_CAGE_URL there')
+  expect(elsewhere.error.hint).toContain('for the server of this machine unset IRON_CAGE_URL')
   const foreign = await fetch(`${panel.url}/health/live`, { headers: { origin: 'https://evil.example' } })
   expect(foreign.status).toBe(403)
 })

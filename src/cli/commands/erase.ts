@@ -1,4 +1,5 @@
 import { Command } from '@commander-js/extra-typings'
+import { CageError } from '../../errors.ts'
 import type { ErasureView } from '../../panel/fleet-view.ts'
 import { type CliCommand, examples } from '../command.ts'
 import { json } from '../print.ts'
@@ -12,10 +13,19 @@ export const eraseCommand: CliCommand = (terminal) =>
     .option('--json', 'Print JSON')
     .addHelpText('after', examples(['erase "Jane Doe" jane@example.com --dry-run', 'shows what would be erased']))
     .action(async (words, { dryRun = false, json: asJson }) => {
+      const short = words.find((word) => word.trim().length < MIN_LENGTH)
+      if (short !== undefined) {
+        throw new CageError('usage', `"${short}" is too short: it would be found in what names nobody`, {
+          hint: `give names and addresses of at least ${MIN_LENGTH} characters`,
+        })
+      }
       const body = { words, dry_run: dryRun }
       const erased = await connectToPanel(terminal).send<ErasureView>('POST', '/api/erasures', body)
       if (asJson) return terminal.out(json(erased))
-      const rows = Object.entries(erased.rows).map(([table, count]) => `${count} of ${table}`)
-      const where = rows.length === 0 ? 'no rows' : `rows: ${rows.join(', ')}`
-      terminal.out(dryRun ? `would be erased from ${where}` : `${erased.pseudonym} stands for them, in ${where}`)
+      const rows = Object.entries(erased.rows).map(([table, count]) => `${table} ${count}`)
+      if (rows.length === 0) return terminal.out(`nothing found${dryRun ? '' : ', and nothing was changed'}`)
+      const found = dryRun ? 'rows that would be changed' : `replaced by ${erased.pseudonym}; rows changed`
+      terminal.out(`${found}: ${rows.join(', ')}`)
     })
+
+const MIN_LENGTH = 2

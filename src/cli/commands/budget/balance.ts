@@ -3,7 +3,7 @@
 import type { AgentStatus } from '../../../api/agents.ts'
 import type { Amounts, ConfiguredBudgets } from '../../../api/budgets.ts'
 import { parseTypedAmount } from '../../../config/amount.ts'
-import { showUsd, showUsdParts, type Usd, ZERO_USD } from '../../../money.ts'
+import { add, fromUsd, showUsd, showUsdParts, toUsd, type Usd, ZERO_USD } from '../../../money.ts'
 import type { FleetView } from '../../../panel/fleet-view.ts'
 import { resolveAgentId } from '../../agent-id.ts'
 import type { ApiClient } from '../../client.ts'
@@ -40,13 +40,24 @@ export function showConfigured(budgets: ConfiguredBudgets, asJson: boolean | und
 }
 
 /** The budgets of a Control Panel. */
-export function showShared({ budgets }: FleetView, asJson: boolean | undefined, terminal: Terminal): void {
+export function showShared(
+  { budgets }: Pick<FleetView, 'budgets'>,
+  asJson: boolean | undefined,
+  terminal: Terminal,
+): void {
   if (asJson) return terminal.out(json(budgets))
   const rows = budgets.map(({ scope, name, period, limit_usd, settled_usd, lent_usd, free_usd }) => {
     const [limit, ...parts] = showUsdParts(limit_usd, settled_usd, lent_usd, free_usd)
     return [`${scope} ${name}`, period === null ? limit! : `${limit} a ${period}`, ...parts]
   })
   printTable(rows, terminal, ['BUDGET', 'LIMIT', 'SPENT', 'LENT', 'FREE'])
+  for (const { scope, name, limit_usd, settled_usd, lent_usd } of budgets) {
+    const [limit, taken] = [fromUsd(limit_usd), add(fromUsd(settled_usd), fromUsd(lent_usd))]
+    if (limit >= taken) continue
+    terminal.err(
+      `the limit of ${scope} ${name} is below the ${showUsd(toUsd(taken))} spent or lent: nothing more is lent`,
+    )
+  }
 }
 
 function line(owner: string, { limit_usd, spent_usd, held_usd, remaining_usd }: Amounts): string {

@@ -28,7 +28,7 @@ export const panelDoctorCommand: CliCommand = (terminal) =>
       }
       for (const problem of problems) terminal.out(`broken: ${problem}`)
       if (problems.length === 0) terminal.out('ok: budgets, leases and transfers agree')
-      terminal.out(`ok: the tables have version ${schema.version}; panels that know ${schema.oldest} may use them`)
+      terminal.out(`ok: schema version ${schema.version}, usable by panels from schema version ${schema.oldest} on`)
       if (until !== null) {
         terminal.out(`wait: nothing is lent until all machines have presented their leases, or ${until}`)
       }

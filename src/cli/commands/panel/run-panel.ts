@@ -133,7 +133,7 @@ async function startLines(
   const { budgets, runtimes } = await fleet.read(organizationId)
   const hasBudget = budgets.some(({ limit_nanos }) => limit_nanos > 0)
   const shows = isTerminal || !(await credentials.hasAdmin(organizationId))
-  const link = async () => `${url}/#code=${await credentials.newCode(organizationId, 'the terminal of the panel')}`
+  const link = async () => `${url}/#code=${await credentials.newCode(organizationId, "the panel's terminal")}`
   return tree(`Iron Cage ${VERSION} Control Panel`, [
     ['Database', withoutPassword(database)],
     ['Redis', redis],

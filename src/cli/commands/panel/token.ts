@@ -26,8 +26,7 @@ export const panelTokenCommand: CliCommand = (terminal) =>
       const { withFleet } = await import('./fleet.ts')
       const token = await withFleet(
         database,
-        (fleet, organizationId) =>
-          fleet.credentials.createToken(organizationId, role, name, 'the terminal of the panel'),
+        (fleet, organizationId) => fleet.credentials.createToken(organizationId, role, name, "the panel's terminal"),
         organizationName(organization),
       )
       terminal.out(asJson ? json({ token, role, name }) : token)

@@ -27,5 +27,6 @@ export const createRequestCommand: CliCommand = (terminal) =>
       const request = await connectToPanel(terminal).send<RequestView>('POST', '/api/fleet/requests', body)
       if (asJson) return terminal.out(json(request))
       const { id, add_usd, name } = request
-      terminal.out(`${id} asks for ${showUsd(add_usd)} more of the ${scope} ${name}`)
+      const budget = scope === 'organization' ? 'the organization' : `${scope} ${name}`
+      terminal.out(`${id}: ${showUsd(add_usd)} more for ${budget}; another person decides`)
     })

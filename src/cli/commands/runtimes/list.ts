@@ -1,22 +1,28 @@
 import { Command } from '@commander-js/extra-typings'
+import { asCageError } from '../../../errors.ts'
 import { printable } from '../../../log/printable.ts'
+import { wrapLines } from '../../../log/wrap.ts'
 import { showUsd } from '../../../money.ts'
 import type { FleetView, RuntimeView } from '../../../panel/fleet-view.ts'
 import { showAge } from '../../../units.ts'
+import type { ApiClient } from '../../client.ts'
 import { type CliCommand, examples } from '../../command.ts'
 import { json, printTable } from '../../print.ts'
 import { connectToPanel } from './panel-client.ts'
 
 export const listRuntimesCommand: CliCommand = (terminal) =>
   new Command('list')
-    .description('List the machines that joined, and what they were lent')
+    .description('List the machines that joined, what they were lent, and open invitations')
     .option('--json', 'Print JSON')
     .addHelpText('after', examples(['runtimes list --json', 'with every lease']))
     .action(async ({ json: asJson }) => {
-      const { runtimes, reconciling_until: until } = await connectToPanel(terminal).send<FleetView>('GET', '/api/fleet')
+      const client = connectToPanel(terminal)
+      const { runtimes, reconciling_until: until } = await client.send<FleetView>('GET', '/api/fleet')
       if (asJson) return terminal.out(json(runtimes))
       printTable(runtimes.map(rowOf), terminal, ['RUNTIME', 'NAME', 'STATE', 'LAST SEEN', 'LENT'])
-      for (const line of runtimes.flatMap(toResolve)) terminal.out(line)
+      const invitations = (await openInvitations(client)).map(toJoin)
+      const lines = [...runtimes.flatMap(toResolve), ...runtimes.flatMap(toExpire), ...invitations]
+      wrapLines(lines, terminal.columns).forEach(terminal.out)
       if (until)
         terminal.err(`nothing is lent until every machine was heard, or ${until}: the database lost its last commits`)
       if (runtimes.length === 0) terminal.err('no machine has joined yet; invite one with "iron-cage runtimes invite"')
@@ -35,3 +41,34 @@ const toResolve = ({ name, leases }: RuntimeView): string[] =>
   leases
     .filter(({ state }) => state === 'expired' || state === 'quarantined')
     .map(({ id, lent_usd }) => printable(`to resolve: ${id} of ${name}, ${showUsd(lent_usd)}`))
+
+/** What machines that are not heard still have. */
+const toExpire = ({ name, state, leases }: RuntimeView): string[] =>
+  state === 'connected'
+    ? []
+    : leases
+        .filter((lease) => lease.state === 'active')
+        .map(({ id, lent_usd, expires_at }) =>
+          printable(`lent: ${id} to ${name}, ${showUsd(lent_usd)}; expires at ${expires_at} unless it reports`),
+        )
+
+const toJoin = ({ id, name, expires_at }: Credential): string =>
+  printable(`invited: ${id} "${name}", may join until ${expires_at}`)
+
+/** None for those who may not see them. */
+async function openInvitations(client: ApiClient): Promise<Credential[]> {
+  try {
+    const { credentials } = await client.send<{ credentials: Credential[] }>('GET', '/api/fleet/credentials')
+    return credentials.filter(({ kind }) => kind === 'invitation')
+  } catch (error) {
+    if (asCageError(error).code === 'forbidden') return []
+    throw error
+  }
+}
+
+interface Credential {
+  id: string
+  kind: string
+  name: string
+  expires_at: string | null
+}

@@ -2,6 +2,7 @@ import { Command } from '@commander-js/extra-typings'
 import type { OrderAction } from '../../../control-messages.ts'
 import { CageError } from '../../../errors.ts'
 import type { FleetView, OrderView } from '../../../panel/fleet-view.ts'
+import { AGENT_HELP, findAgentId } from '../../agent-id.ts'
 import { type CliCommand, examples } from '../../command.ts'
 import { pathSegment } from '../../path-segment.ts'
 import { json } from '../../print.ts'
@@ -19,15 +20,17 @@ export const orderCommand =
   (terminal) =>
     new Command(action)
       .description(`${EFFECTS[action]}, at once while that machine is connected`)
-      .argument('<agent>', 'The agent, as the fleet page shows it')
+      .argument('<id>', AGENT_HELP)
       .option('--json', 'Print JSON')
       .addHelpText('after', examples([`runtimes ${action} lg-7a3f`, '']))
-      .action(async (agentId, { json: asJson }) => {
+      .action(async (named, { json: asJson }) => {
         const client = connectToPanel(terminal)
         const { runtimes } = await client.send<FleetView>('GET', '/api/fleet')
+        const agents = runtimes.flatMap((runtime) => runtime.agents.map((agent) => ({ ...agent, script: agent.name })))
+        const agentId = findAgentId(agents, named)
         const runtime = runtimes.find(({ agents }) => agents.some(({ id }) => id === agentId))
         if (!runtime) {
-          throw new CageError('not_found', `no machine has reported an agent "${agentId}"`, {
+          throw new CageError('not_found', `no machine has reported an agent "${named}"`, {
             hint: 'the fleet page and "iron-cage runtimes list --json" show the agents of every machine',
           })
         }
