@@ -88,7 +88,7 @@ export class PanelAlerts {
     )
   }
 
-  /** Sends a test to every place of the organization. Throws CageError `conflict` while another one is under way. */
+  /** Sends a test to every place of the organization. Throws CageError `conflict` while another one is under way, or without a place. */
   async test({
     organizationId,
     name: by,
@@ -108,6 +108,11 @@ export class PanelAlerts {
       if (running)
         throw new CageError('conflict', 'a test is under way', { hint: 'see with GET /api/alerts how far it is' })
       const found = await this.#places(sql, organizationId)
+      if (found.length === 0) {
+        throw new CageError('conflict', 'there is nowhere to send alerts yet', {
+          hint: 'add a webhook, or have the operator of the panel name a mail server',
+        })
+      }
       const alert = { alert_id: id, organization_id: organizationId, kind: 'test', level: 'INFO', ...wordTest(by) }
       const rows = found.map(({ channel }) => ({ ...alert, ...newDelivery(organization!.now), channel }))
       await insert(sql, 'alert_deliveries', rows)

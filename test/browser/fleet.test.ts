@@ -85,6 +85,8 @@ test('the link opens the fleet, an admin resolves a quarantined lease, and a use
   await page.getByText('the organization').first().waitFor()
   await page.getByText('$0.123 spent of $1.00').waitFor()
   await page.getByText('7 of 9 leads').waitFor()
+  // On a phone nothing can be pointed at: what commands need is on the page.
+  for (const id of [runtimeId, 'a-1']) await page.getByText(id, { exact: true }).waitFor()
   const agentRow = page.getByRole('region', { name: 'Agents' }).getByRole('row').filter({ hasText: 'lead_gen' })
   // Nothing more is heard of its machine, and nobody knows whether it runs.
   await agentRow.getByText(/Silent since (\w+ \d+ )?\d\d:\d\d:\d\d$/).waitFor()
@@ -92,13 +94,15 @@ test('the link opens the fleet, an admin resolves a quarantined lease, and a use
   await agentRow.getByRole('button', { name: 'Stop a-1' }).waitFor()
   await page.screenshot({ path: join(root, 'test-output/fleet.png') })
   await page.getByRole('button', { name: /^Resolve/ }).click()
-  await page.getByText(/^\$0\.877 that was lent to laptop is not accounted for/).waitFor()
-  await page.getByLabel('Spent, in dollars, at least $0.1234567').fill('much')
+  await page
+    .getByText(/^Of \$1\.00 lent to laptop, \$0\.1234567 is reported as spent and \$0\.8765433 is not accounted for/)
+    .waitFor()
+  await page.getByLabel('Spent in total, in dollars: $0.1234567 or more').fill('much')
   await page.getByLabel('Reason').fill('usage export')
   await page.getByRole('button', { name: 'Resolve', exact: true }).last().click()
-  await page.getByText('“much” is no amount in dollars. Write it as 25 or 25.00').waitFor()
+  await page.getByText('“much” is not an amount in dollars. Write it as 25 or 25.00').waitFor()
   // What is being corrected is not complained about any more.
-  await page.getByLabel('Spent, in dollars').fill('0.42')
+  await page.getByLabel('Spent in total, in dollars').fill('0.42')
   expect(await page.getByRole('dialog').getByRole('alert').count()).toBe(0)
   await page.getByLabel('Reason').fill('usage export of 12 May')
   await page.getByRole('button', { name: 'Resolve', exact: true }).last().click()
@@ -216,6 +220,8 @@ test('an admin says on screen where alerts go, tests it, and sends what was give
   const { page, faults } = await openPage(browser, link)
   await page.getByText('Nowhere yet.').waitFor()
   await page.getByText('No alert was sent yet').waitFor()
+  await page.getByRole('button', { name: 'Send a test' }).click()
+  await page.getByText('there is nowhere to send alerts yet').waitFor()
   await look(page)
   const add = async (url: string) => {
     await page.getByLabel('Address').fill(url)
@@ -392,7 +398,7 @@ test('an admin makes somebody the lead of a team, who decides what its people as
   const inDialog = (name: string) => admins.getByRole('dialog').getByRole('button', { name, exact: true }).click()
   await admins.getByRole('button', { name: 'Change the budget of team research' }).click()
   await admins.getByLabel('Limit in US dollars').fill('30')
-  await admins.getByLabel('Begins again').selectOption('month')
+  await admins.getByLabel('Renews').selectOption('month')
   await inDialog('Set')
   await admins.getByRole('row', { name: /^team research · each month .*\$30\.00/ }).waitFor()
   for (const name of ['research', 'lead-gen']) {

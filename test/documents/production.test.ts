@@ -253,7 +253,7 @@ test('with PostgreSQL from Debian, one of two servers is killed, and what it los
   await page.getByText('expired').waitFor()
   await page.screenshot({ path: join(pictures, 'production-lost.png') })
   await page.getByRole('button', { name: /^Resolve lease/ }).click()
-  await page.getByLabel('Spent, in dollars').fill(String(COST))
+  await page.getByLabel('Spent in total, in dollars').fill(String(COST))
   await page.getByLabel('Reason').fill('one call in the usage export of the provider')
   await page.screenshot({ path: join(pictures, 'production-resolve.png') })
   await page.getByRole('button', { name: 'Resolve', exact: true }).last().click()

@@ -60,7 +60,9 @@ const isRunning = ({ runtime, agent }: { runtime: RuntimeView; agent: FleetAgent
 
 const AgentRow = ({ runtime, agent }: { runtime: RuntimeView; agent: FleetAgentView }) => (
   <tr>
-    <td title={agent.id}>{agent.name}</td>
+    <td>
+      {agent.name} <code class="id">{agent.id}</code>
+    </td>
     <td class="wide">{runtime.name}</td>
     <AgentState runtime={runtime} agent={agent} />
     <td class="wide figure">{agent.work ? showWork(agent.work) : '–'}</td>

@@ -11,7 +11,7 @@ import { serverNow } from '../store.ts'
 const KINDS: Readonly<Record<PanelAlertKind, string>> = {
   'budget.warned': 'a budget is nearly spent',
   'spending.unusual': 'spending leaves its usual range',
-  'lease.quarantined': 'a lease waits for a person',
+  'lease.quarantined': 'a lease needs to be resolved',
   'lease.expired': 'a machine with money is silent for a day',
   'request.created': 'somebody asks for more',
   'sign_in.failed': 'many sign-ins fail',
@@ -131,7 +131,7 @@ function AddDialog({ onAdded, onClose }: { onAdded: () => Promise<void>; onClose
   }
   return (
     <Dialog title="Add a webhook" submit="Add" act={act} onClose={onClose}>
-      <p>Each alert is posted there, as JSON that Slack shows too. The address is not shown again.</p>
+      <p>Each alert is posted there as JSON, in a form that Slack shows too. The address is not shown again.</p>
       <label>
         Address
         <input name="url" type="url" placeholder="https://hooks.slack.com/services/…" autocomplete="off" required />

@@ -54,7 +54,7 @@ const LimitFields = ({ budget }: { budget?: SharedBudgetView }) => (
       <input name="limit" inputMode="decimal" autocomplete="off" required defaultValue={budget?.limit_usd} />
     </label>
     <label>
-      Begins again
+      Renews
       <select name="period" defaultValue={budget?.period ?? ''}>
         <option value="">never</option>
         <option value="day">each day, in UTC</option>
@@ -91,14 +91,16 @@ function NewBudget({ budgets, onChanged, onClose }: NewBudgetProps) {
   const act = async (fields: FormData) => {
     const [scope, name] = [String(fields.get('scope')), String(fields.get('name')).trim()]
     if (budgets.some((budget) => budget.scope === scope && budget.name === name)) {
-      throw new ApiError(409, `the ${scope} ${name} has a budget already`, 'change that one')
+      throw new ApiError(409, `${scope} ${name} already has a budget`, 'change that one')
     }
     await send('PATCH', `/api/fleet/budgets/${scope}/${encodeURIComponent(name)}`, limitOf(fields))
     await onChanged()
   }
   return (
     <Dialog title="Add a budget" submit="Add" act={act} onClose={onClose}>
-      <p class="dim">Within the organization's: a call must fit into all that it counts toward.</p>
+      <p class="dim">
+        It counts within the organization's budget: each call must fit into every budget that applies to it.
+      </p>
       <label>
         For a
         <select name="scope">

@@ -48,8 +48,8 @@ export function FleetPage() {
     return (
       <SignIn title="Sign in to the Control Panel">
         <p>
-          Open the link that <code>iron-cage panel</code> prints. A user of another organization than the first signs in
-          as <code>organization/name</code>.
+          Open the link that <code>iron-cage panel</code> prints. Users of an organization other than{' '}
+          <code>default</code> sign in as <code>organization/name</code>.
         </p>
         <ProviderSignIn />
       </SignIn>
@@ -118,10 +118,13 @@ function Overview() {
 const RUNTIME_TONES: Record<RuntimeView['state'], Tone> = { connected: 'ok', silent: 'warn', revoked: 'off' }
 
 const RUNTIME_MEANINGS: Record<RuntimeView['state'], string> = {
-  connected: 'It was heard just now.',
-  silent: 'It has not been heard for a while. What it was lent stays lent until it is back, or a person resolves it.',
-  revoked: 'It may not spend any more.',
+  connected: 'It reported within the last seconds.',
+  silent:
+    'It has not reported for a while. What it was lent stays lent until it is back, or somebody resolves its leases.',
+  revoked: 'It has left or was revoked, and can no longer spend.',
 }
+
+const NEVER_STARTED = 'It has joined, and no server has run there since.'
 
 const Runtimes = ({ view: { runtimes } }: { view: FleetView }) => (
   <Panel
@@ -164,9 +167,11 @@ const Runtimes = ({ view: { runtimes } }: { view: FleetView }) => (
 
 const RuntimeRow = ({ runtime: { id, name, state, lag_ms, version, lent_usd, leases } }: { runtime: RuntimeView }) => (
   <tr>
-    <td title={id}>{name}</td>
-    <td title={RUNTIME_MEANINGS[state]}>
-      <Tag tone={RUNTIME_TONES[state]}>{state}</Tag>
+    <td>
+      {name} <code class="id">{id}</code>
+    </td>
+    <td title={lag_ms === null ? NEVER_STARTED : RUNTIME_MEANINGS[state]}>
+      <Tag tone={RUNTIME_TONES[state]}>{lag_ms === null && state === 'silent' ? 'not started' : state}</Tag>
     </td>
     <td class="wide figure">{lag_ms === null ? 'never' : `${showDuration(lag_ms)} ago`}</td>
     <td class="wide">{version}</td>
@@ -183,11 +188,11 @@ const RuntimeRow = ({ runtime: { id, name, state, lag_ms, version, lent_usd, lea
 const needsPerson = ({ state }: LeaseView): boolean => state === 'expired' || state === 'quarantined'
 
 const LeaseLine = ({ lease, machine }: { lease: LeaseView; machine: string }) => (
-  <div class="lease" title={lease.id}>
+  <div class="lease">
     <Tag tone={needsPerson(lease) ? 'bad' : 'info'}>{lease.state}</Tag>
     <span>
       {showUsd(lease.used_usd)} spent of {showUsd(lease.granted_usd)}
-      {lease.held_usd !== '0' && `, ${showUsd(lease.held_usd)} held`}
+      {lease.held_usd !== '0' && `, ${showUsd(lease.held_usd)} held`} <code class="id">{lease.id}</code>
     </span>
     {needsPerson(lease) && isAdmin.value && (
       <button
@@ -217,11 +222,11 @@ function ResolveDialog({ lease, machine }: { lease: LeaseView; machine: string }
   return (
     <Dialog title={`What has ${machine} spent?`} submit="Resolve" act={act} onClose={close}>
       <p>
-        {showUsd(lease.lent_usd)} that was lent to {machine} is not accounted for (<code>{lease.id}</code>). What was
-        not spent is free again.
+        Of {showExactUsd(lease.granted_usd)} lent to {machine}, {showExactUsd(lease.used_usd)} is reported as spent and{' '}
+        {showExactUsd(lease.lent_usd)} is not accounted for (<code>{lease.id}</code>). What was not spent becomes free.
       </p>
       <label>
-        Spent, in dollars, at least {showExactUsd(lease.used_usd)}
+        Spent in total, in dollars: {showExactUsd(lease.used_usd)} or more
         <input name="spent" inputMode="decimal" autocomplete="off" required />
       </label>
       <label>

@@ -54,7 +54,7 @@ export function InviteDialog({ budgets }: { budgets: readonly SharedBudgetView[]
   }
   return (
     <Dialog title="Invite a machine" submit="Invite" act={act} onClose={close}>
-      <p>One machine joins with the token, and spends of the organization's budget.</p>
+      <p>One machine joins with the token. Its calls count toward the organization's budget.</p>
       {choice('team')}
       {choice('user')}
     </Dialog>

@@ -24,9 +24,13 @@ function actionsOf({ state }: FleetAgentView): Action[] {
   return state === 'starting' ? ['stop'] : []
 }
 
+/** Of an agent that has ended only what ended it, or failed. */
+const isShown = ({ ended_at, order }: FleetAgentView): boolean =>
+  ended_at === null || order?.action === 'stop' || order?.state === 'failed'
+
 export const AgentOrders = ({ runtime, agent }: Omit<Asked, 'action'>) => (
   <>
-    {agent.order && <OrderLine order={agent.order} runtime={runtime} />}
+    {agent.order && isShown(agent) && <OrderLine order={agent.order} runtime={runtime} />}
     {isAdmin.value &&
       runtime.state !== 'revoked' &&
       actionsOf(agent).map((action) => (

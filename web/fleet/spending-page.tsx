@@ -53,7 +53,7 @@ export function SpendingPage() {
       >
         <Fault text={fault.value} />
         {spending && <SpendingChart days={spending} />}
-        <p class="dim">As machines have reported it; what budgets count as spent is on the page of the fleet.</p>
+        <p class="dim">As reported by machines. The fleet page shows what counts against budgets.</p>
       </Panel>
       {spending && <Totals title={DIMENSIONS[by] ?? ''} days={spending} />}
     </main>

@@ -61,6 +61,6 @@ export function Dialog(props: {
 export function amountOf(fields: FormData, name: string): string {
   const text = String(fields.get(name))
   if (parseAmount(text) === undefined)
-    throw new ApiError(400, `“${text}” is no amount in dollars`, 'write it as 25 or 25.00')
+    throw new ApiError(400, `“${text}” is not an amount in dollars`, 'write it as 25 or 25.00')
   return text
 }

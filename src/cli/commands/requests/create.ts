@@ -28,5 +28,5 @@ export const createRequestCommand: CliCommand = (terminal) =>
       if (asJson) return terminal.out(json(request))
       const { id, add_usd, name } = request
       const budget = scope === 'organization' ? 'the organization' : `${scope} ${name}`
-      terminal.out(`${id}: ${showUsd(add_usd)} more for ${budget}; another person decides`)
+      terminal.out(`${id} asks for ${showUsd(add_usd)} more for ${budget}; another person decides`)
     })
