@@ -220,8 +220,6 @@ test('an admin says on screen where alerts go, tests it, and sends what was give
   const { page, faults } = await openPage(browser, link)
   await page.getByText('Nowhere yet.').waitFor()
   await page.getByText('No alert was sent yet').waitFor()
-  await page.getByRole('button', { name: 'Send a test' }).click()
-  await page.getByText('there is nowhere to send alerts yet').waitFor()
   await look(page)
   const add = async (url: string) => {
     await page.getByLabel('Address').fill(url)

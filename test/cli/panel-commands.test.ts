@@ -221,6 +221,7 @@ test('a refusal names the field and what it expects in words', async () => {
 
 test('a revoked token, and hosts and pages that a panel does not know, are answered with what a panel has', async () => {
   const { panel, type } = await openAdmin()
+  expect((await type('alerts', 'test')).err).toContain('there is nowhere to send alerts yet')
   expect((await type('tokens', 'revoke', 'token-1')).err).toContain('hint: "iron-cage tokens list" shows tokens')
   const hintFor = async (headers: Record<string, string>) => {
     const { hostname, port } = new URL(panel.url)
