@@ -405,7 +405,7 @@ test('an admin makes somebody the lead of a team, who decides what its people as
     await admins.getByLabel('Limit in US dollars').fill('3')
     await inDialog('Add')
     if (name !== 'research') continue
-    await admins.getByText('the team research has a budget already').waitFor()
+    await admins.getByText('team research already has a budget').waitFor()
     await inDialog('Cancel')
   }
   await admins.getByRole('row', { name: /^team lead-gen .*\$3\.00/ }).waitFor()
