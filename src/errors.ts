@@ -93,7 +93,7 @@ export const ERRORS = {
   runtime_copied: {
     status: 409,
     exit: 6,
-    hint: 'stop one of the two, or "iron-cage leave --abandon" and join this one as a runtime of its own',
+    hint: 'stop one of the two; a copy joins as a runtime of its own with a new database (--db)',
   },
   runtime_fenced: { status: 409, exit: 6, hint: 'run one server per database; copies join as runtimes of their own' },
   price_unknown: { status: 403, exit: 9, hint: 'add the model under "prices" in the configuration' },
