@@ -47,7 +47,7 @@ describe('a policy', () => {
     ['more than it may hold', { safety: { allow_values: Array(300).fill('x'.repeat(300)) } }],
   ])('cannot set %s', (_what, policy) => {
     expect(policySchema.safeParse(policy).success).toBe(false)
-    expect(() => parsePolicy(policy)).toThrow(/configuration is wrong|problems/)
+    expect(() => parsePolicy(policy)).toThrow(/policy is wrong|problems/)
   })
 
   test('says of a key that a configuration file has that it cannot be set here', () => {

@@ -127,6 +127,11 @@ const CHECKS: Readonly<Record<string, (words: string[], isMention: boolean) => P
     expect(words.join(' ')).toMatch(/^-u postgres (psql|createdb|pg_dump|pg_restore|pg_basebackup) /),
   cp: async (words) => expect(words[0]).toMatch(/^iron_panel\./),
   mv: async (words) => expect(words[0]).toMatch(/^iron_panel\./),
+  alias: async (words) => {
+    const paths = [...words.join(' ').matchAll(/\$PWD\/([\w./-]+)/g)].map(([, path]) => path!)
+    expect(paths).toHaveLength(2)
+    for (const path of paths) accessSync(join(root, path), constants.R_OK)
+  },
   'install-peers.sh': async () => accessSync(join(root, 'scripts/bench/install-peers.sh'), constants.X_OK),
   // Another project's program.
   claude: async () => undefined,

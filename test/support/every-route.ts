@@ -123,6 +123,7 @@ export const badlyAnswered = (answered: ReadonlyMap<string, Answered>): Record<s
 export const REFUSED_READS = {
   'GET /api/calls/{id}/content': 404,
   'GET /api/pii/incidents/{id}/original': 404,
+  'GET /api/run/budget-requests/{id}': 404,
   'GET /api/run/secrets': 403,
 }
 
