@@ -42,8 +42,8 @@ export async function runCall(road: Road, call: LlmCall, client: ClientConnectio
   road.tools.check(call) //                                                 nor call more tools than it may
   const safe = await redactRequest(road.redaction, call) //                  when the policy covers requests
   const chosen = await afterWarning(road, safe) //                           a cheaper model, when money gets short
+  // Several calls for one request are one trace.
   await recordRetried(road, chosen, client, () =>
-    //                        several calls for it are one trace
     withModelFallback(road.upstream, chosen, (one, hasNext) =>
       withFurtherAttempts(one, road.clock, client.signal, (again, allowed) =>
         attemptCall(road, again, client, { ...allowed, hasNext }),

@@ -1,11 +1,10 @@
 /** What agents send as traces, well-formed or not. */
 import { PbfWriter } from 'pbf'
 import { expect, test } from 'vitest'
-import { CageError } from '../../src/errors.ts'
 import { readProtobuf, readTraces, TRACES_JSON } from '../../src/otel/decode.ts'
 import { encodeSpans } from '../../src/otel/encode.ts'
 import type { Span } from '../../src/otel/span.ts'
-import fc from '../support/fast-check.ts'
+import { readOddBytes } from './odd-bytes.ts'
 
 const span: Span = {
   traceId: Buffer.alloc(16, 1),
@@ -58,31 +57,19 @@ test('JSON is read alike', () => {
   expect({ items, rejected }).toEqual({ items: [read], rejected: 1 })
 })
 
-/** Never throws anything but CageError, and what it returns is within bounds. */
-function judge(bytes: Uint8Array): void {
-  try {
-    const { items: spans, rejected } = readProtobuf(bytes)
-    expect(spans.length + rejected).toBeLessThanOrEqual(1_000)
-    for (const { name, attributes, trace_id } of spans) {
-      expect(trace_id).toMatch(/^[0-9a-f]{32}$/)
-      expect(name.length).toBeLessThanOrEqual(200)
-      expect(Object.keys(attributes).length).toBeLessThanOrEqual(10)
-    }
-  } catch (error) {
-    expect(error).toBeInstanceOf(CageError)
-    expect(error).toMatchObject({ code: 'bad_request' })
+/** Expects what is returned to be within bounds. */
+function readWithinBounds(bytes: Uint8Array): void {
+  const { items: spans, rejected } = readProtobuf(bytes)
+  expect(spans.length + rejected).toBeLessThanOrEqual(1_000)
+  for (const { name, attributes, trace_id } of spans) {
+    expect(trace_id).toMatch(/^[0-9a-f]{32}$/)
+    expect(name.length).toBeLessThanOrEqual(200)
+    expect(Object.keys(attributes).length).toBeLessThanOrEqual(10)
   }
 }
 
 test('random bytes, and messages with changed, missing and added bytes, are read within bounds or refused', () => {
-  fc.assert(fc.property(fc.uint8Array({ maxLength: 300 }), judge), { numRuns: 5_000 })
-  const change = fc.record({ at: fc.nat(body.length - 1), cut: fc.nat(4), put: fc.uint8Array({ maxLength: 4 }) })
-  const mutated = fc.array(change, { minLength: 1, maxLength: 3 }).map((changes) =>
-    changes.reduce((bytes, { at, cut, put }) => {
-      return Buffer.concat([bytes.subarray(0, at), put, bytes.subarray(at + cut)])
-    }, Buffer.from(body)),
-  )
-  fc.assert(fc.property(mutated, judge), { numRuns: 5_000 })
+  readOddBytes(body, readWithinBounds)
 })
 
 test('too many spans, or parts without any, are refused', () => {
