@@ -29,14 +29,15 @@ export function newAgentId(script: string): AgentId {
 
 export const newRunId = (): RunId => `run-${hex(6)}` as RunId
 let lastCallMs = 0
+let lastCallTime = ''
 let callsInMs = 0
 
 /** In creation order, so that new rows of the ledger are stored next to each other. */
 export function newCallId(): CallId {
   const ms = Date.now()
-  callsInMs = ms === lastCallMs ? callsInMs + 1 : 0
-  lastCallMs = ms
-  return `call-${ms.toString(16)}${callsInMs.toString(16).padStart(4, '0')}${hex(3)}` as CallId
+  if (ms === lastCallMs) callsInMs++
+  else [lastCallMs, lastCallTime, callsInMs] = [ms, ms.toString(16), 0]
+  return `call-${lastCallTime}${callsInMs.toString(16).padStart(4, '0')}${hex(3)}` as CallId
 }
 
 /** Not after the id of any call made at this time or later, and after all earlier ones. `ms`: since 1970. */

@@ -83,9 +83,16 @@ export function toUsd(nanos: Nanodollars | bigint): Usd {
 }
 
 function written(isNegative: boolean, whole: number | bigint, fraction: number | bigint): Usd {
-  const digits = String(fraction).padStart(9, '0').replace(/0+$/, '')
-  return `${isNegative ? '-' : ''}${whole}${digits && `.${digits}`}` as Usd
+  const sign = isNegative ? '-' : ''
+  if (Number(fraction) === 0) return `${sign}${whole}` as Usd
+  const digits = String(fraction).padStart(9, '0')
+  let end = digits.length
+  while (digits.charCodeAt(end - 1) === ZERO) end--
+  return `${sign}${whole}.${digits.slice(0, end)}` as Usd
 }
+
+/** Of a text. */
+const ZERO = '0'.charCodeAt(0)
 
 /**
  * Parses a decimal string that this program wrote; above 9 million dollars to the nearest number. Throws RangeError for
@@ -118,9 +125,11 @@ export function parseAmount(text: string): Nanodollars | undefined {
 
 /** Adds exactly, even beyond safe integers. */
 export function addUsd(a: Usd, b: Usd): Usd {
-  const [left, right] = [fromUsd(a), fromUsd(b)]
-  const sum = add(left, right)
-  return toUsd([left, right, sum].every(Number.isSafeInteger) ? sum : bigFromUsd(a) + bigFromUsd(b))
+  const left = fromUsd(a)
+  const right = fromUsd(b)
+  const sum = (left + right) as Nanodollars
+  const isExact = Number.isSafeInteger(left) && Number.isSafeInteger(right) && Number.isSafeInteger(sum)
+  return toUsd(isExact ? sum : bigFromUsd(a) + bigFromUsd(b))
 }
 
 /** For people: two decimals from a dollar up and for whole cents, else three digits: "$5.29", "$0.23", "$0.0235", "$0.000137". */

@@ -31,6 +31,7 @@ process.on('exit', () => {
   // A cache is good for the flags it was made with: those of the beginning, before this and the program set their own.
   setFlagsFromString('--semi-space-growth-factor=2')
   setFlagsFromString('--heap-growing-percent=0')
+  setFlagsFromString('--invocation-count-for-turbofan=3000')
   setFlagsFromString('--flush-bytecode')
   const cachedData = script.createCachedData()
   if (new Script(source, { filename: 'iron-cage', cachedData }).cachedDataRejected)

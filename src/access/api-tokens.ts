@@ -33,14 +33,14 @@ export class ApiTokens {
   readonly #revoked = new Set<(id: string) => void>()
   readonly #table: ApiTokenTable
   /** Tokens that are not revoked, by hash; read at each request. */
-  readonly #byHash: Map<string, ApiTokenRow>
+  readonly #byHash: Map<string, ApiToken>
 
   constructor({ store, clock }: { store: Pick<Store, 'apiTokens'>; clock: Clock }) {
     this.#clock = clock
     this.#forwardNow = forwardTime(clock)
     this.#table = store.apiTokens
     const living = this.#table.all().filter((row) => row.revoked_at === null)
-    this.#byHash = new Map(living.map((row) => [row.hash, row]))
+    this.#byHash = new Map(living.map((row) => [row.hash, shown(row)]))
   }
 
   /** Creates a token. Only this result holds its value. */
@@ -59,7 +59,7 @@ export class ApiTokens {
       created_by: createdBy,
     }
     this.#table.insert(row)
-    this.#byHash.set(row.hash, row)
+    this.#byHash.set(row.hash, shown(row))
     return { ...shown(row), token }
   }
 
@@ -68,8 +68,9 @@ export class ApiTokens {
    * earlier if it would have expired anyway. Throws CageError `not_found`.
    */
   rotate(id: string, { overlapS, createdBy }: { overlapS: number; createdBy: string }): ApiToken & { token: string } {
-    const old = [...this.#byHash.values()].find((row) => row.id === id && !this.#hasExpired(row))
-    if (!old) throw unknown(id)
+    const found = [...this.#byHash].find(([, row]) => row.id === id && !this.#hasExpired(row))
+    if (!found) throw unknown(id)
+    const [hash, old] = found
     const lifeMs = old.expires_at === null ? undefined : Date.parse(old.expires_at) - Date.parse(old.created_at)
     const created = this.create({
       name: old.name,
@@ -81,7 +82,7 @@ export class ApiTokens {
     const ends = isoTime(this.#clock.now() + overlapS * 1000)
     if (old.expires_at === null || ends < old.expires_at) {
       this.#table.expire(id, ends)
-      this.#byHash.set(old.hash, { ...old, expires_at: ends })
+      this.#byHash.set(hash, { ...old, expires_at: ends })
     }
     return created
   }
@@ -89,7 +90,7 @@ export class ApiTokens {
   /** Returns the row of a valid token, else undefined. */
   find(token: string): ApiToken | undefined {
     const row = token.startsWith('ic_') ? this.#byHash.get(tokenHash(token)) : undefined
-    return row && !this.#hasExpired(row) ? shown(row) : undefined
+    return row && !this.#hasExpired(row) ? row : undefined
   }
 
   /** True while the token with this id is valid. */
@@ -114,7 +115,7 @@ export class ApiTokens {
     for (const listener of this.#revoked) listener(id)
   }
 
-  #hasExpired({ expires_at }: ApiTokenRow): boolean {
+  #hasExpired({ expires_at }: ApiToken): boolean {
     return expires_at !== null && Date.parse(expires_at) <= this.#forwardNow()
   }
 }

@@ -41,7 +41,7 @@ export interface Place {
   /** The provider asks to be left alone for so long. False when the call cannot wait that long: then nobody waits for it. */
   pause(ms: number): boolean
   /** How long the call has waited, in ms. */
-  readonly waitedMs: number
+  waitedMs(): number
 }
 
 export class RateLimits {
@@ -75,9 +75,7 @@ export class RateLimits {
         this.#pause(name, ms)
         return true
       },
-      get waitedMs() {
-        return Math.round(maxWaitMs - leftMs)
-      },
+      waitedMs: () => Math.round(maxWaitMs - leftMs),
     }
   }
 

@@ -135,7 +135,8 @@ export class Trust {
    * Admits a call when it is its turn. `cancel`: ends it if its model is refused in the meantime. Throws CageError
    * `model_refused`, `too_many_streams` when too many wait, and the signal's reason when the client left.
    */
-  async enter(subject: CallTarget, signal: AbortSignal, cancel: Cancel): Promise<ModelAdmission> {
+  async enter(target: CallTarget, signal: AbortSignal, cancel: Cancel): Promise<ModelAdmission> {
+    const subject = { ...target, name: nameOf(target) }
     for (;;) {
       const entry = this.#entryOf(subject)
       if (entry?.state === 'refused') throw refused(entry)
@@ -196,7 +197,7 @@ export class Trust {
   }
 
   /** Returns how many calls may run in parallel. */
-  #roomOf(subject: CallTarget, isTrusted: boolean): number {
+  #roomOf(subject: Subject, isTrusted: boolean): number {
     const entry = this.#entryOf(subject)
     // Waiting calls are refused, or change lines.
     if (entry?.state === 'refused' || this.#isTrusted(subject, entry) !== isTrusted) return Number.POSITIVE_INFINITY
@@ -204,13 +205,13 @@ export class Trust {
   }
 
   /** Another URL is another server. */
-  #entryOf(subject: CallTarget): TrustEntry | undefined {
-    const entry = this.#entries.get(nameOf(subject))
+  #entryOf(subject: Subject): TrustEntry | undefined {
+    const entry = this.#entries.get(subject.name)
     return entry?.address === subject.address ? entry : undefined
   }
 
   #admission(
-    subject: CallTarget,
+    subject: Subject,
     given: Omit<ModelAdmission, 'end'>,
     line?: Line,
     cancel: Cancel = () => undefined,
@@ -225,16 +226,16 @@ export class Trust {
         line?.running.delete(cancel)
         if (answered) this.#learn(subject, given, answered)
         line?.wake(this.#roomOf(subject, given.isTrusted) - line.running.size)
-        if (line?.isEmpty) (given.isTrusted ? this.#later : this.#first).delete(nameOf(subject))
+        if (line?.isEmpty) (given.isTrusted ? this.#later : this.#first).delete(subject.name)
       },
     }
   }
 
-  #learn(subject: CallTarget, given: Omit<ModelAdmission, 'end'>, answered: Answered): void {
+  #learn(subject: Subject, given: Omit<ModelAdmission, 'end'>, answered: Answered): void {
     const { bound, slack, added } = answered
     const known = this.#entryOf(subject)
     if (known?.state === 'refused') return
-    const entry = known ?? this.#new(nameOf(subject), subject.address)
+    const entry = known ?? this.#new(subject.name, subject.address)
     const held = bound * given.factor
     const isOfInput = !given.isTrusted && added.tokens <= MAX_ADDED_TOKENS
     const claimed = answered.claimed - (isOfInput ? added.cost : 0)
@@ -255,7 +256,7 @@ export class Trust {
     else if (!isSame || obeyed !== entry.obeyed) this.#set(next)
   }
 
-  #refuse({ provider, model }: CallTarget, entry: TrustEntry, { agentId, callId, bound, claimed }: Answered): void {
+  #refuse({ name, provider, model }: Subject, entry: TrustEntry, { agentId, callId, bound, claimed }: Answered): void {
     const overrun = { call_id: callId, agent_id: agentId, bound_usd: toUsd(bound), claimed_usd: toUsd(claimed) }
     const next: TrustEntry = { ...entry, state: 'refused', since: isoTime(this.#clock.now()), overrun }
     this.#entries.set(next.name, next)
@@ -270,7 +271,6 @@ export class Trust {
       () => this.#keep(next),
     )
     // They are charged like calls whose client left; nobody receives their answers.
-    const name = nameOf({ provider, model })
     const running = [...(this.#first.get(name)?.running ?? []), ...(this.#later.get(name)?.running ?? [])]
     for (const cancel of running) cancel(refused(next))
   }
@@ -295,13 +295,18 @@ export class Trust {
     return { name, address, state: 'new', since, factor: 1, overrun: null, fields: [], obeyed: 0 }
   }
 
-  #lineOf(subject: CallTarget, isTrusted: boolean): Line {
+  #lineOf({ name }: Subject, isTrusted: boolean): Line {
     const lines = isTrusted ? this.#later : this.#first
-    const line = lines.get(nameOf(subject)) ?? new Line()
-    lines.set(nameOf(subject), line)
+    const known = lines.get(name)
+    if (known) return known
+    const line = new Line()
+    lines.set(name, line)
     return line
   }
 }
+
+/** `name`: "provider/model". */
+type Subject = CallTarget & { name: string }
 
 const PREFIX = 'trust.'
 
@@ -315,13 +320,13 @@ const shown = ({
 
 const isPowerOfTwo = (count: number | null): boolean => count !== null && (count & (count - 1)) === 0
 
-const tooManyWaiting = (subject: CallTarget): CageError =>
+const tooManyWaiting = (subject: Subject): CageError =>
   new CageError(
     'too_many_streams',
-    `${subject.agentId} has reached its share of calls waiting for ${nameOf(subject)}`,
+    `${subject.agentId} has reached its share of calls waiting for ${subject.name}`,
     {
-      facts: { agent_id: subject.agentId, model: nameOf(subject), max: MAX_WAITING },
-      hint: `make fewer calls in parallel until the model has proved that it obeys its limits; an admin can trust it with "iron-cage models trust ${nameOf(subject)}"`,
+      facts: { agent_id: subject.agentId, model: subject.name, max: MAX_WAITING },
+      hint: `make fewer calls in parallel until the model has proved that it obeys its limits; an admin can trust it with "iron-cage models trust ${subject.name}"`,
       retryAfterS: 1,
     },
   )
@@ -342,13 +347,13 @@ const refused = ({ name, overrun }: TrustEntry): CageError =>
 class Line {
   /** The cancel functions of running calls. */
   readonly running = new Set<Cancel>()
-  readonly #waiting = new WaitingList<CallTarget>(MAX_WAITING)
+  readonly #waiting = new WaitingList<Subject>(MAX_WAITING)
 
   /**
    * Resolves when it may be the call's turn. Throws CageError `too_many_streams`, and the signal's reason when the
    * client left.
    */
-  async turn(subject: CallTarget, signal: AbortSignal): Promise<void> {
+  async turn(subject: Subject, signal: AbortSignal): Promise<void> {
     if (!this.#waiting.hasRoomFor(subject.agentId)) throw tooManyWaiting(subject)
     await this.#waiting.wait(subject, signal)
   }

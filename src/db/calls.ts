@@ -83,17 +83,17 @@ export const callTable = (database: Database) => ({
 })
 
 function callWrites({ orm, transaction }: Database) {
-  // Every call runs these three: as SQL, since the query builder would take longer than SQLite.
+  // Every call runs these three: as SQL with parameters by position, since the query builder would take longer than SQLite.
   const hold = orm.$client.prepare(
     `INSERT INTO holds (id, agent_id, run_id, kind, target, model, unit, lease_id, held_nanos, started_at)
-     VALUES (:id, :agent_id, :run_id, :kind, :target, :model, :unit, :lease_id, :held_nanos, :started_at)`,
+     VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`,
   )
   const end = orm.$client.prepare(
     `INSERT INTO calls (id, agent_id, run_id, kind, target, model, unit, lease_id, held_nanos, started_at,
        state, cost_nanos, estimated, price, usage, status, code, ended_at)
      SELECT id, agent_id, run_id, kind, target, model, unit, lease_id, held_nanos, started_at,
-       :state, :cost_nanos, :estimated, :price, :usage, :status, :code, :ended_at
-     FROM holds WHERE id = :id AND agent_id = :agent_id`,
+       ?, ?, ?, ?, ?, ?, ?, ?
+     FROM holds WHERE id = ? AND agent_id = ?`,
   )
   const removeHold = orm.$client.prepare('DELETE FROM holds WHERE id = ?')
   const keepHolds = orm.$client.prepare(
@@ -104,7 +104,9 @@ function callWrites({ orm, transaction }: Database) {
   )
 
   return {
-    insertHeld: (row: HoldRow): void => void hold.run(row),
+    insertHeld({ id, agent_id, run_id, kind, target, model, unit, lease_id, held_nanos, started_at }: HoldRow): void {
+      hold.run(id, agent_id, run_id, kind, target, model, unit, lease_id, held_nanos, started_at)
+    },
 
     /** A call that cost nothing, and for which nothing was held. */
     insertUncharged: (row: UnchargedRow): void =>
@@ -129,11 +131,12 @@ function callWrites({ orm, transaction }: Database) {
         .run(),
 
     /** Ends a held call, in a transaction. Returns false when it had ended already. */
-    end(row: CallEnd): boolean {
-      const price = JSON.stringify(row.price)
-      const usage = JSON.stringify(row.usage)
-      if (end.run({ ...row, estimated: row.estimated ? 1 : 0, price, usage }).changes === 0) return false
-      removeHold.run(row.id)
+    end({ id, agent_id, state, cost_nanos, estimated, price, usage, status, code, ended_at }: CallEnd): boolean {
+      const texts = [JSON.stringify(price), JSON.stringify(usage)]
+      const flag = estimated ? 1 : 0
+      const { changes } = end.run(state, cost_nanos, flag, ...texts, status, code, ended_at, id, agent_id)
+      if (changes === 0) return false
+      removeHold.run(id)
       return true
     },
 

@@ -35,7 +35,7 @@ export function eventTable({ orm }: Pick<Database, 'orm'>) {
   // Every event runs it: as SQL, since the query builder would take longer than SQLite.
   const insert = orm.$client.prepare(
     `INSERT INTO events (seq, at, agent_id, level, type, message, data)
-     VALUES (:seq, :at, :agent_id, :level, :type, :message, :data)`,
+     VALUES (?, ?, ?, ?, ?, ?, ?)`,
   )
   const prune = orm.$client.prepare<{ last: number; at: string; full: number }>(
     `DELETE FROM events WHERE seq IN (SELECT seq FROM events WHERE seq <= :last ORDER BY seq LIMIT ${MAX_PRUNED})
@@ -43,7 +43,8 @@ export function eventTable({ orm }: Pick<Database, 'orm'>) {
   )
 
   return {
-    insert: (event: RuntimeEvent): void => void insert.run({ ...event, data: JSON.stringify(event.data) }),
+    insert: ({ seq, at, agent_id, level, type, message, data }: RuntimeEvent): void =>
+      void insert.run(seq, at, agent_id, level, type, message, JSON.stringify(data)),
 
     /** The first event of an agent. */
     firstOf: (agentId: AgentId): number | undefined =>

@@ -20,15 +20,18 @@ export interface RoutePath {
 
 /** Normalizes a path for the lookup: single slashes, no prefix. Throws CageError `bad_request`. */
 export function normalizePath(given: string, { prefix, prefixFor }: Pick<Dialect, 'prefix' | 'prefixFor'>): RoutePath {
-  requirePlain(given)
+  if (!PLAIN.test(given)) requireInside(given)
   const single = given.replace(/\/{2,}/g, '/')
   const sent = prefix.exec(single)?.[0] ?? ''
   const path = single.slice(sent.length) || '/'
   return { path, prefix: prefixFor(sent, path) }
 }
 
+/** Most paths: nothing in them leads anywhere else, or is an escape. */
+const PLAIN = /^[\w/-]*$/
+
 /** Throws CageError `bad_request` for a path that leads outside, even after repeated decoding. */
-function requirePlain(path: string): void {
+function requireInside(path: string): void {
   for (let text = path, depth = 0; ; depth++) {
     const isOut = text.split(/[/;]/).some((part) => part === '.' || part === '..') || /[\\\p{Cc}]/u.test(text)
     if (isOut || depth > MAX_ESCAPES) throw outOfPath()
@@ -62,11 +65,12 @@ export interface FoundRoute {
 
 /** Returns the route of a normalized path; `blocked` if it is not on the list. */
 export function findRoute(rules: readonly RouteRule[], method: string, path: string, isVendors: boolean): FoundRoute {
-  for (const { route, onlyVendors, ...rule } of rules) {
-    const match = rule.method === method ? patternOf(rule.path).exec(path) : null
-    if (!match || (onlyVendors && !isVendors)) continue
+  for (const rule of rules) {
+    if (rule.method !== method || (rule.onlyVendors && !isVendors)) continue
+    const match = patternOf(rule.path).exec(path)
+    if (!match) continue
     const name = match.groups?.model
-    return { route, model: name === undefined ? undefined : { name, at: match.indices!.groups!.model![0] } }
+    return { route: rule.route, model: name === undefined ? undefined : { name, at: match.indices!.groups!.model![0] } }
   }
   return BLOCKED
 }
@@ -81,7 +85,8 @@ const PATTERNS = new Map<string, RegExp>()
 function patternOf(template: string): RegExp {
   const known = PATTERNS.get(template)
   if (known) return known
-  const pattern = new RegExp(`^${template.replace('{model}', `(?<model>${MODEL})`).replaceAll('{id}', ID)}$`, 'd')
+  const source = template.replace('{model}', `(?<model>${MODEL})`).replaceAll('{id}', ID)
+  const pattern = new RegExp(`^${source}$`, source === template ? '' : 'd')
   PATTERNS.set(template, pattern)
   return pattern
 }

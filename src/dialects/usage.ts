@@ -9,7 +9,8 @@ export class UsageReader {
   /** An invalid figure was treated as absent, which costs the most. */
   isRepaired = false
   readonly #usage: JsonObject
-  readonly #known = new Set<string>()
+  /** A few of each format: an array is found through sooner than a set is made. */
+  readonly #known: string[] = []
 
   constructor(usage: JsonObject) {
     this.#usage = usage
@@ -17,7 +18,7 @@ export class UsageReader {
 
   /** Returns the count at a path such as "prompt_tokens_details.cached_tokens"; undefined if absent. */
   find(path: string): number | undefined {
-    this.#known.add(path)
+    this.#known.push(path)
     const [head, tail] = stepsOf(path)
     const below = this.#usage[head]
     const value = tail === undefined ? below : isObject(below) ? below[tail] : undefined
@@ -34,7 +35,7 @@ export class UsageReader {
 
   /** Marks counts that are included in others and cost the same. */
   ignore(...paths: readonly string[]): void {
-    for (const path of paths) this.#known.add(path)
+    this.#known.push(...paths)
   }
 
   /**
@@ -63,7 +64,7 @@ export class UsageReader {
   }
 
   #unknown(path: string, value: Json | undefined): number {
-    return /(tokens?|TokenCount)$/.test(path) && !this.#known.has(path) ? (tokenCount(value) ?? 0) : 0
+    return /(tokens?|TokenCount)$/.test(path) && !this.#known.includes(path) ? (tokenCount(value) ?? 0) : 0
   }
 }
 

@@ -24,9 +24,9 @@ export function readFacts(format: Format, body: JsonObject, { named, models }: M
   const given = named === undefined ? body.model : decodeURIComponent(named)
   const model = typeof given === 'string' && Object.hasOwn(models, given) ? models[given] : given
   return {
+    ...format.readCall({ ...body, model }),
     repeats: repeatsOf(body),
     mayThink: Boolean(body.thinking || body.reasoning || body.reasoning_effort),
-    ...format.readCall({ ...body, model }),
     hasAsides: Boolean(body.logprobs || body.top_logprobs || body.include),
   }
 }

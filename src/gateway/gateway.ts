@@ -112,7 +112,7 @@ async function answer(rooms: GatewayRooms, { streams, tokenCalls }: Running, exc
   const provider = address.isService ? undefined : road.upstream.find(name)
   exchange.provider = provider
   exchange.dialect = provider?.dialect ?? exchange.dialect
-  if (/^websocket$/i.test(request.headers.upgrade ?? '')) {
+  if (request.headers.upgrade?.toLowerCase() === 'websocket') {
     throw new CageError('websocket_unsupported', 'the gateway answers over HTTP only, not over a WebSocket', {
       hint: 'Realtime and Responses over a WebSocket are not supported: configure your client to use HTTP',
     })
@@ -124,7 +124,8 @@ async function answer(rooms: GatewayRooms, { streams, tokenCalls }: Running, exc
   client.onceClosed(client.held.release)
   if (caller.tokenId !== undefined) tokenCalls.add(caller.tokenId, client)
   await rooms.keysLoaded
-  await road.money.ledger.accounts.load(caller.agentId)
+  const loading = road.money.ledger.accounts.load(caller.agentId)
+  if (loading) await loading
   const given = forwardedPath(address.path, provider?.dialect)
   if (address.isService) return runService(rooms, { caller, name, path: given }, request, client)
   if (!provider) {
@@ -162,10 +163,13 @@ async function answer(rooms: GatewayRooms, { streams, tokenCalls }: Running, exc
   if (route === 'unmetered')
     return await proxyUnmetered(road, keyRequest, { method: request.method!, ...outgoing }, client)
   exchange.call = {
-    id: newCallId(),
-    ...keyRequest,
-    ...outgoing,
     ...read.facts!,
+    id: newCallId(),
+    caller,
+    provider,
+    sentKey: keyRequest.sentKey,
+    path: target,
+    headers: outgoing.headers,
     pathModel: model && { at: prefix.length + model.at, length: model.name.length },
     body: read.body!,
     format: route,
@@ -277,11 +281,12 @@ const FORWARDED =
 
 /** Returns the client's headers for the provider except its key, which is chosen when the request is sent. */
 function forwardedHeaders({ headers, method }: IncomingMessage, { requestHeaders }: Dialect): Record<string, string> {
-  const ofConnection = new Set(headers.connection?.toLowerCase().split(/\s*,\s*/))
+  const ofConnection = headers.connection?.toLowerCase().split(/\s*,\s*/) ?? []
   const passed: Record<string, string> = {}
-  for (const [header, value] of Object.entries(headers)) {
+  for (const header in headers) {
+    const value = headers[header]
     if (value === undefined || !(FORWARDED.test(header) || requestHeaders.test(header))) continue
-    if (!ofConnection.has(header) && !holdsOwnToken(String(value))) passed[header] = String(value)
+    if (!ofConnection.includes(header) && !holdsOwnToken(String(value))) passed[header] = String(value)
   }
   // The body is serialized again from what was parsed.
   if (method === 'POST') passed['content-type'] = 'application/json'

@@ -15,7 +15,9 @@ const MAX_REMEMBERED = 64
 const MAX_AGENTS = 1_000
 
 interface Memory {
+  /** The last MAX_REMEMBERED, in any order. */
   fingerprints: string[]
+  calls: number
   /** What was reported, until it ends. */
   reported: string | undefined
 }
@@ -32,6 +34,7 @@ export class LoopDetector {
   readonly #state: StateManager
   readonly #scrub: Scrub
   readonly #agents = new Map<AgentId, Memory>()
+  #latest: { agentId: AgentId; memory: Memory } | undefined
 
   constructor(settings: Config['budget']['loops'], { state, scrub }: { state: StateManager; scrub: Scrub }) {
     this.#settings = settings
@@ -48,10 +51,10 @@ export class LoopDetector {
     if (loop && this.#settings.action === 'refuse') throw refusal(call, this.#messageOf(call, loop))
   }
 
-  #loopOf({ repeats: { fingerprint, tool } }: LlmCall, { fingerprints }: Memory): Loop | undefined {
+  #loopOf({ repeats: { fingerprint, tool } }: LlmCall, memory: Memory): Loop | undefined {
     const { repeats } = this.#settings
-    fingerprints.push(fingerprint)
-    if (fingerprints.length > MAX_REMEMBERED) fingerprints.shift()
+    const { fingerprints } = memory
+    fingerprints[memory.calls++ % MAX_REMEMBERED] = fingerprint
     if (tool && tool.times >= repeats) return { key: `tool ${tool.name}`, tool: tool.name, times: tool.times }
     let times = 0
     for (const one of fingerprints) if (one === fingerprint) times++
@@ -84,11 +87,13 @@ export class LoopDetector {
 
   /** The latest agents are at the end. */
   #memoryOf(agentId: AgentId): Memory {
-    const memory = this.#agents.get(agentId) ?? { fingerprints: [], reported: undefined }
+    if (this.#latest?.agentId === agentId) return this.#latest.memory
+    const memory = this.#agents.get(agentId) ?? { fingerprints: [], calls: 0, reported: undefined }
     this.#agents.delete(agentId)
     this.#agents.set(agentId, memory)
     const [oldest] = this.#agents.keys()
     if (this.#agents.size > MAX_AGENTS && oldest !== undefined) this.#agents.delete(oldest)
+    this.#latest = { agentId, memory }
     return memory
   }
 }

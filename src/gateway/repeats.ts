@@ -77,16 +77,26 @@ const RESULT = /^((mcp_)?tool_result|function_call_output)$/
 /** Those of one message or item, in order. */
 function toolCallsOf(item: Json): ShownCall[] {
   if (!isObject(item)) return []
-  const parts = [item, item.tool_calls, item.content, item.parts].flatMap((part) => part ?? [])
-  return parts.flatMap((part): ShownCall[] => {
-    if (!isObject(part)) return []
-    const resultOf =
-      part.tool_call_id ?? (RESULT.test(String(part.type)) ? (part.tool_use_id ?? part.call_id) : undefined)
-    if (typeof resultOf === 'string') return [{ id: resultOf, name: null, text: '' }]
-    const call = part.function ?? part.functionCall ?? (CALL.test(String(part.type)) && part)
-    if (!isObject(call) || typeof call.name !== 'string') return []
-    const id = part.call_id ?? part.id ?? call.id
-    const text = JSON.stringify([call.name, call.arguments ?? call.input ?? call.args])
-    return [{ id: typeof id === 'string' ? id : undefined, name: call.name, text }]
-  })
+  const shown: ShownCall[] = []
+  for (const parts of [item, item.tool_calls, item.content, item.parts]) {
+    // By loops: most messages have none, and every call reads them.
+    if (!Array.isArray(parts)) addToolCall(shown, parts)
+    else for (const part of parts) addToolCall(shown, part)
+  }
+  return shown
+}
+
+function addToolCall(shown: ShownCall[], part: Json | undefined): void {
+  if (!isObject(part)) return
+  const type = String(part.type)
+  const resultOf = part.tool_call_id ?? (RESULT.test(type) ? (part.tool_use_id ?? part.call_id) : undefined)
+  if (typeof resultOf === 'string') {
+    shown.push({ id: resultOf, name: null, text: '' })
+    return
+  }
+  const call = part.function ?? part.functionCall ?? (CALL.test(type) && part)
+  if (!isObject(call) || typeof call.name !== 'string') return
+  const id = part.call_id ?? part.id ?? call.id
+  const text = JSON.stringify([call.name, call.arguments ?? call.input ?? call.args])
+  shown.push({ id: typeof id === 'string' ? id : undefined, name: call.name, text })
 }

@@ -58,7 +58,8 @@ export function passedHeaders(
   redactor: Pick<Redactions, 'whole'>,
 ): Record<string, string> {
   const passed: Record<string, string> = {}
-  for (const [name, value] of Object.entries(headers)) {
+  for (const name in headers) {
+    const value = headers[name]
     if (value !== undefined && (FORWARDED.test(name) || replyHeaders.test(name)))
       passed[name] = redactor.whole(String(value), 'reply')
   }

@@ -107,7 +107,7 @@ export class Sender {
         if (!(error instanceof ProviderRefusal) || error.waitMs === undefined || !place.pause(error.waitMs)) throw error
         refusal = error
       } finally {
-        open.waitedMs = place.waitedMs
+        open.waitedMs = place.waitedMs()
       }
     }
   }

@@ -48,6 +48,9 @@ const MAX_WAITING = 2_048
 interface ProviderConnections {
   pool: Dispatcher
   places: Places
+  origin: string
+  /** Without a slash at its end. */
+  basePath: string
 }
 
 export class Upstream {
@@ -86,14 +89,14 @@ export class Upstream {
    * left.
    */
   async send({ provider, agentId, method, path, headers, body, signal, onSending }: ProviderAttempt): Promise<Answer> {
-    const { baseUrl, settings } = provider
-    const { pool, places } = this.#connectionsTo(provider)
+    const { settings } = provider
+    const { pool, places, origin, basePath } = this.#connectionsTo(provider)
     const release = await places.take(agentId, signal)
     if (!release) throw tooManyWaiting(provider.name, agentId)
     onSending?.()
     const options = {
-      origin: baseUrl.origin,
-      path: baseUrl.pathname.replace(/\/$/, '') + path,
+      origin,
+      path: basePath + path,
       method,
       ...asSent(headers, body),
       headersTimeout: settings.first_byte_timeout_s * 1000,
@@ -141,7 +144,8 @@ export class Upstream {
     if (known) return known
     const connectTimeoutMs = settings.connect_timeout_s * 1000
     const pool = openPool(baseUrl.origin, this.#network, { connections: MAX_CONNECTIONS, connectTimeoutMs })
-    const connections = { pool, places: new Places(MAX_CONNECTIONS, MAX_WAITING) }
+    const places = new Places(MAX_CONNECTIONS, MAX_WAITING)
+    const connections = { pool, places, origin: baseUrl.origin, basePath: baseUrl.pathname.replace(/\/$/, '') }
     this.#connections.set(name, connections)
     return connections
   }

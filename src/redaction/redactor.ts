@@ -106,7 +106,7 @@ export class Redactor {
    */
   redact(text: string, label?: string): { text: string; findings: Finding[] } {
     if (label !== undefined && text.length <= LABELED) return this.#redactLabeled(text, label)
-    if (this.#clean.has(text)) return { text, findings: [] }
+    if (text.length <= SHORT && this.#clean.has(text)) return { text, findings: [] }
     const stream = this.stream()
     const redacted = stream.end(text)
     if (stream.findings.length === 0 && text.length <= SHORT) {

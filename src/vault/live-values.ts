@@ -17,7 +17,8 @@ const MAX_FORMER = 1_000
 
 export class LiveValues {
   readonly #byId = new Map<string, LiveSecret>()
-  readonly #byName = new Map<string, LiveSecret>()
+  /** By environment, then by name: each call asks for several. */
+  readonly #byName = new Map<string, Map<string, LiveSecret>>()
   /** Former values, by value: the id of their secret. */
   readonly #former = new Map<string, string>()
   readonly #onValues: ((values: readonly string[]) => void) | undefined
@@ -28,7 +29,7 @@ export class LiveValues {
   }
 
   find(name: string, environment: string): LiveSecret | undefined {
-    return this.#byName.get(nameKey(name, environment))
+    return this.#byName.get(environment)?.get(name)
   }
 
   /** The secret that formerly had this value; undefined also for a current value. */
@@ -42,7 +43,7 @@ export class LiveValues {
     this.#retireCurrent(id)
     const live = { id, name, environment, version, value }
     this.#byId.set(id, live)
-    this.#byName.set(nameKey(name, environment), live)
+    this.#namesOf(environment).set(name, live)
     this.#former.delete(value)
     this.#notify()
   }
@@ -71,13 +72,17 @@ export class LiveValues {
   #retireCurrent(id: string): void {
     const current = this.#byId.get(id)
     if (!current) return
-    this.#byName.delete(nameKey(current.name, current.environment))
+    this.#namesOf(current.environment).delete(current.name)
     this.retire(current.value, id)
+  }
+
+  #namesOf(environment: string): Map<string, LiveSecret> {
+    const known = this.#byName.get(environment) ?? new Map<string, LiveSecret>()
+    this.#byName.set(environment, known)
+    return known
   }
 
   #notify(): void {
     this.#onValues?.([...[...this.#byId.values()].map(({ value }) => value), ...this.#former.keys()])
   }
 }
-
-const nameKey = (name: string, environment: string): string => `${environment}\0${name}`

@@ -66,7 +66,7 @@ test('a wait that lasts is one wait, and a call waits for no longer than it may 
   expect(place().pause(3_001)).toBe(true)
   await pass(0)
   expect(released).toEqual(['refused: rate_limited'])
-  expect(refused.waitedMs).toBe(2_000)
+  expect(refused.waitedMs()).toBe(2_000)
   await pass(3_001)
   expect(released).toEqual(['refused: rate_limited', 'patient'])
 })

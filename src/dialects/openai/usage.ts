@@ -36,7 +36,7 @@ export function asReported(read: UsageReader, tier: Json | undefined, counts: Co
   const terms = tierTerms(tier)
   return {
     usage: {
-      ...Object.fromEntries(Object.entries(reported).filter(([, count]) => count > 0)),
+      ...used(reported),
       input,
       output,
       cachedInput,
@@ -50,6 +50,17 @@ export function asReported(read: UsageReader, tier: Json | undefined, counts: Co
     isFinal: true,
     isRepaired: read.isRepaired || isAbsurd,
   }
+}
+
+/** Without those of zero. */
+function used(counts: Omit<Counts, 'total' | 'imageOutput'>): Partial<Counts> {
+  const found: Partial<Counts> = {}
+  let kind: keyof typeof counts
+  for (kind in counts) {
+    const count = counts[kind]
+    if (count !== undefined && count > 0) found[kind] = count
+  }
+  return found
 }
 
 /**
