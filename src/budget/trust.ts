@@ -321,15 +321,11 @@ const shown = ({
 const isPowerOfTwo = (count: number | null): boolean => count !== null && (count & (count - 1)) === 0
 
 const tooManyWaiting = (subject: Subject): CageError =>
-  new CageError(
-    'too_many_streams',
-    `${subject.agentId} has reached its share of calls waiting for ${subject.name}`,
-    {
-      facts: { agent_id: subject.agentId, model: subject.name, max: MAX_WAITING },
-      hint: `make fewer calls in parallel until the model has proved that it obeys its limits; an admin can trust it with "iron-cage models trust ${subject.name}"`,
-      retryAfterS: 1,
-    },
-  )
+  new CageError('too_many_streams', `${subject.agentId} has reached its share of calls waiting for ${subject.name}`, {
+    facts: { agent_id: subject.agentId, model: subject.name, max: MAX_WAITING },
+    hint: `make fewer calls in parallel until the model has proved that it obeys its limits; an admin can trust it with "iron-cage models trust ${subject.name}"`,
+    retryAfterS: 1,
+  })
 
 const nameOf = ({ provider, model }: Pick<CallTarget, 'provider' | 'model'>): string => `${provider}/${model}`
 
