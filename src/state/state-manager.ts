@@ -5,8 +5,9 @@
  * - `record` writes the event's row (and what belongs to it, in the same transaction), then changes memory by
  *   `applyEvent`, then notifies the listeners; all in the order of `seq`, even when a listener records.
  * - Pending events are written in one transaction: a commit costs more than the rows in it. `recordBatched` lets an
- *   event wait for others of the same turn of the event loop. An event that cannot be written does not affect the
- *   others.
+ *   event wait for others of the same turn of the event loop, and whoever waits for its commit goes on before memory
+ *   changes: nobody's answer waits for listeners. `read` shows every committed event all the same. An event that cannot
+ *   be written does not affect the others.
  * - An event records what has already happened, so it must not get lost: during disk errors events stay queued in order
  *   and are retried without blocking. What must fail when it cannot be written (a hold) is not written here.
  * - A listener that throws does not affect the others.
@@ -68,6 +69,8 @@ export class StateManager {
   readonly #listeners = new Set<Listener>()
   readonly #writers = new Set<Listener>()
   readonly #pending: Pending[] = []
+  /** Their rows are committed; no listener has seen them. */
+  readonly #committed: RuntimeEvent[] = []
   #snapshot: Snapshot
   #savedSeq: number
   readonly #eventsKept: number
@@ -91,12 +94,13 @@ export class StateManager {
 
   /** The current snapshot. Never changed in place: a reference keeps its content. */
   read(): Snapshot {
+    this.#showCommitted()
     return this.#snapshot
   }
 
   /** An agent, including one that no longer fits into the snapshot. */
   findAgent(id: AgentId): AgentView | undefined {
-    const { agents } = this.#snapshot
+    const { agents } = this.read()
     return Object.hasOwn(agents, id) ? agents[id] : this.pastAgents.get(id)
   }
 
@@ -206,35 +210,66 @@ export class StateManager {
   #endTurn(written: readonly RuntimeEvent[]): void {
     const waiting = this.#turn
     this.#turn = []
-    this.#pending.splice(0, written.length)
+    this.#taken(written)
+    if (this.#pending.length > 0 && !this.#retry) this.#drainSafely()
+    for (const resolve of waiting) resolve()
+    if (this.#committed.length > 0) setImmediate(() => this.#showCommitted())
+  }
+
+  #drainSafely(): void {
     try {
-      if (!this.#retry) this.#drain(written)
+      this.#drain()
     } catch (error) {
       this.#options.onFault(error, 'an event that a listener recorded cannot be written')
     }
-    for (const resolve of waiting) resolve()
+  }
+
+  /** Changes memory and notifies the listeners; not what waits for the end of this turn. */
+  #showCommitted(): void {
+    if (this.#draining || this.#committed.length === 0) return
+    const waiting = this.#pending.length
+    this.#draining = true
+    try {
+      this.#applyCommitted()
+    } finally {
+      this.#draining = false
+    }
+    if (this.#pending.length > waiting && !this.#retry) this.#drainSafely()
+    else this.#afterDrain()
+  }
+
+  #applyCommitted(): void {
+    for (let event = this.#committed.shift(); event; event = this.#committed.shift()) {
+      this.#snapshot = this.#apply(this.#snapshot, event)
+      for (const listener of this.#listeners) this.#notify(listener, event)
+    }
+  }
+
+  /** The first pending events are committed. */
+  #taken(written: readonly RuntimeEvent[]): void {
+    this.#pending.splice(0, written.length)
+    this.#committed.push(...written)
   }
 
   /**
    * A single loop: an event recorded by a listener is queued here, so that all listeners see the same order.
-   * `written`: events whose rows are committed, and that no listener has seen. (Default: none.)
    */
-  #drain(written: readonly RuntimeEvent[] = []): void {
+  #drain(): void {
     if (this.#draining) return
     this.#draining = true
     try {
-      for (let events: readonly RuntimeEvent[] | undefined = written; ; ) {
-        for (const event of events) {
-          this.#snapshot = this.#apply(this.#snapshot, event)
-          for (const listener of this.#listeners) this.#notify(listener, event)
-        }
+      for (;;) {
+        this.#applyCommitted()
         if (this.#pending.length === 0) break
-        events = this.#write(this.#pending.length)
-        if (!events) return
+        if (!this.#write(this.#pending.length)) return
       }
     } finally {
       this.#draining = false
     }
+    this.#afterDrain()
+  }
+
+  #afterDrain(): void {
     if (this.#snapshot.seq - this.#savedSeq >= SAVE_EVERY_EVENTS) this.#save()
     if (this.#lostLines > 0) this.#recordLostLines()
   }
@@ -245,12 +280,11 @@ export class StateManager {
     this.record({ type: 'agent.output', level: 'WARN', message: text, data: { stream: 'stderr', text } })
   }
 
-  /** Writes the first `count` pending events; undefined on a disk error, and then they stay pending. */
-  #write(count: number): RuntimeEvent[] | undefined {
+  /** Writes the first `count` pending events. Returns false on a disk error, and then they stay pending. */
+  #write(count: number): boolean {
     try {
-      const written = this.#options.store.transaction(() => this.#insertFirst(count))
-      this.#pending.splice(0, count)
-      return written
+      this.#taken(this.#options.store.transaction(() => this.#insertFirst(count)))
+      return true
     } catch (error) {
       if (isStorageFault(error)) {
         this.#options.onFault(error, `cannot write ${this.#pending[0]!.event.type}; trying again`)
@@ -258,19 +292,19 @@ export class StateManager {
           this.#retry = undefined
           this.#drain()
         })
-        return undefined
+        return false
       }
       if (count > 1) return this.#write(1)
       const { reject } = this.#pending.shift()!
       if (!reject) throw error
       reject(error)
-      return []
+      return true
     }
   }
 
   #insertFirst(count: number): RuntimeEvent[] {
-    const { seq } = this.#snapshot
-    return this.#pending.slice(0, count).map((pending, index) => this.#insert(pending, seq + 1 + index))
+    const next = this.#snapshot.seq + this.#committed.length + 1
+    return this.#pending.slice(0, count).map((pending, index) => this.#insert(pending, next + index))
   }
 
   #insert({ event, at, alongside }: Pending, seq: number): RuntimeEvent {

@@ -34,7 +34,10 @@ export function openWorld(store: Store = openStore({ path: ':memory:' })): World
     store,
     state,
     events,
-    of: <T extends EventType>(type: T) => events.filter((event): event is EventOf<T> => event.type === type),
+    of<T extends EventType>(type: T) {
+      state.read()
+      return events.filter((event): event is EventOf<T> => event.type === type)
+    },
   }
 }
 

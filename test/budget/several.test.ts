@@ -215,6 +215,7 @@ describe('a limit of the configuration', () => {
     const world = openBudgets({ server: '1' })
     world.begin(toAgentId('a-1'))
     await world.end(await world.hold(toAgentId('a-1'), toRunId('run-1'), '1'), '1')
+    expect(world.of('budget.warned')).toHaveLength(1)
     world.ledger.accounts.setConfiguredLimit('server', dollars('2'), 'ann')
     await world.end(await world.hold(toAgentId('a-1'), toRunId('run-1'), '1'), '1')
     for (const type of ['budget.warned', 'budget.exhausted'] as const) {

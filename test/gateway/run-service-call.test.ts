@@ -350,6 +350,7 @@ describe('when the service fails', () => {
     road.fake.behave(answers(200, { name: 'Acme' }))
     await road.call()
     road.fake.behave(answers(429, { message: 'Rate limit exceeded' }, { 'retry-after': '1800' }))
+    expect(called(road)).toHaveLength(1)
     road.events.length = 0
     const first = await road.clock.passing(road.call())
     expect(first).toMatchObject({

@@ -136,10 +136,44 @@ describe('events of one turn of the event loop', () => {
     const recorded = [state.recordBatched(progressed(1)), state.recordBatched(progressed(2))]
     expect(seen).toEqual([])
     await Promise.all(recorded)
+    expect(rows()).toHaveLength(3)
+    expect(state.read().seq).toBe(3)
     expect(seen).toEqual([
       { seq: 2, rows: 3, memory: 2 },
       { seq: 3, rows: 3, memory: 3 },
     ])
+  })
+
+  test('are stored before whoever waits for them goes on, and listeners come after that, also to one recorded meanwhile', async () => {
+    const { state, rows } = openState()
+    state.record(started)
+    const seen: unknown[] = []
+    const noticed = new Promise<void>((resolve) => {
+      state.subscribe(({ seq }) => {
+        seen.push(seq)
+        if (seq === 2) state.record(printed('of a listener'))
+        if (seq === 4) resolve()
+      })
+    })
+    await state.recordBatched(progressed(1)).then(() => seen.push(`${rows().length} rows`))
+    expect(seen).toEqual(['2 rows'])
+    state.record(printed('meanwhile'))
+    await noticed
+    expect(seen).toEqual(['2 rows', 2, 3, 4])
+    expect(rows().map(({ seq }) => seq)).toEqual([1, 2, 3, 4])
+  })
+
+  test('are shown without anybody asking, and what a listener records then is stored', async () => {
+    const { state, rows } = openState()
+    const noticed = new Promise<number>((resolve) => {
+      state.subscribe(({ seq }) => {
+        if (seq === 1) state.record(printed('of a listener'))
+        else resolve(seq)
+      })
+    })
+    await state.recordBatched(started)
+    expect(await noticed).toBe(2)
+    expect(rows()).toHaveLength(2)
   })
 
   test('are written before one that is recorded at once', async () => {

@@ -39,10 +39,9 @@ export class Agents {
   readonly ledger: Ledger
   readonly supervisor: Supervisor
   readonly tokens: ReturnType<typeof agentParts>['tokens']
-  /** Everything that happened since this was opened. */
-  readonly events: RuntimeEvent[] = []
   /** Lines that are in the log file alone. */
   readonly logged: string[]
+  readonly #events: RuntimeEvent[] = []
   readonly #faults: string[]
 
   constructor(folder: string, options: AgentsOptions) {
@@ -55,7 +54,13 @@ export class Agents {
     this.tokens = parts.tokens
     this.logged = parts.logged
     this.#faults = parts.faults
-    this.state.subscribe((event) => this.events.push(event))
+    this.state.subscribe((event) => this.#events.push(event))
+  }
+
+  /** Everything that happened since this was opened. */
+  get events(): RuntimeEvent[] {
+    this.state.read()
+    return this.#events
   }
 
   async start(script: string, spec: Omit<AgentSpec, 'script'> = {}): Promise<AgentId> {

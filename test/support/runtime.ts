@@ -104,11 +104,10 @@ export class TestRuntime {
   readonly runtime: RuntimeParts
   readonly provider: FakeProvider
   readonly folder: string
-  /** Everything recorded since it was opened. */
-  readonly events: RuntimeEvent[] = []
   /** http://127.0.0.1:port */
   readonly url: string
   readonly database: Sqlite.Database
+  readonly #events: RuntimeEvent[] = []
   readonly #faults: RegExp | undefined
   #isClosed = false
 
@@ -120,7 +119,13 @@ export class TestRuntime {
     // Encrypted for others alone.
     this.url = runtime.url.replace(/^https:.*(?=:\d)/, 'http://127.0.0.1').replace('localhost', '127.0.0.1')
     this.database = new Sqlite(join(folder, 'state.db'), { readonly: true })
-    runtime.state.subscribe((event) => this.events.push(event))
+    runtime.state.subscribe((event) => this.#events.push(event))
+  }
+
+  /** Everything recorded since it was opened. */
+  get events(): RuntimeEvent[] {
+    this.runtime.state.read()
+    return this.#events
   }
 
   /** An agent that runs as far as anyone can tell. */
