@@ -17,9 +17,7 @@ import { readRequest } from '../../src/gateway/bodies/request-body.ts'
 import { identifyCaller, readAddress, sentKeys } from '../../src/gateway/caller.ts'
 import { ClientConnection, readBody } from '../../src/gateway/client.ts'
 import { SealedOriginals } from '../../src/gateway/sealed-originals.ts'
-import { newAgentId, newRunId } from '../../src/ids.ts'
-import { fromUsd, usd } from '../../src/money.ts'
-import { openRooms } from '../../test/support/rooms.ts'
+import { chatRequest, openCallRooms, V8_FLAGS } from './call-rooms.ts'
 import { cpuSeconds, median } from './figures.ts'
 
 const STEPS = [
@@ -33,8 +31,6 @@ const STEPS = [
 const CONNECTIONS = 10
 const WARM_CALLS = 6_000
 const ROUND_MS = 1_500
-const SENTENCE = 'Summarise the report of the last quarter for the board. '
-const LIMIT = usd('100000')
 const HEADERS = { 'content-type': 'application/json', authorization: 'Bearer bench' }
 
 if (process.argv[2] === 'serve') await serve(Number(process.argv[3]), process.argv[4]!)
@@ -42,24 +38,8 @@ else await measure(Number(process.argv[2] ?? 9), Number(process.argv[3] ?? 1))
 
 /** Answers with the road cut short behind a step; prints its address and token. */
 async function serve(last: number, provider: string): Promise<void> {
-  const { rooms } = await openRooms({ providers: { openai: { base_url: `${provider}/v1` } } })
-  const { gateway, money, access, state, store, safety } = rooms
-  const agentId = newAgentId('bench')
-  money.ledger.accounts.openAccount(agentId, fromUsd(LIMIT))
-  const facts = { name: 'bench', script: 'client', environment: 'production', pid: null, restart: 0, limit_usd: LIMIT }
-  const policy = { safety_mode: 'redact', detect: safety.detect } as const
-  const data = { run_id: newRunId(), ...facts, ...policy }
-  state.record({ type: 'agent.started', level: 'OK', agent_id: agentId, message: 'started', data })
-  const { token } = access.apiTokens.create({ name: 'bench', role: 'agent', agentId, createdBy: 'bench' })
-  if (last < STEPS.length - 1) {
-    store.groupCommit = (write, ended) =>
-      void setImmediate(() => {
-        write()
-        ended()
-      })
-    Object.assign(store.events, { insert: () => undefined })
-    Object.assign(store.calls, { insertHeld: () => undefined, end: () => true })
-  }
+  const { rooms, agentId, token } = await openCallRooms(provider, last === STEPS.length - 1)
+  const { gateway, money, access } = rooms
   const openai = gateway.upstream.find('openai')!
   const { dialect } = openai
   const originals = new SealedOriginals(Buffer.alloc(32).toString('base64'))
@@ -107,16 +87,9 @@ interface Server {
 }
 
 async function measure(rounds: number, kilobytes: number): Promise<void> {
-  const body = JSON.stringify({
-    model: 'gpt-4o-mini',
-    max_tokens: 200,
-    messages: [{ role: 'user', content: SENTENCE.repeat(Math.round((kilobytes * 1_000) / SENTENCE.length)) }],
-  })
-  // As the server's own: its young generation, and when functions are optimized.
-  const young = ['--min-semi-space-size=8', '--max-semi-space-size=8', '--no-parallel-scavenge']
-  const flags = [...young, '--invocation-count-for-turbofan=1000']
+  const body = chatRequest(kilobytes)
   const listening = async (script: string, ...args: string[]) => {
-    const child = spawn(process.execPath, [...flags, join(import.meta.dirname, script), ...args], {
+    const child = spawn(process.execPath, [...V8_FLAGS, join(import.meta.dirname, script), ...args], {
       stdio: ['ignore', 'pipe', 'inherit'],
     })
     const [line] = (await once(createInterface(child.stdout!), 'line')) as [string]

@@ -1,19 +1,23 @@
 /**
  * What people call a machine, a team, a user, a token or a webhook is shown on terminals and pages, and is part of addresses.
  * So no name holds control characters, or those that reverse the direction of text, and none is "." or "..", which an
- * address cannot hold.
+ * address cannot hold. Every text of a request is a name, unless it is listed here.
  */
 import { CageError } from '../errors.ts'
 import { printable } from '../log/printable.ts'
 
-/** Of bodies and paths. What machines report of agents has other fields: it is stored whatever it holds. */
-const NAMES: ReadonlySet<string> = new Set(['name', 'username', 'team', 'user'])
+const SECRETS = ['password', 'secret', 'answer', 'value']
+/** What people and machines say in sentences. */
+const SENTENCES = ['reason', 'message']
+/** Agents have the names that their machines give them: what is reported of them is stored whatever it holds. */
+const AGENTS = ['agent', 'agent_id']
+const NO_NAMES: ReadonlySet<string> = new Set([...SECRETS, ...SENTENCES, ...AGENTS])
 
 /** Throws CageError `bad_request` that names the field. */
 export function requireNames(said: unknown): void {
   if (typeof said !== 'object' || said === null) return
   for (const [field, name] of Object.entries(said)) {
-    if (!NAMES.has(field) || typeof name !== 'string') continue
+    if (NO_NAMES.has(field) || typeof name !== 'string') continue
     if (printable(name) !== name || name.includes('\t')) {
       throw new CageError('bad_request', `${field}: a name may not hold line breaks or control characters`, {
         hint: 'choose a name of letters, digits, signs and spaces',
