@@ -499,7 +499,7 @@ export class Leases {
       })
     } else {
       const { code, message: reason } = fault
-      const message = `Lost the Control Panel at ${url}: ${reason}`
+      const message = `The shared budget is out of reach: ${reason}`
       record({ type: 'panel.lost', level: 'WARN', message, data: { url, code, reason } })
     }
   }
