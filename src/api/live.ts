@@ -119,9 +119,9 @@ export class LiveView {
 
   /** Sends the missed events if they are still in memory, else a snapshot. */
   #catchUp(viewer: Viewer, after: number): void {
-    // Queued events are already in the snapshot: no later frame may start with them.
-    this.#queueWaiting()
     const snapshot = this.#state.read()
+    // These events are in the snapshot: no later frame may start with them.
+    this.#queueWaiting()
     const missed = Number.isInteger(after) ? snapshot.recent.filter((event) => event.seq > after) : []
     const isComplete =
       after <= snapshot.seq && snapshot.seq - after <= MAX_RECENT_EVENTS && missed.length === snapshot.seq - after

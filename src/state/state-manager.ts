@@ -92,7 +92,7 @@ export class StateManager {
     this.#savedSeq = this.#snapshot.seq
   }
 
-  /** The current snapshot. Never changed in place: a reference keeps its content. */
+  /** The current snapshot, after listeners have seen what is in it. Never changed in place: a reference keeps its content. */
   read(): Snapshot {
     this.#showCommitted()
     return this.#snapshot

@@ -54,14 +54,16 @@ class Viewer {
   }
 }
 
-const say = (cage: TestRuntime, agentId: AgentId, text: string) =>
-  cage.runtime.state.record({
+const said = (agentId: AgentId, text: string) =>
+  ({
     type: 'agent.output',
     level: 'INFO',
     agent_id: agentId,
     message: 'said',
     data: { stream: 'stdout', text },
-  })
+  }) as const
+
+const say = (cage: TestRuntime, agentId: AgentId, text: string) => cage.runtime.state.record(said(agentId, text))
 
 describe('a viewer', () => {
   test('gets the snapshot first, then every event once and in order, and holds what the server holds', async () => {
@@ -98,6 +100,27 @@ describe('a viewer', () => {
       const [first] = viewer.frames
       const begin = first?.type === 'snapshot' ? first.seq : Number.NaN
       expect(viewer.events.map(({ seq }) => seq)).toEqual(viewer.events.map((_, index) => begin + 1 + index))
+    }
+  })
+
+  test('that connects between a commit and its listeners gets every event once and in order', async () => {
+    const cage = await openTestRuntime()
+    const agent = cage.addAgent()
+    const { access_token: token } = await cage.login()
+    let isTalking = true
+    const talk = async () => {
+      while (isTalking) await cage.runtime.state.recordBatched(said(agent.id, 'in each turn'))
+    }
+    const talked = talk()
+    const viewers = await Promise.all(Array.from({ length: 20 }, () => Viewer.open(cage, { token })))
+    isTalking = false
+    await talked
+    for (const viewer of viewers) {
+      await viewer.upToDate(cage)
+      const [first] = viewer.frames
+      const after = first?.type === 'snapshot' ? first.seq : 0
+      const seqs = viewer.events.map(({ seq }) => seq)
+      expect(seqs).toEqual(Array.from(seqs, (_, index) => after + 1 + index))
     }
   })
 
