@@ -193,8 +193,6 @@ async function openAll(
   const incidents = openIncidents(store, state, safety, secrets)
   const alerts = new Alerts({ store, state, clock, config: config.alerts, onFault })
   opened.onClose(() => alerts.close())
-  // Whoever listens hears of the calls that ended last.
-  opened.onClose(() => void state.read())
   const running = new RunningConfig({ config, origins: options.origins ?? {}, file: options.configFile })
   const rooms = { config, running, clock, store, state, audit, safety, incidents, money, secrets, access, alerts }
   const gateway = openGateway(config, { ...rooms, onFault })

@@ -118,6 +118,8 @@ export function openGateway(
     await dispatcher.destroy()
     await upstream.close()
     uncharged.close()
+    // Whoever listens, such as alerts, hears of the calls that ended last.
+    state.read()
   }
   return { answer, upstream, circuits, cache, contents, close }
 }
