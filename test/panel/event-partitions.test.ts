@@ -319,7 +319,7 @@ test('events of the version before stay as they are, incidents for their own tim
       ),
     )
   for (let seq = 1; seq <= 3; seq++) await insert(seq, today - (8 - seq) * DAY_MS)
-  await insert(4, today - 85 * DAY_MS, 'pii.found')
+  await insert(4, today - 81 * DAY_MS, 'pii.found')
   await insert(5, today - 200 * DAY_MS, 'pii.found')
   await insert(6, today, 'pii.found')
   // While the clock was wrong.
@@ -333,7 +333,7 @@ test('events of the version before stay as they are, incidents for their own tim
   const migrated = await openPanelDatabase(address)
   await migrated.close()
   const before = [
-    ...['1 events_first', '2 events_first', '3 events_first', `4 ${incidentsOf(today - 85 * DAY_MS)}`],
+    ...['1 events_first', '2 events_first', '3 events_first', `4 ${incidentsOf(today - 81 * DAY_MS)}`],
     ...['5 incidents_default', `6 ${incidentsOf(today)}`, '7 events_daily_default'],
   ]
   expect(await stored()).toEqual(before)
