@@ -163,6 +163,21 @@ describe('events of one turn of the event loop', () => {
     expect(rows().map(({ seq }) => seq)).toEqual([1, 2, 3, 4])
   })
 
+  test('are numbered on though nobody has seen those before', async () => {
+    const { state, rows, store } = openState()
+    store.groupCommit = (write, ended) => {
+      store.transaction(write)
+      ended()
+    }
+    await Promise.all([
+      state.recordBatched(started),
+      state.recordBatched(progressed(1)),
+      state.recordBatched(progressed(2)),
+    ])
+    expect(rows().map(({ seq }) => seq)).toEqual([1, 2, 3])
+    expect(state.read().agents[AGENT]?.progress?.done).toBe(2)
+  })
+
   test('are shown without anybody asking, and what a listener records then is stored', async () => {
     const { state, rows } = openState()
     const noticed = new Promise<number>((resolve) => {
