@@ -20,8 +20,8 @@ if (process.argv[2] !== 'panel') {
 }
 // Four threads that share a young generation of some megabytes use more processor time than they save.
 setFlagsFromString('--no-parallel-scavenge')
-// Most functions run once per call, and by default V8 optimizes what has run 3,000 times: a call then takes a tenth more of
-// the processor, and a call at a time a fifth.
+// Most functions run once per call, and by default V8 optimizes what has run 3,000 times: that costs a tenth more processor
+// time a call, and a fifth more with one call at a time.
 setFlagsFromString('--invocation-count-for-turbofan=1000')
 
 // Without a listener Node opens a debugger on this signal. (The executable starts here.)

@@ -15,7 +15,7 @@ export const V8_FLAGS: readonly string[] = [
 
 /** `provider`: its origin. `hasRows`: ledger and events are written. `token`: the agent's key. */
 export async function openCallRooms(provider: string, hasRows: boolean) {
-  const { rooms } = await openRooms({ providers: { openai: { base_url: `${provider}/v1` } } })
+  const { rooms, close } = await openRooms({ providers: { openai: { base_url: `${provider}/v1` } } })
   const { money, access, state, store, safety } = rooms
   const agentId = newAgentId('bench')
   money.ledger.accounts.openAccount(agentId, fromUsd(LIMIT))
@@ -33,7 +33,7 @@ export async function openCallRooms(provider: string, hasRows: boolean) {
     Object.assign(store.events, { insert: () => undefined })
     Object.assign(store.calls, { insertHeld: () => undefined, end: () => true })
   }
-  return { rooms, agentId, token }
+  return { rooms, agentId, token, close }
 }
 
 /** A chat request of so many kilobytes. */

@@ -38,7 +38,8 @@ else await measure(Number(process.argv[2] ?? 9), Number(process.argv[3] ?? 1))
 
 /** Answers with the road cut short behind a step; prints its address and token. */
 async function serve(last: number, provider: string): Promise<void> {
-  const { rooms, agentId, token } = await openCallRooms(provider, last === STEPS.length - 1)
+  const { rooms, agentId, token, close } = await openCallRooms(provider, last === STEPS.length - 1)
+  process.once('SIGTERM', () => void close().then(() => process.exit()))
   const { gateway, money, access } = rooms
   const openai = gateway.upstream.find('openai')!
   const { dialect } = openai

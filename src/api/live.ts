@@ -96,6 +96,8 @@ export class LiveView {
   }
 
   close(): void {
+    // The calls that ended last are in the last frame.
+    this.#state.read()
     for (const end of this.#endings) end()
     this.#timer?.cancel()
     this.#queueWaiting()

@@ -499,7 +499,7 @@ export class Leases {
       })
     } else {
       const { code, message: reason } = fault
-      const message = `The shared budget is out of reach: ${reason}`
+      const message = `Lost the shared budget: ${reason}`
       record({ type: 'panel.lost', level: 'WARN', message, data: { url, code, reason } })
     }
   }

@@ -265,10 +265,10 @@ export class Ledger {
   async #written(request: HoldRequest, open: OpenHold): Promise<Hold> {
     const hold = this.#take(request, open)
     const { callId, agentId, runId, kind, target, model, maxCost, startedAt } = hold
-    const unit = currentUnit(this.#state.read().agents[agentId])
     const lease_id = open.lease?.id ?? null
-    const row = { id: callId, agent_id: agentId, run_id: runId, kind, target, model, unit, lease_id }
     try {
+      const unit = currentUnit(this.#state.read().agents[agentId])
+      const row = { id: callId, agent_id: agentId, run_id: runId, kind, target, model, unit, lease_id }
       await new Promise<void>((resolve, reject) =>
         this.#store.groupCommit(
           () => this.#calls.insertHeld({ ...row, held_nanos: maxCost, started_at: startedAt }),

@@ -9,7 +9,7 @@ export class UsageReader {
   /** An invalid figure was treated as absent, which costs the most. */
   isRepaired = false
   readonly #usage: JsonObject
-  /** A few of each format: an array is found through sooner than a set is made. */
+  /** A few of each format: searching an array is faster than building a set. */
   readonly #known: string[] = []
 
   constructor(usage: JsonObject) {

@@ -24,9 +24,10 @@ export function readFacts(format: Format, body: JsonObject, { named, models }: M
   const given = named === undefined ? body.model : decodeURIComponent(named)
   const model = typeof given === 'string' && Object.hasOwn(models, given) ? models[given] : given
   return {
+    // Where a dialect knows better, it says so.
+    mayThink: Boolean(body.thinking || body.reasoning || body.reasoning_effort),
     ...format.readCall({ ...body, model }),
     repeats: repeatsOf(body),
-    mayThink: Boolean(body.thinking || body.reasoning || body.reasoning_effort),
     hasAsides: Boolean(body.logprobs || body.top_logprobs || body.include),
   }
 }

@@ -88,7 +88,7 @@ function toolCallsOf(item: Json): ShownCall[] {
 
 function addToolCall(shown: ShownCall[], part: Json | undefined): void {
   if (!isObject(part)) return
-  const type = String(part.type)
+  const type = typeof part.type === 'string' ? part.type : ''
   const resultOf = part.tool_call_id ?? (RESULT.test(type) ? (part.tool_use_id ?? part.call_id) : undefined)
   if (typeof resultOf === 'string') {
     shown.push({ id: resultOf, name: null, text: '' })

@@ -9,9 +9,9 @@ import { printable } from '../log/printable.ts'
 const SECRETS = ['password', 'secret', 'answer', 'value']
 /** What people and machines say in sentences. */
 const SENTENCES = ['reason', 'message']
-/** Agents have the names that their machines give them: what is reported of them is stored whatever it holds. */
-const AGENTS = ['agent', 'agent_id']
-const NO_NAMES: ReadonlySet<string> = new Set([...SECRETS, ...SENTENCES, ...AGENTS])
+/** Agents and tokens have the names that their machines give them: what is reported of them is stored whatever it holds. */
+const REPORTED = ['agent', 'agent_id', 'token']
+const NO_NAMES: ReadonlySet<string> = new Set([...SECRETS, ...SENTENCES, ...REPORTED])
 
 /** Throws CageError `bad_request` that names the field. */
 export function requireNames(said: unknown): void {

@@ -115,7 +115,8 @@ export class StateManager {
   }
 
   /**
-   * Records that something happened. `alongside` writes the rows that belong to the event, in its transaction.
+   * Records that something happened. `alongside` writes the rows that belong to the event, in its transaction, and reads
+   * no state.
    * Does not throw disk errors.
    */
   record(event: NewEvent, alongside?: () => void): void {
@@ -167,7 +168,7 @@ export class StateManager {
 
   /** Stored events of these types since an agent started, of all agents, newest first. */
   eventsSince(agentId: AgentId, types: ReadonlySet<string>): AsyncGenerator<RuntimeEvent[]> {
-    return this.#events.newestFirst(types, (this.#events.firstOf(agentId) ?? this.#snapshot.seq + 1) - 1)
+    return this.#events.newestFirst(types, (this.#events.firstOf(agentId) ?? this.read().seq + 1) - 1)
   }
 
   /** Writes pending events, saves the snapshot, and removes all listeners. */
@@ -231,6 +232,8 @@ export class StateManager {
     this.#draining = true
     try {
       this.#applyCommitted()
+    } catch (error) {
+      this.#options.onFault(error, 'an event is stored but not shown; trying again with the next one')
     } finally {
       this.#draining = false
     }
@@ -239,8 +242,9 @@ export class StateManager {
   }
 
   #applyCommitted(): void {
-    for (let event = this.#committed.shift(); event; event = this.#committed.shift()) {
+    for (let [event] = this.#committed; event; [event] = this.#committed) {
       this.#snapshot = this.#apply(this.#snapshot, event)
+      this.#committed.shift()
       for (const listener of this.#listeners) this.#notify(listener, event)
     }
   }

@@ -2,7 +2,7 @@ import { expect, test } from 'vitest'
 import { requireNames } from '../../src/panel/names.ts'
 import fc from '../support/fast-check.ts'
 
-const TEXTS = ['password', 'secret', 'answer', 'value', 'reason', 'message', 'agent', 'agent_id']
+const TEXTS = ['password', 'secret', 'answer', 'value', 'reason', 'message', 'agent', 'agent_id', 'token']
 const odd = fc.constantFrom('a\nb', 'a\u001b[31mb', 'a\tb', 'a\u0085b', 'a\u202eb', 'a\u2028b', '.', '..')
 
 test('a text of any field is refused with characters that do not show, except the texts that are no names', () => {

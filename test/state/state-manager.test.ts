@@ -163,6 +163,19 @@ describe('events of one turn of the event loop', () => {
     expect(rows().map(({ seq }) => seq)).toEqual([1, 2, 3, 4])
   })
 
+  test('are shown later when that fails, and whoever reads meanwhile gets what there was', async () => {
+    const { state, store, faults } = openState()
+    const { get } = store.pastAgents
+    store.pastAgents.get = () => {
+      throw new Error('the disk cannot be read')
+    }
+    await state.recordBatched(progressed(1))
+    expect(state.read().seq).toBe(0)
+    expect(faults).toEqual(['an event is stored but not shown; trying again with the next one'])
+    store.pastAgents.get = get
+    expect(state.read().seq).toBe(1)
+  })
+
   test('are numbered on though nobody has seen those before', async () => {
     const { state, rows, store } = openState()
     store.groupCommit = (write, ended) => {
