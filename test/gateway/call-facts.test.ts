@@ -24,7 +24,7 @@ test.each<[name: string, format: Format, body: JsonObject, mayThink: boolean]>([
     { messages: conversed, additionalModelRequestFields: { thinking: { type: 'enabled' } } },
     true,
   ],
-])('a request to %s may think as its dialect says: case %#', (_name, format, body, mayThink) => {
+])('whether a request may think is as its dialect says: %s', (_name, format, body, mayThink) => {
   const facts = readFacts(format, { model: 'someone/gpt-4-x', ...body }, { named: undefined, models: {} })
   expect(facts.mayThink).toBe(mayThink)
 })
