@@ -2,8 +2,8 @@
  * `demo --check`: what must be true at each point of the story. Everything is computed from the show's events, as on
  * the dashboard.
  */
-import type { EventType, RuntimeEvent } from '../src/events.ts'
-import { showUsd } from '../src/money.ts'
+import type { EventType, RuntimeEvent } from '../src/core/events.ts'
+import { showUsd } from '../src/core/money.ts'
 import type { RuntimeParts } from '../src/runtime.ts'
 import { applyEvent } from '../src/state/apply-event.ts'
 import { shownFigures } from '../src/state/figures-text.ts'

@@ -1,5 +1,5 @@
 /** `demo --fail`: what goes wrong, and at which lead, instead of what `leads.csv` says. */
-import { CageError } from '../src/errors.ts'
+import { CageError } from '../src/core/errors.ts'
 import type { Lead } from './world.ts'
 
 /** The triggers of `leads.csv`, by the names of the flag. */

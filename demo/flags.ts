@@ -1,5 +1,5 @@
 /** Flags of `iron-cage demo`. */
-import type { ServerFlags } from '../src/cli/flags.ts'
+import type { ServerFlags } from '../src/cli/settings/flags.ts'
 
 /** A hundred leads in a hundred seconds. */
 export const DEFAULT_PACE = '3600'

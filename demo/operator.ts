@@ -2,7 +2,7 @@
  * The operator of the show: puts the agent's key into the vault, and rotates it after the lead with the trigger
  * `key_rotation`, through the same API as a person on the dashboard.
  */
-import type { EventOf } from '../src/events.ts'
+import type { EventOf } from '../src/core/events.ts'
 import type { RuntimeParts } from '../src/runtime.ts'
 import type { Lead, World } from './world.ts'
 

@@ -3,7 +3,7 @@
  * probe succeeds, and later leads have live profiles. How many leads this takes depends on the clock, so the checks
  * here hold for any number.
  */
-import { fromUsd, NANOS_PER_USD, nanodollars, showUsd, toUsd } from '../src/money.ts'
+import { fromUsd, NANOS_PER_USD, nanodollars, showUsd, toUsd } from '../src/core/money.ts'
 import { type Checkpoint, EVERY_SHOW } from './check.ts'
 import type { Lead, WorldOptions } from './world.ts'
 

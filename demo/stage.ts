@@ -2,7 +2,7 @@
 import { resolve } from 'node:path'
 import { cacheOwner } from '../src/breaker/service-cache.ts'
 import type { Config } from '../src/config/schema.ts'
-import { packageFolder } from '../src/package-folder.ts'
+import { packageFolder } from '../src/core/package-folder.ts'
 import type { RuntimeParts } from '../src/runtime.ts'
 import { type Inbox, openInbox } from './inbox.ts'
 import { type OperatedRuntime, seatOperator } from './operator.ts'

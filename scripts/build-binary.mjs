@@ -2,7 +2,7 @@
 // `--out <folder>` puts them elsewhere, `--quiet` prints errors only.
 //
 // It is this very Node with our program inside (Node's single-executable support), and with every file the program reads:
-// src/package-folder.ts lays those out where the program starts.
+// src/core/package-folder.ts lays those out where the program starts.
 import { execFileSync } from 'node:child_process'
 import { createHash } from 'node:crypto'
 import {
@@ -109,7 +109,7 @@ const __programUrl = require('node:url').pathToFileURL(process.execPath).href;`,
             return { path: `./${later.get(path)}`, namespace: 'laid-out' }
           })
           build.onLoad({ filter: /.*/, namespace: 'laid-out' }, ({ path }) => ({
-            contents: `const { packageFolder } = require('./src/package-folder.ts')
+            contents: `const { packageFolder } = require('./src/core/package-folder.ts')
               module.exports = require('node:module').createRequire(packageFolder())('${path}')`,
             resolveDir: root,
           }))

@@ -36,7 +36,7 @@ export const bundleProgram = ({ define = {}, external = [], ...options }) =>
     ...options,
   })
 
-/** Threads, each a program of its own that `threadFile` of src/package-folder.ts finds by its name. */
+/** Threads, each a program of its own that `threadFile` of src/core/package-folder.ts finds by its name. */
 export const bundleThreads = (options) =>
   bundleProgram({
     entryPoints: ['gateway/bodies/large-thread.ts', 'budget/tokenizer-thread.ts', 'db/check-thread.ts'].map((path) => ({

@@ -6,7 +6,7 @@ import { resolve } from 'node:path'
 import { createGenerator } from 'ts-json-schema-generator'
 import * as z from 'zod'
 import packageJson from '../package.json' with { type: 'json' }
-import { callView } from '../src/api/calls.ts'
+import { callView } from '../src/api/reports/calls.ts'
 import { costReportView } from '../src/api/views.ts'
 import type { PanelRooms } from '../src/panel/rooms.ts'
 import { panelRoutes } from '../src/panel/routes.ts'
@@ -43,7 +43,7 @@ export function generateProtocol(): string {
 /** Fields and types may be added: what is not known is allowed. */
 function eventSchema(): Json {
   const generator = createGenerator({
-    path: `${root}/src/events.ts`,
+    path: `${root}/src/core/events.ts`,
     tsconfig: `${root}/tsconfig.json`,
     type: 'RuntimeEvent',
     additionalProperties: true,

@@ -8,7 +8,7 @@ import { execFileSync } from 'node:child_process'
 import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join, resolve } from 'node:path'
-import { PII_TYPES } from '../src/pii-types.ts'
+import { PII_TYPES } from '../src/core/pii-types.ts'
 import { DEFAULT_POLICY } from '../src/redaction/policy.ts'
 import { findPii, Redactor, toSpans } from '../src/redaction/redactor.ts'
 

@@ -2,19 +2,19 @@
  * Iron Cage as a library: `openRuntime` opens in this process what `iron-cage serve` opens in its own. The exports here
  * are the public API; their types depend on no other package.
  */
-import { VERSION } from './cli/version.ts'
+import { VERSION } from './cli/output/version.ts'
 import { AgentFolders } from './config/agent-folders.ts'
 import { parseUsd } from './config/amount.ts'
 import { loadConfig, type Setting } from './config/config.ts'
 import { readEnvironment } from './config/env.ts'
-import type { RuntimeEvent } from './events.ts'
-import type { AgentId } from './ids.ts'
+import type { RuntimeEvent } from './core/events.ts'
+import type { AgentId } from './core/ids.ts'
 import { openParts } from './runtime.ts'
 import type { Snapshot } from './state/snapshot.ts'
 import { withPolicy } from './uplink/with-policy.ts'
 
-export { CageError, type ErrorCode } from './errors.ts'
-export type { RuntimeEvent } from './events.ts'
+export { CageError, type ErrorCode } from './core/errors.ts'
+export type { RuntimeEvent } from './core/events.ts'
 export type { AgentView, CircuitView, Snapshot } from './state/snapshot.ts'
 
 export interface OpenOptions {

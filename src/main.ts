@@ -1,9 +1,9 @@
 import { getHeapSpaceStatistics, setFlagsFromString } from 'node:v8'
 import { runCli } from './cli/cli.ts'
-import { processTerminal } from './cli/terminal.ts'
+import { processTerminal } from './cli/output/terminal.ts'
 import { hideMasterKey } from './config/env.ts'
-import { asCageError, type CageError, ERRORS } from './errors.ts'
-import { isSingleExecutable } from './package-folder.ts'
+import { asCageError, type CageError, ERRORS } from './core/errors.ts'
+import { isSingleExecutable } from './core/package-folder.ts'
 
 /** Both halves: with less, calls in progress are moved to the old generation, which takes a tenth more of the processor. */
 const YOUNG_BYTES = 16 * 1024 * 1024
@@ -57,7 +57,7 @@ process.on('uncaughtException', async (error) => {
 
 /** Its code alone where no file can be opened any more. */
 const textOf = (error: CageError): Promise<string> =>
-  import('./cli/error-text.ts').then(
+  import('./cli/output/error-text.ts').then(
     ({ errorText }) => errorText(error, terminal.log),
     () => `iron-cage: ${error.code}`,
   )

@@ -11,7 +11,6 @@ import { Users } from './access/users.ts'
 import { serverFilesOf } from './agents/server-files.ts'
 import { type AgentSpec, Supervisor } from './agents/supervisor.ts'
 import { Alerts } from './alerts/alerts.ts'
-import { loadAssets } from './api/assets.ts'
 import type { Rooms } from './api/rooms.ts'
 import { startServer } from './api/server.ts'
 import { Audit, type AuditOptions } from './audit/chain.ts'
@@ -23,26 +22,27 @@ import { openPriceList } from './budget/pinned-list.ts'
 import { requirePlausiblePrices } from './budget/price-jumps.ts'
 import type { PriceList } from './budget/price-list.ts'
 import type { Trust } from './budget/trust.ts'
-import { type Clock, systemClock } from './clock.ts'
 import { AgentFolders } from './config/agent-folders.ts'
 import { mergePolicies } from './config/policy.ts'
 import { RunningConfig } from './config/running-config.ts'
 import type { Config } from './config/schema.ts'
 import { watchFile } from './config/watch.ts'
+import { type Clock, systemClock } from './core/clock.ts'
+import { CageError } from './core/errors.ts'
+import { packageFolder } from './core/package-folder.ts'
+import { newToken } from './core/tokens.ts'
 import { isStorageFault } from './db/storage-fault.ts'
 import { openStore, type Store } from './db/store.ts'
-import { CageError } from './errors.ts'
-import { readNetwork } from './gateway/network.ts'
 import { type Gateway, openGateway } from './gateway/open-gateway.ts'
+import { readNetwork } from './gateway/provider/network.ts'
+import { loadAssets } from './http/assets.ts'
 import { type Log, openLog } from './log/log.ts'
 import { Exporter, type ExporterOptions } from './otel/exporter.ts'
-import { packageFolder } from './package-folder.ts'
 import { Incidents } from './redaction/incidents.ts'
 import { assertNamesNoPii } from './redaction/redactor.ts'
 import { type Load, type Reload, reloadOf } from './redaction/reload.ts'
 import { Safety } from './redaction/safety.ts'
 import { StateManager } from './state/state-manager.ts'
-import { newToken } from './tokens.ts'
 import { openControl, openLeases, openRequests, openTelemetry } from './uplink/open-uplink.ts'
 import { awaitSharedBudget, type SharedBudget } from './uplink/shared-budget.ts'
 import { closeVault, openVault, type Secrets } from './vault/open-vault.ts'
@@ -194,7 +194,21 @@ async function openAll(
   const alerts = new Alerts({ store, state, clock, config: config.alerts, onFault })
   opened.onClose(() => alerts.close())
   const running = new RunningConfig({ config, origins: options.origins ?? {}, file: options.configFile })
-  const rooms = { config, running, clock, store, state, audit, safety, incidents, money, secrets, access, alerts }
+  const rooms = {
+    config,
+    running,
+    clock,
+    store,
+    state,
+    audit,
+    safety,
+    incidents,
+    money,
+    leases,
+    secrets,
+    access,
+    alerts,
+  }
   const gateway = openGateway(config, { ...rooms, onFault })
   opened.onClose(() => gateway.close())
   const agentFolders = new AgentFolders(environment.HOME)

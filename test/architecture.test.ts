@@ -10,8 +10,9 @@ const ORDER: readonly (readonly string[])[] = [
   ['main', 'index'],
   ['cli'],
   ['deploy'],
-  ['runtime', 'panel'],
-  ['api'],
+  ['runtime'],
+  ['api', 'panel'],
+  ['http'],
   ['gateway', 'agents', 'alerts', 'booth', 'uplink', 'otel'],
   ['redaction', 'budget', 'breaker', 'vault', 'sandbox'],
   ['access', 'audit'],
@@ -31,6 +32,7 @@ const ORDER: readonly (readonly string[])[] = [
     'clock',
     'boot-id',
     'aes-gcm',
+    'call-content',
     'lease-messages',
     'control-messages',
     'telemetry-messages',
@@ -40,6 +42,7 @@ const ORDER: readonly (readonly string[])[] = [
 /** Parts of the last group build on each other in this order only. */
 const LEAVES: Readonly<Record<string, readonly string[]>> = {
   events: ['id-types', 'money', 'pii-types', 'control-messages'],
+  'call-content': ['id-types'],
   errors: ['money'],
   ids: ['id-types'],
   'control-messages': ['money'],
@@ -49,19 +52,19 @@ const LEAVES: Readonly<Record<string, readonly string[]>> = {
 
 /** Free of Node: the browser runs them too. They may import each other. */
 const SHARED_WITH_BROWSER = [
-  'src/control-messages.ts',
-  'src/events.ts',
-  'src/id-types.ts',
-  'src/money.ts',
-  'src/pii-types.ts',
+  'src/protocol/control-messages.ts',
+  'src/core/events.ts',
+  'src/core/id-types.ts',
+  'src/core/money.ts',
+  'src/core/pii-types.ts',
   'src/panel/fleet-view.ts',
   'src/state/snapshot.ts',
   'src/state/apply-event.ts',
-  'src/units.ts',
+  'src/core/units.ts',
   'src/booth/steps.ts',
   'src/state/axis.ts',
   'src/state/history-view.ts',
-  'src/state/call-content.ts',
+  'src/core/call-content.ts',
   'src/state/call-view.ts',
   'src/state/figures.ts',
   'src/state/figures-text.ts',
@@ -74,10 +77,10 @@ const SHARED_WITH_BROWSER = [
 
 /** Who may read or await real time, and why. */
 const BESIDE_THE_CLOCK: Readonly<Record<string, string>> = {
-  'src/clock.ts': 'is the clock',
+  'src/core/clock.ts': 'is the clock',
   'src/main.ts': 'sets the garbage collector of this process, two real seconds after its start',
-  'src/ids.ts': 'ids of calls lie on the disk in the order in which they were really made',
-  'src/process-table.ts': 'asks the system again for a descriptor, which no moved clock gives back',
+  'src/core/ids.ts': 'ids of calls lie on the disk in the order in which they were really made',
+  'src/core/process-table.ts': 'asks the system again for a descriptor, which no moved clock gives back',
   'src/config/agent-folders.ts': 'compares with the times of files, which the system notes',
   'src/cli/': 'a command is a process of its own, with a person waiting for it',
 }
@@ -98,8 +101,8 @@ describe('the import order', () => {
     ['src/budget/ledger.ts', 'src/breaker/breaker.ts', 'budget and breaker do not know each other'],
     ['src/gateway/gateway.ts', 'src/agents/supervisor.ts', 'gateway and agents do not know each other'],
     ['src/state/state-manager.ts', 'src/api/server.ts', 'state may not import api'],
-    ['src/money.ts', 'src/events.ts', 'money may not import events'],
-    ['src/surprise/part.ts', 'src/money.ts', 'surprise is in no group'],
+    ['src/core/money.ts', 'src/core/events.ts', 'money may not import events'],
+    ['src/surprise/part.ts', 'src/core/money.ts', 'surprise is in no group'],
   ])('a planted import from %s to %s is found', (from, to, what) => {
     expect(violations([{ from, to }])).toEqual([`${from} → ${to}: ${what}`])
   })
@@ -128,7 +131,7 @@ describe('the import order', () => {
 })
 
 describe('what a command loads before it acts', () => {
-  test.each(['src/main.ts', 'src/cli/offline-client.ts', ...sourcesBelow('src/cli/commands/budget')])(
+  test.each(['src/main.ts', 'src/cli/client/offline-client.ts', ...sourcesBelow('src/cli/commands/budget')])(
     '%s: neither a server nor a database, a schema or a redactor',
     (file) => {
       const loaded = loadedWith(file)
@@ -138,8 +141,8 @@ describe('what a command loads before it acts', () => {
   )
 
   test('what waits for an import() is not loaded, and what it needs is', () => {
-    expect(loadedWith('src/cli/offline-client.ts')).not.toContain('src/cli/offline-routes.ts')
-    expect(loadedWith('src/cli/offline-routes.ts').filter((name) => HEAVY.test(name))).toEqual(
+    expect(loadedWith('src/cli/client/offline-client.ts')).not.toContain('src/cli/client/offline-routes.ts')
+    expect(loadedWith('src/cli/client/offline-routes.ts').filter((name) => HEAVY.test(name))).toEqual(
       expect.arrayContaining(['hono', 'zod', 'better-sqlite3', 'src/redaction/redactor.ts']),
     )
   })
@@ -159,6 +162,12 @@ describe('the source tree', () => {
     expect(allowed.filter((prefix) => !found.some((file) => file.startsWith(prefix)))).toEqual([])
   })
 
+  test('no folder of src has more than 25 files', () => {
+    const counts = new Map<string, number>()
+    for (const file of sourcesBelow('src')) counts.set(dirname(file), (counts.get(dirname(file)) ?? 0) + 1)
+    expect([...counts].filter(([, files]) => files > 25)).toEqual([])
+  })
+
   test('the statements of each table are made once, in db/store.ts', () => {
     const factories = sourcesBelow('src/db').flatMap((file) =>
       [...code(file).matchAll(/^export function (\w+Table)\(/gm)].map((match) => match[1]!),
@@ -172,7 +181,7 @@ describe('the source tree', () => {
     const opening = [...sourcesBelow('test'), ...sourcesBelow('scripts/soak')].filter((file) =>
       /import \{[^}]*\bopenParts\b[^}]*\} from '[./]+\/src\/runtime\.ts'/.test(code(file)),
     )
-    expect(opening).toEqual(['test/gateway/run-call.test.ts', 'test/gateway/stream.test.ts'])
+    expect(opening).toEqual(['test/gateway/replies/stream.test.ts', 'test/gateway/run-call.test.ts'])
   })
 
   test('what tests share registers no hook, which would run for the first file alone', () => {
@@ -184,7 +193,7 @@ describe('the source tree', () => {
 
   test('one file encrypts', () => {
     const encrypting = sourcesBelow('src').filter((file) => /create(?:C|Dec)ipheriv/.test(code(file)))
-    expect(encrypting).toEqual(['src/aes-gcm.ts'])
+    expect(encrypting).toEqual(['src/core/aes-gcm.ts'])
   })
 
   test('one file names the files beside a database', () => {
@@ -200,7 +209,7 @@ describe('the source tree', () => {
 
   test('nothing outside its folder and the list of dialects names a dialect, but for examples in help texts', () => {
     const examples =
-      /^src\/(cli|dialects|redaction\/issuers|vault\/secret|api\/openapi|config\/)|price-list|service-terms/
+      /^src\/(cli|dialects|redaction\/secrets\/issuers|vault\/secret|http\/openapi|config\/)|price-list|service-terms/
     const naming = sourcesBelow('src').filter((file) =>
       /['"`]?\b(openai|anthropic)\b/i.test(withoutComments(code(file))),
     )
@@ -248,8 +257,11 @@ function violation(from: string, to: string): string | undefined {
     : `${from} may not import ${to}`
 }
 
-/** `src/budget/ledger.ts` → "budget", `src/money.ts` → "money". */
-const partOf = (file: string): string => file.split('/')[1]!.replace(/\.ts$/, '')
+/** `src/budget/ledger.ts` → "budget", `src/core/money.ts` → "money": the parts of these folders are their files. */
+const partOf = (file: string): string => {
+  const [, folder, name] = file.split('/')
+  return (folder === 'core' || folder === 'protocol' ? name! : folder!).replace(/(?:\.d)?\.ts$/, '')
+}
 
 const importsBelow = (folder: string): Import[] => sourcesBelow(folder).flatMap(importsOf)
 

@@ -1,6 +1,6 @@
 /** All actions of a user on the screen. Each throws ApiError. */
-import type { RuntimeEvent } from '../src/events.ts'
-import type { ConfiguredScope } from '../src/money.ts'
+import type { RuntimeEvent } from '../src/core/events.ts'
+import type { ConfiguredScope } from '../src/core/money.ts'
 import { send } from './session.ts'
 import { addOlder, log } from './store.ts'
 

@@ -1,6 +1,6 @@
 /** The live connection: a ticket, then a WebSocket; reconnects with backoff from the last `seq`. */
 import { effect, signal } from '@preact/signals'
-import type { RuntimeEvent } from '../src/events.ts'
+import type { RuntimeEvent } from '../src/core/events.ts'
 import type { Snapshot } from '../src/state/snapshot.ts'
 import { send, session } from './session.ts'
 import { isConnected, snapshot, staleMs, takeEvents, takeSnapshot } from './store.ts'

@@ -1,6 +1,6 @@
 /** The state behind the screen. `snapshot` is changed by the server's own `applyEvent`, one event at a time. */
 import { computed, effect, signal } from '@preact/signals'
-import type { RuntimeEvent } from '../src/events.ts'
+import type { RuntimeEvent } from '../src/core/events.ts'
 import { applyEvent } from '../src/state/apply-event.ts'
 import { shownFigures } from '../src/state/figures-text.ts'
 import { type AgentView, type AlertView, emptySnapshot, type Snapshot } from '../src/state/snapshot.ts'

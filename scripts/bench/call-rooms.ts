@@ -1,6 +1,6 @@
 /** A server's parts with an agent that may call, for measurements without a process of their own around them. */
-import { newAgentId, newRunId } from '../../src/ids.ts'
-import { fromUsd, usd } from '../../src/money.ts'
+import { newAgentId, newRunId } from '../../src/core/ids.ts'
+import { fromUsd, usd } from '../../src/core/money.ts'
 import { openRooms } from '../../test/support/rooms.ts'
 
 const LIMIT = usd('100000')

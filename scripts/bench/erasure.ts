@@ -5,11 +5,11 @@
  */
 import { setTimeout as wait } from 'node:timers/promises'
 import { parseArgs } from 'node:util'
-import type { RuntimeEvent } from '../../src/events.ts'
+import type { RuntimeEvent } from '../../src/core/events.ts'
+import { Erasures } from '../../src/panel/access/erasure.ts'
+import { Fleet } from '../../src/panel/bank/budgets.ts'
 import { openPanelDatabase } from '../../src/panel/db/open.ts'
-import { TelemetryStore } from '../../src/panel/db/telemetry-store.ts'
-import { Erasures } from '../../src/panel/erasure.ts'
-import { Fleet } from '../../src/panel/fleet.ts'
+import { TelemetryStore } from '../../src/panel/telemetry/telemetry-store.ts'
 import { startCluster } from '../../test/panel/postgres.ts'
 
 const { values } = parseArgs({

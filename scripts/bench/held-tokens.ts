@@ -17,7 +17,7 @@ const rows = JSON.stringify(
 )
 const TEXTS: Record<string, string> = {
   prose: file('docs/security.md'),
-  'a program': file('src/gateway/stream.ts') + file('src/budget/ledger.ts'),
+  'a program': file('src/gateway/replies/stream.ts') + file('src/budget/ledger.ts'),
   'JSON of small numbers': rows,
   'a table': file('docs/client-matrix.md'),
 }

@@ -5,9 +5,9 @@
  */
 import { parseArgs } from 'node:util'
 import pg from 'pg'
+import { Fleet } from '../../src/panel/bank/budgets.ts'
 import { openPanelDatabase } from '../../src/panel/db/open.ts'
-import { TelemetryStore } from '../../src/panel/db/telemetry-store.ts'
-import { Fleet } from '../../src/panel/fleet.ts'
+import { TelemetryStore } from '../../src/panel/telemetry/telemetry-store.ts'
 import { startCluster } from '../../test/panel/postgres.ts'
 
 const { values } = parseArgs({ options: { events: { type: 'string', default: '1000000' } } })

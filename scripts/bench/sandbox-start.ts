@@ -13,10 +13,10 @@ import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { Launchers } from '../../src/agents/launchers.ts'
 import { type AgentProcess, spawnAgent } from '../../src/agents/process.ts'
-import { systemClock } from '../../src/clock.ts'
 import { configSchema } from '../../src/config/schema.ts'
-import { newAgentId } from '../../src/ids.ts'
-import { lockLimitOf } from '../../src/process-table.ts'
+import { systemClock } from '../../src/core/clock.ts'
+import { newAgentId } from '../../src/core/ids.ts'
+import { lockLimitOf } from '../../src/core/process-table.ts'
 import { cageFor } from '../../src/sandbox/cage.ts'
 
 const LEVELS = ['observe', 'standard', 'strict'] as const

@@ -21,7 +21,7 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import Sqlite from 'better-sqlite3'
 import { WebSocket } from 'ws'
 import { THE_SHOW } from '../../demo/check.ts'
-import type { RuntimeEvent } from '../../src/events.ts'
+import type { RuntimeEvent } from '../../src/core/events.ts'
 import type { Snapshot } from '../../src/state/snapshot.ts'
 
 const program = resolve(import.meta.dirname, '../../bin/iron-cage.cjs')

@@ -2,7 +2,7 @@
  * A provider that obeys no limit: it answers in full whatever it is asked for, counts as it likes, and says that other
  * models have answered. Clients call it with every way of asking for little; what was spent is looked at all the while.
  */
-import { add, fromUsd, max, type Nanodollars, subtract, usd, ZERO_NANOS } from '../../src/money.ts'
+import { add, fromUsd, max, type Nanodollars, subtract, usd, ZERO_NANOS } from '../../src/core/money.ts'
 import type { Received } from '../../test/support/provider.ts'
 
 /** Each costs $10 a million tokens of output and nothing of input, and answers with 60,000 tokens: $0.60. */

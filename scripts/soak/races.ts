@@ -1,11 +1,11 @@
 /** Two hundred calls at once on the last cent, at the ledger itself: two of $0.004 are paid, whichever budget is tight. */
 
 import { Ledger } from '../../src/budget/ledger.ts'
-import { systemClock } from '../../src/clock.ts'
+import { systemClock } from '../../src/core/clock.ts'
+import type { NewEvent } from '../../src/core/events.ts'
+import { toAgentId, toCallId, toRunId } from '../../src/core/ids.ts'
+import { add, fromUsd, max, type Nanodollars, subtract, toUsd, usd, ZERO_NANOS } from '../../src/core/money.ts'
 import { openStore, type Store } from '../../src/db/store.ts'
-import type { NewEvent } from '../../src/events.ts'
-import { toAgentId, toCallId, toRunId } from '../../src/ids.ts'
-import { add, fromUsd, max, type Nanodollars, subtract, toUsd, usd, ZERO_NANOS } from '../../src/money.ts'
 import { StateManager } from '../../src/state/state-manager.ts'
 
 const CALLS = 200

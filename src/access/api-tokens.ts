@@ -4,12 +4,12 @@
  * Expiry applies from the next request on, even when the clock goes back; revocation also ends running calls. After
  * `rotate` the old token keeps working for a while, so that its holder can be given the new one.
  */
-import { type Clock, forwardTime, isoTime } from '../clock.ts'
-import type { ApiTokenRow, ApiTokenTable } from '../db/api-tokens.ts'
+import { type Clock, forwardTime, isoTime } from '../core/clock.ts'
+import { CageError } from '../core/errors.ts'
+import { type AgentId, newApiTokenId } from '../core/ids.ts'
+import { newToken } from '../core/tokens.ts'
 import type { Store } from '../db/store.ts'
-import { CageError } from '../errors.ts'
-import { type AgentId, newApiTokenId } from '../ids.ts'
-import { newToken } from '../tokens.ts'
+import type { ApiTokenRow, ApiTokenTable } from '../db/tables/api-tokens.ts'
 import type { Role } from './roles.ts'
 import { tokenHash } from './run-tokens.ts'
 

@@ -2,8 +2,8 @@
  * Backoff after failures, by key: the first few are free, then each doubles the wait. An attempt counts when it begins, so
  * that a hundred concurrent attempts are not a hundred guesses.
  */
-import type { Clock } from '../clock.ts'
-import { CageError } from '../errors.ts'
+import type { Clock } from '../core/clock.ts'
+import { CageError } from '../core/errors.ts'
 import { tokenHash } from './run-tokens.ts'
 
 const FIRST_WAIT_MS = 1_000

@@ -3,12 +3,12 @@
  */
 import { randomBytes } from 'node:crypto'
 import { linkSync, readFileSync, renameSync, rmSync, statSync, writeFileSync } from 'node:fs'
+import { CageError } from '../core/errors.ts'
+import { processStarted } from '../core/process-table.ts'
 import { serverFilePath } from '../db/files.ts'
 import { lockDatabase } from '../db/lock.ts'
 import { isStorageFault } from '../db/storage-fault.ts'
 import type { Store } from '../db/store.ts'
-import { CageError } from '../errors.ts'
-import { processStarted } from '../process-table.ts'
 import { readServerFile } from './server-file.ts'
 
 export interface TakenDatabase {

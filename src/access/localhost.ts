@@ -5,7 +5,7 @@
  */
 import type { IncomingMessage } from 'node:http'
 import { isIP } from 'node:net'
-import { CageError } from '../errors.ts'
+import { CageError } from '../core/errors.ts'
 
 export interface OriginGuard {
   /** Throws CageError `host_refused` or `origin_refused`. */

@@ -2,7 +2,7 @@
  * Who may come in: people by password or link, clients by API token, agents by the token of their run; readers of one
  * report by its link.
  */
-import type { Clock } from '../clock.ts'
+import type { Clock } from '../core/clock.ts'
 import type { Store } from '../db/store.ts'
 import { ApiTokens } from './api-tokens.ts'
 import { Peers } from './peers.ts'

@@ -4,7 +4,7 @@
  */
 import { randomBytes } from 'node:crypto'
 import { hash, verify } from '@node-rs/argon2'
-import { CageError } from '../errors.ts'
+import { CageError } from '../core/errors.ts'
 
 const MEMORY_KIB = 19_456
 const PASSES = 2

@@ -14,9 +14,9 @@
 import { once } from 'node:events'
 import { connect, type Socket } from 'node:net'
 import { networkInterfaces } from 'node:os'
-import type { Clock } from '../clock.ts'
-import type { AgentId } from '../ids.ts'
-import { processStarted, readProcessTree, socketsOf } from '../process-table.ts'
+import type { Clock } from '../core/clock.ts'
+import type { AgentId } from '../core/ids.ts'
+import { processStarted, readProcessTree, socketsOf } from '../core/process-table.ts'
 import { type Connection, findSockets, type PeerSocket, withoutMapping } from './socket-table.ts'
 
 export type { Connection }

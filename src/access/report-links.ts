@@ -2,12 +2,12 @@
  * Links that show the report of one agent, and nothing else, to whoever has them, until they expire or are revoked: 256
  * random bits with the prefix `link_`, shown once, stored as SHA-256.
  */
-import { type Clock, forwardTime, isoTime } from '../clock.ts'
-import type { ReportLinkRow } from '../db/report-links.ts'
+import { type Clock, forwardTime, isoTime } from '../core/clock.ts'
+import { CageError } from '../core/errors.ts'
+import { type AgentId, newReportLinkId } from '../core/ids.ts'
+import { newToken } from '../core/tokens.ts'
 import type { Store } from '../db/store.ts'
-import { CageError } from '../errors.ts'
-import { type AgentId, newReportLinkId } from '../ids.ts'
-import { newToken } from '../tokens.ts'
+import type { ReportLinkRow } from '../db/tables/report-links.ts'
 import { tokenHash } from './run-tokens.ts'
 
 /** The fields of a link that may always be shown. */

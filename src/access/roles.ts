@@ -1,6 +1,6 @@
 /** Roles. Every route names the role it requires; `requireRole` alone decides. */
-import { CageError } from '../errors.ts'
-import type { AgentId, RunId } from '../ids.ts'
+import { CageError } from '../core/errors.ts'
+import type { AgentId, RunId } from '../core/ids.ts'
 import type { RunProcess } from './peers.ts'
 
 export type Role = 'admin' | 'viewer' | 'agent'

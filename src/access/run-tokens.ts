@@ -5,9 +5,9 @@
  * apart (`peers.ts`). Therefore a URL may name such a run by its id alone, which is no secret.
  */
 import { hash } from 'node:crypto'
-import { CageError } from '../errors.ts'
-import type { AgentId, RunId } from '../ids.ts'
-import { newToken } from '../tokens.ts'
+import { CageError } from '../core/errors.ts'
+import type { AgentId, RunId } from '../core/ids.ts'
+import { newToken } from '../core/tokens.ts'
 import type { Connection, Peer, Peers, RunProcess } from './peers.ts'
 
 export interface TokenRun {

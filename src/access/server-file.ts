@@ -4,8 +4,8 @@
  * to another process (its start time differs), was left by a killed server and is replaced.
  */
 import { readFileSync } from 'node:fs'
+import { processStarted } from '../core/process-table.ts'
 import { serverFilePath } from '../db/files.ts'
-import { processStarted } from '../process-table.ts'
 
 export interface ServerFile {
   pid: number

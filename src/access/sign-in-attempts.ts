@@ -4,7 +4,7 @@
  * is not slowed down by the failures of others there.
  */
 import { isIPv6 } from 'node:net'
-import { CageError } from '../errors.ts'
+import { CageError } from '../core/errors.ts'
 import type { AttemptStore, Backoff } from './backoff.ts'
 import { isLoopback } from './localhost.ts'
 

@@ -2,11 +2,11 @@
  * People who sign in with a name and a password. Changing a role or password, or removing a user, ends all sessions of that
  * user immediately (`onChange`).
  */
-import { type Clock, isoTime } from '../clock.ts'
+import { type Clock, isoTime } from '../core/clock.ts'
+import { CageError } from '../core/errors.ts'
+import { newUserId } from '../core/ids.ts'
 import type { Store } from '../db/store.ts'
-import type { UserRow, UserTable } from '../db/users.ts'
-import { CageError } from '../errors.ts'
-import { newUserId } from '../ids.ts'
+import type { UserRow, UserTable } from '../db/tables/users.ts'
 import { localAttempts } from './backoff.ts'
 import { hashPassword, verifyPassword } from './passwords.ts'
 import { SignInAttempts } from './sign-in-attempts.ts'

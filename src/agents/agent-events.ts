@@ -1,7 +1,7 @@
 /** The events of an agent's life and their messages. Pure. */
 
-import type { AgentState, EventData, Level, NewEvent } from '../events.ts'
-import type { RunId } from '../ids.ts'
+import type { AgentState, EventData, Level, NewEvent } from '../core/events.ts'
+import type { RunId } from '../core/ids.ts'
 import type { Attempt, Planted } from '../sandbox/reports.ts'
 import { type Exit, STOPPED_BY, type StopReason } from './restart-policy.ts'
 import type { OutputEntry } from './traceback.ts'

@@ -1,9 +1,9 @@
 /** The output of one agent: its lines become events and lines of the log file, and findings in them are recorded. */
-import type { Clock, Timer } from '../clock.ts'
-import type { NewEvent } from '../events.ts'
-import type { AgentId } from '../ids.ts'
+import type { Clock, Timer } from '../core/clock.ts'
+import type { NewEvent } from '../core/events.ts'
+import type { AgentId } from '../core/ids.ts'
 import type { Findings } from '../redaction/findings.ts'
-import type { Finding } from '../redaction/match.ts'
+import type { Finding } from '../redaction/text/match.ts'
 import type { StateManager } from '../state/state-manager.ts'
 import { outputEvent, repeatedErrorEvent, unshownEvent } from './agent-events.ts'
 import { DayQuota } from './day-quota.ts'

@@ -4,8 +4,8 @@
  */
 import { accessSync, closeSync, constants, openSync, readSync, type Stats, statSync } from 'node:fs'
 import { delimiter, dirname, extname, isAbsolute, join, resolve } from 'node:path'
-import { CageError } from '../errors.ts'
-import { isSingleExecutable } from '../package-folder.ts'
+import { CageError } from '../core/errors.ts'
+import { isSingleExecutable } from '../core/package-folder.ts'
 import type { AgentEnvironment } from './environment.ts'
 
 export interface Command {

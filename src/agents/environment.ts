@@ -4,8 +4,8 @@
  */
 import { delimiter } from 'node:path'
 import type { Config } from '../config/schema.ts'
+import type { AgentId } from '../core/ids.ts'
 import { gatewayVariables, knownProvider } from '../dialects/known-providers.ts'
-import type { AgentId } from '../ids.ts'
 import { WITHOUT_TELEMETRY } from './telemetry.ts'
 
 export type AgentEnvironment = Record<string, string>

@@ -1,5 +1,5 @@
 import { constants } from 'node:os'
-import { ERRORS } from '../errors.ts'
+import { ERRORS } from '../core/errors.ts'
 import type { Exit, FinalState } from './restart-policy.ts'
 
 /** How an agent ended for good. */

@@ -1,6 +1,6 @@
-import type { Clock, Timer } from '../clock.ts'
+import type { Clock, Timer } from '../core/clock.ts'
 import { Findings } from '../redaction/findings.ts'
-import type { Finding } from '../redaction/match.ts'
+import type { Finding } from '../redaction/text/match.ts'
 
 /** Minimum time between two batches, in ms: each is a transaction with up to a hundred incidents. */
 const INTERVAL_MS = 1_000

@@ -3,7 +3,7 @@
  * that an agent that prints without end slows down only itself.
  */
 import { setImmediate } from 'node:timers/promises'
-import type { Clock } from '../clock.ts'
+import type { Clock } from '../core/clock.ts'
 
 /** Maximum duration of a slice, in ms. */
 const SLICE_MS = 5

@@ -10,7 +10,7 @@
  * - A line is cleaned first (a color code must not hide personal data), redacted second, cut last (nor may a cut).
  */
 import type { Readable } from 'node:stream'
-import type { Clock, Timer } from '../clock.ts'
+import type { Clock, Timer } from '../core/clock.ts'
 import type { OutputPace } from './output-pace.ts'
 
 const MAX_LINE_BYTES = 16_384

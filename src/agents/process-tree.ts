@@ -3,8 +3,8 @@
  * or its mark in their limits, so that `setsid` or a double fork does not escape. A process has ended when the process
  * table no longer shows it.
  */
-import type { Clock } from '../clock.ts'
-import { type ProcessRow, type ProcessTreeFacts, readProcessTree } from '../process-table.ts'
+import type { Clock } from '../core/clock.ts'
+import { type ProcessRow, type ProcessTreeFacts, readProcessTree } from '../core/process-table.ts'
 
 /** How long killed processes may take to leave the process table, in ms. */
 const GONE_MS = 5_000

@@ -4,7 +4,7 @@
  * new. A program that repeats the same work from the beginning makes none, however busy it is.
  */
 import { hash } from 'node:crypto'
-import type { RuntimeEvent } from '../events.ts'
+import type { RuntimeEvent } from '../core/events.ts'
 
 /** How many unit labels and checkpoints are remembered; the oldest are evicted first. */
 const MAX_REMEMBERED = 10_000

@@ -11,7 +11,7 @@
  * - So are more than `withoutProgress` restarts in a row without progress (`progress.ts`), however far apart: the next
  *   life pays again for what such a life paid for. Only progress resets the count, not time.
  */
-import type { AgentState } from '../events.ts'
+import type { AgentState } from '../core/events.ts'
 
 /** Who stopped an agent. */
 export type StopReason = 'operator' | 'budget' | 'pii' | 'shutdown'

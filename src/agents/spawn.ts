@@ -2,7 +2,7 @@
 import { type ChildProcess, type SpawnOptions, spawn } from 'node:child_process'
 import { once } from 'node:events'
 import type { Readable, Writable } from 'node:stream'
-import { CageError } from '../errors.ts'
+import { CageError } from '../core/errors.ts'
 import type { Exit } from './restart-policy.ts'
 
 /** Descriptors of this process that become an agent's own. */

@@ -1,6 +1,6 @@
 /** Turns a flood of findings into a few alerts and one digest of the rest. */
-import type { Clock, Timer } from '../clock.ts'
-import type { EventOf, PiiType } from '../events.ts'
+import type { Clock, Timer } from '../core/clock.ts'
+import type { EventOf, PiiType } from '../core/events.ts'
 
 /** Findings of one agent within WINDOW_MS that get an alert of their own. */
 const SINGLE_ALERTS = 10

@@ -10,14 +10,14 @@
  * - No alert holds the personal data or the secret it is about, nor its recipients: every viewer sees it.
  */
 
-import { type Clock, isoTime } from '../clock.ts'
 import type { Config } from '../config/schema.ts'
-import type { OutboxTable } from '../db/outbox.ts'
+import { type Clock, isoTime } from '../core/clock.ts'
+import { CageError } from '../core/errors.ts'
+import type { Level, RuntimeEvent } from '../core/events.ts'
+import type { AgentId } from '../core/ids.ts'
+import { newAlertId } from '../core/ids.ts'
 import type { Store } from '../db/store.ts'
-import { CageError } from '../errors.ts'
-import type { Level, RuntimeEvent } from '../events.ts'
-import type { AgentId } from '../ids.ts'
-import { newAlertId } from '../ids.ts'
+import type { OutboxTable } from '../db/tables/outbox.ts'
 import type { StateManager } from '../state/state-manager.ts'
 import { AlertThrottle } from './alert-throttle.ts'
 import type { Channel, RetryPolicy } from './channel.ts'

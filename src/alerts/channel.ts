@@ -1,7 +1,7 @@
 /** Where alerts are sent, and one attempt to send one. */
-import type { Clock } from '../clock.ts'
-import type { AlertKind, Level } from '../events.ts'
-import { showLatency } from '../units.ts'
+import type { Clock } from '../core/clock.ts'
+import type { AlertKind, Level } from '../core/events.ts'
+import { showLatency } from '../core/units.ts'
 
 /** An alert as it is sent. */
 export interface SentAlert<Kind extends string = AlertKind> {

@@ -7,12 +7,12 @@
  * - Nothing waits for a delivery. Four run at a time, one per channel, so that a hanging channel delays only itself.
  * - At least once: a server that is killed between the delivery and its row sends it again, under the same id.
  */
-import { type Clock, isoTime, type Timer } from '../clock.ts'
-import type { AlertRow, DeliveryRow, OutboxTable } from '../db/outbox.ts'
+import { type Clock, isoTime, type Timer } from '../core/clock.ts'
+import type { NewEvent } from '../core/events.ts'
+import { showLatency } from '../core/units.ts'
 import { isStorageFault } from '../db/storage-fault.ts'
-import type { NewEvent } from '../events.ts'
+import type { AlertRow, DeliveryRow, OutboxTable } from '../db/tables/outbox.ts'
 import type { StateManager } from '../state/state-manager.ts'
-import { showLatency } from '../units.ts'
 import {
   attemptDelivery,
   type Channel,

@@ -8,9 +8,9 @@
 import { createHash, createHmac } from 'node:crypto'
 import dns from 'node:dns'
 import { isIP, type LookupFunction } from 'node:net'
-import type { Clock } from '../clock.ts'
 import { isLinkLocal } from '../config/addresses.ts'
-import { openAgent } from '../http-pools.ts'
+import type { Clock } from '../core/clock.ts'
+import { openAgent } from '../core/http-pools.ts'
 import { agentText, type Channel, type SentAlert, Undeliverable } from './channel.ts'
 
 interface Webhook {

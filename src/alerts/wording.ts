@@ -1,11 +1,11 @@
 /** The text of an alert, from its event alone. Pure. */
 
-import type { AlertKind, EventOf, EventType, RuntimeEvent, SafetyMode } from '../events.ts'
-import type { AgentId } from '../id-types.ts'
-import { fromUsd, type NamedScope, showUsd, subtract, suggestedIncrease, toUsd, type Usd } from '../money.ts'
-import { PII } from '../pii-types.ts'
+import type { AlertKind, EventOf, EventType, RuntimeEvent, SafetyMode } from '../core/events.ts'
+import type { AgentId } from '../core/id-types.ts'
+import { fromUsd, type NamedScope, showUsd, subtract, suggestedIncrease, toUsd, type Usd } from '../core/money.ts'
+import { PII } from '../core/pii-types.ts'
+import { showCount, showDuration, showNumberOf, showPercent } from '../core/units.ts'
 import type { AlertRequest } from '../state/snapshot.ts'
-import { showCount, showDuration, showNumberOf, showPercent } from '../units.ts'
 import type { Digest } from './alert-throttle.ts'
 
 export interface Wording {

@@ -1,6 +1,6 @@
 import * as z from 'zod'
+import { count, type Route, routesOf } from '../http/route.ts'
 import type { Rooms } from './rooms.ts'
-import { count, type Route, routesOf } from './route.ts'
 import { alertView } from './views.ts'
 
 const route = routesOf('Alerts')

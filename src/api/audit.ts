@@ -2,8 +2,9 @@ import { stream } from 'hono/streaming'
 import * as z from 'zod'
 import type { Audit } from '../audit/chain.ts'
 import { exportLines } from '../audit/export.ts'
-import type { AuditRow } from '../db/audit.ts'
-import { count, json, named, type Route, routesOf, type Shape, time } from './route.ts'
+import type { AuditRow } from '../db/tables/audit.ts'
+import { count, json, named, type Route, routesOf, type Shape, time } from '../http/route.ts'
+import { AUDIT_PAGE, auditVerdict } from '../http/shared-shapes.ts'
 
 const route = routesOf('Audit')
 
@@ -57,26 +58,8 @@ const auditRow = named('AuditRow', () =>
   } satisfies Shape<ReturnType<typeof shown>>),
 )
 
-export const auditVerdict = () =>
-  z.union([
-    z.object({ ok: z.literal(true), rows: count(), head: z.string().describe('Hash of the last row.') }),
-    z.object({
-      ok: z.literal(false),
-      rows: count().describe('Good rows before the bad one.'),
-      row: z.int().nullable().describe('The first bad or missing row; null if the problem concerns no row.'),
-      problem: z.string(),
-    }),
-  ])
-
 const shown = ({ details, previous: _previous, hash, ...row }: AuditRow) => ({
   ...row,
   details: JSON.parse(details) as unknown,
   hash: hash.toString('hex'),
-})
-
-const seq = z.coerce.number().int().min(0)
-export const AUDIT_PAGE = z.object({
-  before: seq.optional(),
-  after: seq.optional(),
-  limit: z.coerce.number().int().min(1).max(1000).default(100),
 })

@@ -1,14 +1,12 @@
 import type { Context } from 'hono'
 import * as z from 'zod'
 import type { SessionTokens } from '../access/sessions.ts'
-import { asCageError, CageError } from '../errors.ts'
-import { callerAddress, NO_PROXIES } from './caller-address.ts'
-import type { Refusals } from './refusals.ts'
+import { asCageError, CageError } from '../core/errors.ts'
+import { callerAddress, NO_PROXIES } from '../http/caller-address.ts'
+import type { Refusals } from '../http/refusals.ts'
+import { type Route, routesOf } from '../http/route.ts'
+import { MAX_PROOF_BYTES, sessionTokens } from '../http/shared-shapes.ts'
 import type { Rooms } from './rooms.ts'
-import { named, type Route, routesOf, type Shape } from './route.ts'
-
-/** Of routes without authentication. */
-export const MAX_PROOF_BYTES = 8_192
 
 const route = routesOf('Access')
 
@@ -107,13 +105,3 @@ export function authRoutes({ access: { sessions, users }, audit, refusals }: Aut
     }),
   ]
 }
-
-export const sessionTokens = named('SessionTokens', () =>
-  z.object({
-    access_token: z.string().describe('For Authorization: Bearer.'),
-    refresh_token: z.string().describe('For POST /api/auth/refresh, once.'),
-    expires_in: z.number().describe('Seconds until the access token expires.'),
-    role: z.enum(['admin', 'viewer']),
-    name: z.string(),
-  } satisfies Shape<SessionTokens>),
-)

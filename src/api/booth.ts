@@ -1,8 +1,8 @@
 import { stream } from 'hono/streaming'
 import { runBooth } from '../booth/booth.ts'
-import { CageError } from '../errors.ts'
+import { CageError } from '../core/errors.ts'
+import { type Route, routesOf } from '../http/route.ts'
 import type { Rooms } from './rooms.ts'
-import { type Route, routesOf } from './route.ts'
 
 export const boothRoutes = ({ clock }: Pick<Rooms, 'clock'>): Route[] => {
   let isRunning = false

@@ -2,7 +2,7 @@
 import * as z from 'zod'
 import type { Balance } from '../budget/account.ts'
 import type { Accounts, Spender } from '../budget/accounts.ts'
-import { CageError } from '../errors.ts'
+import { CageError } from '../core/errors.ts'
 import {
   add,
   type BudgetScope,
@@ -14,11 +14,11 @@ import {
   toUsd,
   type Usd,
   ZERO_NANOS,
-} from '../money.ts'
+} from '../core/money.ts'
+import { BUDGET_CHANGE } from '../http/body.ts'
+import { named, type Route, routesOf, type Shape, time, usd } from '../http/route.ts'
 import { readSharedBudget, type SharedBalanceView, type SharedBudget } from '../uplink/shared-budget.ts'
-import { BUDGET_CHANGE } from './body.ts'
 import type { Rooms } from './rooms.ts'
-import { named, type Route, routesOf, type Shape, time, usd } from './route.ts'
 
 export interface Amounts {
   limit_usd: Usd
@@ -47,13 +47,13 @@ export interface ConfiguredBudgets {
 
 const route = routesOf('Budgets')
 
-export const budgetRoutes = ({ money, store }: Pick<Rooms, 'money' | 'store'>): Route[] => [
+export const budgetRoutes = (rooms: Pick<Rooms, 'money' | 'store' | 'leases'>): Route[] => [
   route('GET /api/budgets', {
     role: 'viewer',
     summary:
       "Returns the server's budget, the limit of each run, and what is known of budgets shared with other machines.",
     reply: configuredBudgetsView,
-    handle: () => configuredBudgets({ money, store }),
+    handle: () => configuredBudgets(rooms),
   }),
   route('PATCH /api/budgets/:scope', {
     role: 'admin',
@@ -63,10 +63,10 @@ export const budgetRoutes = ({ money, store }: Pick<Rooms, 'money' | 'store'>): 
     reply: configuredBudgetsView,
     errors: ['not_found', 'conflict', 'invalid_amount'],
     handle: ({ params, body, identity }) => {
-      const { accounts } = money.ledger
+      const { accounts } = rooms.money.ledger
       const scope = scopeOf(params.scope)
       accounts.setConfiguredLimit(scope, changedLimit(accounts.configuredLimit(scope), body), identity.name)
-      return configuredBudgets({ money, store })
+      return configuredBudgets(rooms)
     },
   }),
 ]
@@ -126,7 +126,11 @@ export function changedLimit(present: Nanodollars, change: z.output<typeof BUDGE
   throw new CageError('invalid_amount', `a limit of $${sum} is more than can be counted`, { facts: { limit_usd: sum } })
 }
 
-export function configuredBudgets({ money, store }: Pick<Rooms, 'money' | 'store'>): ConfiguredBudgets {
+export function configuredBudgets({
+  money,
+  store,
+  leases,
+}: Pick<Rooms, 'money' | 'store' | 'leases'>): ConfiguredBudgets {
   const { accounts } = money.ledger
   const server = accounts.serverBalance()
   const run = accounts.runLimit
@@ -134,7 +138,7 @@ export function configuredBudgets({ money, store }: Pick<Rooms, 'money' | 'store
     server: server ? amountsOf(server) : null,
     run: run === undefined ? null : { limit_usd: toUsd(run) },
     period: accounts.period(),
-    shared: readSharedBudget(store, money.leases),
+    shared: readSharedBudget(store, leases),
   }
 }
 

@@ -1,10 +1,10 @@
 /** Circuits, and the trust in models. */
 import * as z from 'zod'
 import type { ModelTrust } from '../budget/trust.ts'
-import { CageError } from '../errors.ts'
-import type { Upstream } from '../gateway/upstream.ts'
+import { CageError } from '../core/errors.ts'
+import type { Upstream } from '../gateway/provider/upstream.ts'
+import { named, type Route, routesOf, type Shape, time, usd } from '../http/route.ts'
 import type { Rooms } from './rooms.ts'
-import { named, type Route, routesOf, type Shape, time, usd } from './route.ts'
 import { circuitView } from './views.ts'
 
 type CircuitRooms = Pick<Rooms, 'state'> & { gateway: Pick<Rooms['gateway'], 'circuits'> }

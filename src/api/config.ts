@@ -1,7 +1,7 @@
 import * as z from 'zod'
+import { type Route, routesOf } from '../http/route.ts'
 import { scrubTexts } from '../state/clean.ts'
 import type { Rooms } from './rooms.ts'
-import { type Route, routesOf } from './route.ts'
 
 export const configRoutes = ({ running, safety }: Pick<Rooms, 'running' | 'safety'>): Route[] => [
   routesOf('Server')('GET /api/config', {

@@ -3,12 +3,12 @@
  * agent's id. Counters start with the database, so that they continue after a restart.
  */
 import type { Registry } from 'prom-client'
-import { fromUsd, NANOS_PER_USD, type Usd } from '../money.ts'
+import { fromUsd, NANOS_PER_USD, type Usd } from '../core/money.ts'
+import { type Route, routesOf } from '../http/route.ts'
 import { figures } from '../state/figures.ts'
 import { percentile } from '../state/histogram.ts'
 import type { AgentView, CircuitView, Snapshot } from '../state/snapshot.ts'
 import type { StateManager } from '../state/state-manager.ts'
-import { type Route, routesOf } from './route.ts'
 
 const route = routesOf('State')
 

@@ -1,7 +1,7 @@
 import * as z from 'zod'
 import { everyPrice, type Priced, sourceOf, usdPerMillion } from '../budget/every-price.ts'
+import { count, type Route, routesOf } from '../http/route.ts'
 import type { Rooms } from './rooms.ts'
-import { count, type Route, routesOf } from './route.ts'
 
 export const priceRoutes = ({ config, state, money }: Pick<Rooms, 'config' | 'state' | 'money'>): Route[] => {
   let all: Promise<Priced[]> | undefined

@@ -1,6 +1,6 @@
 import * as z from 'zod'
+import { count, type Route, routesOf } from '../http/route.ts'
 import type { Rooms } from './rooms.ts'
-import { count, type Route, routesOf } from './route.ts'
 
 const MAX_CHARACTERS = 65_536
 

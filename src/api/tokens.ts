@@ -1,35 +1,18 @@
 import * as z from 'zod'
-import type { ApiToken } from '../access/api-tokens.ts'
-import { type Tags, tagsSchema } from '../config/tags.ts'
-import { CageError } from '../errors.ts'
-import { type AgentId, newAgentId, newRunId } from '../ids.ts'
-import { fromUsd, type Nanodollars, showUsd, toUsd } from '../money.ts'
+import type { Tags } from '../config/tags.ts'
+import { CageError } from '../core/errors.ts'
+import { type AgentId, newAgentId, newRunId } from '../core/ids.ts'
+import { fromUsd, type Nanodollars, showUsd, toUsd } from '../core/money.ts'
+import { who } from '../http/guard.ts'
+import { type Route, routesOf } from '../http/route.ts'
+import { NEW_TOKEN, newTokenView, tokenView } from '../http/shared-shapes.ts'
 import { assertNamesNoPii } from '../redaction/redactor.ts'
 import { CLIENT_SCRIPT } from '../state/snapshot.ts'
-import { amount } from './body.ts'
-import { who } from './guard.ts'
 import type { Rooms } from './rooms.ts'
-import { named, type Route, routesOf, type Shape, time } from './route.ts'
 
 type TokenRooms = Pick<Rooms, 'config' | 'access' | 'audit' | 'safety' | 'state' | 'money'>
 
-const YEAR_S = 31_536_000
 const DAY_S = 86_400
-
-export const tokenView = named('ApiToken', () =>
-  z.object({
-    id: z.string(),
-    name: z.string(),
-    role: z.enum(['admin', 'viewer', 'agent']),
-    agent_id: z.string().nullable().describe('Agent that its calls count as; null for other roles.'),
-    created_at: time(),
-    expires_at: time().nullable().describe('Null: never.'),
-    revoked_at: time().nullable(),
-    created_by: z.string(),
-  } satisfies Shape<ApiToken>),
-)
-
-export const newTokenView = () => tokenView().extend({ token: z.string().describe('Its value, returned only here.') })
 
 const route = routesOf('Access')
 
@@ -98,21 +81,6 @@ export function tokenRoutes(rooms: TokenRooms): Route[] {
     }),
   ]
 }
-
-export const NEW_TOKEN = z.strictObject({
-  name: z.string().min(1).max(80),
-  role: z.enum(['admin', 'viewer', 'agent']).default('agent'),
-  budget_usd: amount.optional().describe('Hard limit, for the role agent. (Default: budget.limit_usd.)'),
-  expires_in_s: z
-    .number()
-    .int()
-    .min(1)
-    .max(10 * YEAR_S)
-    .optional(),
-  tags: tagsSchema
-    .optional()
-    .describe('What its cost is grouped by in reports, for the role agent. (Default: agent.tags.)'),
-})
 
 const ROTATION = z.strictObject({
   overlap_s: z

@@ -1,9 +1,9 @@
 import * as z from 'zod'
-import type { User } from '../access/users.ts'
+import { who } from '../http/guard.ts'
+import { type Route, routesOf } from '../http/route.ts'
+import { NEW_USER, USER_CHANGE, userView } from '../http/shared-shapes.ts'
 import { assertNoPii } from '../redaction/redactor.ts'
-import { who } from './guard.ts'
 import type { Rooms } from './rooms.ts'
-import { named, type Route, routesOf, type Shape, time } from './route.ts'
 
 const route = routesOf('Access')
 
@@ -62,32 +62,3 @@ export const userRoutes = ({
     handle: ({ params }) => users.remove(params.id),
   }),
 ]
-
-export const userView = named('User', () =>
-  z.object({
-    id: z.string(),
-    username: z.string(),
-    role: z.enum(['admin', 'viewer']),
-    created_at: time(),
-    password_changed_at: time(),
-  } satisfies Shape<User>),
-)
-
-const role = z.enum(['admin', 'viewer'])
-/** Users of a Control Panel may have an address: there these schemas are extended. */
-const NO_EMAIL: z.core.$ZodErrorMap = (issue) =>
-  issue.code === 'unrecognized_keys' && (issue.keys as string[]).includes('email')
-    ? 'users of a server sign in with a password and have no e-mail address; for one on a Control Panel set IRON_CAGE_URL to it'
-    : undefined
-
-export const NEW_USER = z.strictObject(
-  { username: z.string().max(80), password: z.string(), role: role.default('viewer') },
-  { error: NO_EMAIL },
-)
-export const USER_CHANGE = z
-  .strictObject({ role: role.optional(), password: z.string().optional() }, { error: NO_EMAIL })
-  .refine(({ role, password }) => role !== undefined || password !== undefined, {
-    error: 'expected { "role": "viewer" } or { "password": "…" }',
-    // One reason is enough.
-    when: ({ issues }) => issues.length === 0,
-  })

@@ -1,8 +1,11 @@
 /** Schemas of what several replies show. Their fields are those of the types that they document. */
+
 import * as z from 'zod'
 import type { Cost, CostReport } from '../budget/report.ts'
-import type { BudgetPeriod, BudgetView, RuntimeEvent, SandboxView } from '../events.ts'
-import { PII_TYPES } from '../pii-types.ts'
+import type { BudgetPeriod, BudgetView, RuntimeEvent, SandboxView } from '../core/events.ts'
+import { PII_TYPES } from '../core/pii-types.ts'
+import { count, json, named, type Shape, time, usd } from '../http/route.ts'
+import { level } from '../http/shared-shapes.ts'
 import type { ShownFigures } from '../state/figures-text.ts'
 import type {
   AgentView,
@@ -13,16 +16,13 @@ import type {
   ModelView,
   ServiceView,
 } from '../state/snapshot.ts'
-import { count, json, named, type Shape, time, usd } from './route.ts'
 
 const AGENT_STATES = [
   ...(['starting', 'running', 'paused', 'stopping', 'completed'] as const),
   ...(['stopped', 'failed', 'crash_loop', 'budget_stopped', 'blocked'] as const),
 ] as const
-const LEVELS = ['DEBUG', 'INFO', 'OK', 'WARN', 'ERROR', 'CRIT'] as const
 
 export const agentState = () => z.enum(AGENT_STATES)
-export const level = () => z.enum(LEVELS)
 const piiType = () => z.enum(PII_TYPES)
 const safetyMode = () => z.enum(['redact', 'block', 'warn'])
 /** Counts per bucket, by the number of the bucket. */

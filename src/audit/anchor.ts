@@ -16,9 +16,9 @@
 import { createHmac, createSecretKey, type KeyObject, randomBytes, timingSafeEqual } from 'node:crypto'
 import { closeSync, constants, fdatasyncSync, openSync, readFileSync, writeFileSync, writeSync } from 'node:fs'
 import { open } from 'node:fs/promises'
-import type { Clock, Timer } from '../clock.ts'
+import type { Clock, Timer } from '../core/clock.ts'
+import { CageError } from '../core/errors.ts'
 import { auditHeadPath, auditKeyPath, walPath } from '../db/files.ts'
-import { CageError } from '../errors.ts'
 import { BEGINNING, type Head } from './hash.ts'
 
 const WRITE_AFTER_MS = 1_000

@@ -13,12 +13,12 @@
  * - Whoever holds the key file can forge the chain, and whoever puts back an old database together with its old head
  *   file cannot be distinguished from the past. Exports kept elsewhere, and the head that is logged at each start, show it.
  */
-import { type Clock, isoTime } from '../clock.ts'
-import type { AuditRow, AuditTable } from '../db/audit.ts'
-import type { MetaTable } from '../db/meta.ts'
+import { type Clock, isoTime } from '../core/clock.ts'
+import { CageError } from '../core/errors.ts'
 import { isStorageFault } from '../db/storage-fault.ts'
 import type { Store } from '../db/store.ts'
-import { CageError } from '../errors.ts'
+import type { AuditRow, AuditTable } from '../db/tables/audit.ts'
+import type { MetaTable } from '../db/tables/meta.ts'
 import { type Scrub, scrubTexts } from '../state/clean.ts'
 import type { StateManager } from '../state/state-manager.ts'
 import { Anchor } from './anchor.ts'

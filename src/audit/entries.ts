@@ -1,6 +1,7 @@
 /** The entries of the audit, and which events become one. Pure. */
-import type { AuditRow } from '../db/audit.ts'
-import type { EventOf, RuntimeEvent } from '../events.ts'
+
+import type { EventOf, RuntimeEvent } from '../core/events.ts'
+import type { AuditRow } from '../db/tables/audit.ts'
 
 /** Who did what, and to what. */
 export interface Entry {

@@ -1,6 +1,6 @@
 /** Exports the audit as JSON lines: first a header that says how to verify it, then every row exactly as hashed. */
 import { setImmediate as othersTurn } from 'node:timers/promises'
-import type { AuditRow } from '../db/audit.ts'
+import type { AuditRow } from '../db/tables/audit.ts'
 
 /** A source of rows: the audit of a server, or a file opened read-only. */
 export interface Rows {

@@ -1,6 +1,6 @@
 /** The hash of a row. `docs/audit.md` specifies it for independent verification. */
 import { createHmac, type KeyObject } from 'node:crypto'
-import type { AuditRow } from '../db/audit.ts'
+import type { AuditRow } from '../db/tables/audit.ts'
 
 /** The end of a chain: the number and the hash of its last row. */
 export interface Head {

@@ -1,7 +1,7 @@
 /** Verifies the chain and finds the first row that is not as it was written. */
 import type { KeyObject } from 'node:crypto'
 import { setImmediate as othersTurn } from 'node:timers/promises'
-import type { AuditRow, AuditTable } from '../db/audit.ts'
+import type { AuditRow, AuditTable } from '../db/tables/audit.ts'
 import type { Witness } from './anchor.ts'
 import { auditHash, BEGINNING, type Head } from './hash.ts'
 

@@ -2,7 +2,7 @@
 import { once } from 'node:events'
 import { createServer, type ServerResponse } from 'node:http'
 import type { AddressInfo } from 'node:net'
-import type { Clock } from '../clock.ts'
+import type { Clock } from '../core/clock.ts'
 
 export interface BoothProvider {
   /** http://127.0.0.1:port/v1 */

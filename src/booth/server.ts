@@ -4,8 +4,8 @@ import { once } from 'node:events'
 import { writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { readServerFile } from '../access/server-file.ts'
-import type { Clock } from '../clock.ts'
-import { isSingleExecutable, packageFolder } from '../package-folder.ts'
+import type { Clock } from '../core/clock.ts'
+import { isSingleExecutable, packageFolder } from '../core/package-folder.ts'
 
 export interface BoothServer {
   /** http://127.0.0.1:port */

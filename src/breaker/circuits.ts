@@ -2,10 +2,11 @@
  * All circuits, by the name of a provider, a provider and model ("openai/gpt-4"), or a service. The only place where
  * circuits change: each change is recorded as an event, and a restarted server begins from these events.
  */
-import type { Clock } from '../clock.ts'
+
 import type { BreakerConfig } from '../config/schema.ts'
-import { CageError, CircuitOpenError } from '../errors.ts'
-import type { NewEvent, Tier } from '../events.ts'
+import type { Clock } from '../core/clock.ts'
+import { CageError, CircuitOpenError } from '../core/errors.ts'
+import type { NewEvent, Tier } from '../core/events.ts'
 import type { CircuitView } from '../state/snapshot.ts'
 import type { StateManager } from '../state/state-manager.ts'
 import {

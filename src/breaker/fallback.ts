@@ -3,7 +3,7 @@
  * placeholder (tier 3), else nothing.
  */
 import type { ServiceConfig } from '../config/schema.ts'
-import type { Tier } from '../events.ts'
+import type { Tier } from '../core/events.ts'
 import type { ServiceAnswer, ServiceCache, ServiceRequest } from './service-cache.ts'
 
 /** The phrases for where an answer came from. */

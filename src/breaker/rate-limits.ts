@@ -2,9 +2,9 @@
  * Rate limits are waits, not outages: when a provider says when to come again, the calls of that model wait here until
  * then, in the order in which they came. One call's wait is bounded, and so is how many wait.
  */
-import type { Clock, Timer } from '../clock.ts'
-import { CageError } from '../errors.ts'
-import { WaitingList } from '../waiting-list.ts'
+import type { Clock, Timer } from '../core/clock.ts'
+import { CageError } from '../core/errors.ts'
+import { WaitingList } from '../core/waiting-list.ts'
 
 /** Calls of one model that wait at once. */
 export const MAX_WAITING = 1_024

@@ -3,7 +3,7 @@
  * `isRetryable` must know, and never after the caller's signal was aborted.
  */
 import type { IncomingHttpHeaders } from 'node:http'
-import type { Clock } from '../clock.ts'
+import type { Clock } from '../core/clock.ts'
 
 /** First backoff in ms, doubled for each further attempt. */
 const BASE_MS = 100

@@ -10,12 +10,12 @@
 import { createHash } from 'node:crypto'
 import type { IncomingHttpHeaders } from 'node:http'
 import { isAbsolute } from 'node:path'
-import { type Clock, isoTime } from '../clock.ts'
-import type { ServiceCacheTable } from '../db/service-cache.ts'
+import { type Clock, isoTime } from '../core/clock.ts'
+import { CageError } from '../core/errors.ts'
+import { holdsOwnToken } from '../core/tokens.ts'
 import { isStorageFault } from '../db/storage-fault.ts'
 import type { Store } from '../db/store.ts'
-import { CageError } from '../errors.ts'
-import { holdsOwnToken } from '../tokens.ts'
+import type { ServiceCacheTable } from '../db/tables/service-cache.ts'
 
 /** A longer response is not stored. */
 const MAX_BODY_BYTES = 1_048_576

@@ -1,8 +1,8 @@
 /** One budget: a limit, the amounts counted against it, and the calls waiting for it. Nothing here waits or writes. */
-import type { Clock } from '../clock.ts'
-import type { Totals } from '../db/calls.ts'
-import type { AgentId, RunId } from '../ids.ts'
-import { add, type BudgetScope, type Nanodollars, type PayingScope, subtract, ZERO_NANOS } from '../money.ts'
+import type { Clock } from '../core/clock.ts'
+import type { AgentId, RunId } from '../core/ids.ts'
+import { add, type BudgetScope, type Nanodollars, type PayingScope, subtract, ZERO_NANOS } from '../core/money.ts'
+import type { Totals } from '../db/tables/calls.ts'
 
 export interface Balance {
   limit: Nanodollars

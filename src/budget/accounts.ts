@@ -10,14 +10,10 @@
  *   clock does.
  * - A limit warns once and is exhausted once, in each period and for each new value.
  */
-import { type Clock, isoTime, type Timer } from '../clock.ts'
-import type { BudgetTable } from '../db/budgets.ts'
-import { type CallTable, NOTHING_SPENT, type Totals } from '../db/calls.ts'
-import type { MetaTable } from '../db/meta.ts'
-import type { Store } from '../db/store.ts'
-import { CageError } from '../errors.ts'
-import type { BudgetPeriod, RuntimeEvent } from '../events.ts'
-import type { AgentId, RunId } from '../ids.ts'
+import { type Clock, isoTime, type Timer } from '../core/clock.ts'
+import { CageError } from '../core/errors.ts'
+import type { BudgetPeriod, RuntimeEvent } from '../core/events.ts'
+import type { AgentId, RunId } from '../core/ids.ts'
 import {
   add,
   type BudgetScope,
@@ -31,12 +27,16 @@ import {
   UNLIMITED,
   type Usd,
   ZERO_NANOS,
-} from '../money.ts'
+} from '../core/money.ts'
+import type { Store } from '../db/store.ts'
+import type { BudgetTable } from '../db/tables/budgets.ts'
+import { type CallTable, NOTHING_SPENT, type Totals } from '../db/tables/calls.ts'
+import type { MetaTable } from '../db/tables/meta.ts'
 import type { StateManager } from '../state/state-manager.ts'
 import { Account, type Balance } from './account.ts'
 import { budgetsOpenedEvent, exhaustedEvent, periodBeganEvent, raisedEvent, warnedEvent } from './budget-events.ts'
-import type { Leases } from './leases.ts'
 import { type Period, type PeriodRule, periodsOf } from './period.ts'
+import type { SharedMoney } from './shared-money.ts'
 
 /** Longer timers are split; the maximum of a timer is 24 days. */
 const MAX_TIMER_MS = 86_400_000
@@ -64,7 +64,7 @@ export interface AccountsOptions {
   /** How long calls wait for a raise, in ms; null refuses them. (Default: null.) */
   pauseMs?: number | null
   /** Slices of a budget that is shared with other runtimes. (Default: none is.) */
-  leases?: Leases | undefined
+  leases?: SharedMoney | undefined
 }
 
 export class Accounts {
@@ -91,7 +91,7 @@ export class Accounts {
   readonly #periodAt: ((now: number) => Period) | undefined
   #period: Period | undefined
   #periodTimer: Timer | undefined
-  readonly #leases: Leases | undefined
+  readonly #leases: SharedMoney | undefined
   readonly #unsubscribe: () => void
 
   constructor({ store, state, clock, warnAt, perRun, server, period, pauseMs = null, leases }: AccountsOptions) {

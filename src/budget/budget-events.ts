@@ -1,7 +1,7 @@
 /** The events of the ledger. Pure. */
-import type { CallRow } from '../db/calls.ts'
-import type { EventData, NewEvent } from '../events.ts'
-import type { AgentId, CallId, RunId } from '../ids.ts'
+
+import type { EventData, NewEvent } from '../core/events.ts'
+import type { AgentId, CallId, RunId } from '../core/ids.ts'
 import {
   type BudgetScope,
   type ConfiguredScope,
@@ -10,8 +10,9 @@ import {
   suggestedIncrease,
   toUsd,
   type Usd,
-} from '../money.ts'
-import { showDuration, showPercent } from '../units.ts'
+} from '../core/money.ts'
+import { showDuration, showPercent } from '../core/units.ts'
+import type { CallRow } from '../db/tables/calls.ts'
 import type { Account } from './account.ts'
 
 const show = (nanos: Nanodollars): string => showUsd(toUsd(nanos))

@@ -2,14 +2,15 @@
  * Agents ask for more of a budget; a person decides. The request goes to where the budget is that has the least left: a
  * budget of this server is raised here, as an alert proposes; a shared one by an admin of the Control Panel.
  */
-import type { AgentRequest } from '../control-messages.ts'
-import { CageError } from '../errors.ts'
-import { newRequestId } from '../ids.ts'
-import { type BudgetScope, type Nanodollars, showUsd, toUsd } from '../money.ts'
+
+import { CageError } from '../core/errors.ts'
+import { newRequestId } from '../core/ids.ts'
+import { type BudgetScope, type Nanodollars, showUsd, toUsd } from '../core/money.ts'
+import type { AgentRequest } from '../protocol/control-messages.ts'
 import type { AlertView } from '../state/snapshot.ts'
 import type { StateManager } from '../state/state-manager.ts'
 import type { Accounts, Spender } from './accounts.ts'
-import type { Leases } from './leases.ts'
+import type { SharedMoney } from './shared-money.ts'
 
 /** Requests of one agent that wait here. */
 const MAX_PENDING = 3
@@ -24,7 +25,7 @@ export interface PanelRequests {
 export interface BudgetRequestsOptions {
   state: Pick<StateManager, 'read' | 'record'>
   accounts: Accounts
-  leases: Leases | undefined
+  leases: SharedMoney | undefined
   /** Undefined without a Control Panel. */
   panel: PanelRequests | undefined
 }

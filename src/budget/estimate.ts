@@ -4,9 +4,10 @@
  * A byte-level tokenizer never makes more tokens than there are bytes, so the size of the request in bytes bounds its
  * input without tokenizing it. The exact tokenizer is used only when that bound does not fit the money left.
  */
+
+import { CageError } from '../core/errors.ts'
+import { divide, max, type Nanodollars, UNLIMITED } from '../core/money.ts'
 import type { Demands } from '../dialects/dialect.ts'
-import { CageError } from '../errors.ts'
-import { divide, max, type Nanodollars, UNLIMITED } from '../money.ts'
 import type { Price } from './price.ts'
 import { type MaxUses, maxCostOf, outputTokensFor } from './prices.ts'
 import { countTokens, MAX_COUNTED_BYTES } from './tokenizer.ts'

@@ -1,6 +1,6 @@
 /** All known prices, for lists of them. */
-import type { Clock } from '../clock.ts'
-import { nanodollars, toUsd, type Usd } from '../money.ts'
+import type { Clock } from '../core/clock.ts'
+import { nanodollars, toUsd, type Usd } from '../core/money.ts'
 import type { Price } from './price.ts'
 import type { PriceList } from './price-list.ts'
 import { fromConfig, isMatch, meantBy, type PriceConfig } from './prices.ts'

@@ -15,14 +15,12 @@
  * - Ended calls are never edited: a correction is a row of its own and counts when its call did.
  * - Money counts in the period of its hold, whenever the call ends; no row is dated before the period it counts in.
  */
-import { type Clock, isoTime } from '../clock.ts'
+
 import type { Config } from '../config/schema.ts'
-import type { CallEnd, CallKind, CallRow, CallTable } from '../db/calls.ts'
-import { isStorageFault } from '../db/storage-fault.ts'
-import type { Store } from '../db/store.ts'
-import { BudgetExceededError, BudgetHeldError, CageError } from '../errors.ts'
-import type { NewEvent } from '../events.ts'
-import { type AgentId, type CallId, newCallId } from '../ids.ts'
+import { type Clock, isoTime } from '../core/clock.ts'
+import { BudgetExceededError, BudgetHeldError, CageError } from '../core/errors.ts'
+import type { NewEvent } from '../core/events.ts'
+import { type AgentId, type CallId, newCallId } from '../core/ids.ts'
 import {
   fromUsd,
   type Nanodollars,
@@ -32,14 +30,16 @@ import {
   toUsd,
   type Usd,
   ZERO_NANOS,
-} from '../money.ts'
+} from '../core/money.ts'
+import { isStorageFault } from '../db/storage-fault.ts'
+import type { Store } from '../db/store.ts'
+import type { CallEnd, CallKind, CallRow, CallTable } from '../db/tables/calls.ts'
 import { currentUnit } from '../state/figures-text.ts'
 import type { StateManager } from '../state/state-manager.ts'
 import { type Account, accountChange } from './account.ts'
 import { Accounts, type AccountsOptions, type Spender } from './accounts.ts'
 import { correctedEvent, type PaidBy, resolvedEvent } from './budget-events.ts'
-import type { Lease } from './lease-pool.ts'
-import type { Leases } from './leases.ts'
+import type { LentMoney, SharedMoney } from './shared-money.ts'
 
 /** How long holds are refused after a failed write without another attempt, in ms: each attempt blocks a while. */
 const UNUSABLE_MS = 250
@@ -113,7 +113,7 @@ export class Ledger {
   readonly #state: StateManager
   readonly #clock: Clock
   readonly #calls: CallTable
-  readonly #leases: Leases | undefined
+  readonly #leases: SharedMoney | undefined
   readonly #open = new Map<CallId, OpenHold>()
   #unusableUntil = 0
 
@@ -346,7 +346,7 @@ export class Ledger {
 interface OpenHold {
   payers: readonly Account[]
   /** With a shared budget. */
-  lease: Lease | undefined
+  lease: LentMoney | undefined
 }
 
 const accountsOf = ({ payers, lease }: OpenHold): readonly Account<PayingScope>[] =>

@@ -1,21 +1,20 @@
 /** Everything that decides about money: budgets, prices, and which models are trusted to obey their limits. */
-import type { Clock } from '../clock.ts'
+
 import type { Config } from '../config/schema.ts'
+import type { Clock } from '../core/clock.ts'
 import type { Store } from '../db/store.ts'
 import type { StateManager } from '../state/state-manager.ts'
 import { BudgetRequests, type PanelRequests } from './budget-requests.ts'
-import type { Leases } from './leases.ts'
 import { type Ledger, openLedger } from './ledger.ts'
 import { openPriceList } from './pinned-list.ts'
 import type { PriceList } from './price-list.ts'
 import { Prices } from './prices.ts'
 import { RaiseWait } from './raise-wait.ts'
+import type { SharedMoney } from './shared-money.ts'
 import { Trust } from './trust.ts'
 
 export interface Money {
   ledger: Ledger
-  /** Undefined for a runtime that shares no budget, and while no server runs. */
-  leases: Leases | undefined
   /** Where agents ask for more. */
   requests: BudgetRequests
   /** Where calls wait that their budget cannot pay. */
@@ -34,7 +33,7 @@ interface MoneyOptions {
   state: StateManager
   clock: Clock
   /** Slices of a budget that is shared with other runtimes. (Default: none is.) */
-  leases?: Leases | undefined
+  leases?: SharedMoney | undefined
   /** The Control Panel that decides about those. (Default: none.) */
   panelRequests?: PanelRequests | undefined
   /** The public prices. (Default: those of the configuration.) */
@@ -51,7 +50,6 @@ export function openMoney(
   const ledger = openLedger(config.budget, { store, state, clock, leases })
   return {
     ledger,
-    leases,
     requests: new BudgetRequests({ state, accounts: ledger.accounts, leases, panel: panelRequests }),
     raiseWait: new RaiseWait(ledger.accounts, clock, ledger.accounts.pauseMs),
     prices: new Prices(config, clock, list ?? openPriceList(config.price_list)),

@@ -10,7 +10,7 @@ import * as z from 'zod'
 import { placed, readYaml } from '../config/file.ts'
 import { type Problem, problemLine, problemsOf } from '../config/problems.ts'
 import type { Config } from '../config/schema.ts'
-import { CageError } from '../errors.ts'
+import { CageError } from '../core/errors.ts'
 import { BUILT_IN_LIST, PriceList } from './price-list.ts'
 
 /** The public list has about two million bytes. */

@@ -9,12 +9,13 @@
  *   output. Readers of usage (`dialects/`) convert every vendor's counts to this shape.
  * - Usage without a price is charged at the highest known rate, and `isExact` marks it as an estimate.
  */
-import type { Clock } from '../clock.ts'
+
 import type { Config } from '../config/schema.ts'
+import type { Clock } from '../core/clock.ts'
+import { PriceUnknownError } from '../core/errors.ts'
+import { type Nanodollars, nanodollars, UNLIMITED } from '../core/money.ts'
 import type { Usage } from '../dialects/dialect.ts'
 import { isBuiltIn, knownProvider } from '../dialects/known-providers.ts'
-import { PriceUnknownError } from '../errors.ts'
-import { type Nanodollars, nanodollars, UNLIMITED } from '../money.ts'
 import type { Price } from './price.ts'
 import { BUILT_IN_LIST, type PriceList } from './price-list.ts'
 import { flatRate, highestRate, picosPerUse, type Rate, rateAt } from './rate.ts'

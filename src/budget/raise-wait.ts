@@ -2,9 +2,9 @@
  * With `budget.on_exhausted: pause` a call that its budget cannot pay waits until a person raises the budget, stops the
  * agent, or the wait is over. The process runs on: it waits for its answer, as it does for a slow provider.
  */
-import type { Clock } from '../clock.ts'
-import { BudgetExceededError, CageError } from '../errors.ts'
-import { showDuration } from '../units.ts'
+import type { Clock } from '../core/clock.ts'
+import { BudgetExceededError, CageError } from '../core/errors.ts'
+import { showDuration } from '../core/units.ts'
 import { accountChange } from './account.ts'
 import type { Accounts, Spender } from './accounts.ts'
 

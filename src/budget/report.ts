@@ -5,9 +5,9 @@
  */
 import { setImmediate as nextTurn } from 'node:timers/promises'
 import type { Tags } from '../config/tags.ts'
-import type { CallRow, CallTable, CostRow, LedgerScope } from '../db/calls.ts'
-import { type AgentId, toAgentId } from '../ids.ts'
-import { add, type Nanodollars, toUsd, type Usd, ZERO_NANOS } from '../money.ts'
+import { type AgentId, toAgentId } from '../core/ids.ts'
+import { add, type Nanodollars, toUsd, type Usd, ZERO_NANOS } from '../core/money.ts'
+import type { CallRow, CallTable, CostRow, LedgerScope } from '../db/tables/calls.ts'
 import { showTag } from '../state/figures-text.ts'
 
 export interface CostReport {

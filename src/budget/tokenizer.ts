@@ -3,9 +3,9 @@
  * The thread starts on demand and ends when idle.
  */
 import { Worker } from 'node:worker_threads'
-import { systemClock, type Timer } from '../clock.ts'
-import { CageError } from '../errors.ts'
-import { threadFile } from '../package-folder.ts'
+import { systemClock, type Timer } from '../core/clock.ts'
+import { CageError } from '../core/errors.ts'
+import { threadFile } from '../core/package-folder.ts'
 import type { Count, Question } from './tokenizer-thread.ts'
 
 /** Tokens of longer texts are estimated from their length, since counting would take too long. */

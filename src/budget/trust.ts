@@ -19,14 +19,14 @@
  * Rejected alternative: to hold every call at the maximum cost of its model. That is also safe, but five parallel calls
  * of an expensive model would then hold a budget of $10.
  */
-import { type Clock, isoTime } from '../clock.ts'
-import type { MetaTable } from '../db/meta.ts'
+import { type Clock, isoTime } from '../core/clock.ts'
+import { CageError } from '../core/errors.ts'
+import type { AgentId, CallId } from '../core/ids.ts'
+import { type Nanodollars, showUsd, toUsd, type Usd, ZERO_USD } from '../core/money.ts'
+import { WaitingList } from '../core/waiting-list.ts'
 import type { Store } from '../db/store.ts'
-import { CageError } from '../errors.ts'
-import type { AgentId, CallId } from '../ids.ts'
-import { type Nanodollars, showUsd, toUsd, type Usd, ZERO_USD } from '../money.ts'
+import type { MetaTable } from '../db/tables/meta.ts'
 import type { StateManager } from '../state/state-manager.ts'
-import { WaitingList } from '../waiting-list.ts'
 
 /** A call above this multiple of its hold ends the trust. */
 const MAX_OVERRUN = 1.1

@@ -24,13 +24,13 @@ import Sqlite from 'better-sqlite3'
 import { takeDatabase } from '../access/claim.ts'
 import { readWitness } from '../audit/anchor.ts'
 import { verifyChain } from '../audit/verify.ts'
-import { JOURNAL } from '../budget/journal.ts'
-import { isoTime, systemClock } from '../clock.ts'
+import { isoTime, systemClock } from '../core/clock.ts'
+import { CageError } from '../core/errors.ts'
+import { newToken } from '../core/tokens.ts'
 import { isOfPanel, requireNoJournal } from '../db/database.ts'
 import { COMPANIONS, SQLITE_FILES } from '../db/files.ts'
 import { readStore } from '../db/store.ts'
-import { CageError } from '../errors.ts'
-import { newToken } from '../tokens.ts'
+import { JOURNAL } from '../uplink/journal.ts'
 
 /** What a backup leaves out; printed, so that nobody finds out too late. */
 const NOT_IN_IT = ['the master key', 'the configuration file', 'the logs']

@@ -4,12 +4,12 @@
  * table in `errors.ts`).
  */
 import { Command, CommanderError, type CommandUnknownOpts, Help, type Option } from '@commander-js/extra-typings'
-import { asCageError, CageError } from '../errors.ts'
+import { asCageError, CageError } from '../core/errors.ts'
 import { wrapLines } from '../log/wrap.ts'
 import type { CliCommand } from './command.ts'
-import { processTerminal, type Terminal } from './terminal.ts'
-import { VERSION } from './version.ts'
-import { welcome } from './welcome.ts'
+import { processTerminal, type Terminal } from './output/terminal.ts'
+import { VERSION } from './output/version.ts'
+import { welcome } from './output/welcome.ts'
 
 /** Commands by name; each is loaded only when it is used, because loading all of them is slow. */
 export type Commands = Readonly<Record<string, () => Promise<CliCommand>>>
@@ -87,7 +87,7 @@ export async function runCli(
     // Help or the version was printed.
     if (error instanceof CommanderError && error.exitCode === 0) return 0
     const shown = asCageError(error)
-    const { errorText } = await import('./error-text.ts')
+    const { errorText } = await import('./output/error-text.ts')
     terminal.err(errorText(shown, terminal.log))
     return shown.row.exit
   }

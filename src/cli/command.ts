@@ -1,7 +1,7 @@
 /** What commands are made of: their type, groups of them, and the examples below their help. */
 import { Command, type CommandUnknownOpts } from '@commander-js/extra-typings'
-import { table } from './print.ts'
-import type { Terminal } from './terminal.ts'
+import { table } from './output/print.ts'
+import type { Terminal } from './output/terminal.ts'
 
 /** Makes one command. Its action writes to `terminal`, sets its exit code and throws CageErrors. */
 export type CliCommand = (terminal: Terminal) => CommandUnknownOpts

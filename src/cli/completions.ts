@@ -3,11 +3,11 @@ import { existsSync } from 'node:fs'
 import type { CommandUnknownOpts, Option } from '@commander-js/extra-typings'
 import type { Config } from '../config/schema.ts'
 import { type ReadStore, readStore } from '../db/store.ts'
-import { AGENT_HELP } from './agent-id.ts'
+import { AGENT_HELP } from './client/agent-id.ts'
 import { CIRCUIT_HELP } from './commands/circuits/change.ts'
 import { SECRET_HELP } from './commands/secrets/vault-client.ts'
-import { loadFlags, valuesOf } from './load-flags.ts'
-import type { Terminal } from './terminal.ts'
+import type { Terminal } from './output/terminal.ts'
+import { loadFlags, valuesOf } from './settings/load-flags.ts'
 
 /** What stands between a word and its description in what each shell reads; bash reads words only. */
 const SEPARATORS: Readonly<Record<string, string>> = { zsh: ':', fish: '\t' }

@@ -1,4 +1,4 @@
-import { repeatable } from './error-text.ts'
+import { repeatable } from './output/error-text.ts'
 
 /** The command line as it was typed, quoted for a shell and without personal data. `program`: the root command. */
 export function typedCommand(program: unknown): string {

@@ -26,7 +26,7 @@ import {
 } from 'node:fs'
 import { homedir } from 'node:os'
 import { dirname, join, resolve, sep } from 'node:path'
-import { CageError } from '../errors.ts'
+import { CageError } from '../core/errors.ts'
 
 type FolderRecord =
   | { opened: string; folder: string; pid: number; at: number }

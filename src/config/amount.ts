@@ -1,5 +1,5 @@
-import { CageError } from '../errors.ts'
-import { parseAmount, toUsd, type Usd } from '../money.ts'
+import { CageError } from '../core/errors.ts'
+import { parseAmount, toUsd, type Usd } from '../core/money.ts'
 
 /**
  * Parses an amount given as text: "50", "50.00", "$50" → "50". `where`: "limitUsd", "--budget".

@@ -12,7 +12,7 @@
  * - A policy adds no provider and no service: what it says of one that a machine does not have is without effect there.
  */
 import * as z from 'zod'
-import type { PolicyState } from '../control-messages.ts'
+import type { PolicyState } from '../protocol/control-messages.ts'
 import { type LoadedConfig, leaves } from './config.ts'
 import { ENVIRONMENTS } from './environments.ts'
 import { InvalidConfigError, keyText, problemsOf, unwrapped, valueAt } from './problems.ts'

@@ -1,6 +1,6 @@
 /** Turns the schema's issues into sentences: place, key, what was expected, what was given, and a suggestion. */
 import * as z from 'zod'
-import { CageError } from '../errors.ts'
+import { CageError } from '../core/errors.ts'
 import { configSchema } from './schema.ts'
 
 /** A path of keys: ['services', 'linkedin_api', 'retries']. */

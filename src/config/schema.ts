@@ -5,11 +5,11 @@
  * (`problems.ts`).
  */
 import * as z from 'zod'
+import type { EventType } from '../core/events.ts'
+import { NANOS_PER_USD, type Nanodollars, parseAmount, toUsd } from '../core/money.ts'
+import { DEFAULT_PII_TYPES, PII_TYPES } from '../core/pii-types.ts'
 import { DEFAULT_DIALECT, DIALECT_NAMES } from '../dialects/dialects.ts'
 import { BUILT_IN, dialectNameOf, KNOWN_PROVIDER_NAMES, knownProvider } from '../dialects/known-providers.ts'
-import type { EventType } from '../events.ts'
-import { NANOS_PER_USD, type Nanodollars, parseAmount, toUsd } from '../money.ts'
-import { DEFAULT_PII_TYPES, PII_TYPES } from '../pii-types.ts'
 import { isLinkLocal, isNetwork } from './addresses.ts'
 import { ENVIRONMENTS } from './environments.ts'
 import { tagsSchema } from './tags.ts'

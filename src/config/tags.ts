@@ -1,6 +1,6 @@
 /** Tags: what an agent's cost is grouped by in reports, such as a customer or a project. */
 import * as z from 'zod'
-import { CageError } from '../errors.ts'
+import { CageError } from '../core/errors.ts'
 
 /** Values by name. */
 export type Tags = Readonly<Record<string, string>>

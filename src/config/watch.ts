@@ -1,6 +1,6 @@
 /** Watches a configuration file. What changed is found by reading it again. */
 import { unwatchFile, watchFile as watchStat } from 'node:fs'
-import type { Clock, Timer } from '../clock.ts'
+import type { Clock, Timer } from '../core/clock.ts'
 
 /** Polling interval of the file, in ms. */
 const POLL_INTERVAL_MS = 250

@@ -1,7 +1,7 @@
 /** Rewrites one section of a configuration file. The rest of the file stays as it is, byte for byte. */
 import { parse as parseToml } from 'smol-toml'
 import { isMap, isScalar, type Node, type Pair, parseDocument } from 'yaml'
-import { CageError } from '../errors.ts'
+import { CageError } from '../core/errors.ts'
 
 type Values = Readonly<Record<string, string>>
 

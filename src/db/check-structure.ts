@@ -5,8 +5,8 @@
 import { statSync } from 'node:fs'
 import { Worker } from 'node:worker_threads'
 import type Sqlite from 'better-sqlite3'
-import { CageError } from '../errors.ts'
-import { threadFile } from '../package-folder.ts'
+import { CageError } from '../core/errors.ts'
+import { threadFile } from '../core/package-folder.ts'
 
 /** Read in some 50 ms. */
 const LARGE_BYTES = 32 * 1024 * 1024

@@ -9,7 +9,7 @@ import { dirname } from 'node:path'
 import Sqlite from 'better-sqlite3'
 import { getTableName, is, Table } from 'drizzle-orm'
 import { type BetterSQLite3Database, drizzle } from 'drizzle-orm/better-sqlite3'
-import { CageError } from '../errors.ts'
+import { CageError } from '../core/errors.ts'
 import { checkStructure } from './check-structure.ts'
 import { journalPath } from './files.ts'
 import { GroupCommit } from './group-commit.ts'
@@ -24,8 +24,8 @@ import { leases } from './migrations/0014-leases.ts'
 import { signedLeases } from './migrations/0015-signed-leases.ts'
 import { holds } from './migrations/0016-holds.ts'
 import { costOrder } from './migrations/0017-cost-order.ts'
-import * as schema from './schema.ts'
 import { openSeal, type Seal } from './seal.ts'
+import * as schema from './tables/schema.ts'
 
 export type Orm = BetterSQLite3Database & { $client: Sqlite.Database }
 

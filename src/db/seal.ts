@@ -5,8 +5,8 @@
  */
 import { hkdfSync, randomBytes } from 'node:crypto'
 import { readFileSync, writeFileSync } from 'node:fs'
-import { decrypt, encrypt, NONCE_BYTES } from '../aes-gcm.ts'
-import { CageError } from '../errors.ts'
+import { decrypt, encrypt, NONCE_BYTES } from '../core/aes-gcm.ts'
+import { CageError } from '../core/errors.ts'
 import { dataKeyPath } from './files.ts'
 
 export interface Seal {

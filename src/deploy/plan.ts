@@ -4,7 +4,7 @@
  */
 import { copyFileSync, existsSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { dirname, join, relative } from 'node:path'
-import { CageError } from '../errors.ts'
+import { CageError } from '../core/errors.ts'
 import { findPii } from '../redaction/redactor.ts'
 import type { AgentFacts } from './facts.ts'
 import type { Strategy } from './strategy.ts'

@@ -4,7 +4,7 @@
  */
 import { diff } from 'node:util'
 import * as z from 'zod'
-import { CageError } from '../errors.ts'
+import { CageError } from '../core/errors.ts'
 import type { Judgment } from './choice.ts'
 import { obstacles } from './choice.ts'
 import { type AgentFacts, describeAgent } from './facts.ts'

@@ -1,8 +1,8 @@
 /** Finds strategies: each folder below `strategies/` of this package, and below the user's own. */
 import { readdirSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
-import { asCageError, CageError } from '../errors.ts'
-import { packageFolder } from '../package-folder.ts'
+import { asCageError, CageError } from '../core/errors.ts'
+import { packageFolder } from '../core/package-folder.ts'
 import { parseStrategy, type Strategy } from './strategy.ts'
 
 /** A strategy that cannot be used, with the reason. */

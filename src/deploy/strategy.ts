@@ -4,7 +4,7 @@
  * reads are code spans and code blocks in sections of fixed names; everything else is prose.
  */
 import * as z from 'zod'
-import { CageError } from '../errors.ts'
+import { CageError } from '../core/errors.ts'
 import { asFact, type Fact } from './facts.ts'
 
 /** A bullet of a section; with a fact, when it begins with one in code: "- `imports: torch` models on a GPU". */

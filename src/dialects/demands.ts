@@ -3,7 +3,7 @@
  * all formats: each names such parts by their `type`.
  */
 
-import { CageError } from '../errors.ts'
+import { CageError } from '../core/errors.ts'
 import { type Demands, TEXT_ONLY } from './dialect.ts'
 import { isObject, type Json, type JsonObject } from './json.ts'
 

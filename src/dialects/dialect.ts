@@ -7,8 +7,8 @@
  * and gateway can all use them.
  */
 import type { IncomingHttpHeaders } from 'node:http'
-import { CageError } from '../errors.ts'
-import type { Nanodollars } from '../money.ts'
+import { CageError } from '../core/errors.ts'
+import type { Nanodollars } from '../core/money.ts'
 import { isObject, type Json, type JsonObject } from './json.ts'
 import type { Fields, FoundTokenIds, Leaf, TextPlace } from './texts.ts'
 

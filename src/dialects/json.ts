@@ -3,7 +3,7 @@
  * came only if it can be read in one way (`isUnambiguous`), and else serialized again as it was understood here.
  */
 import { isUtf8 } from 'node:buffer'
-import { CageError } from '../errors.ts'
+import { CageError } from '../core/errors.ts'
 
 export type Json = string | number | boolean | null | Json[] | JsonObject
 export type JsonObject = { [key: string]: Json | undefined }

@@ -1,6 +1,6 @@
 /** Large JSON. A value with too many parts is refused before it is parsed. */
 import { StringDecoder } from 'node:string_decoder'
-import { CageError } from '../errors.ts'
+import { CageError } from '../core/errors.ts'
 import { type JsonObject, notJson, parseJson, requireBody } from './json.ts'
 
 /**

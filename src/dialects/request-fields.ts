@@ -11,7 +11,7 @@
  *   until an answer with the field has stayed within its hold. Refusing it would break clients that send what their own
  *   server reads; passing it would be a hole of the size of the budget.
  */
-import { CageError } from '../errors.ts'
+import { CageError } from '../core/errors.ts'
 import { isObject, type Json, type JsonObject } from './json.ts'
 
 /** Free fields that many servers read in addition to the vendors': sampling, templates, output formats. */

@@ -9,7 +9,7 @@
  *   path, `{id}` an id. Slots are sent verbatim.
  * - A call whose route has a `{model}` is a call of that model, whatever its body names.
  */
-import { CageError } from '../errors.ts'
+import { CageError } from '../core/errors.ts'
 import type { Dialect, Route, RouteRule } from './dialect.ts'
 
 /** A path as it is looked up, and what is sent before it. */

@@ -1,6 +1,6 @@
 /** Reads the usage that a provider reports. No token count is ignored: unknown fields count too. */
 
-import { add, max, type Nanodollars, nanodollars, ZERO_NANOS } from '../money.ts'
+import { add, max, type Nanodollars, nanodollars, ZERO_NANOS } from '../core/money.ts'
 import { tokenCount } from './dialect.ts'
 import { isObject, type Json, type JsonObject } from './json.ts'
 

@@ -1,6 +1,6 @@
 import type { Format } from '../dialects/dialect.ts'
 import type { JsonObject } from '../dialects/json.ts'
-import { type Repeats, repeatsOf } from './repeats.ts'
+import { type Repeats, repeatsOf } from './limits/repeats.ts'
 
 /** What a request asks for, according to its body. */
 export interface CallFacts extends ReturnType<Format['readCall']> {

@@ -1,11 +1,12 @@
 /** One call in our own shape. A request becomes an `LlmCall` on arrival; nothing downstream reads raw input. */
+
+import type { CageError } from '../core/errors.ts'
+import type { AgentId, CallId, RunId } from '../core/ids.ts'
 import type { Format } from '../dialects/dialect.ts'
-import type { CageError } from '../errors.ts'
-import type { AgentId, CallId, RunId } from '../ids.ts'
 import type { RequestBody } from './bodies/request-body.ts'
 import type { CallFacts } from './call-facts.ts'
-import type { Encoder } from './frames.ts'
-import type { Provider } from './provider.ts'
+import type { Provider } from './provider/provider.ts'
+import type { Encoder } from './replies/frames.ts'
 
 /** The caller; `runId` is null for a client without supervision. */
 export interface Caller {

@@ -4,7 +4,7 @@
  */
 import { hash } from 'node:crypto'
 import type { Config } from '../config/schema.ts'
-import type { MetaTable } from '../db/meta.ts'
+import type { MetaTable } from '../db/tables/meta.ts'
 
 const KEY = 'settings.of-circuits'
 

@@ -5,20 +5,11 @@
 
 import { withClampedRetryAfter } from '../breaker/retry.ts'
 import { namedLimit } from '../budget/output-limits.ts'
-import { CageError } from '../errors.ts'
-import { afterWarning } from './after-warning.ts'
-import { watchModel } from './answering-model.ts'
+import { CageError } from '../core/errors.ts'
 import { cleanFrame, deliveredText, readReply, redactAnswer } from './bodies/answer.ts'
 import { freeSent, LARGE_BYTES } from './bodies/bytes.ts'
 import type { LlmCall } from './call.ts'
-import { CallRedactor } from './call-redactor.ts'
-import type { ClientConnection } from './client.ts'
-import type { Framing } from './frames.ts'
-import { framingOf, serverSentEvents } from './framing.ts'
-import { MeteredCall } from './metered-call.ts'
-import { isModelOutage, Outage, withModelFallback } from './model-fallback.ts'
-import { redactRequest } from './redact-request.ts'
-import { passedHeaders, readAll } from './reply.ts'
+import { MeteredCall } from './charging/metered-call.ts'
 import {
   type AllowedRetries,
   FieldRefused,
@@ -27,11 +18,20 @@ import {
   LostAttempt,
   recordRetried,
   withFurtherAttempts,
-} from './retry-call.ts'
+} from './charging/retry-call.ts'
+import { afterWarning } from './limits/after-warning.ts'
+import type { ClientConnection } from './provider/client.ts'
+import { isModelOutage, Outage, withModelFallback } from './provider/model-fallback.ts'
+import { ProviderRefusal, report, type SentCall } from './provider/send.ts'
+import type { Answer } from './provider/upstream.ts'
+import { CallRedactor } from './redaction/call-redactor.ts'
+import { redactRequest } from './redaction/redact-request.ts'
+import { watchModel } from './replies/answering-model.ts'
+import type { Framing } from './replies/frames.ts'
+import { framingOf, serverSentEvents } from './replies/framing.ts'
+import { passedHeaders, readAll } from './replies/reply.ts'
+import { relayFrames } from './replies/stream.ts'
 import type { Road } from './road.ts'
-import { ProviderRefusal, report, type SentCall } from './send.ts'
-import { relayFrames } from './stream.ts'
-import type { Answer } from './upstream.ts'
 import { waitUntilRunnable } from './wait-until-runnable.ts'
 
 /** Answers the client. Throws if the call was refused or failed before its response began; then nothing is held. */

@@ -1,6 +1,6 @@
 /** Running calls of clients without supervision, by token: revoking a token ends its calls. */
 import type { ApiTokens } from '../access/api-tokens.ts'
-import type { ClientConnection } from './client.ts'
+import type { ClientConnection } from './provider/client.ts'
 
 export class TokenCalls {
   /** By token id. */

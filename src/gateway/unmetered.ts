@@ -1,14 +1,14 @@
 /** Routes that cost nothing: listing models, counting tokens, stored responses. Redacted like calls. */
-import { CageError } from '../errors.ts'
+import { CageError } from '../core/errors.ts'
 import { redactAnswer } from './bodies/answer.ts'
-import { CallRedactor } from './call-redactor.ts'
-import type { ClientConnection } from './client.ts'
-import { framingOf } from './framing.ts'
-import type { KeyRequest } from './provider-key.ts'
-import { type Outgoing, redactOutgoing } from './redact-request.ts'
-import { passedHeaders, readAll } from './reply.ts'
+import type { ClientConnection } from './provider/client.ts'
+import type { KeyRequest } from './provider/provider-key.ts'
+import type { Answer, ProviderAttempt } from './provider/upstream.ts'
+import { CallRedactor } from './redaction/call-redactor.ts'
+import { type Outgoing, redactOutgoing } from './redaction/redact-request.ts'
+import { framingOf } from './replies/framing.ts'
+import { passedHeaders, readAll } from './replies/reply.ts'
 import type { Road } from './road.ts'
-import type { Answer, ProviderAttempt } from './upstream.ts'
 import { waitUntilRunnable } from './wait-until-runnable.ts'
 
 /** Answers the client. `sent`: the request as its client wrote it. Throws what sending throws, and PiiBlockedError. */

@@ -1,5 +1,5 @@
 /** The first check of a call: only a running agent makes calls. */
-import { CageError } from '../errors.ts'
+import { CageError } from '../core/errors.ts'
 import type { StateManager } from '../state/state-manager.ts'
 import type { Caller } from './call.ts'
 

@@ -1,7 +1,7 @@
 import { closeSync, fstatSync, mkdirSync, openSync, readdirSync, renameSync, rmSync } from 'node:fs'
 import { join } from 'node:path'
-import { type Clock, isoTime } from '../clock.ts'
-import { CageError } from '../errors.ts'
+import { type Clock, isoTime } from '../core/clock.ts'
+import { CageError } from '../core/errors.ts'
 
 const DAY_MS = 86_400_000
 

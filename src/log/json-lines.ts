@@ -1,5 +1,5 @@
-import { type Clock, isoTime } from '../clock.ts'
-import type { Level, RuntimeEvent } from '../events.ts'
+import { type Clock, isoTime } from '../core/clock.ts'
+import type { Level, RuntimeEvent } from '../core/events.ts'
 import { isShown, LEVELS, type LogLevel } from './level.ts'
 import { printableJson } from './printable.ts'
 

@@ -1,4 +1,4 @@
-import type { Level } from '../events.ts'
+import type { Level } from '../core/events.ts'
 
 export type LogLevel = 'debug' | 'info' | 'warn' | 'error'
 

@@ -1,6 +1,6 @@
 import { write } from 'node:fs'
 import { promisify } from 'node:util'
-import type { Clock } from '../clock.ts'
+import type { Clock } from '../core/clock.ts'
 
 /** Characters that may wait to be written; lines beyond are lost and counted. */
 const MAX_WAITING = 8 * 1024 * 1024

@@ -8,7 +8,7 @@
  * - Writing never waits and never throws. A full disk or a flood loses lines, and a line reports how many.
  * - Days are UTC in file names and times, local on the terminal.
  */
-import type { Clock } from '../clock.ts'
+import type { Clock } from '../core/clock.ts'
 import { DayFile, MAX_FILE_BYTES } from './day-file.ts'
 import { jsonLog, type LineLog, lostJsonLine } from './json-lines.ts'
 import type { LogLevel } from './level.ts'

@@ -1,6 +1,6 @@
-import type { Level, RuntimeEvent } from '../events.ts'
-import { showUsd } from '../money.ts'
-import { showDuration, showPercent } from '../units.ts'
+import type { Level, RuntimeEvent } from '../core/events.ts'
+import { showUsd } from '../core/money.ts'
+import { showDuration, showPercent } from '../core/units.ts'
 import { printable } from './printable.ts'
 import { wrapLines } from './wrap.ts'
 

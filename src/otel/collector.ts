@@ -1,9 +1,9 @@
 /** A collector of OpenTelemetry: OTLP over HTTP, protobuf, gzip. */
 import { promisify } from 'node:util'
 import { gzip } from 'node:zlib'
-import type { Clock } from '../clock.ts'
 import type { Config } from '../config/schema.ts'
-import { type Network, openPool } from '../http-pools.ts'
+import type { Clock } from '../core/clock.ts'
+import { type Network, openPool } from '../core/http-pools.ts'
 import { encodeMetrics, encodeSpans, type Sender } from './encode.ts'
 import type { Gauge, Metric } from './metrics.ts'
 import type { Attributes, Span } from './span.ts'

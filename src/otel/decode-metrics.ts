@@ -9,8 +9,8 @@
  * - Exponential histograms and summaries are rejected, as the answer says.
  */
 import * as z from 'zod'
-import { isoTime } from '../clock.ts'
-import type { ReceivedAttributes, ReceivedPoint } from '../events.ts'
+import { isoTime } from '../core/clock.ts'
+import type { ReceivedAttributes, ReceivedPoint } from '../core/events.ts'
 import { KEPT_KEYS as OF_SPANS } from './decode.ts'
 import {
   ATTRIBUTES,

@@ -8,8 +8,8 @@
  * - Everything else of a span is dropped: messages of errors, events, links, scopes, resources.
  */
 import * as z from 'zod'
-import { isoTime } from '../clock.ts'
-import type { ReceivedAttributes, ReceivedSpan } from '../events.ts'
+import { isoTime } from '../core/clock.ts'
+import type { ReceivedAttributes, ReceivedSpan } from '../core/events.ts'
 import {
   ATTRIBUTES,
   field,

@@ -2,11 +2,12 @@
  * Sends traces and metrics of this runtime to a collector of OpenTelemetry. What could not be sent is sent later, also by
  * the next server, at least once. No prompt, reply, argument or line of output leaves this machine.
  */
-import type { MetaTable } from '../db/meta.ts'
+
+import { showCount } from '../core/units.ts'
+import type { MetaTable } from '../db/tables/meta.ts'
 import { telemetryNameOf } from '../dialects/known-providers.ts'
 import { Follower, type Page } from '../state/follower.ts'
 import type { StateManager } from '../state/state-manager.ts'
-import { showCount } from '../units.ts'
 import { Collector, type CollectorOptions } from './collector.ts'
 import { metricsOf } from './measured.ts'
 import { Metrics } from './metrics.ts'

@@ -1,5 +1,5 @@
 /** Makes metrics of what agents measured themselves. What an agent cannot know is marked as a claim by its name. */
-import type { ReceivedPoint } from '../events.ts'
+import type { ReceivedPoint } from '../core/events.ts'
 import { type DataPoint, type Gauge, isClaim, type Metric } from './metrics.ts'
 import type { Attributes } from './span.ts'
 

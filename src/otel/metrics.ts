@@ -2,7 +2,7 @@
  * The metrics of GenAI clients, counted from events since this process began. Names, units and bounds are those of
  * OpenTelemetry's semantic conventions (gen-ai/gen-ai-metrics).
  */
-import type { RuntimeEvent } from '../events.ts'
+import type { RuntimeEvent } from '../core/events.ts'
 import type { Attributes } from './span.ts'
 
 export interface DataPoint {

@@ -13,8 +13,15 @@
  * - What an agent traced itself keeps its ids: the calls within it have named it as their parent.
  */
 import { createHash } from 'node:crypto'
-import type { AgentState, AttemptView, EventOf, ReceivedAttributes, ReceivedSpan, RuntimeEvent } from '../events.ts'
-import type { AgentId, RunId } from '../ids.ts'
+import type {
+  AgentState,
+  AttemptView,
+  EventOf,
+  ReceivedAttributes,
+  ReceivedSpan,
+  RuntimeEvent,
+} from '../core/events.ts'
+import type { AgentId, RunId } from '../core/ids.ts'
 import { type AgentView, isClient } from '../state/snapshot.ts'
 import { ALLOWED_ATTRIBUTES } from './decode.ts'
 import { MEASURED_ATTRIBUTES } from './decode-metrics.ts'

@@ -1,8 +1,8 @@
 /** The parts that all messages of OpenTelemetry are made of, as protobuf and as JSON, read within bounds. */
 import { PbfReader } from 'pbf'
 import * as z from 'zod'
-import { CageError } from '../errors.ts'
-import type { ReceivedAttributes as Attributes } from '../events.ts'
+import { CageError } from '../core/errors.ts'
+import type { ReceivedAttributes as Attributes } from '../core/events.ts'
 
 /** Messages within one: a megabyte of empty ones would block the event loop for too long. */
 const MAX_PARTS = 100_000

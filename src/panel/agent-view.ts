@@ -1,9 +1,9 @@
 /** An agent of another machine as people see it. */
 import * as z from 'zod'
-import { count, named, type Shape, time, usd } from '../api/route.ts'
+import { count, named, type Shape, time, usd } from '../http/route.ts'
 import { spentOfLimit } from '../state/figures.ts'
 import type { AgentView, Snapshot } from '../state/snapshot.ts'
-import { orderView } from './control-routes.ts'
+import { orderView } from './control/control-routes.ts'
 import type { FleetAgentView, OrderView } from './fleet-view.ts'
 
 const STATES = [

@@ -1,10 +1,11 @@
 /** For admins: what people did in their organization, as a server answers it for its own audit. */
+
 import { stream } from 'hono/streaming'
 import * as z from 'zod'
-import { AUDIT_PAGE, auditVerdict } from '../api/audit.ts'
-import { count, json, named, type Route, type Shape, time } from '../api/route.ts'
-import { isoTime } from '../clock.ts'
-import type { PanelRole } from './credentials.ts'
+import { isoTime } from '../core/clock.ts'
+import { count, json, named, type Route, type Shape, time } from '../http/route.ts'
+import { AUDIT_PAGE, auditVerdict } from '../http/shared-shapes.ts'
+import type { PanelRole } from './access/credentials.ts'
 import type { StoredAudit } from './db/audit-store.ts'
 import { panelRoutesOf } from './panel-route.ts'
 import type { PanelRooms } from './rooms.ts'

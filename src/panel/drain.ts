@@ -1,6 +1,6 @@
 /** How a process of the panel leaves the load balancers in front of it before it closes, so that none sends it what it cannot answer. */
 import type { ServerResponse } from 'node:http'
-import type { Clock } from '../clock.ts'
+import type { Clock } from '../core/clock.ts'
 
 /** Long enough for a balancer that checks every second or two, and short of the ten that containers are given to stop, in ms. */
 const DRAIN_MS = 5_000

@@ -1,8 +1,8 @@
 /** What `GET /api/fleet` of a Control Panel answers. Free of Node: the browser uses this file too. */
 
-import type { OrderAction } from '../control-messages.ts'
-import type { AgentState, Level, PiiType, SafetyMode } from '../events.ts'
-import type { Usd } from '../money.ts'
+import type { AgentState, Level, PiiType, SafetyMode } from '../core/events.ts'
+import type { Usd } from '../core/money.ts'
+import type { OrderAction } from '../protocol/control-messages.ts'
 
 export interface SharedBudgetView {
   scope: 'organization' | 'team' | 'user' | 'agent' | 'token'

@@ -3,7 +3,7 @@
  * So no name holds control characters, or those that reverse the direction of text, and none is "." or "..", which an
  * address cannot hold. Every text of a request is a name, unless it is listed here.
  */
-import { CageError } from '../errors.ts'
+import { CageError } from '../core/errors.ts'
 import { printable } from '../log/printable.ts'
 
 const SECRETS = ['password', 'secret', 'answer', 'value']

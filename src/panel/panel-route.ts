@@ -1,5 +1,5 @@
-import { routesOf } from '../api/route.ts'
-import type { Member, PanelRole } from './credentials.ts'
+import { routesOf } from '../http/route.ts'
+import type { Member, PanelRole } from './access/credentials.ts'
 import { requireNames } from './names.ts'
 import { requireStorable } from './storable.ts'
 

@@ -4,7 +4,7 @@
  */
 import { promisify } from 'node:util'
 import { gzip } from 'node:zlib'
-import type { Clock } from '../clock.ts'
+import type { Clock } from '../core/clock.ts'
 
 const compress = promisify(gzip)
 

@@ -2,8 +2,9 @@
  * What people and machines say of themselves is refused with what no database keeps (`isStorable`), before anything is
  * done; what has happened on a machine is stored without.
  */
-import { isStorable } from '../api/body.ts'
-import { CageError } from '../errors.ts'
+
+import { CageError } from '../core/errors.ts'
+import { isStorable } from '../http/body.ts'
 
 const REPLACEMENT = '\ufffd'
 

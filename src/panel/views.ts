@@ -1,14 +1,14 @@
 /** An organization's rows as people see them. */
-import { isoTime } from '../clock.ts'
-import { add, max, type Nanodollars, subtract, toUsd, ZERO_NANOS } from '../money.ts'
+import { isoTime } from '../core/clock.ts'
+import { add, max, type Nanodollars, subtract, toUsd, ZERO_NANOS } from '../core/money.ts'
 import { agentsOf } from './agent-view.ts'
-import { escrowOf } from './bank.ts'
-import { orderViewOf } from './control-routes.ts'
-import { leaseOf, type StoredBudget, type StoredLease, type StoredRuntime } from './db/bank-store.ts'
+import { escrowOf } from './bank/bank.ts'
+import { leaseOf, type StoredBudget, type StoredLease, type StoredRuntime } from './bank/bank-store.ts'
+import { orderViewOf } from './control/control-routes.ts'
+import { orderKey, type StoredOrder } from './control/orders.ts'
 import type { FleetView, LeaseView, RuntimeView, SharedBudgetView } from './fleet-view.ts'
-import { orderKey, type StoredOrder } from './orders.ts'
 import type { PanelRooms } from './rooms.ts'
-import type { RuntimeState } from './telemetry.ts'
+import type { RuntimeState } from './telemetry/telemetry.ts'
 
 /** A runtime that was not heard from for this long is silent, in ms. */
 const SILENT_MS = 10_000

@@ -1,6 +1,6 @@
 /** The findings of one text or one reply, bounded in memory. */
-import type { PiiType } from '../events.ts'
-import type { Finding } from './match.ts'
+import type { PiiType } from '../core/events.ts'
+import type { Finding } from './text/match.ts'
 
 /** Findings that are kept whole; the others are only counted. */
 export const MAX_FINDINGS = 100

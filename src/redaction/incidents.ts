@@ -5,16 +5,16 @@
  * database (`db/seal.ts`).
  */
 import { createHmac } from 'node:crypto'
-import { isoTime } from '../clock.ts'
+import { isoTime } from '../core/clock.ts'
+import type { EventData, NewEvent, PiiType } from '../core/events.ts'
+import { type AgentId, type CallId, newIncidentId } from '../core/ids.ts'
+import { PII } from '../core/pii-types.ts'
+import { showCount } from '../core/units.ts'
 import type { Store } from '../db/store.ts'
-import type { EventData, NewEvent, PiiType } from '../events.ts'
-import { type AgentId, type CallId, newIncidentId } from '../ids.ts'
-import { PII } from '../pii-types.ts'
 import { currentUnit } from '../state/figures-text.ts'
 import type { StateManager } from '../state/state-manager.ts'
-import { showCount } from '../units.ts'
 import { Findings } from './findings.ts'
-import type { Finding } from './match.ts'
+import type { Finding } from './text/match.ts'
 
 export interface FindingOrigin {
   agentId: AgentId

@@ -1,6 +1,7 @@
 /** Redacts texts in several parts that are read as one: a match may span parts. */
-import type { Finding } from './match.ts'
+
 import type { Redactor } from './redactor.ts'
+import type { Finding } from './text/match.ts'
 
 /**
  * Returns the parts without what spans two of them, replaced in the part where it begins; undefined if nothing does.

@@ -3,7 +3,7 @@
  * character changed is another one. While a text may continue, a possible beginning of a value is undecided, as with
  * every detector (`text-window.ts`).
  */
-import type { TextWindow } from './text-window.ts'
+import type { TextWindow } from './text/text-window.ts'
 
 /** Shorter values are ordinary words. */
 const MIN_LENGTH = 8

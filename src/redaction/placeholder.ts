@@ -4,9 +4,9 @@
  * the server restarts. None belongs to anybody: they are from ranges that are reserved for examples, or that no issuer has.
  */
 import { createHmac } from 'node:crypto'
-import type { PiiType } from '../events.ts'
-import { PII_TYPES } from '../pii-types.ts'
-import { passesLuhn } from './luhn.ts'
+import type { PiiType } from '../core/events.ts'
+import { PII_TYPES } from '../core/pii-types.ts'
+import { passesLuhn } from './text/luhn.ts'
 
 /** `shapedWith`: the key that placeholders of the value's shape are derived with; undefined for labels. */
 export function placeholderOf(type: PiiType, value: string, shapedWith: string | undefined): string {

@@ -1,9 +1,9 @@
 /** The policy: what is detected in a text, and what happens to it. */
 import type { Config } from '../config/schema.ts'
-import type { PiiType, SafetyMode } from '../events.ts'
-import { DEFAULT_PII_TYPES } from '../pii-types.ts'
-import { holdsOwnToken } from '../tokens.ts'
-import { emailAddress, emailDomain } from './email-domain.ts'
+import type { PiiType, SafetyMode } from '../core/events.ts'
+import { DEFAULT_PII_TYPES } from '../core/pii-types.ts'
+import { holdsOwnToken } from '../core/tokens.ts'
+import { emailAddress, emailDomain } from './emails/email-domain.ts'
 import { isPlaceholder, normalizeForCompare } from './placeholder.ts'
 
 export type RedactionScope = Config['safety']['scope'][number]

@@ -5,14 +5,14 @@
  * whole or in pieces. The value of a finding is for hashing or sealing; it never goes into an event or a log. Detection
  * is in `scanner.ts` and a file per type; `policy.ts` decides what happens to a finding.
  */
-import { CageError } from '../errors.ts'
-import type { PiiType } from '../events.ts'
-import { PII, PII_TYPES } from '../pii-types.ts'
+import { CageError } from '../core/errors.ts'
+import type { PiiType } from '../core/events.ts'
+import { PII, PII_TYPES } from '../core/pii-types.ts'
 import { KnownValues } from './known-values.ts'
-import type { Finding, PiiSpan } from './match.ts'
 import type { Policy, RedactionScope } from './policy.ts'
 import { Scanner } from './scanner.ts'
 import { StreamRedactor } from './stream-redactor.ts'
+import type { Finding, PiiSpan } from './text/match.ts'
 
 /** Returns all data of the given types in a text, in order. (Default: all types.) */
 export function findPii(text: string, types: readonly PiiType[] = PII_TYPES): PiiSpan[] {

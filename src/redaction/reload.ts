@@ -2,8 +2,8 @@
 import type { LoadedConfig } from '../config/config.ts'
 import type { Policies } from '../config/policy.ts'
 import type { RunningConfig } from '../config/running-config.ts'
-import type { PolicyState } from '../control-messages.ts'
-import { CageError } from '../errors.ts'
+import { CageError } from '../core/errors.ts'
+import type { PolicyState } from '../protocol/control-messages.ts'
 import type { StateManager } from '../state/state-manager.ts'
 import type { Safety } from './safety.ts'
 

@@ -5,11 +5,11 @@
  */
 import { randomBytes } from 'node:crypto'
 import type { Config } from '../config/schema.ts'
+import { holdsOwnToken } from '../core/tokens.ts'
 import { failClosed, type Scrub } from '../state/clean.ts'
-import { holdsOwnToken } from '../tokens.ts'
-import type { Finding } from './match.ts'
 import { forLogs, type Policy, policyOf, SECRETS_ONLY } from './policy.ts'
 import { Redactor } from './redactor.ts'
+import type { Finding } from './text/match.ts'
 
 type Settings = Config['safety']
 

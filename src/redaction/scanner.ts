@@ -10,24 +10,25 @@
  *   part, prefix or lead of one whose trigger has not arrived.
  * - No detector reads further back than KEPT characters, so that much of the settled text is kept.
  */
-import type { PiiType } from '../pii-types.ts'
-import { kindOf, plain, RUN } from './characters.ts'
-import { findEmail } from './email.ts'
-import { hexValue } from './escapes.ts'
-import { findIpv6 } from './ip-address.ts'
-import { findAnchoredSecret, findMarkedSecret } from './issued-secret.ts'
+import type { PiiType } from '../core/pii-types.ts'
+import { findEmail } from './emails/email.ts'
+import { MAX_LOCAL } from './emails/local-part.ts'
+import { findBracketedAt, findSpacedAtSign, findWordAt, spelledHold } from './emails/spelled-email.ts'
 import type { KnownValues } from './known-values.ts'
-import { MAX_LOCAL } from './local-part.ts'
-import { findMac } from './mac-address.ts'
-import type { Match } from './match.ts'
-import { findFlagSecret, findNamedSecret } from './named-secret.ts'
-import { findNumber } from './number.ts'
-import { findAccessToken, findOwnToken } from './own-token.ts'
-import { findPrivateKey } from './private-key.ts'
-import type { SecretMatch, Tail } from './secret.ts'
-import { tailEnd } from './secret-tail.ts'
-import { findBracketedAt, findSpacedAtSign, findWordAt, spelledHold } from './spelled-email.ts'
-import { TextWindow } from './text-window.ts'
+import { findIpv6 } from './numbers/ip-address.ts'
+import { findMac } from './numbers/mac-address.ts'
+import { findNumber } from './numbers/number.ts'
+import { findAnchoredSecret, findMarkedSecret } from './secrets/issued-secret.ts'
+import { findFlagSecret, findNamedSecret } from './secrets/named-secret.ts'
+import { findAccessToken, findOwnToken } from './secrets/own-token.ts'
+import { findPrivateKey } from './secrets/private-key.ts'
+import type { SecretMatch, Tail } from './secrets/secret.ts'
+import { tailEnd } from './secrets/secret-tail.ts'
+import { findUrlPassword } from './secrets/url-password.ts'
+import { kindOf, plain, RUN } from './text/characters.ts'
+import { hexValue } from './text/escapes.ts'
+import type { Match } from './text/match.ts'
+import { TextWindow } from './text/text-window.ts'
 import {
   findDataCenterKey,
   findDottedToken,
@@ -35,10 +36,9 @@ import {
   findSessionToken,
   findTildeSecret,
   findWebToken,
-} from './token-forms.ts'
+} from './text/token-forms.ts'
 import * as trigger from './triggers.ts'
 import { type Plan, pairOf, planFor } from './triggers.ts'
-import { findUrlPassword } from './url-password.ts'
 
 /** How much settled text is kept for reading back: the longest local part and the words before it, with a margin. */
 const KEPT = 160

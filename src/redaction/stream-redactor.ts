@@ -1,10 +1,10 @@
 /** Redacts a text that arrives in pieces. The output is the same as for the whole text, however it is split. */
-import { PII } from '../pii-types.ts'
+import { PII } from '../core/pii-types.ts'
 import type { KnownValues } from './known-values.ts'
-import type { Finding, Match } from './match.ts'
 import { placeholderOf } from './placeholder.ts'
 import { actionFor, isAllowed, type Policy } from './policy.ts'
 import { Scanner } from './scanner.ts'
+import type { Finding, Match } from './text/match.ts'
 
 /** Maximum characters of a finding's value: more than any key has. */
 const MAX_VALUE = 8192

@@ -2,13 +2,13 @@
  * Where the scanner stops. A character is a trigger after certain characters and before certain others: most dots end
  * sentences and most hyphens join words, and those cost no more than a letter.
  */
-import { PII_TYPES, type PiiType } from '../pii-types.ts'
-import { DIGIT, isAlphanumeric, isBlank, kindOf } from './characters.ts'
-import { isClosing } from './email-domain.ts'
-import { hexValue, NONE } from './escapes.ts'
-import { isAnchorPair, mayEndStart } from './issued-secret.ts'
-import type { Detects } from './number.ts'
-import { mayEndTokenKind } from './own-token.ts'
+import { PII_TYPES, type PiiType } from '../core/pii-types.ts'
+import { isClosing } from './emails/email-domain.ts'
+import type { Detects } from './numbers/number.ts'
+import { isAnchorPair, mayEndStart } from './secrets/issued-secret.ts'
+import { mayEndTokenKind } from './secrets/own-token.ts'
+import { DIGIT, isAlphanumeric, isBlank, kindOf } from './text/characters.ts'
+import { hexValue, NONE } from './text/escapes.ts'
 
 export const NUMBER = 1
 export const AT_SIGN = 2

@@ -1,6 +1,6 @@
 /** Detects connections of an agent to a provider, which bypass budget and redaction. */
 import { lookup } from 'node:dns/promises'
-import type { Clock } from '../clock.ts'
+import type { Clock } from '../core/clock.ts'
 
 const REMEMBERED_MS = 60_000
 const MAX_LOOKUP_MS = 2_000

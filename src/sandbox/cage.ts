@@ -15,8 +15,8 @@ import { accessSync, closeSync, constants, existsSync, openSync, readSync, realp
 import { delimiter, dirname, isAbsolute, join, resolve, sep } from 'node:path'
 import { CONFIG_FILES } from '../config/config.ts'
 import type { Config } from '../config/schema.ts'
-import { CageError } from '../errors.ts'
-import { packageFolder } from '../package-folder.ts'
+import { CageError } from '../core/errors.ts'
+import { packageFolder } from '../core/package-folder.ts'
 
 type Settings = Config['agent']['sandbox']
 

@@ -2,7 +2,7 @@
  * The only way the shared state changes: `applyEvent(snapshot, event)` returns the next snapshot and touches neither
  * argument. The server runs it after the event's row is committed, the browser when the event arrives. Free of Node.
  */
-import type { RuntimeEvent } from '../events.ts'
+import type { RuntimeEvent } from '../core/events.ts'
 import { applyToAgents } from './slices/agents.ts'
 import { applyToAlerts } from './slices/alerts.ts'
 import { applyToRunLimit, applyToServerBudget } from './slices/budgets.ts'

@@ -1,5 +1,5 @@
 /** Axes of charts, on the dashboard and in reports. Free of Node. */
-import { fromUsd, max, type Nanodollars, nanodollars, toUsd, type Usd } from '../money.ts'
+import { fromUsd, max, type Nanodollars, nanodollars, toUsd, type Usd } from '../core/money.ts'
 
 /** Round values from above 0 to `max`, at most `count`, evenly spaced by 1, 2 or 5 times a power of ten. */
 export function ticksUpTo(max: number, count: number): number[] {

@@ -1,8 +1,8 @@
 /** Calls as the API answers them and people see them. Free of Node. */
-import type { RuntimeEvent } from '../events.ts'
-import type { AgentId, CallId, RunId } from '../id-types.ts'
-import type { Usd } from '../money.ts'
-import { showCount } from '../units.ts'
+import type { RuntimeEvent } from '../core/events.ts'
+import type { AgentId, CallId, RunId } from '../core/id-types.ts'
+import type { Usd } from '../core/money.ts'
+import { showCount } from '../core/units.ts'
 
 /** A row of the ledger, with amounts in US dollars. */
 export interface ShownCall {

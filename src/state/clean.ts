@@ -2,7 +2,7 @@
  * The last safeguard for everything that is stored and shown: no event and no audit row contains what a caller let
  * through.
  */
-import { holdsOwnToken } from '../tokens.ts'
+import { holdsOwnToken } from '../core/tokens.ts'
 
 /** Our own fields, made of digits: a redactor could mistake any of them for personal data. */
 const NEVER_PERSONAL = /(?:^id|_id|_hash|_usd|_at)$/

@@ -1,8 +1,8 @@
 /**
  * The figures in words: the dashboard, the command line, the API and reports show these exact strings. Free of Node.
  */
-import { fromUsd, showUsd } from '../money.ts'
-import { showCount, showDuration, showLatency, showPercent, showRate, singular } from '../units.ts'
+import { fromUsd, showUsd } from '../core/money.ts'
+import { showCount, showDuration, showLatency, showPercent, showRate, singular } from '../core/units.ts'
 import { type Figures, figures, type Limit, type Projection } from './figures.ts'
 import type { AgentView, CircuitView } from './snapshot.ts'
 

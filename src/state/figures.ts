@@ -2,7 +2,7 @@
  * The figures of agents, circuits and budgets, each derived in one place, as numbers; `figures-text.ts` words them. Free
  * of Node.
  */
-import type { BudgetView } from '../events.ts'
+import type { BudgetView } from '../core/events.ts'
 import {
   add,
   addUsd,
@@ -17,7 +17,7 @@ import {
   type Usd,
   ZERO_NANOS,
   ZERO_USD,
-} from '../money.ts'
+} from '../core/money.ts'
 import { percentile } from './histogram.ts'
 import type { AgentView, BurnPoint, CircuitView, Snapshot } from './snapshot.ts'
 

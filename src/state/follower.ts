@@ -6,9 +6,9 @@
  * - One page at a time, beside everything else. After a failure the next attempt waits, twice as long each time.
  * - Events that were deleted before they were taken are reported as lost.
  */
-import type { Clock } from '../clock.ts'
-import type { RuntimeEvent } from '../events.ts'
-import { RepeatingTask } from '../repeating-task.ts'
+import type { Clock } from '../core/clock.ts'
+import type { RuntimeEvent } from '../core/events.ts'
+import { RepeatingTask } from '../core/repeating-task.ts'
 import type { StateManager } from './state-manager.ts'
 
 export interface Page {

@@ -1,7 +1,7 @@
 /** What happened over days, as the API answers it. Free of Node. */
-import type { AgentState } from '../events.ts'
-import type { AgentId } from '../id-types.ts'
-import type { Usd } from '../money.ts'
+import type { AgentState } from '../core/events.ts'
+import type { AgentId } from '../core/id-types.ts'
+import type { Usd } from '../core/money.ts'
 
 /** An agent's result; of all agents ever started. */
 export interface HistoryRow {

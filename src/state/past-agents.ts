@@ -4,11 +4,11 @@
  * omits them, so that after a kill the replayed events find either both or neither.
  */
 
-import type { PastAgentListed, PastAgentQuery, PastAgentTable } from '../db/past-agents.ts'
+import type { RuntimeEvent } from '../core/events.ts'
+import type { AgentId } from '../core/ids.ts'
+import { add, toUsd } from '../core/money.ts'
 import type { Store } from '../db/store.ts'
-import type { RuntimeEvent } from '../events.ts'
-import type { AgentId } from '../ids.ts'
-import { add, toUsd } from '../money.ts'
+import type { PastAgentListed, PastAgentQuery, PastAgentTable } from '../db/tables/past-agents.ts'
 import type { HistoryRow } from './history-view.ts'
 import { newAgent } from './slices/agent-life.ts'
 import { applyToAgents } from './slices/agents.ts'

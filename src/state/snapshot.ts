@@ -13,9 +13,9 @@ import type {
   SafetyMode,
   SandboxView,
   SecretListed,
-} from '../events.ts'
-import type { AgentId, RunId } from '../id-types.ts'
-import type { NamedScope, Usd } from '../money.ts'
+} from '../core/events.ts'
+import type { AgentId, RunId } from '../core/id-types.ts'
+import type { NamedScope, Usd } from '../core/money.ts'
 import type { Histogram } from './histogram.ts'
 
 export interface Snapshot {

@@ -13,13 +13,13 @@
  * - A listener that throws does not affect the others.
  */
 
-import { type Clock, isoTime, type Timer } from '../clock.ts'
-import type { EventQuery, EventTable } from '../db/events.ts'
-import type { MetaTable } from '../db/meta.ts'
+import { type Clock, isoTime, type Timer } from '../core/clock.ts'
+import type { NewEvent, RuntimeEvent } from '../core/events.ts'
+import type { AgentId } from '../core/ids.ts'
 import { isStorageFault } from '../db/storage-fault.ts'
 import type { Store } from '../db/store.ts'
-import type { NewEvent, RuntimeEvent } from '../events.ts'
-import type { AgentId } from '../ids.ts'
+import type { EventQuery, EventTable } from '../db/tables/events.ts'
+import type { MetaTable } from '../db/tables/meta.ts'
 import { applyEvent } from './apply-event.ts'
 import { type Scrub, scrubTexts } from './clean.ts'
 import { PastAgents } from './past-agents.ts'

@@ -9,11 +9,11 @@
  *   time.
  */
 import * as z from 'zod'
-import type { Clock } from '../clock.ts'
-import type { ControlAnswer, Order, OrderOutcome, PolicyState } from '../control-messages.ts'
-import { asCageError } from '../errors.ts'
-import { toAgentId } from '../ids.ts'
-import { backOff, RepeatingTask } from '../repeating-task.ts'
+import type { Clock } from '../core/clock.ts'
+import { asCageError } from '../core/errors.ts'
+import { toAgentId } from '../core/ids.ts'
+import { backOff, RepeatingTask } from '../core/repeating-task.ts'
+import type { ControlAnswer, Order, OrderOutcome, PolicyState } from '../protocol/control-messages.ts'
 import type { StateManager } from '../state/state-manager.ts'
 import { whenBack } from './when-back.ts'
 

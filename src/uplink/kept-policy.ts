@@ -1,6 +1,7 @@
 /** The last policy of the Control Panel that this runtime could use, sealed in its database. */
-import type { PolicyState } from '../control-messages.ts'
+
 import type { Store } from '../db/store.ts'
+import type { PolicyState } from '../protocol/control-messages.ts'
 
 /** Its key in `meta`. */
 export const KEPT_POLICY = 'panel.policy'

@@ -1,9 +1,10 @@
 /** A Control Panel over HTTP. */
 import * as z from 'zod'
 import type { PanelRequests } from '../budget/budget-requests.ts'
-import { type Clock, systemClock } from '../clock.ts'
-import type { AgentRequest } from '../control-messages.ts'
-import { asCageError, CageError, ERRORS, type ErrorCode } from '../errors.ts'
+import { type Clock, systemClock } from '../core/clock.ts'
+import { asCageError, CageError, ERRORS, type ErrorCode } from '../core/errors.ts'
+import { fromUsd, toUsd, type Usd, usd } from '../core/money.ts'
+import type { AgentRequest } from '../protocol/control-messages.ts'
 import {
   DEFAULT_COVER_S,
   type LeaseAnswer,
@@ -14,9 +15,8 @@ import {
   type Reported,
   type SharedBalance,
   type Statement,
-} from '../lease-messages.ts'
-import { fromUsd, toUsd, type Usd, usd } from '../money.ts'
-import type { TelemetryAnswer, TelemetryBatch } from '../telemetry-messages.ts'
+} from '../protocol/lease-messages.ts'
+import type { TelemetryAnswer, TelemetryBatch } from '../protocol/telemetry-messages.ts'
 import type { FetchSecrets } from '../vault/central-secrets.ts'
 import { isSecretName } from '../vault/secret.ts'
 import { type ControlPanel, controlAnswer } from './control.ts'

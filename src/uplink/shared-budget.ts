@@ -1,10 +1,11 @@
 /** The budgets that this runtime shares with others through a Control Panel, as far as is known here. */
-import type { KnownBalance } from '../budget/lease-pool.ts'
-import type { Leases } from '../budget/leases.ts'
-import { isoTime } from '../clock.ts'
+
+import { isoTime } from '../core/clock.ts'
+import type { ErrorCode } from '../core/errors.ts'
+import { add, max, subtract, toUsd, type Usd, ZERO_NANOS } from '../core/money.ts'
 import type { Store } from '../db/store.ts'
-import type { ErrorCode } from '../errors.ts'
-import { add, max, subtract, toUsd, type Usd, ZERO_NANOS } from '../money.ts'
+import type { KnownBalance } from './lease-pool.ts'
+import type { Leases } from './leases.ts'
 import { readMembership } from './membership.ts'
 
 export interface SharedBudget {

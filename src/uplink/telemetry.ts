@@ -10,10 +10,10 @@
  * - What was pruned unsent, or is refused even alone, is reported as a gap.
  * - Lines of output stay here: they may contain what agents read and write.
  */
-import { asCageError, CageError } from '../errors.ts'
-import type { RuntimeEvent } from '../events.ts'
+import { asCageError, CageError } from '../core/errors.ts'
+import type { RuntimeEvent } from '../core/events.ts'
+import type { TelemetryAnswer, TelemetryBatch } from '../protocol/telemetry-messages.ts'
 import { Follower, type FollowerOptions, type Page } from '../state/follower.ts'
-import type { TelemetryAnswer, TelemetryBatch } from '../telemetry-messages.ts'
 import { whenBack } from './when-back.ts'
 
 const MAX_BYTES = 256 * 1024

@@ -3,10 +3,10 @@ import { existsSync } from 'node:fs'
 import type { LoadedConfig } from '../config/config.ts'
 import { mergePolicies, type Policies } from '../config/policy.ts'
 import { InvalidConfigError } from '../config/problems.ts'
-import type { PolicyState } from '../control-messages.ts'
+import { CageError } from '../core/errors.ts'
 import { readMeta } from '../db/database.ts'
 import { openSeal } from '../db/seal.ts'
-import { CageError } from '../errors.ts'
+import type { PolicyState } from '../protocol/control-messages.ts'
 import { KEPT_POLICY, unsealPolicy } from './kept-policy.ts'
 
 /**

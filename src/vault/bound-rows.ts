@@ -4,10 +4,10 @@
  * longer matches, and a row that does not match yields no value.
  */
 import { createHmac } from 'node:crypto'
-import type { SecretRow, SecretTable } from '../db/secrets.ts'
+import { CageError } from '../core/errors.ts'
 import { isStorageFault } from '../db/storage-fault.ts'
 import type { Store } from '../db/store.ts'
-import { CageError } from '../errors.ts'
+import type { SecretRow, SecretTable } from '../db/tables/secrets.ts'
 import type { StateManager } from '../state/state-manager.ts'
 import type { RootKey } from './root-key.ts'
 import { type Keys, PARAMETERS, withLengths } from './seal.ts'

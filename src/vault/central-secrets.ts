@@ -8,9 +8,9 @@
  * - What an agent gets has an audit row here, and the fetch has one on the panel.
  */
 import type { Audit } from '../audit/chain.ts'
-import { type Clock, isoTime } from '../clock.ts'
-import type { CentralSecret } from '../control-messages.ts'
-import { asCageError } from '../errors.ts'
+import { type Clock, isoTime } from '../core/clock.ts'
+import { asCageError } from '../core/errors.ts'
+import type { CentralSecret } from '../protocol/control-messages.ts'
 import type { StateManager } from '../state/state-manager.ts'
 import { type LiveSecret, LiveValues } from './live-values.ts'
 import { mask, type SecretView } from './secret.ts'

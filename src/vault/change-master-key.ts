@@ -2,8 +2,9 @@
  * Changes the master key: reseals everything in one transaction. If the program is killed, either the old key or the
  * new one opens all of it.
  */
-import type { SecretRow } from '../db/secrets.ts'
-import { CageError } from '../errors.ts'
+
+import { CageError } from '../core/errors.ts'
+import type { SecretRow } from '../db/tables/secrets.ts'
 import { BoundRows, type BoundRowsOptions } from './bound-rows.ts'
 import { weaknessOf } from './master-key.ts'
 import { CONTENT, ORIGINAL, sealFor, unsealFor } from './originals.ts'

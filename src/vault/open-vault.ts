@@ -1,10 +1,10 @@
 /** The vault with everything that gives out its secrets: to agents at start and at run time, and to calls. */
 import type { Audit } from '../audit/chain.ts'
-import type { Clock } from '../clock.ts'
 import type { Config } from '../config/schema.ts'
+import type { Clock } from '../core/clock.ts'
+import { ancestorsWith } from '../core/process-table.ts'
 import type { Store } from '../db/store.ts'
 import { knownProvider } from '../dialects/known-providers.ts'
-import { ancestorsWith } from '../process-table.ts'
 import type { StateManager } from '../state/state-manager.ts'
 import { CentralSecrets } from './central-secrets.ts'
 import { ProviderKeys } from './provider-keys.ts'

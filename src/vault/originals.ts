@@ -1,6 +1,6 @@
 /** The original text of an incident and the content of a call, sealed for their rows: they open nowhere else. */
 
-import { NONCE_BYTES } from '../aes-gcm.ts'
+import { NONCE_BYTES } from '../core/aes-gcm.ts'
 import type { RootKey } from './root-key.ts'
 import { type About, seal, unseal } from './seal.ts'
 

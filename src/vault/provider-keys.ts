@@ -9,8 +9,9 @@
  *   to it, the call is sent once more with the previous key; if that one is accepted, the vault rolls back
  *   automatically and reports it. A key of the Control Panel is never rolled back here. A 401 alone is not enough: other headers of a call can cause it too.
  */
-import type { Clock } from '../clock.ts'
+
 import { ENVIRONMENTS } from '../config/environments.ts'
+import type { Clock } from '../core/clock.ts'
 import type { StateManager } from '../state/state-manager.ts'
 import type { CentralSecrets } from './central-secrets.ts'
 import type { Vault } from './vault.ts'

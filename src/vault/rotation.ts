@@ -17,10 +17,11 @@
  * - A shielded agent never gets a provider key, neither at its start nor later: only the gateway knows it.
  * - Calls do not wait for any of this: the gateway replaces old keys by itself (`provider-keys.ts`).
  */
-import type { Clock, Timer } from '../clock.ts'
+
 import type { Config } from '../config/schema.ts'
-import { CageError } from '../errors.ts'
-import type { AgentId, RunId } from '../ids.ts'
+import type { Clock, Timer } from '../core/clock.ts'
+import { CageError } from '../core/errors.ts'
+import type { AgentId, RunId } from '../core/ids.ts'
 import type { StateManager } from '../state/state-manager.ts'
 import type { CentralSecrets } from './central-secrets.ts'
 import { whyReserved } from './reserved-names.ts'

@@ -10,7 +10,7 @@
  */
 import { randomBytes } from 'node:crypto'
 import { hashRaw } from '@node-rs/argon2'
-import { decrypt, type Encrypted, encrypt } from '../aes-gcm.ts'
+import { decrypt, type Encrypted, encrypt } from '../core/aes-gcm.ts'
 
 /** Sealed with every value, so that nobody can make a later version use weaker parameters. */
 export const PARAMETERS = 'aes-256-gcm argon2id m=19456 t=2 p=1'

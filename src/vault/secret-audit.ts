@@ -5,9 +5,9 @@
 
 import type { Audit } from '../audit/chain.ts'
 import type { Entry } from '../audit/entries.ts'
-import type { SecretRow, SecretTable } from '../db/secrets.ts'
-import { asCageError } from '../errors.ts'
-import type { AgentId } from '../ids.ts'
+import { asCageError } from '../core/errors.ts'
+import type { AgentId } from '../core/ids.ts'
+import type { SecretRow, SecretTable } from '../db/tables/secrets.ts'
 
 /** Who makes a request. */
 export interface Requester {

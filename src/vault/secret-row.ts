@@ -2,8 +2,9 @@
  * How values are stored in the row of a secret: the current and the previous one, each sealed with its secret and
  * version. Pure except for randomness; `bound-rows.ts` checks that a row is as it was last written.
  */
-import type { SecretRow } from '../db/secrets.ts'
-import { newSecretId } from '../ids.ts'
+
+import { newSecretId } from '../core/ids.ts'
+import type { SecretRow } from '../db/tables/secrets.ts'
 import { type About, PARAMETERS, type Sealed, seal, unseal } from './seal.ts'
 import { mask } from './secret.ts'
 

@@ -1,6 +1,7 @@
 /** The allowed names and values of secrets, and the form in which they are shown. Pure. */
-import type { SecretRow } from '../db/secrets.ts'
-import { CageError } from '../errors.ts'
+
+import { CageError } from '../core/errors.ts'
+import type { SecretRow } from '../db/tables/secrets.ts'
 import { whyReserved } from './reserved-names.ts'
 
 const MAX_NAME_LENGTH = 128

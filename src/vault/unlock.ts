@@ -1,6 +1,7 @@
 /** Turns the master key into an open vault, or into the reason why it stays locked and what to do. */
+
+import type { EventData } from '../core/events.ts'
 import type { Store } from '../db/store.ts'
-import type { EventData } from '../events.ts'
 import { BoundRows, type BoundRowsOptions } from './bound-rows.ts'
 import { KEYGEN_HINT, weaknessOf } from './master-key.ts'
 import { RootKey } from './root-key.ts'

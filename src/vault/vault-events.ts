@@ -1,8 +1,8 @@
 /** The events of the vault and their messages. Pure. */
 
-import type { SecretRow } from '../db/secrets.ts'
-import type { EventData, NewEvent } from '../events.ts'
-import type { AgentId } from '../ids.ts'
+import type { EventData, NewEvent } from '../core/events.ts'
+import type { AgentId } from '../core/ids.ts'
+import type { SecretRow } from '../db/tables/secrets.ts'
 
 export function vaultOpenedEvent(secrets: EventData['vault.opened']['secrets']): NewEvent {
   const message = `The vault is open, with ${secrets.length} ${secrets.length === 1 ? 'secret' : 'secrets'}`

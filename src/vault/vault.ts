@@ -15,11 +15,11 @@
  * - A locked vault blocks nothing else. Errors of operations that need the key say what to do.
  */
 import type { Audit } from '../audit/chain.ts'
-import { type Clock, isoTime } from '../clock.ts'
 import type { Config } from '../config/schema.ts'
-import type { SecretRow, SecretTable } from '../db/secrets.ts'
+import { type Clock, isoTime } from '../core/clock.ts'
+import { CageError } from '../core/errors.ts'
 import type { Store } from '../db/store.ts'
-import { CageError } from '../errors.ts'
+import type { SecretRow, SecretTable } from '../db/tables/secrets.ts'
 import type { StateManager } from '../state/state-manager.ts'
 import { brokenRow } from './bound-rows.ts'
 import { changeMasterKey } from './change-master-key.ts'

@@ -6,7 +6,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { describe, expect, onTestFinished, test } from 'vitest'
 import { Users } from '../../src/access/users.ts'
-import { systemClock } from '../../src/clock.ts'
+import { systemClock } from '../../src/core/clock.ts'
 import { openStore } from '../../src/db/store.ts'
 import { openTestRuntime, send, type TestRuntime } from '../support/runtime.ts'
 

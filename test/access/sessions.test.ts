@@ -5,9 +5,9 @@ import { type Role, requireRole } from '../../src/access/roles.ts'
 import { RunTokens, tokenHash } from '../../src/access/run-tokens.ts'
 import { Sessions } from '../../src/access/sessions.ts'
 import { Users } from '../../src/access/users.ts'
-import { systemClock } from '../../src/clock.ts'
+import { systemClock } from '../../src/core/clock.ts'
+import { toAgentId, toRunId } from '../../src/core/ids.ts'
 import { openStore } from '../../src/db/store.ts'
-import { toAgentId, toRunId } from '../../src/ids.ts'
 import { TestClock } from '../support/clock.ts'
 
 const MINUTE = 60_000

@@ -2,7 +2,7 @@ import { chmodSync, mkdirSync, rmSync, symlinkSync, writeFileSync } from 'node:f
 import { dirname, join, resolve } from 'node:path'
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
 import { chooseCommand } from '../../src/agents/command.ts'
-import { CageError } from '../../src/errors.ts'
+import { CageError } from '../../src/core/errors.ts'
 import { newFolder, openAgents } from '../support/agents.ts'
 
 let folder: string

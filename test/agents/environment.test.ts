@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest'
 import { agentEnvironment, type EnvironmentFacts } from '../../src/agents/environment.ts'
 import { WITHOUT_TELEMETRY } from '../../src/agents/telemetry.ts'
-import { toAgentId } from '../../src/ids.ts'
+import { toAgentId } from '../../src/core/ids.ts'
 import { whyReserved } from '../../src/vault/reserved-names.ts'
 
 const environment = (part: Partial<EnvironmentFacts> = {}) =>

@@ -6,7 +6,7 @@ import { join } from 'node:path'
 import { describe, expect, onTestFinished, test } from 'vitest'
 import { Launchers } from '../../src/agents/launchers.ts'
 import type { Program } from '../../src/agents/spawn.ts'
-import { readProcessTable } from '../../src/process-table.ts'
+import { readProcessTable } from '../../src/core/process-table.ts'
 import { python } from '../support/agent-parts.ts'
 import { openAgents, untilNone } from '../support/agents.ts'
 

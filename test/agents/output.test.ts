@@ -3,7 +3,7 @@ import { PassThrough } from 'node:stream'
 import { describe, expect, it, vi } from 'vitest'
 import { type Line, LineReader, readLines } from '../../src/agents/output.ts'
 import { OutputPace } from '../../src/agents/output-pace.ts'
-import { systemClock } from '../../src/clock.ts'
+import { systemClock } from '../../src/core/clock.ts'
 import { TestClock } from '../support/clock.ts'
 
 const SECOND = 1_000

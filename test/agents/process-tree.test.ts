@@ -2,9 +2,9 @@ import { spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { expect, it, onTestFinished } from 'vitest'
 import { ProcessTree } from '../../src/agents/process-tree.ts'
-import { systemClock } from '../../src/clock.ts'
-import { toAgentId } from '../../src/ids.ts'
-import { processStarted, readProcessTable } from '../../src/process-table.ts'
+import { systemClock } from '../../src/core/clock.ts'
+import { toAgentId } from '../../src/core/ids.ts'
+import { processStarted, readProcessTable } from '../../src/core/process-table.ts'
 
 async function startSleep(uid?: number): Promise<{ pid: number; started: string }> {
   const child = spawn('sleep', ['60'], { detached: true, stdio: 'ignore', cwd: '/', uid })

@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest'
 import { ProgressWatch } from '../../src/agents/progress.ts'
-import type { EventData, RuntimeEvent } from '../../src/events.ts'
-import { toAgentId } from '../../src/ids.ts'
+import type { EventData, RuntimeEvent } from '../../src/core/events.ts'
+import { toAgentId } from '../../src/core/ids.ts'
 
 const at = { seq: 1, at: '2026-11-21T12:00:00.000Z', agent_id: toAgentId('lg-1'), level: 'INFO', message: '' } as const
 

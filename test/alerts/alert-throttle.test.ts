@@ -1,8 +1,8 @@
 import { expect, test } from 'vitest'
 import { AlertThrottle, type Digest } from '../../src/alerts/alert-throttle.ts'
-import { type Clock, systemClock } from '../../src/clock.ts'
-import type { EventOf } from '../../src/events.ts'
-import { toAgentId } from '../../src/ids.ts'
+import { type Clock, systemClock } from '../../src/core/clock.ts'
+import type { EventOf } from '../../src/core/events.ts'
+import { toAgentId } from '../../src/core/ids.ts'
 import { TestClock } from '../support/clock.ts'
 import { openWorld, piiFound, type World } from './support.ts'
 

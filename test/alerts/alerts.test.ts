@@ -1,6 +1,6 @@
 import { expect, test } from 'vitest'
-import { toAgentId, toRunId } from '../../src/ids.ts'
-import { usd } from '../../src/money.ts'
+import { toAgentId, toRunId } from '../../src/core/ids.ts'
+import { usd } from '../../src/core/money.ts'
 import { budgetWarned } from '../support/events.ts'
 import { circuitOpened, openWorld, piiFound } from './support.ts'
 

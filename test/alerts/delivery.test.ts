@@ -5,7 +5,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterEach, expect, test, vi } from 'vitest'
 import { RETRY_POLICY } from '../../src/alerts/channel.ts'
-import { toAgentId } from '../../src/ids.ts'
+import { toAgentId } from '../../src/core/ids.ts'
 import { budgetWarned } from '../support/events.ts'
 import {
   circuitOpened,

@@ -5,11 +5,11 @@ import { type AddressInfo, createServer as createTcpServer, type Server, type So
 import { SMTPServer } from 'smtp-server'
 import { Alerts } from '../../src/alerts/alerts.ts'
 import type { RetryPolicy } from '../../src/alerts/channel.ts'
-import { type Clock, systemClock } from '../../src/clock.ts'
 import { type Config, configSchema } from '../../src/config/schema.ts'
+import { type Clock, systemClock } from '../../src/core/clock.ts'
+import type { EventOf, EventType, NewEvent, RuntimeEvent } from '../../src/core/events.ts'
+import { toAgentId, toCallId } from '../../src/core/ids.ts'
 import { openStore, type Store } from '../../src/db/store.ts'
-import type { EventOf, EventType, NewEvent, RuntimeEvent } from '../../src/events.ts'
-import { toAgentId, toCallId } from '../../src/ids.ts'
 import { StateManager } from '../../src/state/state-manager.ts'
 
 type AlertsInput = {

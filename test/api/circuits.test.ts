@@ -1,7 +1,7 @@
 /** Circuits that agents' own code shares, through the API. */
 
 import { describe, expect, test } from 'vitest'
-import { systemClock } from '../../src/clock.ts'
+import { systemClock } from '../../src/core/clock.ts'
 import { openTestRuntime, type TestRuntime } from '../support/runtime.ts'
 
 const URL = '/api/run/services/serp_api'

@@ -1,7 +1,7 @@
 /** Parts of an agent's work, and agents without a process, through the API. */
 
 import { describe, expect, test } from 'vitest'
-import type { AgentId } from '../../src/ids.ts'
+import type { AgentId } from '../../src/core/ids.ts'
 import { openTestRuntime, type Reply, send, type TestRuntime } from '../support/runtime.ts'
 
 interface Begun {

@@ -5,7 +5,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import Sqlite from 'better-sqlite3'
 import { describe, expect, onTestFinished, test } from 'vitest'
-import { type AgentId, toRunId } from '../../src/ids.ts'
+import { type AgentId, toRunId } from '../../src/core/ids.ts'
 import { MAX_AGENTS } from '../../src/state/snapshot.ts'
 import { openTestRuntime, type TestRuntime } from '../support/runtime.ts'
 

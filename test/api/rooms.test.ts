@@ -2,7 +2,7 @@
 
 import { expect, test } from 'vitest'
 import { api } from '../../src/api/server.ts'
-import { toAgentId } from '../../src/ids.ts'
+import { toAgentId } from '../../src/core/ids.ts'
 import { dollars } from '../support/money.ts'
 import { openRooms } from '../support/rooms.ts'
 

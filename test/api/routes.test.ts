@@ -3,8 +3,8 @@
 import { once } from 'node:events'
 import { request as httpRequest, type IncomingMessage } from 'node:http'
 import { describe, expect, test } from 'vitest'
-import { pathsOf } from '../../src/api/route.ts'
-import { systemClock } from '../../src/clock.ts'
+import { systemClock } from '../../src/core/clock.ts'
+import { pathsOf } from '../../src/http/route.ts'
 import { listRoutes } from '../support/rooms.ts'
 import { openTestRuntime, type Reply, send, type TestRuntime } from '../support/runtime.ts'
 

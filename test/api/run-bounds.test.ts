@@ -1,7 +1,7 @@
 /** What one agent may report: so large, so fast, under so many names. Nobody else is to feel it. */
 
 import { describe, expect, test } from 'vitest'
-import { RunRate } from '../../src/api/run-rate.ts'
+import { RunRate } from '../../src/http/run-rate.ts'
 import { TestClock } from '../support/clock.ts'
 import { openTestRuntime, patientClock } from '../support/runtime.ts'
 

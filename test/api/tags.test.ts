@@ -2,7 +2,7 @@
 import { expect, test } from 'vitest'
 import type { CostReport } from '../../src/budget/report.ts'
 import { parseTags } from '../../src/config/tags.ts'
-import type { CageError } from '../../src/errors.ts'
+import type { CageError } from '../../src/core/errors.ts'
 import { answer } from '../support/provider.ts'
 import { openTestRuntime, send } from '../support/runtime.ts'
 

@@ -1,7 +1,7 @@
 /** How long a token of a client works: not a moment longer than it may, whatever the clock does. */
 import { request } from 'undici'
 import { expect, test } from 'vitest'
-import { systemClock } from '../../src/clock.ts'
+import { systemClock } from '../../src/core/clock.ts'
 import { chatFrames, streams } from '../support/provider.ts'
 import { openTestRuntime, send } from '../support/runtime.ts'
 

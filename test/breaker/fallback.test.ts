@@ -3,9 +3,9 @@ import { expect, test } from 'vitest'
 import { fallbackTier, findFallback } from '../../src/breaker/fallback.ts'
 import { cacheOwner, mayStore, ServiceCache, type ServiceRequest } from '../../src/breaker/service-cache.ts'
 import { configSchema, type ServiceConfig } from '../../src/config/schema.ts'
-import { serviceCacheTable } from '../../src/db/service-cache.ts'
+import { newToken } from '../../src/core/tokens.ts'
 import { openStore } from '../../src/db/store.ts'
-import { newToken } from '../../src/tokens.ts'
+import { serviceCacheTable } from '../../src/db/tables/service-cache.ts'
 import { TestClock } from '../support/clock.ts'
 
 const get = (path: string, body = '', headers = {}): ServiceRequest => ({

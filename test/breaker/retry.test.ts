@@ -1,6 +1,6 @@
 import { describe, expect, test } from 'vitest'
 import { isBeforeSending, parseRetryAfter, retry, waitMs, withClampedRetryAfter } from '../../src/breaker/retry.ts'
-import { type Clock, systemClock } from '../../src/clock.ts'
+import { type Clock, systemClock } from '../../src/core/clock.ts'
 import { TestClock } from '../support/clock.ts'
 
 const signal = new AbortController().signal

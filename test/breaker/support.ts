@@ -3,8 +3,8 @@ import { createServer, type IncomingMessage, type ServerResponse } from 'node:ht
 import type { AddressInfo } from 'node:net'
 import { text } from 'node:stream/consumers'
 import { onTestFinished } from 'vitest'
+import type { EventOf, EventType, RuntimeEvent } from '../../src/core/events.ts'
 import { openStore, type Store } from '../../src/db/store.ts'
-import type { EventOf, EventType, RuntimeEvent } from '../../src/events.ts'
 import { StateManager } from '../../src/state/state-manager.ts'
 import { TestClock } from '../support/clock.ts'
 

@@ -1,7 +1,7 @@
 import { join } from 'node:path'
 import type { Browser } from 'playwright-core'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
-import { showUsd } from '../../src/money.ts'
+import { showUsd } from '../../src/core/money.ts'
 import { findings, openBrowser, openPage, resizeTo, THEMES } from '../support/browser.ts'
 import { button, doneOnScreen, openShow, pictures, type Show, stateOnScreen, tabTo } from '../support/show.ts'
 

@@ -2,9 +2,9 @@
 
 import { describe, expect, test } from 'vitest'
 import { Ledger } from '../../src/budget/ledger.ts'
+import { type CallId, newCallId, toAgentId, toCallId, toRunId } from '../../src/core/ids.ts'
+import { fromUsd, type Nanodollars, nanodollars, toUsd, ZERO_USD } from '../../src/core/money.ts'
 import { openStore } from '../../src/db/store.ts'
-import { type CallId, newCallId, toAgentId, toCallId, toRunId } from '../../src/ids.ts'
-import { fromUsd, type Nanodollars, nanodollars, toUsd, ZERO_USD } from '../../src/money.ts'
 import { openWorld } from '../breaker/support.ts'
 import { dollars } from '../support/money.ts'
 import { completedEvent, startedEvent } from './support.ts'

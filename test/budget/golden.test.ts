@@ -1,11 +1,11 @@
 import { describe, expect, test } from 'vitest'
 import { costOf, isExact, Prices } from '../../src/budget/prices.ts'
+import { toUsd } from '../../src/core/money.ts'
 import { anthropic } from '../../src/dialects/anthropic/dialect.ts'
 import type { Format, Redactions, ReportedUsage } from '../../src/dialects/dialect.ts'
 import type { JsonObject } from '../../src/dialects/json.ts'
 import { openai } from '../../src/dialects/openai/dialect.ts'
 import { findRoute } from '../../src/dialects/routes.ts'
-import { toUsd } from '../../src/money.ts'
 import { GOLDEN, GOLDEN_DAY, type GoldenRow } from './golden.ts'
 
 const DIALECTS = { openai, anthropic }

@@ -15,8 +15,8 @@ import {
 } from '../../src/budget/prices.ts'
 import type { Rate } from '../../src/budget/rate.ts'
 import { configSchema } from '../../src/config/schema.ts'
+import { nanodollars, toUsd } from '../../src/core/money.ts'
 import type { Usage } from '../../src/dialects/dialect.ts'
-import { nanodollars, toUsd } from '../../src/money.ts'
 import fc from '../support/fast-check.ts'
 
 /** Picodollars a token. */

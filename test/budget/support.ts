@@ -1,9 +1,9 @@
 /** Events as the other parts record them, for tests of the ledger alone. */
 
 import type { PaidBy } from '../../src/budget/budget-events.ts'
-import type { NewEvent } from '../../src/events.ts'
-import { type AgentId, toCallId, toRunId } from '../../src/ids.ts'
-import { usd } from '../../src/money.ts'
+import type { NewEvent } from '../../src/core/events.ts'
+import { type AgentId, toCallId, toRunId } from '../../src/core/ids.ts'
+import { usd } from '../../src/core/money.ts'
 
 export const startedEvent = (agent_id: AgentId, amount: string, run_id = toRunId('run-1')): NewEvent => ({
   type: 'agent.started',

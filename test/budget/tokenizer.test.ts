@@ -1,7 +1,7 @@
 import { setImmediate as nextTurn } from 'node:timers/promises'
 import { expect, onTestFinished, test, vi } from 'vitest'
 import { countTokens } from '../../src/budget/tokenizer.ts'
-import { systemClock } from '../../src/clock.ts'
+import { systemClock } from '../../src/core/clock.ts'
 
 test('others have their turn while a vocabulary is loaded and a long text counted', async () => {
   let turns = 0

@@ -3,7 +3,7 @@
 import { existsSync, readFileSync, statSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { describe, expect, test } from 'vitest'
-import type { AgentId } from '../../src/ids.ts'
+import type { AgentId } from '../../src/core/ids.ts'
 import { freePort } from '../support/free-port.ts'
 import { openPlace, type Place } from './support.ts'
 

@@ -3,7 +3,7 @@ import { rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { expect, onTestFinished, test } from 'vitest'
-import { CONFIG_TEMPLATE, writeConfigFile } from '../../src/cli/config-file.ts'
+import { CONFIG_TEMPLATE, writeConfigFile } from '../../src/cli/settings/config-file.ts'
 import { changedKeys, loadConfig } from '../../src/config/config.ts'
 import { readEnvironment } from '../../src/config/env.ts'
 

@@ -1,6 +1,6 @@
 /** What a machine that has joined a Control Panel says of the shared budget. */
 import { expect, test } from 'vitest'
-import { fromUsd, usd } from '../../src/money.ts'
+import { fromUsd, usd } from '../../src/core/money.ts'
 import { openTestPanel } from '../panel/open-panel.ts'
 import { freePort } from '../support/free-port.ts'
 import { temporaryFile } from '../support/temporary-file.ts'

@@ -3,7 +3,7 @@ import { createServer } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import { join, resolve } from 'node:path'
 import { describe, expect, test } from 'vitest'
-import { processStarted } from '../../src/process-table.ts'
+import { processStarted } from '../../src/core/process-table.ts'
 import { FakeProvider } from '../support/provider.ts'
 import { openPlace, type Place, type Run } from './support.ts'
 

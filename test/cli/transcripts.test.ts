@@ -3,8 +3,8 @@ import { resolve } from 'node:path'
 import { describe, expect, test } from 'vitest'
 import packageJson from '../../package.json' with { type: 'json' }
 import { runCli } from '../../src/cli/cli.ts'
-import { processTerminal } from '../../src/cli/terminal.ts'
-import { ERRORS } from '../../src/errors.ts'
+import { processTerminal } from '../../src/cli/output/terminal.ts'
+import { ERRORS } from '../../src/core/errors.ts'
 import { openPlace, type RunOptions } from './support.ts'
 
 interface Row extends RunOptions {

@@ -2,8 +2,8 @@
 import { openSync, statSync, writeSync } from 'node:fs'
 import { join } from 'node:path'
 import { expect, test } from 'vitest'
+import { newCallId, toAgentId } from '../../src/core/ids.ts'
 import { openStore } from '../../src/db/store.ts'
-import { newCallId, toAgentId } from '../../src/ids.ts'
 import { openPlace } from '../cli/support.ts'
 
 /** A server's folder, and the path of its database with 40 MB of kept contents. */

@@ -4,8 +4,8 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import Sqlite from 'better-sqlite3'
 import { expect, onTestFinished, test } from 'vitest'
+import { toAgentId } from '../../src/core/ids.ts'
 import { COMPANIONS } from '../../src/db/files.ts'
-import { toAgentId } from '../../src/ids.ts'
 import { openTestRuntime } from '../support/runtime.ts'
 
 const OF_0_1_0 = join(import.meta.dirname, 'of-0.1.0')

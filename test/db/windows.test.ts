@@ -2,12 +2,12 @@
 
 import { describe, expect, onTestFinished, test, vi } from 'vitest'
 import { costReport } from '../../src/budget/report.ts'
-import { callSearchTable } from '../../src/db/call-search.ts'
-import { callTable } from '../../src/db/calls.ts'
-import type { EventQuery } from '../../src/db/events.ts'
+import { type CallId, toAgentId, toCallId } from '../../src/core/ids.ts'
+import { nanodollars } from '../../src/core/money.ts'
 import { openStore, type Store } from '../../src/db/store.ts'
-import { type CallId, toAgentId, toCallId } from '../../src/ids.ts'
-import { nanodollars } from '../../src/money.ts'
+import { callSearchTable } from '../../src/db/tables/call-search.ts'
+import { callTable } from '../../src/db/tables/calls.ts'
+import type { EventQuery } from '../../src/db/tables/events.ts'
 import { turnsDuring } from '../support/turns.ts'
 
 const ROWS = 10_000

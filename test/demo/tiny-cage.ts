@@ -9,7 +9,7 @@ import { createServer, type IncomingMessage, type ServerResponse } from 'node:ht
 import type { AddressInfo } from 'node:net'
 import { fileURLToPath } from 'node:url'
 import { type Lead, linkedinProfile, linkedinRequest, type World } from '../../demo/world.ts'
-import { add, type Nanodollars, nanodollars, subtract, toUsd, ZERO_NANOS } from '../../src/money.ts'
+import { add, type Nanodollars, nanodollars, subtract, toUsd, ZERO_NANOS } from '../../src/core/money.ts'
 import { dollars } from '../support/money.ts'
 
 const root = fileURLToPath(new URL('../..', import.meta.url))

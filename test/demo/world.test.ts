@@ -13,7 +13,7 @@ import {
   type World,
   type WorldOptions,
 } from '../../demo/world.ts'
-import { subtract, toUsd } from '../../src/money.ts'
+import { subtract, toUsd } from '../../src/core/money.ts'
 import { findPii } from '../../src/redaction/redactor.ts'
 import { dollars } from '../support/money.ts'
 import { TinyCage } from './tiny-cage.ts'

@@ -3,6 +3,7 @@ import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterAll, expect, test } from 'vitest'
+import type { CageError } from '../../src/core/errors.ts'
 import { judge } from '../../src/deploy/choice.ts'
 import { readAgentFacts } from '../../src/deploy/facts.ts'
 import { type Placeholders, planDeployment } from '../../src/deploy/plan.ts'
@@ -14,7 +15,6 @@ import {
   selectionQuestion,
 } from '../../src/deploy/selector.ts'
 import { findStrategies, requireStrategy } from '../../src/deploy/strategies.ts'
-import type { CageError } from '../../src/errors.ts'
 
 const strategies = findStrategies('/nowhere')
 const place = mkdtempSync(join(tmpdir(), 'iron-cage-selector-'))

@@ -3,12 +3,12 @@ import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSyn
 import { tmpdir } from 'node:os'
 import { dirname, join, resolve } from 'node:path'
 import { describe, expect, onTestFinished, test } from 'vitest'
+import { CageError } from '../../src/core/errors.ts'
 import { isChoosable, judge, obstacles } from '../../src/deploy/choice.ts'
 import { readAgentFacts } from '../../src/deploy/facts.ts'
 import { planDeployment, writePlan } from '../../src/deploy/plan.ts'
 import { findStrategies, requireStrategy } from '../../src/deploy/strategies.ts'
 import { parseStrategy } from '../../src/deploy/strategy.ts'
-import { CageError } from '../../src/errors.ts'
 
 const OURS = resolve(import.meta.dirname, '../../strategies')
 

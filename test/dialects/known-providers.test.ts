@@ -1,7 +1,7 @@
 import { describe, expect, test } from 'vitest'
 import { Prices } from '../../src/budget/prices.ts'
-import { systemClock } from '../../src/clock.ts'
 import { configSchema } from '../../src/config/schema.ts'
+import { systemClock } from '../../src/core/clock.ts'
 import { DIALECTS } from '../../src/dialects/dialects.ts'
 import { BUILT_IN, gatewayVariables, KNOWN_PROVIDER_NAMES, knownProvider } from '../../src/dialects/known-providers.ts'
 import { normalizePath } from '../../src/dialects/routes.ts'

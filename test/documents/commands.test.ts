@@ -19,7 +19,7 @@ import { afterAll, beforeAll, expect, test, vi } from 'vitest'
 import manifest from '../../package.json' with { type: 'json' }
 import { helpOf, subcommandsIn } from '../../scripts/docs.ts'
 import { runCli } from '../../src/cli/cli.ts'
-import { processTerminal } from '../../src/cli/terminal.ts'
+import { processTerminal } from '../../src/cli/output/terminal.ts'
 import { readEnvironment } from '../../src/config/env.ts'
 import { Run } from '../cli/support.ts'
 import { quotedCommands, root } from './documents.ts'

@@ -2,8 +2,8 @@
 import { connect } from 'node:net'
 import { text } from 'node:stream/consumers'
 import { expect, test } from 'vitest'
-import { MAX_OPEN_STREAMS } from '../../src/gateway/open-streams.ts'
-import { nanodollars, toUsd } from '../../src/money.ts'
+import { nanodollars, toUsd } from '../../src/core/money.ts'
+import { MAX_OPEN_STREAMS } from '../../src/gateway/provider/open-streams.ts'
 import { chatFrames, hangs, streams } from '../support/provider.ts'
 import { openTestRuntime, type TestAgent, type TestRuntime } from '../support/runtime.ts'
 

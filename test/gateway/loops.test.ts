@@ -1,6 +1,6 @@
 /** Agents that go round in circles. */
 import { expect, test } from 'vitest'
-import { repeatsOf } from '../../src/gateway/repeats.ts'
+import { repeatsOf } from '../../src/gateway/limits/repeats.ts'
 import { openTestRuntime } from '../support/runtime.ts'
 
 const loops = (action: 'report' | 'refuse') => openTestRuntime({ budget: { loops: { repeats: 3, action } } })

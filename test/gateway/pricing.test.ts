@@ -1,6 +1,6 @@
 /** What a call is held for, and what is charged: prices of the list, through the whole road. */
 import { describe, expect, test } from 'vitest'
-import { toUsd } from '../../src/money.ts'
+import { toUsd } from '../../src/core/money.ts'
 import { answer, sends } from '../support/provider.ts'
 import { openTestRuntime, type TestRuntime } from '../support/runtime.ts'
 

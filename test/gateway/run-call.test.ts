@@ -2,7 +2,7 @@
 import { once } from 'node:events'
 import Sqlite from 'better-sqlite3'
 import { describe, expect, test, vi } from 'vitest'
-import { systemClock } from '../../src/clock.ts'
+import { systemClock } from '../../src/core/clock.ts'
 import { Redactor } from '../../src/redaction/redactor.ts'
 import { openParts } from '../../src/runtime.ts'
 import {

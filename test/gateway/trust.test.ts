@@ -1,7 +1,7 @@
 /** Providers of which nobody knows whether they obey the limits of their calls, and such as do not. */
 import { describe, expect, test } from 'vitest'
 import { MAX_WAITING } from '../../src/budget/trust.ts'
-import { addUsd, toUsd, usd } from '../../src/money.ts'
+import { addUsd, toUsd, usd } from '../../src/core/money.ts'
 import { answer, hangs, sends } from '../support/provider.ts'
 import { openTestRuntime, patientClock, type TestRuntime } from '../support/runtime.ts'
 

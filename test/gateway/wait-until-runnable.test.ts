@@ -1,10 +1,10 @@
 /** Who gets past the first gate of the road, and when. */
 
 import { describe, expect, test } from 'vitest'
-import type { EventType } from '../../src/events.ts'
+import type { EventType } from '../../src/core/events.ts'
+import { toAgentId, toRunId } from '../../src/core/ids.ts'
+import { usd } from '../../src/core/money.ts'
 import { waitUntilRunnable } from '../../src/gateway/wait-until-runnable.ts'
-import { toAgentId, toRunId } from '../../src/ids.ts'
-import { usd } from '../../src/money.ts'
 import { openWorld } from '../breaker/support.ts'
 
 const AGENT = toAgentId('lg-7a3f9c2d')

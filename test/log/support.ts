@@ -1,5 +1,5 @@
-import type { RuntimeEvent } from '../../src/events.ts'
-import { toAgentId } from '../../src/ids.ts'
+import type { RuntimeEvent } from '../../src/core/events.ts'
+import { toAgentId } from '../../src/core/ids.ts'
 
 /** The event of a line that an agent printed. */
 export const output = (text: string): RuntimeEvent => ({

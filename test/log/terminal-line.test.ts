@@ -1,5 +1,5 @@
 import { describe, expect, test } from 'vitest'
-import type { RuntimeEvent } from '../../src/events.ts'
+import type { RuntimeEvent } from '../../src/core/events.ts'
 import { textLine } from '../../src/log/terminal-line.ts'
 import { budgetWarned } from '../support/events.ts'
 import { output } from './support.ts'

@@ -1,7 +1,7 @@
 /** What agents send as metrics, well-formed or not. */
 import { PbfWriter } from 'pbf'
 import { expect, test } from 'vitest'
-import type { ReceivedPoint } from '../../src/events.ts'
+import type { ReceivedPoint } from '../../src/core/events.ts'
 import { METRICS_JSON, readMetrics, readMetricsProtobuf } from '../../src/otel/decode-metrics.ts'
 import { encodeMetrics } from '../../src/otel/encode.ts'
 import { metricsOf } from '../../src/otel/measured.ts'

@@ -1,7 +1,7 @@
 /** Bytes that no exporter sends. */
 
 import { expect } from 'vitest'
-import { CageError } from '../../src/errors.ts'
+import { CageError } from '../../src/core/errors.ts'
 import fc from '../support/fast-check.ts'
 
 /** Random bytes, and `body` with changed, missing and added bytes, are each read by `read`, or refused by it as a bad request. */

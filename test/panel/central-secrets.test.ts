@@ -2,7 +2,7 @@
 import { readFileSync } from 'node:fs'
 import { dirname, resolve } from 'node:path'
 import { expect, test } from 'vitest'
-import type { Member } from '../../src/panel/credentials.ts'
+import type { Member } from '../../src/panel/access/credentials.ts'
 import { openPanelDatabase } from '../../src/panel/db/open.ts'
 import { CentralSecrets, type CentralSecretsOptions } from '../../src/vault/central-secrets.ts'
 import { python } from '../support/agent-parts.ts'

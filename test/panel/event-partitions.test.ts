@@ -1,12 +1,12 @@
 /** Events on PostgreSQL are stored in partitions by time: what that must not change, and what it is for. */
 import { afterAll, beforeAll, expect, onTestFinished, test } from 'vitest'
-import type { RuntimeEvent } from '../../src/events.ts'
+import type { RuntimeEvent } from '../../src/core/events.ts'
+import { Fleet } from '../../src/panel/bank/budgets.ts'
 import type { PanelDatabase } from '../../src/panel/db/database.ts'
-import { ExportStore } from '../../src/panel/db/export-store.ts'
 import { openPanelDatabase } from '../../src/panel/db/open.ts'
-import { TelemetryStore } from '../../src/panel/db/telemetry-store.ts'
-import { Fleet } from '../../src/panel/fleet.ts'
-import { PanelTelemetry } from '../../src/panel/telemetry.ts'
+import { ExportStore } from '../../src/panel/telemetry/export-store.ts'
+import { PanelTelemetry } from '../../src/panel/telemetry/telemetry.ts'
+import { TelemetryStore } from '../../src/panel/telemetry/telemetry-store.ts'
 import { ANY_AGE, openTestPanel } from './open-panel.ts'
 import { type Cluster, startCluster } from './postgres.ts'
 

@@ -1,7 +1,7 @@
 /** What a Control Panel lends after its database has lost its last commits. */
 import { copyFileSync, renameSync } from 'node:fs'
 import { afterAll, beforeAll, expect, onTestFinished, test } from 'vitest'
-import { toUsd } from '../../src/money.ts'
+import { toUsd } from '../../src/core/money.ts'
 import type { RunningPanel } from '../../src/panel/server.ts'
 import { freePort } from '../support/free-port.ts'
 import { dollars } from '../support/money.ts'

@@ -4,10 +4,9 @@
  * is behind; leases expire at any moment, for no clock is trusted; a person resolves those of a silent runtime. What is
  * decided is decided by the product's own functions; a rule can be removed, and something must go wrong then.
  */
-import { givenBack, type JournalEntry, reconcile, roomOf, statementOf } from '../../src/budget/lease-journal.ts'
-import { CageError } from '../../src/errors.ts'
-import { leaseId, type RequestNumber, requestOf, type Statement } from '../../src/lease-messages.ts'
-import { nanodollars, ZERO_NANOS } from '../../src/money.ts'
+
+import { CageError } from '../../src/core/errors.ts'
+import { nanodollars, ZERO_NANOS } from '../../src/core/money.ts'
 import {
   Books,
   type BudgetRow,
@@ -18,8 +17,10 @@ import {
   type RuntimeRow,
   recordStatements,
   resolveLease,
-} from '../../src/panel/bank.ts'
-import { presentLeases } from '../../src/panel/generations.ts'
+} from '../../src/panel/bank/bank.ts'
+import { presentLeases } from '../../src/panel/bank/generations.ts'
+import { leaseId, type RequestNumber, requestOf, type Statement } from '../../src/protocol/lease-messages.ts'
+import { givenBack, type JournalEntry, reconcile, roomOf, statementOf } from '../../src/uplink/lease-journal.ts'
 import type { Exploring } from './explore.ts'
 
 export interface Bounds {

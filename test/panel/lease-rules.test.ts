@@ -19,10 +19,10 @@
  */
 import pg from 'pg'
 import { afterAll, beforeAll, expect, onTestFinished, test } from 'vitest'
-import { ZERO_NANOS } from '../../src/money.ts'
-import { grantLease, openRuntime, recordStatements } from '../../src/panel/bank.ts'
+import { ZERO_NANOS } from '../../src/core/money.ts'
+import { grantLease, openRuntime, recordStatements } from '../../src/panel/bank/bank.ts'
+import { Fleet } from '../../src/panel/bank/budgets.ts'
 import { openPanelDatabase } from '../../src/panel/db/open.ts'
-import { Fleet } from '../../src/panel/fleet.ts'
 import { dollars } from '../support/money.ts'
 import { type Cluster, startCluster } from './postgres.ts'
 

@@ -1,5 +1,5 @@
 import { onTestFinished } from 'vitest'
-import { systemClock } from '../../src/clock.ts'
+import { systemClock } from '../../src/core/clock.ts'
 import { type PanelOptions, type RunningPanel, startPanel } from '../../src/panel/server.ts'
 import { temporaryFile } from '../support/temporary-file.ts'
 

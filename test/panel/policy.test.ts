@@ -2,7 +2,7 @@
 import { dirname } from 'node:path'
 import { expect, test } from 'vitest'
 import { runCli } from '../../src/cli/cli.ts'
-import { processTerminal } from '../../src/cli/terminal.ts'
+import { processTerminal } from '../../src/cli/output/terminal.ts'
 import type { Environment } from '../../src/config/environments.ts'
 import type { Policy } from '../../src/config/policy.ts'
 import { configSchema } from '../../src/config/schema.ts'

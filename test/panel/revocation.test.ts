@@ -1,7 +1,7 @@
 /** What was revoked on one process of a panel, asked for at another one: refused from the next request on, without any clock. */
 import { dirname } from 'node:path'
 import { afterAll, beforeAll, expect, onTestFinished, test } from 'vitest'
-import { type Clock, systemClock } from '../../src/clock.ts'
+import { type Clock, systemClock } from '../../src/core/clock.ts'
 import { openPanelDatabase } from '../../src/panel/db/open.ts'
 import { panelRoutes } from '../../src/panel/routes.ts'
 import { leavePanel } from '../../src/uplink/panel-client.ts'

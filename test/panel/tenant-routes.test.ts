@@ -3,7 +3,7 @@
  * a role of PostgreSQL that is exempt from row-level security, so that the statements alone keep organizations apart.
  */
 import { afterAll, beforeAll, describe, expect, onTestFinished, test } from 'vitest'
-import { systemClock } from '../../src/clock.ts'
+import { systemClock } from '../../src/core/clock.ts'
 import type { PanelDatabase } from '../../src/panel/db/database.ts'
 import { openPanelDatabase } from '../../src/panel/db/open.ts'
 import { panelRoutes } from '../../src/panel/routes.ts'

@@ -1,5 +1,5 @@
 import { expect, test, vi } from 'vitest'
-import { toAgentId, toCallId } from '../../src/ids.ts'
+import { toAgentId, toCallId } from '../../src/core/ids.ts'
 import { MAX_FINDINGS } from '../../src/redaction/findings.ts'
 import { Incidents } from '../../src/redaction/incidents.ts'
 import { DEFAULT_POLICY } from '../../src/redaction/policy.ts'

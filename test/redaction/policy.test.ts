@@ -1,5 +1,5 @@
 import { describe, expect, test } from 'vitest'
-import { PII_TYPES } from '../../src/pii-types.ts'
+import { PII_TYPES } from '../../src/core/pii-types.ts'
 import { DEFAULT_POLICY } from '../../src/redaction/policy.ts'
 import { findPii, Redactor } from '../../src/redaction/redactor.ts'
 

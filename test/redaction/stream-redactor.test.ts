@@ -1,5 +1,5 @@
 import { describe, expect, test } from 'vitest'
-import { PII_TYPES } from '../../src/pii-types.ts'
+import { PII_TYPES } from '../../src/core/pii-types.ts'
 import { DEFAULT_POLICY, type Policy } from '../../src/redaction/policy.ts'
 import { Redactor } from '../../src/redaction/redactor.ts'
 import fc from '../support/fast-check.ts'

@@ -1,6 +1,6 @@
 /** The numbers of the demo's table, made of the events that the demo makes. */
 import { describe, expect, test } from 'vitest'
-import type { RuntimeEvent } from '../../src/events.ts'
+import type { RuntimeEvent } from '../../src/core/events.ts'
 import { applyEvent } from '../../src/state/apply-event.ts'
 import { figures } from '../../src/state/figures.ts'
 import { shownFigures } from '../../src/state/figures-text.ts'

@@ -1,7 +1,7 @@
 /** A pause is neither latency nor working time. */
 import { expect, test } from 'vitest'
-import type { EventData, EventType, RuntimeEvent } from '../../src/events.ts'
-import { toAgentId } from '../../src/ids.ts'
+import type { EventData, EventType, RuntimeEvent } from '../../src/core/events.ts'
+import { toAgentId } from '../../src/core/ids.ts'
 import { applyEvent } from '../../src/state/apply-event.ts'
 import { figures } from '../../src/state/figures.ts'
 import { emptySnapshot } from '../../src/state/snapshot.ts'

@@ -1,5 +1,5 @@
 import { setImmediate as turn } from 'node:timers/promises'
-import { type Clock, sleepOn, type Timer } from '../../src/clock.ts'
+import { type Clock, sleepOn, type Timer } from '../../src/core/clock.ts'
 
 /** More timers than this in one go are one that sets itself without end. */
 const MAX_TIMERS = 1_000_000

@@ -1,7 +1,7 @@
 /** Many agents with much behind them: real events through the StateManager. */
-import type { NewEvent } from '../../src/events.ts'
-import { type AgentId, newAgentId, newIncidentId, newRunId } from '../../src/ids.ts'
-import { nanodollars, usd } from '../../src/money.ts'
+import type { NewEvent } from '../../src/core/events.ts'
+import { type AgentId, newAgentId, newIncidentId, newRunId } from '../../src/core/ids.ts'
+import { nanodollars, usd } from '../../src/core/money.ts'
 import type { RuntimeParts } from '../../src/runtime.ts'
 import { agentStarted, budgetWarned } from './events.ts'
 

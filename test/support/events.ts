@@ -1,6 +1,6 @@
-import type { EventData, NewEvent } from '../../src/events.ts'
-import { toAgentId, toRunId } from '../../src/ids.ts'
-import { usd } from '../../src/money.ts'
+import type { EventData, NewEvent } from '../../src/core/events.ts'
+import { toAgentId, toRunId } from '../../src/core/ids.ts'
+import { usd } from '../../src/core/money.ts'
 
 /** The warning of the demo's agent. */
 export const budgetWarned: Extract<NewEvent, { type: 'budget.warned' }> = {

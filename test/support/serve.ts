@@ -7,8 +7,8 @@
 
 import { join } from 'node:path'
 import { configSchema } from '../../src/config/schema.ts'
-import { toAgentId, toRunId } from '../../src/ids.ts'
-import { usd } from '../../src/money.ts'
+import { toAgentId, toRunId } from '../../src/core/ids.ts'
+import { usd } from '../../src/core/money.ts'
 import { openParts } from './built.ts'
 import { agentStarted } from './events.ts'
 import { dollars } from './money.ts'

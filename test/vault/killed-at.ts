@@ -4,7 +4,7 @@
  *   node test/vault/killed-at.ts <database> <old key> <new key> <n>
  */
 import { Audit } from '../../src/audit/chain.ts'
-import { systemClock } from '../../src/clock.ts'
+import { systemClock } from '../../src/core/clock.ts'
 import { openStore } from '../../src/db/store.ts'
 import { StateManager } from '../../src/state/state-manager.ts'
 import { Vault } from '../../src/vault/vault.ts'

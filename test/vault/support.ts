@@ -1,9 +1,9 @@
 /** A vault on a database of its own, as a server opens it; `reopen` is what a restart would find. */
 import { onTestFinished } from 'vitest'
 import { Audit } from '../../src/audit/chain.ts'
-import { systemClock } from '../../src/clock.ts'
+import { systemClock } from '../../src/core/clock.ts'
+import type { RuntimeEvent } from '../../src/core/events.ts'
 import { openStore, type Store } from '../../src/db/store.ts'
-import type { RuntimeEvent } from '../../src/events.ts'
 import { StateManager } from '../../src/state/state-manager.ts'
 import type { Requester } from '../../src/vault/secret-audit.ts'
 import { Vault } from '../../src/vault/vault.ts'

@@ -1,8 +1,8 @@
 /** Components of the dashboard as functions of what they are given, without a browser. */
 import type { ComponentChildren, VNode } from 'preact'
 import { expect, onTestFinished, test, vi } from 'vitest'
-import { toAgentId } from '../../src/ids.ts'
-import { usd } from '../../src/money.ts'
+import { toAgentId } from '../../src/core/ids.ts'
+import { usd } from '../../src/core/money.ts'
 import { newAgent } from '../../src/state/slices/agent-life.ts'
 import type { AlertView, CircuitView } from '../../src/state/snapshot.ts'
 import { BurnChart } from '../../web/parts/burn-chart.tsx'

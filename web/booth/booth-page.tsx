@@ -1,8 +1,8 @@
 /** Four promises, kept live on a second server: see `src/booth/booth.ts`. */
 import { useSignal } from '@preact/signals'
 import type { BoothStep } from '../../src/booth/steps.ts'
-import { showUsd, usd } from '../../src/money.ts'
-import { showCount, showLatency } from '../../src/units.ts'
+import { showUsd, usd } from '../../src/core/money.ts'
+import { showCount, showLatency } from '../../src/core/units.ts'
 import { Marked } from '../parts/marked.tsx'
 import { Action, Fault, Panel, Row, Tag } from '../parts/parts.tsx'
 import { read, sendRaw } from '../session.ts'

@@ -1,6 +1,6 @@
 /** What a call said, as a conversation with its tool calls; redactions are marked. For admins, on request only. */
 import { useSignal } from '@preact/signals'
-import type { CallContent, Part, Turn } from '../../src/state/call-content.ts'
+import type { CallContent, Part, Turn } from '../../src/core/call-content.ts'
 import { Marked } from '../parts/marked.tsx'
 import { AdminAction } from '../parts/parts.tsx'
 import { send } from '../session.ts'

@@ -2,10 +2,10 @@
 
 import { useSignal } from '@preact/signals'
 import { useEffect } from 'preact/hooks'
-import type { RuntimeEvent } from '../../src/events.ts'
-import { showUsd } from '../../src/money.ts'
+import type { RuntimeEvent } from '../../src/core/events.ts'
+import { showUsd } from '../../src/core/money.ts'
+import { showLatency } from '../../src/core/units.ts'
 import { type CallDetail, type ShownCall, tokensText, tookMs } from '../../src/state/call-view.ts'
-import { showLatency } from '../../src/units.ts'
 import { agentAddress } from '../address.ts'
 import { nameOf } from '../names.ts'
 import { clockTime, Fault, faultText, Panel, Row } from '../parts/parts.tsx'

@@ -1,6 +1,7 @@
 /** What the list of calls and the detail of one show alike. */
+
+import { showName } from '../../src/core/units.ts'
 import type { ShownCall } from '../../src/state/call-view.ts'
-import { showName } from '../../src/units.ts'
 import { Tag, type Tone } from '../parts/parts.tsx'
 
 /** A call that cost more than it could was answered all the same. */

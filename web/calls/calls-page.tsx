@@ -2,9 +2,9 @@
 
 import { useSignal } from '@preact/signals'
 import { useEffect, useMemo, useRef } from 'preact/hooks'
-import { showUsd } from '../../src/money.ts'
+import { showUsd } from '../../src/core/money.ts'
+import { showCount, showLatency, showNumberOf } from '../../src/core/units.ts'
 import { type FoundCalls, type ShownCall, tokensText, tookMs } from '../../src/state/call-view.ts'
-import { showCount, showLatency, showNumberOf } from '../../src/units.ts'
 import { address, callAddress, setQuery } from '../address.ts'
 import { download } from '../download.ts'
 import { nameOf } from '../names.ts'

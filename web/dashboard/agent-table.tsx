@@ -1,10 +1,10 @@
 /** All agents in one table: sorted, searched and grouped by name; what needs attention comes first. */
 import { useSignal } from '@preact/signals'
-import { addUsd, fromUsd, showUsd, ZERO_USD } from '../../src/money.ts'
+import { addUsd, fromUsd, showUsd, ZERO_USD } from '../../src/core/money.ts'
+import { showCount, showDuration, showNumberOf } from '../../src/core/units.ts'
 import { findingsOf, usedPercent } from '../../src/state/figures.ts'
 import { shownFigures } from '../../src/state/figures-text.ts'
 import { type AgentView, isClient } from '../../src/state/snapshot.ts'
-import { showCount, showDuration, showNumberOf } from '../../src/units.ts'
 import { address, agentAddress, setQuery } from '../address.ts'
 import { StateTag } from '../panels/status.tsx'
 import { ago, Tag } from '../parts/parts.tsx'

@@ -1,4 +1,4 @@
-import { showUsd } from '../../src/money.ts'
+import { showUsd } from '../../src/core/money.ts'
 import type { AgentView } from '../../src/state/snapshot.ts'
 import { acknowledge, pause } from '../actions.ts'
 import { ApproveIncrease } from '../panels/notifications.tsx'

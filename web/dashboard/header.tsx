@@ -1,8 +1,8 @@
 /** The agent on screen and its buttons, the connection, and the way to the other pages. */
 import { useMemo } from 'preact/hooks'
+import { showLatency, showName } from '../../src/core/units.ts'
 import { hasRun } from '../../src/state/figures.ts'
 import type { AgentView } from '../../src/state/snapshot.ts'
-import { showLatency, showName } from '../../src/units.ts'
 import { pause, restart, resume, stop } from '../actions.ts'
 import { agentAddress, callsAddress, reportAddress } from '../address.ts'
 import { roundTripMs } from '../connection.ts'

@@ -1,7 +1,7 @@
 /** All agents, their notifications, and the event log. */
 
-import type { RuntimeEvent } from '../../src/events.ts'
-import { addUsd, showUsd, ZERO_USD } from '../../src/money.ts'
+import type { RuntimeEvent } from '../../src/core/events.ts'
+import { addUsd, showUsd, ZERO_USD } from '../../src/core/money.ts'
 import { type AgentView, type AlertView, type CircuitView, isClient, type Snapshot } from '../../src/state/snapshot.ts'
 import { EventLogPanel } from '../panels/event-log.tsx'
 import { NotificationsPanel } from '../panels/notifications.tsx'

@@ -1,7 +1,7 @@
 /** The browser's tab: its title and icon say how the agent on screen is, or how many agents need attention. */
 import { useEffect } from 'preact/hooks'
+import { showName } from '../../src/core/units.ts'
 import { type AgentView, isClient } from '../../src/state/snapshot.ts'
-import { showName } from '../../src/units.ts'
 import { agents, isAlive, needsAttention } from '../store.ts'
 
 const COLORS = { calm: '#5a78e8', bad: '#e5484d' }

@@ -1,7 +1,7 @@
 /** The agents of all machines, as far as these have reported. */
-import { showUsd } from '../../src/money.ts'
+import { showUsd } from '../../src/core/money.ts'
+import { showCount, showName, showNumberOf } from '../../src/core/units.ts'
 import type { FleetAgentView, FleetView, RuntimeView } from '../../src/panel/fleet-view.ts'
-import { showCount, showName, showNumberOf } from '../../src/units.ts'
 import { StateTag } from '../panels/status.tsx'
 import { dayAndTime, Empty, Panel, Tag } from '../parts/parts.tsx'
 import { Table } from '../parts/table.tsx'

@@ -1,6 +1,6 @@
 /** Changing a shared budget, making one, and asking for more of one. */
 import { signal } from '@preact/signals'
-import { showUsd } from '../../src/money.ts'
+import { showUsd } from '../../src/core/money.ts'
 import type { SharedBudgetView } from '../../src/panel/fleet-view.ts'
 import { amountOf, Dialog } from '../parts/dialog.tsx'
 import { ApiError, isAdmin, send } from '../session.ts'

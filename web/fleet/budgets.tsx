@@ -1,5 +1,5 @@
 /** Shared budgets: what of each limit is spent, lent to machines, and free, as a bar and in figures. */
-import { fromUsd, showUsdParts } from '../../src/money.ts'
+import { fromUsd, showUsdParts } from '../../src/core/money.ts'
 import type { SharedBudgetView } from '../../src/panel/fleet-view.ts'
 import { Panel } from '../parts/parts.tsx'
 import { Table } from '../parts/table.tsx'

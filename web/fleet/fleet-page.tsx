@@ -1,8 +1,8 @@
 /** The page of a Control Panel: shared budgets, the machines that joined, and the leases that wait for a person. */
 import { signal } from '@preact/signals'
-import { showExactUsd, showUsd } from '../../src/money.ts'
+import { showExactUsd, showUsd } from '../../src/core/money.ts'
+import { showDuration, showNumberOf } from '../../src/core/units.ts'
 import type { FleetView, LeaseView, RuntimeView } from '../../src/panel/fleet-view.ts'
-import { showDuration, showNumberOf } from '../../src/units.ts'
 import { address } from '../address.ts'
 import { AuditPage } from '../pages/audit-page.tsx'
 import { SignIn } from '../pages/sign-in.tsx'

@@ -1,7 +1,7 @@
 /** Spending that left its usual range, and personal data that was found on any machine. The values stay there. */
-import { showUsd } from '../../src/money.ts'
+import { showUsd } from '../../src/core/money.ts'
+import { showName } from '../../src/core/units.ts'
 import type { FleetIncident, SpendingAlertView } from '../../src/panel/fleet-view.ts'
-import { showName } from '../../src/units.ts'
 import { Found } from '../parts/found.tsx'
 import { LoadedTable } from '../parts/loaded-table.tsx'
 import { dayAndTime, Fault, Panel } from '../parts/parts.tsx'

@@ -1,6 +1,6 @@
 /** Requests for more of a budget, which another person decides. */
 import { signal } from '@preact/signals'
-import { showUsd } from '../../src/money.ts'
+import { showUsd } from '../../src/core/money.ts'
 import type { RequestView, TeamMemberView, TeamsView } from '../../src/panel/fleet-view.ts'
 import { Dialog } from '../parts/dialog.tsx'
 import { Panel, Tag, type Tone } from '../parts/parts.tsx'

@@ -1,8 +1,8 @@
 /** What the agents of all machines cost, by day and model, agent, team, user or machine. */
 
-import { fromUsd, nanodollars, showUsd, toUsd } from '../../src/money.ts'
+import { fromUsd, nanodollars, showUsd, toUsd } from '../../src/core/money.ts'
+import { showCount } from '../../src/core/units.ts'
 import type { FleetSpending } from '../../src/panel/fleet-view.ts'
-import { showCount } from '../../src/units.ts'
 import { address, setQuery } from '../address.ts'
 import { SpendingChart } from '../history/spending-chart.tsx'
 import { chosenDays, RANGES, TimeRange } from '../history/time-range.tsx'

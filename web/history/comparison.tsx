@@ -1,8 +1,8 @@
 /** Two runs side by side: their figures, and what each spent by model and service. */
-import { showUsd } from '../../src/money.ts'
+import { showUsd } from '../../src/core/money.ts'
+import { showCount, showDuration, showName } from '../../src/core/units.ts'
 import type { ShownFigures } from '../../src/state/figures-text.ts'
 import type { AgentView } from '../../src/state/snapshot.ts'
-import { showCount, showDuration, showName } from '../../src/units.ts'
 import { agentAddress } from '../address.ts'
 import { dayAndTime, Fault, Panel } from '../parts/parts.tsx'
 import { useLoaded } from '../parts/use-loaded.ts'

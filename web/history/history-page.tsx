@@ -1,8 +1,8 @@
 /** All agents ever started, spending by day and model, and two runs side by side. */
-import { showUsd } from '../../src/money.ts'
+import { showUsd } from '../../src/core/money.ts'
+import { showCount, showDuration } from '../../src/core/units.ts'
 import type { DaySpending, HistoryRow } from '../../src/state/history-view.ts'
 import { isClient } from '../../src/state/snapshot.ts'
-import { showCount, showDuration } from '../../src/units.ts'
 import { address, agentAddress, setQuery } from '../address.ts'
 import { StateTag } from '../panels/status.tsx'
 import { dayAndTime, Empty, Fault, Panel, Tag } from '../parts/parts.tsx'

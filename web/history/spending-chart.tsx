@@ -1,8 +1,8 @@
 /** Spending per day, stacked by model; a table says the same to a screen reader. */
-import { fromUsd, nanodollars, showUsd, toUsd } from '../../src/money.ts'
+import { fromUsd, nanodollars, showUsd, toUsd } from '../../src/core/money.ts'
+import { showNumberOf } from '../../src/core/units.ts'
 import { ticksUpTo } from '../../src/state/axis.ts'
 import type { DaySpending } from '../../src/state/history-view.ts'
-import { showNumberOf } from '../../src/units.ts'
 import './spending-chart.css'
 
 /** Models with a color of their own; the others share the last. */

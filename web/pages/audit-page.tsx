@@ -1,6 +1,6 @@
 /** The audit log with its verification, for admins. */
 import { useSignal } from '@preact/signals'
-import { showCount } from '../../src/units.ts'
+import { showCount } from '../../src/core/units.ts'
 import { address, setQuery } from '../address.ts'
 import { download } from '../download.ts'
 import { Action, dayAndTime, Empty, Fault, Panel, Tag } from '../parts/parts.tsx'

@@ -1,7 +1,7 @@
 /** Personal data that was found, with the value for admins, and a place to try the policy on a text. */
 import { useSignal } from '@preact/signals'
-import { PII, type PiiType } from '../../src/pii-types.ts'
-import { showName } from '../../src/units.ts'
+import { PII, type PiiType } from '../../src/core/pii-types.ts'
+import { showName } from '../../src/core/units.ts'
 import { agentAddress, callAddressOf } from '../address.ts'
 import { nameOf } from '../names.ts'
 import { Found } from '../parts/found.tsx'

@@ -1,4 +1,4 @@
-import { addUsd, fromUsd, showUsd, type Usd, ZERO_USD } from '../../src/money.ts'
+import { addUsd, fromUsd, showUsd, type Usd, ZERO_USD } from '../../src/core/money.ts'
 import type { Limit } from '../../src/state/figures.ts'
 import { limitsText, ofLimit, type ShownFigures } from '../../src/state/figures-text.ts'
 import type { AgentView } from '../../src/state/snapshot.ts'

@@ -1,8 +1,8 @@
 /** All events, newest first: filtered by level and text, as far back as the server keeps them. */
 import { useSignal } from '@preact/signals'
 import { useEffect, useRef } from 'preact/hooks'
-import type { Level, RuntimeEvent } from '../../src/events.ts'
-import { showName, showNumberOf } from '../../src/units.ts'
+import type { Level, RuntimeEvent } from '../../src/core/events.ts'
+import { showName, showNumberOf } from '../../src/core/units.ts'
 import { loadOlder } from '../actions.ts'
 import { address, setQuery } from '../address.ts'
 import { nameOf } from '../names.ts'

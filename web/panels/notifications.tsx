@@ -7,7 +7,7 @@ import {
   suggestedIncrease,
   toUsd,
   type Usd,
-} from '../../src/money.ts'
+} from '../../src/core/money.ts'
 import { hasRun } from '../../src/state/figures.ts'
 import type { AgentView, AlertView, CircuitView } from '../../src/state/snapshot.ts'
 import {

@@ -1,7 +1,7 @@
-import { PII, PII_TYPES, type PiiType } from '../../src/pii-types.ts'
+import { PII, PII_TYPES, type PiiType } from '../../src/core/pii-types.ts'
+import { showCount, showName } from '../../src/core/units.ts'
 import type { Figures } from '../../src/state/figures.ts'
 import type { AgentView } from '../../src/state/snapshot.ts'
-import { showCount, showName } from '../../src/units.ts'
 import { ago, Panel, Row, Tag } from '../parts/parts.tsx'
 
 const titleOf = (type: PiiType): string => PII[type].title

@@ -1,7 +1,7 @@
 /** The secrets in the vault, without values, and their actions. */
 import { useSignal } from '@preact/signals'
 import { useEffect } from 'preact/hooks'
-import type { SecretListed } from '../../src/events.ts'
+import type { SecretListed } from '../../src/core/events.ts'
 import type { Snapshot } from '../../src/state/snapshot.ts'
 import { createSecret, deleteSecret, restoreSecret, revealSecret, updateSecret } from '../actions.ts'
 import { Dialog } from '../parts/dialog.tsx'

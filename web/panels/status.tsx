@@ -1,7 +1,7 @@
-import type { AgentState } from '../../src/events.ts'
+import type { AgentState } from '../../src/core/events.ts'
+import { showCount, showDuration } from '../../src/core/units.ts'
 import { type ShownFigures, showTags, workLeft } from '../../src/state/figures-text.ts'
 import type { AgentView } from '../../src/state/snapshot.ts'
-import { showCount, showDuration } from '../../src/units.ts'
 import { Panel, Row, Tag, type Tone } from '../parts/parts.tsx'
 
 const STATES: Record<AgentState, { tone: Tone; mark: string; word: string }> = {

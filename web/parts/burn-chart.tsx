@@ -3,11 +3,11 @@
  * A table says the same to a screen reader.
  */
 import { useSignal } from '@preact/signals'
-import { fromUsd, showUsd, type Usd } from '../../src/money.ts'
+import { fromUsd, showUsd, type Usd } from '../../src/core/money.ts'
+import { showCount, showDuration } from '../../src/core/units.ts'
 import { moneyAxis, ticksUpTo } from '../../src/state/axis.ts'
 import { type Curve, curveOf } from '../../src/state/figures.ts'
 import type { AgentView, BurnPoint } from '../../src/state/snapshot.ts'
-import { showCount, showDuration } from '../../src/units.ts'
 import { clockTime } from './parts.tsx'
 import './burn-chart.css'
 

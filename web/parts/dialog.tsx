@@ -2,7 +2,7 @@
 import { useSignal } from '@preact/signals'
 import type { ComponentChildren } from 'preact'
 import { useLayoutEffect, useRef } from 'preact/hooks'
-import { parseAmount } from '../../src/money.ts'
+import { parseAmount } from '../../src/core/money.ts'
 import { ApiError } from '../session.ts'
 import { Fault, faultText } from './parts.tsx'
 import './dialog.css'

@@ -1,4 +1,4 @@
-import { PII, type PiiType } from '../../src/pii-types.ts'
+import { PII, type PiiType } from '../../src/core/pii-types.ts'
 import { Tag } from './parts.tsx'
 
 /** What kind of personal data was found, and its risk. */

@@ -1,6 +1,6 @@
 /** A panel with a table of what was loaded: how many there are, a way to load them again, and what stands there while there are none. */
 import type { ComponentChildren } from 'preact'
-import { showNumberOf } from '../../src/units.ts'
+import { showNumberOf } from '../../src/core/units.ts'
 import { Action, Empty, Fault, Panel } from './parts.tsx'
 import { Table, type TableProps } from './table.tsx'
 import type { Loaded } from './use-loaded.ts'

@@ -1,7 +1,7 @@
 /** Small components that more than one panel uses. */
 import { useSignal } from '@preact/signals'
 import type { ComponentChildren } from 'preact'
-import { showAge } from '../../src/units.ts'
+import { showAge } from '../../src/core/units.ts'
 import { ApiError, isAdmin } from '../session.ts'
 import './parts.css'
 

@@ -1,6 +1,6 @@
 /** The settings in force, and where each is from. */
 import { useSignal } from '@preact/signals'
-import { showNumberOf } from '../../src/units.ts'
+import { showNumberOf } from '../../src/core/units.ts'
 import { Action, Fault, Panel } from '../parts/parts.tsx'
 import { Table } from '../parts/table.tsx'
 import { useLoaded } from '../parts/use-loaded.ts'

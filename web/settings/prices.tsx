@@ -1,7 +1,7 @@
 /** The prices that calls are charged with, and where each is from. */
 import { useSignal } from '@preact/signals'
-import { showExactUsd, type Usd } from '../../src/money.ts'
-import { showCount } from '../../src/units.ts'
+import { showExactUsd, type Usd } from '../../src/core/money.ts'
+import { showCount } from '../../src/core/units.ts'
 import { Fault, Panel } from '../parts/parts.tsx'
 import { Table } from '../parts/table.tsx'
 import { useLoaded } from '../parts/use-loaded.ts'

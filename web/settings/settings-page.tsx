@@ -1,6 +1,6 @@
 /** Settings that can be changed while the server runs, for admins: limits, people, tokens, alerts, and the configuration and prices in force. */
 import { useSignal } from '@preact/signals'
-import { showUsd, type Usd } from '../../src/money.ts'
+import { showUsd, type Usd } from '../../src/core/money.ts'
 import { Dialog } from '../parts/dialog.tsx'
 import { Action, Fault, Panel, Row, Tag } from '../parts/parts.tsx'
 import { useLoaded } from '../parts/use-loaded.ts'

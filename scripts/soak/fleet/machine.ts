@@ -4,8 +4,8 @@
  */
 import { openSync, writeSync } from 'node:fs'
 import { setTimeout as wait } from 'node:timers/promises'
-import { CageError } from '../../../src/errors.ts'
-import { nanodollars } from '../../../src/money.ts'
+import { CageError } from '../../../src/core/errors.ts'
+import { nanodollars } from '../../../src/core/money.ts'
 import { AGENT, openMachine } from '../../../test/panel/machine.ts'
 import { SOAK_TOKEN } from './token.ts'
 

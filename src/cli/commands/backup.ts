@@ -1,9 +1,9 @@
 import { resolve } from 'node:path'
 import { backUp } from '../backup.ts'
 import { type CliCommand, examples } from '../command.ts'
-import { commandWithDatabase } from '../flags.ts'
-import { json } from '../print.ts'
-import { readConfig } from '../read-config.ts'
+import { json } from '../output/print.ts'
+import { commandWithDatabase } from '../settings/flags.ts'
+import { readConfig } from '../settings/read-config.ts'
 
 export const backupCommand: CliCommand = (terminal) =>
   commandWithDatabase('backup')

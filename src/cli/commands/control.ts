@@ -3,15 +3,15 @@
 import type { AgentStatus } from '../../api/agents.ts'
 import { parseTypedAmount } from '../../config/amount.ts'
 import type { Config } from '../../config/schema.ts'
-import { CageError } from '../../errors.ts'
-import { AGENT_HELP, resolveAgentId } from '../agent-id.ts'
-import { connect } from '../client.ts'
+import { CageError } from '../../core/errors.ts'
+import { AGENT_HELP, resolveAgentId } from '../client/agent-id.ts'
+import { connect } from '../client/client.ts'
+import { isOffline } from '../client/offline-client.ts'
+import { pathSegment } from '../client/path-segment.ts'
 import { type CliCommand, examples } from '../command.ts'
-import { commandWithDatabase } from '../flags.ts'
-import { isOffline } from '../offline-client.ts'
-import { pathSegment } from '../path-segment.ts'
-import { json } from '../print.ts'
-import { readConfig } from '../read-config.ts'
+import { json } from '../output/print.ts'
+import { commandWithDatabase } from '../settings/flags.ts'
+import { readConfig } from '../settings/read-config.ts'
 
 const controlCommand =
   (verb: 'stop' | 'pause' | 'restart', description: string): CliCommand =>

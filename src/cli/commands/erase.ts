@@ -1,8 +1,8 @@
 import { Command } from '@commander-js/extra-typings'
-import { CageError } from '../../errors.ts'
+import { CageError } from '../../core/errors.ts'
 import type { ErasureView } from '../../panel/fleet-view.ts'
 import { type CliCommand, examples } from '../command.ts'
-import { json } from '../print.ts'
+import { json } from '../output/print.ts'
 import { connectToPanel } from './runtimes/panel-client.ts'
 
 export const eraseCommand: CliCommand = (terminal) =>

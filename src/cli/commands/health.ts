@@ -1,7 +1,7 @@
-import { connect } from '../client.ts'
+import { connect } from '../client/client.ts'
 import { type CliCommand, examples } from '../command.ts'
-import { commandWithDatabase } from '../flags.ts'
-import { json } from '../print.ts'
+import { json } from '../output/print.ts'
+import { commandWithDatabase } from '../settings/flags.ts'
 
 /** Needs no token, so that a container or a service manager can ask. */
 export const healthCommand: CliCommand = (terminal) =>

@@ -1,7 +1,7 @@
 import { Argument, Command } from '@commander-js/extra-typings'
-import { ERRORS } from '../../errors.ts'
+import { ERRORS } from '../../core/errors.ts'
 import { type CliCommand, examples } from '../command.ts'
-import { table } from '../print.ts'
+import { table } from '../output/print.ts'
 
 /** What every exit code means; "help exit-codes" adds the error codes that end with each. */
 export const EXIT_CODES: readonly (readonly [code: number | string, meaning: string])[] = [

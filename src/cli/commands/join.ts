@@ -1,16 +1,16 @@
 import { hostname } from 'node:os'
 import { isLoopback } from '../../access/localhost.ts'
-import { journalIdOf } from '../../budget/journal.ts'
-import { CageError } from '../../errors.ts'
+import { CageError } from '../../core/errors.ts'
 import { printable } from '../../log/printable.ts'
+import { journalIdOf } from '../../uplink/journal.ts'
 import { readMembership, writeMembership } from '../../uplink/membership.ts'
 import { joinPanel } from '../../uplink/panel-client.ts'
+import { withOfflineStore } from '../client/offline-store.ts'
 import { type CliCommand, examples } from '../command.ts'
-import { commandWithDatabase } from '../flags.ts'
-import { withOfflineStore } from '../offline-store.ts'
-import { json } from '../print.ts'
-import { readConfig } from '../read-config.ts'
-import { VERSION } from '../version.ts'
+import { json } from '../output/print.ts'
+import { VERSION } from '../output/version.ts'
+import { commandWithDatabase } from '../settings/flags.ts'
+import { readConfig } from '../settings/read-config.ts'
 
 export const joinCommand: CliCommand = (terminal) =>
   commandWithDatabase('join')

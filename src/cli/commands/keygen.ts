@@ -1,6 +1,6 @@
 import { writeFileSync } from 'node:fs'
 import { Command } from '@commander-js/extra-typings'
-import { CageError } from '../../errors.ts'
+import { CageError } from '../../core/errors.ts'
 import { newMasterKey } from '../../vault/master-key.ts'
 import { type CliCommand, examples } from '../command.ts'
 

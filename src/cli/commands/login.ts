@@ -1,10 +1,10 @@
-import { CageError } from '../../errors.ts'
-import { type SignedIn, signIn, signInWithLink } from '../client.ts'
+import { CageError } from '../../core/errors.ts'
+import { type SignedIn, signIn, signInWithLink } from '../client/client.ts'
+import { saveLogin } from '../client/saved-tokens.ts'
 import { type CliCommand, examples } from '../command.ts'
-import { commandWithDatabase } from '../flags.ts'
-import { saveLogin } from '../saved-tokens.ts'
-import { readSecret } from '../secret-input.ts'
-import type { Terminal } from '../terminal.ts'
+import type { Terminal } from '../output/terminal.ts'
+import { commandWithDatabase } from '../settings/flags.ts'
+import { readSecret } from '../settings/secret-input.ts'
 
 export const loginCommand: CliCommand = (terminal) =>
   commandWithDatabase('login')

@@ -1,14 +1,14 @@
-import type { RuntimeEvent } from '../../events.ts'
+import type { RuntimeEvent } from '../../core/events.ts'
 import { isShown } from '../../log/level.ts'
 import { textLine } from '../../log/terminal-line.ts'
-import { AGENT_HELP, resolveAgentId } from '../agent-id.ts'
+import { AGENT_HELP, resolveAgentId } from '../client/agent-id.ts'
+import { withClient } from '../client/offline-client.ts'
+import { pathSegment } from '../client/path-segment.ts'
 import { type CliCommand, examples } from '../command.ts'
-import { commandWithDatabase } from '../flags.ts'
-import { eventsOf } from '../follow.ts'
-import { withClient } from '../offline-client.ts'
-import { pathSegment } from '../path-segment.ts'
-import { jsonLine } from '../print.ts'
-import type { Terminal } from '../terminal.ts'
+import { jsonLine } from '../output/print.ts'
+import type { Terminal } from '../output/terminal.ts'
+import { commandWithDatabase } from '../settings/flags.ts'
+import { eventsOf } from '../start/follow.ts'
 
 export const logsCommand: CliCommand = (terminal) =>
   commandWithDatabase('logs')

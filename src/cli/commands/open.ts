@@ -1,10 +1,10 @@
 import { readServerFile } from '../../access/server-file.ts'
 import type { Policies } from '../../config/policy.ts'
-import { openBrowser } from '../browser.ts'
-import { connectToDatabase, dashboardLink } from '../client.ts'
+import { connectToDatabase, dashboardLink } from '../client/client.ts'
 import { type CliCommand, examples } from '../command.ts'
-import { commandWithServer } from '../flags.ts'
-import { loadServerFlags } from '../server-flags.ts'
+import { commandWithServer } from '../settings/flags.ts'
+import { loadServerFlags } from '../settings/server-flags.ts'
+import { openBrowser } from '../start/browser.ts'
 import { serve } from './serve.ts'
 
 export const openCommand: CliCommand = (terminal) =>

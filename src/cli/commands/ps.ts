@@ -1,11 +1,11 @@
-import type { PastAgentListed } from '../../db/past-agents.ts'
+import type { PastAgentListed } from '../../db/tables/past-agents.ts'
 import { shownFigures } from '../../state/figures-text.ts'
-import type { ApiClient, SnapshotResponse } from '../client.ts'
+import type { ApiClient, SnapshotResponse } from '../client/client.ts'
+import { withClient } from '../client/offline-client.ts'
 import { type CliCommand, examples } from '../command.ts'
-import { commandWithDatabase } from '../flags.ts'
-import { withClient } from '../offline-client.ts'
-import { json, printTable } from '../print.ts'
-import type { Terminal } from '../terminal.ts'
+import { json, printTable } from '../output/print.ts'
+import type { Terminal } from '../output/terminal.ts'
+import { commandWithDatabase } from '../settings/flags.ts'
 
 const PAGE = 1_000
 

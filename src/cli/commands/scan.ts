@@ -1,11 +1,11 @@
 import { createReadStream, statSync } from 'node:fs'
 import { Command, Option } from '@commander-js/extra-typings'
-import { CageError } from '../../errors.ts'
-import type { PiiSpan } from '../../redaction/match.ts'
+import { CageError } from '../../core/errors.ts'
 import { findPii, toSpans } from '../../redaction/redactor.ts'
+import type { PiiSpan } from '../../redaction/text/match.ts'
 import { type CliCommand, examples } from '../command.ts'
-import { json, jsonLine, table } from '../print.ts'
-import type { Terminal } from '../terminal.ts'
+import { json, jsonLine, table } from '../output/print.ts'
+import type { Terminal } from '../output/terminal.ts'
 
 /** A finding with its position for people: line and column from 1. */
 interface Located extends PiiSpan {

@@ -1,12 +1,12 @@
 import type { Load } from '../../redaction/reload.ts'
-import { openBrowser } from '../browser.ts'
 import { type CliCommand, examples } from '../command.ts'
-import { commandWithServer } from '../flags.ts'
-import { listenForEnd, openLive } from '../live.ts'
-import { loadServerFlags } from '../server-flags.ts'
-import { startBlock } from '../start-block.ts'
-import type { Terminal } from '../terminal.ts'
-import { VERSION } from '../version.ts'
+import type { Terminal } from '../output/terminal.ts'
+import { VERSION } from '../output/version.ts'
+import { commandWithServer } from '../settings/flags.ts'
+import { loadServerFlags } from '../settings/server-flags.ts'
+import { openBrowser } from '../start/browser.ts'
+import { listenForEnd, openLive } from '../start/live.ts'
+import { startBlock } from '../start/start-block.ts'
 
 export const serveCommand: CliCommand = (terminal) =>
   commandWithServer('serve')

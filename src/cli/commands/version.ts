@@ -1,8 +1,8 @@
 import { Command } from '@commander-js/extra-typings'
-import { isSingleExecutable } from '../../package-folder.ts'
+import { isSingleExecutable } from '../../core/package-folder.ts'
 import { type CliCommand, examples } from '../command.ts'
-import { json } from '../print.ts'
-import { VERSION } from '../version.ts'
+import { json } from '../output/print.ts'
+import { VERSION } from '../output/version.ts'
 
 export const versionCommand: CliCommand = (terminal) =>
   new Command('version')

@@ -1,5 +1,5 @@
 /** The dialect of Anthropic. */
-import type { ErrorCode } from '../../errors.ts'
+import type { ErrorCode } from '../../core/errors.ts'
 import type { Dialect } from '../dialect.ts'
 import { fields } from './fields.ts'
 import { messages } from './messages.ts'

@@ -1,6 +1,6 @@
 /** Anthropic's Messages API. */
 
-import { CageError } from '../../errors.ts'
+import { CageError } from '../../core/errors.ts'
 import { readContent, serverTools } from '../demands.ts'
 import type { ServerTools } from '../dialect.ts'
 import {

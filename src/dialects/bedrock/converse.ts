@@ -1,5 +1,5 @@
 /** Bedrock's Converse and its stream. */
-import { CageError } from '../../errors.ts'
+import { CageError } from '../../core/errors.ts'
 import { requireClientTools } from '../demands.ts'
 import {
   type Demands,

@@ -1,5 +1,5 @@
 /** The dialect of Amazon Bedrock: Converse for all models, and the Messages API of Anthropic's. */
-import type { CageError, ErrorCode } from '../../errors.ts'
+import type { CageError, ErrorCode } from '../../core/errors.ts'
 import type { Dialect } from '../dialect.ts'
 import type { JsonObject } from '../json.ts'
 import { converse, converseStream } from './converse.ts'

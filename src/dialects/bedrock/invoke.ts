@@ -1,5 +1,5 @@
 /** Bedrock's InvokeModel, for Anthropic's models. */
-import { CageError } from '../../errors.ts'
+import { CageError } from '../../core/errors.ts'
 import { messagesAt } from '../anthropic/elsewhere.ts'
 import type { Format } from '../dialect.ts'
 

@@ -1,5 +1,5 @@
 /** Cohere's chat, whole and as a stream of typed events. */
-import { CageError } from '../../errors.ts'
+import { CageError } from '../../core/errors.ts'
 import { readContent, requireClientTools } from '../demands.ts'
 import {
   type Format,

@@ -1,5 +1,5 @@
 /** The dialect of Cohere: version 2 of its API. */
-import type { CageError } from '../../errors.ts'
+import type { CageError } from '../../core/errors.ts'
 import type { Dialect } from '../dialect.ts'
 import { openai } from '../openai/dialect.ts'
 import { chat } from './chat.ts'

@@ -1,5 +1,5 @@
 /** The dialect of Google's Gemini API. */
-import type { ErrorCode } from '../../errors.ts'
+import type { ErrorCode } from '../../core/errors.ts'
 import type { Dialect } from '../dialect.ts'
 import { batchEmbedContents, embedContent } from './embed-content.ts'
 import { fields } from './fields.ts'

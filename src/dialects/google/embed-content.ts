@@ -1,5 +1,5 @@
 /** Google's embeddings: of one content, or of several requests. */
-import { CageError } from '../../errors.ts'
+import { CageError } from '../../core/errors.ts'
 import type { Format } from '../dialect.ts'
 import { embeddingsFormat } from '../embeddings.ts'
 import { isObject, type Json, type JsonObject } from '../json.ts'

@@ -1,5 +1,5 @@
 /** Google's generateContent and its stream. */
-import { CageError } from '../../errors.ts'
+import { CageError } from '../../core/errors.ts'
 import {
   type Demands,
   type Format,

@@ -1,5 +1,5 @@
 /** Google's API takes every field in camel case and in snake case. */
-import { CageError } from '../../errors.ts'
+import { CageError } from '../../core/errors.ts'
 import type { Json, JsonObject } from '../json.ts'
 
 /** Returns the spelling of a field that an object has; the documented one if it has neither. Throws CageError `bad_request`. */

@@ -1,5 +1,5 @@
 /** Ollama's chat and generate: streamed as lines of JSON unless the request says otherwise. */
-import { CageError } from '../../errors.ts'
+import { CageError } from '../../core/errors.ts'
 import { requireClientTools } from '../demands.ts'
 import {
   type Demands,

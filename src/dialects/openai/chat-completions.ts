@@ -1,5 +1,5 @@
 /** OpenAI's Chat Completions API, and compatible ones. */
-import { CageError } from '../../errors.ts'
+import { CageError } from '../../core/errors.ts'
 import { readContent, requireClientTools, withoutImages } from '../demands.ts'
 import {
   type Format,

@@ -1,5 +1,5 @@
 /** The dialect of OpenAI and of compatible servers. */
-import { ERRORS } from '../../errors.ts'
+import { ERRORS } from '../../core/errors.ts'
 import type { Dialect } from '../dialect.ts'
 import { chatCompletions } from './chat-completions.ts'
 import { completions } from './completions.ts'

@@ -1,5 +1,5 @@
 /** OpenAI's image generation by models that count an image as tokens. A fixed price of the configuration replaces it. */
-import { CageError } from '../../errors.ts'
+import { CageError } from '../../core/errors.ts'
 import { type Format, type ReportedUsage, type StreamReader, TEXT_ONLY } from '../dialect.ts'
 import { isObject, type JsonObject, positiveInteger, requireModel } from '../json.ts'
 import { fieldsOf, readFields, unpricedField } from '../request-fields.ts'

@@ -1,5 +1,5 @@
 /** OpenAI's Responses API: typed events, several output items of several parts each. */
-import { CageError } from '../../errors.ts'
+import { CageError } from '../../core/errors.ts'
 import { readContent, serverTools, withoutImages } from '../demands.ts'
 import {
   type Format,

@@ -1,8 +1,8 @@
 /** Compressed request bodies: decoded within the limit of a body, since what is not read is neither priced nor redacted. */
 import type { Transform } from 'node:stream'
 import { createBrotliDecompress, createGunzip, createInflate, createZstdDecompress } from 'node:zlib'
-import { CageError } from '../../errors.ts'
-import { bodyTooLarge } from '../client.ts'
+import { CageError } from '../../core/errors.ts'
+import { bodyTooLarge } from '../provider/client.ts'
 import { ByteCollector, free } from './bytes.ts'
 import type { HeldBytes } from './held-bytes.ts'
 

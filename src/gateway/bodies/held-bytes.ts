@@ -2,8 +2,8 @@
  * A bound on the bytes of all large bodies that the process holds at once, shared fairly by agents. A request beyond it
  * is refused; a response, which is paid for, is received when there is room.
  */
-import { CageError } from '../../errors.ts'
-import { Places } from '../places.ts'
+import { CageError } from '../../core/errors.ts'
+import { Places } from '../provider/places.ts'
 import { GROWTH_BYTES } from './bytes.ts'
 
 /** Of requests, and as many of responses: a call that waits for the one never keeps it from another. */

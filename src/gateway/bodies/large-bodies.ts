@@ -8,10 +8,10 @@
  * - Large memory is transferred, never copied: the sender's view of it becomes empty.
  */
 import { Worker } from 'node:worker_threads'
-import type { Clock, Timer } from '../../clock.ts'
-import { CageError } from '../../errors.ts'
-import { threadFile } from '../../package-folder.ts'
-import { Places } from '../places.ts'
+import type { Clock, Timer } from '../../core/clock.ts'
+import { CageError } from '../../core/errors.ts'
+import { threadFile } from '../../core/package-folder.ts'
+import { Places } from '../provider/places.ts'
 import type { Done } from './large-thread.ts'
 import type { LargeWork } from './large-work.ts'
 import { pack, unpack } from './thread-message.ts'

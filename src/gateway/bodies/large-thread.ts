@@ -1,7 +1,7 @@
 /** The thread of large bodies: does one piece of work at a time, from its message alone. */
 import { setPriority } from 'node:os'
 import { parentPort } from 'node:worker_threads'
-import { asCageError } from '../../errors.ts'
+import { asCageError } from '../../core/errors.ts'
 import { LARGE_WORK, type LargeWork } from './large-work.ts'
 import { pack, unpack } from './thread-message.ts'
 

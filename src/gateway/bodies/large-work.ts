@@ -2,19 +2,20 @@
  * The work done on large bodies, on a thread of its own (`large-thread.ts`): read, redacted and written by the same
  * functions as small ones. Stateless between pieces of work; inputs and outputs are plain data.
  */
+
+import { CageError } from '../../core/errors.ts'
 import type { Format, Limits, ReportedUsage } from '../../dialects/dialect.ts'
 import { DIALECTS, type DialectName } from '../../dialects/dialects.ts'
 import type { Json, JsonObject } from '../../dialects/json.ts'
 import { decoded, parseLargeBody, requireFewParts, TooManyParts } from '../../dialects/large-json.ts'
 import { modelOf } from '../../dialects/usage.ts'
-import { CageError } from '../../errors.ts'
-import type { Finding } from '../../redaction/match.ts'
 import { Redactor, type RedactorSettings } from '../../redaction/redactor.ts'
+import type { Finding } from '../../redaction/text/match.ts'
 import { type CallFacts, type ModelNaming, readFacts } from '../call-facts.ts'
-import type { Found, RedactedCall, RedactedSide } from '../call-findings.ts'
-import { CallRedactor } from '../call-redactor.ts'
-import { parseWithoutTokens, withoutTokens } from '../own-tokens.ts'
-import { mayHoldSealed, SealedOriginals } from '../sealed-originals.ts'
+import type { Found, RedactedCall, RedactedSide } from '../redaction/call-findings.ts'
+import { CallRedactor } from '../redaction/call-redactor.ts'
+import { parseWithoutTokens, withoutTokens } from '../redaction/own-tokens.ts'
+import { mayHoldSealed, SealedOriginals } from '../redaction/sealed-originals.ts'
 import { encoded, free, LARGE_BYTES } from './bytes.ts'
 import { cutTexts } from './cut-texts.ts'
 import { redactLongTexts } from './long-texts.ts'

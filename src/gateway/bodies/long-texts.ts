@@ -1,8 +1,8 @@
 /** The long texts in a frame of a stream, redacted before the frame is read, each by itself. */
 import type { Json } from '../../dialects/json.ts'
 import { type Fields, type Kind, type TextPlace, TextWalk } from '../../dialects/texts.ts'
-import type { Finding } from '../../redaction/match.ts'
-import type { CallRedactor } from '../call-redactor.ts'
+import type { Finding } from '../../redaction/text/match.ts'
+import type { CallRedactor } from '../redaction/call-redactor.ts'
 import { CONTEXT_CHARACTERS, EDGE_CHARACTERS, isLong, type SafeFrame } from './cut-texts.ts'
 
 /** Shorter texts are left to the reader of the frame. */

@@ -1,6 +1,7 @@
 /** Replies of providers as JSON. */
+
+import { CageError } from '../../core/errors.ts'
 import { isObject, isTooDeep, type JsonObject } from '../../dialects/json.ts'
-import { CageError } from '../../errors.ts'
 
 /** Throws CageError `provider_reply_invalid` if the text is not a JSON object. */
 export function parseReply(text: string, provider: string): JsonObject {

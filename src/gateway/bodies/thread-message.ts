@@ -1,5 +1,5 @@
 /** Messages to and from the thread of large bodies: plain data, with large bytes transferred and errors preserved. */
-import { CageError } from '../../errors.ts'
+import { CageError } from '../../core/errors.ts'
 
 /** `transfers`: receives the memory to transfer. */
 export function pack(value: unknown, transfers: ArrayBuffer[]): unknown {

@@ -1,7 +1,7 @@
 /** Access tokens of Google, which it gives for the key of a service account: the JSON file that its console creates. */
 import { importPKCS8, SignJWT } from 'jose'
-import { CageError } from '../../errors.ts'
-import { openPool } from '../../http-pools.ts'
+import { CageError } from '../../core/errors.ts'
+import { openPool } from '../../core/http-pools.ts'
 import type { SignedProvider, Signer } from './signer.ts'
 
 const SCOPE = 'https://www.googleapis.com/auth/cloud-platform'

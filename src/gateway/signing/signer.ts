@@ -1,6 +1,6 @@
 /** Authorizes requests to providers that take no key as it is: a signature or a token is made of secrets of ours. */
-import type { Clock } from '../../clock.ts'
-import type { Network } from '../../http-pools.ts'
+import type { Clock } from '../../core/clock.ts'
+import type { Network } from '../../core/http-pools.ts'
 
 export interface SignedRequest {
   method: string

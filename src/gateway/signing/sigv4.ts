@@ -1,7 +1,7 @@
 /** Signatures of AWS (Signature Version 4), made of the access key that the vault or the server's environment has. */
 import { createHash, createHmac, type Hash, type Hmac } from 'node:crypto'
 import { SignatureV4 } from '@smithy/signature-v4'
-import { CageError } from '../../errors.ts'
+import { CageError } from '../../core/errors.ts'
 import type { SignedProvider, Signer } from './signer.ts'
 
 const SERVICE = 'bedrock'

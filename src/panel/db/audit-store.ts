@@ -8,8 +8,8 @@
  */
 import { createSecretKey } from 'node:crypto'
 import { auditHash, BEGINNING } from '../../audit/hash.ts'
-import { isoTime } from '../../clock.ts'
-import type { AuditEntry } from '../bank.ts'
+import { isoTime } from '../../core/clock.ts'
+import type { AuditEntry } from '../bank/bank.ts'
 import type { Dialect, Sql } from './database.ts'
 import { insert } from './insert.ts'
 

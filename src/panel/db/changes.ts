@@ -2,7 +2,7 @@
  * Hears what changed on any process of the panel, on a connection of its own that is replaced when it breaks. Whatever was
  * missed meanwhile, listeners hear that everything may have changed.
  */
-import { systemClock, type Timer } from '../../clock.ts'
+import { systemClock, type Timer } from '../../core/clock.ts'
 import type { ChangeListener } from './database.ts'
 
 const RECONNECT_MS = 1_000

@@ -1,10 +1,10 @@
 /** Erases words from the rows of an organization, table by table. */
-import { CageError } from '../../errors.ts'
-import { type EraseWords, eraseInJson } from '../erase-words.ts'
+import { CageError } from '../../core/errors.ts'
+import { type EraseWords, eraseInJson } from '../access/erase-words.ts'
+import { addUp } from '../telemetry/spending.ts'
 import type { Sql, Value } from './database.ts'
 import { insert } from './insert.ts'
 import { type Content, TEXT_TABLES } from './personal-columns.ts'
-import { addUp } from './spending.ts'
 
 type Row = Record<string, Value>
 

@@ -6,7 +6,7 @@
  * use it.
  */
 import { randomBytes } from 'node:crypto'
-import { CageError } from '../../errors.ts'
+import { CageError } from '../../core/errors.ts'
 import type { Dialect, Sql } from './database.ts'
 import { partitionEvents } from './partition-migration.ts'
 

@@ -1,4 +1,4 @@
-import { CageError } from '../../errors.ts'
+import { CageError } from '../../core/errors.ts'
 import type { PanelDatabase } from './database.ts'
 
 /**

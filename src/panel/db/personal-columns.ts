@@ -1,6 +1,6 @@
 /**
  * What each column of text may say of a person, so that an erasure leaves nothing behind. A new column of text needs a place
- * here (test/panel/erasure.test.ts):
+ * here (test/panel/access/erasure.test.ts):
  *
  * - `text`: people or machines wrote it; whole words of it are erased.
  * - `json`: likewise, in each of its texts and names.

@@ -4,8 +4,8 @@
  * setting of the connection; without it nothing is seen.
  */
 import pg from 'pg'
-import { CageError } from '../../errors.ts'
-import { exactNanos } from '../bank.ts'
+import { CageError } from '../../core/errors.ts'
+import { exactNanos } from '../bank/bank.ts'
 import { Changes, type Connect } from './changes.ts'
 import type { Dialect, ExclusiveWork, PanelDatabase, Sql, Value } from './database.ts'
 import { migrate } from './migrations.ts'

@@ -1,7 +1,7 @@
 /** An agent's process: whether it runs, why not, and what the sandbox refused it. */
-import type { EventOf, RuntimeEvent } from '../../events.ts'
-import type { AgentId } from '../../id-types.ts'
-import { ZERO_USD } from '../../money.ts'
+import type { EventOf, RuntimeEvent } from '../../core/events.ts'
+import type { AgentId } from '../../core/id-types.ts'
+import { ZERO_USD } from '../../core/money.ts'
 import type { AgentView } from '../snapshot.ts'
 
 export function applyToLife(agent: AgentView, event: RuntimeEvent): AgentView {

@@ -1,6 +1,6 @@
 /** The cost of an agent's calls, and what is left of its limits. */
-import type { EventOf, RuntimeEvent } from '../../events.ts'
-import { addUsd, fromUsd, max, subtract, toUsd, type Usd, ZERO_NANOS, ZERO_USD } from '../../money.ts'
+import type { EventOf, RuntimeEvent } from '../../core/events.ts'
+import { addUsd, fromUsd, max, subtract, toUsd, type Usd, ZERO_NANOS, ZERO_USD } from '../../core/money.ts'
 import { observe } from '../histogram.ts'
 import { own } from '../own.ts'
 import { type AgentView, MAX_MODELS, OTHER, type ServiceView } from '../snapshot.ts'

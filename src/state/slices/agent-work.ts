@@ -1,5 +1,5 @@
 /** An agent's progress, the outcomes of its units of work, and findings in its texts. */
-import type { RuntimeEvent } from '../../events.ts'
+import type { RuntimeEvent } from '../../core/events.ts'
 import { observe } from '../histogram.ts'
 import type { AgentView } from '../snapshot.ts'
 import { addBurnPoint, burnPoint } from './burn.ts'

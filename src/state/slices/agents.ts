@@ -1,4 +1,4 @@
-import type { EventOf, RuntimeEvent } from '../../events.ts'
+import type { EventOf, RuntimeEvent } from '../../core/events.ts'
 import { own } from '../own.ts'
 import { MAX_AGENTS, type Snapshot } from '../snapshot.ts'
 import { applyToLife, newAgent, restarted } from './agent-life.ts'

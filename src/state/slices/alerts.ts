@@ -1,5 +1,5 @@
-import type { EventOf, RuntimeEvent } from '../../events.ts'
-import { fromUsd } from '../../money.ts'
+import type { EventOf, RuntimeEvent } from '../../core/events.ts'
+import { fromUsd } from '../../core/money.ts'
 import { type AlertView, MAX_ALERTS } from '../snapshot.ts'
 
 export function applyToAlerts(alerts: AlertView[], event: RuntimeEvent): AlertView[] {

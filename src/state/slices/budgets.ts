@@ -1,5 +1,5 @@
-import type { BudgetView, RuntimeEvent } from '../../events.ts'
-import { addUsd, type Usd } from '../../money.ts'
+import type { BudgetView, RuntimeEvent } from '../../core/events.ts'
+import { addUsd, type Usd } from '../../core/money.ts'
 
 export function applyToRunLimit(limit: Usd | null, event: RuntimeEvent): Usd | null {
   if (event.type === 'budget.opened') return event.data.run_limit_usd

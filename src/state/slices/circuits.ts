@@ -1,5 +1,5 @@
-import type { RuntimeEvent } from '../../events.ts'
-import { addUsd, ZERO_USD } from '../../money.ts'
+import type { RuntimeEvent } from '../../core/events.ts'
+import { addUsd, ZERO_USD } from '../../core/money.ts'
 import { own } from '../own.ts'
 import { type CircuitView, MAX_CIRCUITS, type Snapshot } from '../snapshot.ts'
 

@@ -1,4 +1,4 @@
-import type { RuntimeEvent, SecretListed } from '../../events.ts'
+import type { RuntimeEvent, SecretListed } from '../../core/events.ts'
 import { own } from '../own.ts'
 import type { Snapshot } from '../snapshot.ts'
 

@@ -1,7 +1,7 @@
 import { setImmediate as nextTurn } from 'node:timers/promises'
 import { Worker } from 'node:worker_threads'
 import { expect, onTestFinished, test, vi } from 'vitest'
-import { systemClock } from '../../../src/clock.ts'
+import { systemClock } from '../../../src/core/clock.ts'
 import { encoded } from '../../../src/gateway/bodies/bytes.ts'
 import { LargeBodies } from '../../../src/gateway/bodies/large-bodies.ts'
 import { DEFAULT_POLICY } from '../../../src/redaction/policy.ts'

@@ -1,9 +1,9 @@
 import type { AlertView } from '../../../state/snapshot.ts'
-import type { ApiClient } from '../../client.ts'
+import type { ApiClient } from '../../client/client.ts'
+import { withClient } from '../../client/offline-client.ts'
 import type { CliCommand } from '../../command.ts'
-import { commandWithDatabase } from '../../flags.ts'
-import { withClient } from '../../offline-client.ts'
-import { json, printTable } from '../../print.ts'
+import { json, printTable } from '../../output/print.ts'
+import { commandWithDatabase } from '../../settings/flags.ts'
 
 export const listAlertsCommand: CliCommand = (terminal) =>
   commandWithDatabase('list')

@@ -1,7 +1,7 @@
-import { connect } from '../../client.ts'
+import { connect } from '../../client/client.ts'
+import { pathSegment } from '../../client/path-segment.ts'
 import type { CliCommand } from '../../command.ts'
-import { commandWithDatabase } from '../../flags.ts'
-import { pathSegment } from '../../path-segment.ts'
+import { commandWithDatabase } from '../../settings/flags.ts'
 
 export const resendCommand: CliCommand = (terminal) =>
   commandWithDatabase('resend')

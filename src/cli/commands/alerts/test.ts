@@ -1,10 +1,10 @@
 import { setTimeout as wait } from 'node:timers/promises'
-import { CageError } from '../../../errors.ts'
+import { CageError } from '../../../core/errors.ts'
 import type { AlertView } from '../../../state/snapshot.ts'
-import { type ApiClient, connect } from '../../client.ts'
+import { type ApiClient, connect } from '../../client/client.ts'
 import { type CliCommand, examples } from '../../command.ts'
-import { commandWithDatabase } from '../../flags.ts'
-import { json } from '../../print.ts'
+import { json } from '../../output/print.ts'
+import { commandWithDatabase } from '../../settings/flags.ts'
 import { listAlerts } from './list.ts'
 
 const POLL_INTERVAL_MS = 200

@@ -1,8 +1,8 @@
 import { statSync } from 'node:fs'
-import { CageError } from '../../../errors.ts'
-import type { ClientFlags } from '../../client.ts'
-import { loadFlags } from '../../load-flags.ts'
-import type { Terminal } from '../../terminal.ts'
+import { CageError } from '../../../core/errors.ts'
+import type { ClientFlags } from '../../client/client.ts'
+import type { Terminal } from '../../output/terminal.ts'
+import { loadFlags } from '../../settings/load-flags.ts'
 
 /** Throws CageError `not_found` when there is no database. */
 export function databasePath(flags: ClientFlags, terminal: Terminal): string {

@@ -2,7 +2,7 @@ import { Option } from '@commander-js/extra-typings'
 import { exportLines } from '../../../audit/export.ts'
 import { readStore } from '../../../db/store.ts'
 import { type CliCommand, examples } from '../../command.ts'
-import { commandWithDatabase } from '../../flags.ts'
+import { commandWithDatabase } from '../../settings/flags.ts'
 import { databasePath } from './database-path.ts'
 
 export const exportCommand: CliCommand = (terminal) =>

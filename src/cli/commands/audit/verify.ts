@@ -1,10 +1,10 @@
 import { readWitness } from '../../../audit/anchor.ts'
 import { verifyChain } from '../../../audit/verify.ts'
+import { CageError } from '../../../core/errors.ts'
 import { readStore } from '../../../db/store.ts'
-import { CageError } from '../../../errors.ts'
 import { type CliCommand, examples } from '../../command.ts'
-import { commandWithDatabase } from '../../flags.ts'
-import { json } from '../../print.ts'
+import { json } from '../../output/print.ts'
+import { commandWithDatabase } from '../../settings/flags.ts'
 import { databasePath } from './database-path.ts'
 
 export const verifyCommand: CliCommand = (terminal) =>

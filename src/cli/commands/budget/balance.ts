@@ -3,13 +3,13 @@
 import type { AgentStatus } from '../../../api/agents.ts'
 import type { Amounts, ConfiguredBudgets } from '../../../api/budgets.ts'
 import { parseTypedAmount } from '../../../config/amount.ts'
-import { add, fromUsd, showUsd, showUsdParts, toUsd, type Usd, ZERO_USD } from '../../../money.ts'
+import { add, fromUsd, showUsd, showUsdParts, toUsd, type Usd, ZERO_USD } from '../../../core/money.ts'
 import type { FleetView } from '../../../panel/fleet-view.ts'
-import { resolveAgentId } from '../../agent-id.ts'
-import type { ApiClient } from '../../client.ts'
-import { pathSegment } from '../../path-segment.ts'
-import { json, printTable } from '../../print.ts'
-import type { Terminal } from '../../terminal.ts'
+import { resolveAgentId } from '../../client/agent-id.ts'
+import type { ApiClient } from '../../client/client.ts'
+import { pathSegment } from '../../client/path-segment.ts'
+import { json, printTable } from '../../output/print.ts'
+import type { Terminal } from '../../output/terminal.ts'
 
 export const USD_HELP = "US dollars: 25, 25.00 or '$25'"
 

@@ -1,11 +1,11 @@
 import { Option } from '@commander-js/extra-typings'
-import { showExactUsd } from '../../../money.ts'
+import { showExactUsd } from '../../../core/money.ts'
 import type { ShownCall } from '../../../state/call-view.ts'
-import { AGENT_HELP } from '../../agent-id.ts'
+import { AGENT_HELP } from '../../client/agent-id.ts'
+import { withClient } from '../../client/offline-client.ts'
 import { type CliCommand, examples } from '../../command.ts'
-import { commandWithDatabase } from '../../flags.ts'
-import { withClient } from '../../offline-client.ts'
-import { json, printTable } from '../../print.ts'
+import { json, printTable } from '../../output/print.ts'
+import { commandWithDatabase } from '../../settings/flags.ts'
 import { agentPath } from './balance.ts'
 
 export const callsCommand: CliCommand = (terminal) =>

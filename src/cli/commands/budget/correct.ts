@@ -1,9 +1,9 @@
 import type { AgentStatus } from '../../../api/agents.ts'
-import { AGENT_HELP } from '../../agent-id.ts'
+import { AGENT_HELP } from '../../client/agent-id.ts'
+import { withClient } from '../../client/offline-client.ts'
+import { pathSegment } from '../../client/path-segment.ts'
 import { type CliCommand, examples } from '../../command.ts'
-import { commandWithDatabase } from '../../flags.ts'
-import { withClient } from '../../offline-client.ts'
-import { pathSegment } from '../../path-segment.ts'
+import { commandWithDatabase } from '../../settings/flags.ts'
 import { agentPath, CALL_HELP, parseCost, showBalance, USD_HELP } from './balance.ts'
 
 export const correctCommand: CliCommand = (terminal) =>

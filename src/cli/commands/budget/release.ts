@@ -1,6 +1,6 @@
-import { AGENT_HELP } from '../../agent-id.ts'
+import { AGENT_HELP } from '../../client/agent-id.ts'
 import { type CliCommand, examples } from '../../command.ts'
-import { commandWithDatabase } from '../../flags.ts'
+import { commandWithDatabase } from '../../settings/flags.ts'
 import { CALL_HELP } from './balance.ts'
 import { resolveCall } from './resolve-call.ts'
 

@@ -1,8 +1,8 @@
 import type { AgentStatus } from '../../../api/agents.ts'
-import type { ClientFlags } from '../../client.ts'
-import { withClient } from '../../offline-client.ts'
-import { pathSegment } from '../../path-segment.ts'
-import type { Terminal } from '../../terminal.ts'
+import type { ClientFlags } from '../../client/client.ts'
+import { withClient } from '../../client/offline-client.ts'
+import { pathSegment } from '../../client/path-segment.ts'
+import type { Terminal } from '../../output/terminal.ts'
 import { agentPath, showBalance } from './balance.ts'
 
 /** Ends a call that a killed server left open: `budget charge` and `budget release`. `resolution`: the request's body. */

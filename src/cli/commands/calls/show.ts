@@ -1,11 +1,11 @@
-import { showUsd } from '../../../money.ts'
+import { showUsd } from '../../../core/money.ts'
+import { showCount, showName } from '../../../core/units.ts'
 import { type CallDetail, tokensOf } from '../../../state/call-view.ts'
-import { showCount, showName } from '../../../units.ts'
+import { withClient } from '../../client/offline-client.ts'
+import { pathSegment } from '../../client/path-segment.ts'
 import { type CliCommand, examples } from '../../command.ts'
-import { commandWithDatabase } from '../../flags.ts'
-import { withClient } from '../../offline-client.ts'
-import { pathSegment } from '../../path-segment.ts'
-import { json, type TreeEntry, tree } from '../../print.ts'
+import { json, type TreeEntry, tree } from '../../output/print.ts'
+import { commandWithDatabase } from '../../settings/flags.ts'
 
 export const showCommand: CliCommand = (terminal) =>
   commandWithDatabase('show')

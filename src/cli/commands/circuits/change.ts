@@ -1,9 +1,9 @@
 import type { CircuitView } from '../../../state/snapshot.ts'
+import { withClient } from '../../client/offline-client.ts'
+import { pathSegment } from '../../client/path-segment.ts'
 import { type CliCommand, examples } from '../../command.ts'
-import { commandWithDatabase } from '../../flags.ts'
-import { withClient } from '../../offline-client.ts'
-import { pathSegment } from '../../path-segment.ts'
-import { json } from '../../print.ts'
+import { json } from '../../output/print.ts'
+import { commandWithDatabase } from '../../settings/flags.ts'
 
 export const CIRCUIT_HELP = 'As "circuits list" shows it'
 

@@ -1,13 +1,13 @@
-import { showUsd } from '../../../money.ts'
+import { showUsd } from '../../../core/money.ts'
+import { showDuration, showName } from '../../../core/units.ts'
 import { cooldownLeftMs } from '../../../state/figures.ts'
 import { fallbackSuccess } from '../../../state/figures-text.ts'
 import type { CircuitView } from '../../../state/snapshot.ts'
-import { showDuration, showName } from '../../../units.ts'
-import type { SnapshotResponse } from '../../client.ts'
+import type { SnapshotResponse } from '../../client/client.ts'
+import { withClient } from '../../client/offline-client.ts'
 import type { CliCommand } from '../../command.ts'
-import { commandWithDatabase } from '../../flags.ts'
-import { withClient } from '../../offline-client.ts'
-import { json, printTable } from '../../print.ts'
+import { json, printTable } from '../../output/print.ts'
+import { commandWithDatabase } from '../../settings/flags.ts'
 
 export const listCircuitsCommand: CliCommand = (terminal) =>
   commandWithDatabase('list')

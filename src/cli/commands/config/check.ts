@@ -1,11 +1,11 @@
 import { openPriceList } from '../../../budget/pinned-list.ts'
 import { requirePlausiblePrices } from '../../../budget/price-jumps.ts'
-import { systemClock } from '../../../clock.ts'
 import { InvalidConfigError } from '../../../config/problems.ts'
+import { systemClock } from '../../../core/clock.ts'
 import { type CliCommand, examples } from '../../command.ts'
-import { commandWithAgent } from '../../flags.ts'
-import { json } from '../../print.ts'
-import { loadServerFlags } from '../../server-flags.ts'
+import { json } from '../../output/print.ts'
+import { commandWithAgent } from '../../settings/flags.ts'
+import { loadServerFlags } from '../../settings/server-flags.ts'
 
 export const checkCommand: CliCommand = (terminal) =>
   commandWithAgent('check')

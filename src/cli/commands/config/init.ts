@@ -2,7 +2,7 @@ import { resolve } from 'node:path'
 import { Command } from '@commander-js/extra-typings'
 import { AgentFolders } from '../../../config/agent-folders.ts'
 import { type CliCommand, examples } from '../../command.ts'
-import { writeConfigFile } from '../../config-file.ts'
+import { writeConfigFile } from '../../settings/config-file.ts'
 
 export const initCommand: CliCommand = (terminal) =>
   new Command('init')

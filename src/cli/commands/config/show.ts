@@ -1,8 +1,8 @@
 import { shownLeaves } from '../../../config/config.ts'
 import { type CliCommand, examples } from '../../command.ts'
-import { commandWithAgent } from '../../flags.ts'
-import { json, table } from '../../print.ts'
-import { loadServerFlags } from '../../server-flags.ts'
+import { json, table } from '../../output/print.ts'
+import { commandWithAgent } from '../../settings/flags.ts'
+import { loadServerFlags } from '../../settings/server-flags.ts'
 
 export const showCommand: CliCommand = (terminal) =>
   commandWithAgent('show')

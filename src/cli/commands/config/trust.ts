@@ -3,7 +3,7 @@ import { resolve } from 'node:path'
 import { Command } from '@commander-js/extra-typings'
 import { AgentFolders } from '../../../config/agent-folders.ts'
 import { CONFIG_FILES } from '../../../config/config.ts'
-import { CageError } from '../../../errors.ts'
+import { CageError } from '../../../core/errors.ts'
 import { type CliCommand, examples } from '../../command.ts'
 
 export const trustConfigCommand: CliCommand = (terminal) =>

@@ -1,13 +1,13 @@
 import { resolve } from 'node:path'
-import { CageError } from '../../../errors.ts'
-import { connect } from '../../client.ts'
+import { CageError } from '../../../core/errors.ts'
+import { connect } from '../../client/client.ts'
 import { type CliCommand, examples } from '../../command.ts'
-import { Deployments } from '../../deployments.ts'
-import { commandWithDatabase } from '../../flags.ts'
-import { json } from '../../print.ts'
-import { readConfig } from '../../read-config.ts'
-import { runnerOf } from '../../runner.ts'
-import type { Terminal } from '../../terminal.ts'
+import { Deployments } from '../../deploy/deployments.ts'
+import { runnerOf } from '../../deploy/runner.ts'
+import { json } from '../../output/print.ts'
+import type { Terminal } from '../../output/terminal.ts'
+import { commandWithDatabase } from '../../settings/flags.ts'
+import { readConfig } from '../../settings/read-config.ts'
 
 /** Longest inputs that are read from stdin, in bytes. */
 const MAX_INPUT_BYTES = 10 * 1024 * 1024

@@ -1,11 +1,11 @@
 import { resolve } from 'node:path'
-import { connect } from '../../client.ts'
+import { connect } from '../../client/client.ts'
 import { type CliCommand, examples } from '../../command.ts'
-import { Deployments } from '../../deployments.ts'
-import { commandWithDatabase } from '../../flags.ts'
-import { json } from '../../print.ts'
-import { readConfig } from '../../read-config.ts'
-import { runnerOf } from '../../runner.ts'
+import { Deployments } from '../../deploy/deployments.ts'
+import { runnerOf } from '../../deploy/runner.ts'
+import { json } from '../../output/print.ts'
+import { commandWithDatabase } from '../../settings/flags.ts'
+import { readConfig } from '../../settings/read-config.ts'
 
 export const downCommand: CliCommand = (terminal) =>
   commandWithDatabase('down')

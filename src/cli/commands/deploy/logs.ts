@@ -1,10 +1,10 @@
 import { resolve } from 'node:path'
+import { withClient } from '../../client/offline-client.ts'
 import { type CliCommand, examples } from '../../command.ts'
-import { Deployments } from '../../deployments.ts'
-import { commandWithDatabase } from '../../flags.ts'
-import { withClient } from '../../offline-client.ts'
-import { readConfig } from '../../read-config.ts'
-import { runnerOf } from '../../runner.ts'
+import { Deployments } from '../../deploy/deployments.ts'
+import { runnerOf } from '../../deploy/runner.ts'
+import { commandWithDatabase } from '../../settings/flags.ts'
+import { readConfig } from '../../settings/read-config.ts'
 import { printLogs } from '../logs.ts'
 
 export const deploymentLogsCommand: CliCommand = (terminal) =>

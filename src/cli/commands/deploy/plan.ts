@@ -3,8 +3,8 @@ import { isChoosable, type Judgment, obstacles } from '../../../deploy/choice.ts
 import { describeAgent } from '../../../deploy/facts.ts'
 import type { CliCommand } from '../../command.ts'
 import { examples } from '../../command.ts'
-import { commandWithStrategy, type Prepared, prepareDeployment } from '../../prepare-deployment.ts'
-import { json, type TreeEntry, tree } from '../../print.ts'
+import { commandWithStrategy, type Prepared, prepareDeployment } from '../../deploy/prepare-deployment.ts'
+import { json, type TreeEntry, tree } from '../../output/print.ts'
 
 export const planCommand: CliCommand = (terminal) =>
   commandWithStrategy('plan')

@@ -1,13 +1,13 @@
 import { resolve } from 'node:path'
 import type { AgentStatus } from '../../../api/agents.ts'
-import { showUsd } from '../../../money.ts'
+import { showUsd } from '../../../core/money.ts'
+import { withClient } from '../../client/offline-client.ts'
 import { type CliCommand, examples } from '../../command.ts'
-import { type Deployment, Deployments } from '../../deployments.ts'
-import { commandWithDatabase } from '../../flags.ts'
-import { withClient } from '../../offline-client.ts'
-import { json, printTable } from '../../print.ts'
-import { readConfig } from '../../read-config.ts'
-import { runnerOf } from '../../runner.ts'
+import { type Deployment, Deployments } from '../../deploy/deployments.ts'
+import { runnerOf } from '../../deploy/runner.ts'
+import { json, printTable } from '../../output/print.ts'
+import { commandWithDatabase } from '../../settings/flags.ts'
+import { readConfig } from '../../settings/read-config.ts'
 
 export const deploymentStatusCommand: CliCommand = (terminal) =>
   commandWithDatabase('status')

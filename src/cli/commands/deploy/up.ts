@@ -3,24 +3,24 @@ import { once } from 'node:events'
 import { resolve } from 'node:path'
 import { readServerFile } from '../../../access/server-file.ts'
 import type { AgentStatus } from '../../../api/agents.ts'
+import { CageError } from '../../../core/errors.ts'
+import type { AgentId } from '../../../core/ids.ts'
 import { writePlan } from '../../../deploy/plan.ts'
-import { CageError } from '../../../errors.ts'
-import type { AgentId } from '../../../ids.ts'
-import { type ApiClient, connectToDatabase } from '../../client.ts'
+import { type ApiClient, connectToDatabase } from '../../client/client.ts'
 import { type CliCommand, examples } from '../../command.ts'
-import { eventsOf } from '../../follow.ts'
-import { startRequest } from '../../join.ts'
 import {
   commandWithStrategy,
   type DeployFlags,
   type Prepared,
   prepareDeployment,
   programFile,
-} from '../../prepare-deployment.ts'
-import { tree } from '../../print.ts'
-import { reportOf, runAgent } from '../../run-agent.ts'
-import { confirm } from '../../selector-agent.ts'
-import type { Terminal } from '../../terminal.ts'
+} from '../../deploy/prepare-deployment.ts'
+import { confirm } from '../../deploy/selector-agent.ts'
+import { tree } from '../../output/print.ts'
+import type { Terminal } from '../../output/terminal.ts'
+import { eventsOf } from '../../start/follow.ts'
+import { startRequest } from '../../start/join.ts'
+import { reportOf, runAgent } from '../../start/run-agent.ts'
 import { typedCommand } from '../../typed-command.ts'
 import { planLines } from './plan.ts'
 

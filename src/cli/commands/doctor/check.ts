@@ -1,6 +1,6 @@
 /** What a check is: a question about this machine or this database, and what to do when the answer is bad. */
 import type { LoadedConfig } from '../../../config/config.ts'
-import type { Terminal } from '../../terminal.ts'
+import type { Terminal } from '../../output/terminal.ts'
 
 export interface Subject {
   loaded: LoadedConfig

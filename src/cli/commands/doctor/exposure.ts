@@ -2,7 +2,7 @@
 import { once } from 'node:events'
 import { type AddressInfo, createServer } from 'node:net'
 import { Peers } from '../../../access/peers.ts'
-import { systemClock } from '../../../clock.ts'
+import { systemClock } from '../../../core/clock.ts'
 import { providerKeysIn, uncagedKeys } from '../../../dialects/key-variables.ts'
 import { knownProvider } from '../../../dialects/known-providers.ts'
 import { usedKeyNames } from '../../../vault/open-vault.ts'

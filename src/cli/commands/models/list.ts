@@ -1,10 +1,10 @@
 import type { ModelTrust } from '../../../budget/trust.ts'
+import { showUsd } from '../../../core/money.ts'
 import { wrapLines } from '../../../log/wrap.ts'
-import { showUsd } from '../../../money.ts'
+import { withClient } from '../../client/offline-client.ts'
 import type { CliCommand } from '../../command.ts'
-import { commandWithDatabase } from '../../flags.ts'
-import { withClient } from '../../offline-client.ts'
-import { json, printTable } from '../../print.ts'
+import { json, printTable } from '../../output/print.ts'
+import { commandWithDatabase } from '../../settings/flags.ts'
 
 export const listModelsCommand: CliCommand = (terminal) =>
   commandWithDatabase('list')

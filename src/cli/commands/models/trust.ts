@@ -1,9 +1,9 @@
 import type { ModelTrust } from '../../../budget/trust.ts'
-import { connect } from '../../client.ts'
+import { connect } from '../../client/client.ts'
+import { pathSegment } from '../../client/path-segment.ts'
 import { type CliCommand, examples } from '../../command.ts'
-import { commandWithDatabase } from '../../flags.ts'
-import { pathSegment } from '../../path-segment.ts'
-import { json } from '../../print.ts'
+import { json } from '../../output/print.ts'
+import { commandWithDatabase } from '../../settings/flags.ts'
 
 export const trustModelCommand: CliCommand = (terminal) =>
   commandWithDatabase('trust')

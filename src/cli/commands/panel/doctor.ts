@@ -1,8 +1,8 @@
 import { Command } from '@commander-js/extra-typings'
-import { isoTime } from '../../../clock.ts'
-import { ERRORS } from '../../../errors.ts'
+import { isoTime } from '../../../core/clock.ts'
+import { ERRORS } from '../../../core/errors.ts'
 import { type CliCommand, examples } from '../../command.ts'
-import { json } from '../../print.ts'
+import { json } from '../../output/print.ts'
 import { DATABASE_HELP, DEFAULT_DATABASE, REDIS_HELP } from './flags.ts'
 
 export const panelDoctorCommand: CliCommand = (terminal) =>
@@ -14,7 +14,7 @@ export const panelDoctorCommand: CliCommand = (terminal) =>
     .addHelpText('after', examples(['panel doctor --database postgres://panel@localhost/panel', '']))
     .action(async ({ database, redis: address, json: asJson }) => {
       const { examine, redisOf } = await import('./fleet.ts')
-      const { problemOfRedis } = await import('../../../panel/redis-changes.ts')
+      const { problemOfRedis } = await import('../../../panel/db/redis-changes.ts')
       const redis = redisOf({ database, redis: address }, terminal)
       const { schema, problems, hasSecondWall, reconcilingUntil } = await examine(database)
       const problem = redis && (await problemOfRedis(redis.url))

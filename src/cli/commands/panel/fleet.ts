@@ -1,12 +1,12 @@
 /** For commands that use the database of a panel itself, beside its processes. */
 import { existsSync } from 'node:fs'
-import { CageError } from '../../../errors.ts'
+import { CageError } from '../../../core/errors.ts'
+import { Fleet } from '../../../panel/bank/budgets.ts'
 import { readSchema, requireUsable } from '../../../panel/db/migrations.ts'
 import { isPostgres, openPanelDatabase, requireKnownScheme } from '../../../panel/db/open.ts'
-import { Fleet } from '../../../panel/fleet.ts'
+import { redisName } from '../../../panel/db/redis-address.ts'
 import { ORGANIZATION } from '../../../panel/organization.ts'
-import { redisName } from '../../../panel/redis-address.ts'
-import type { Terminal } from '../../terminal.ts'
+import type { Terminal } from '../../output/terminal.ts'
 
 /** The address of Redis and what to call it, of a flag or a variable. Throws CageError `usage`. */
 export function redisOf(

@@ -1,8 +1,8 @@
 import { Command, Option } from '@commander-js/extra-typings'
-import { CageError } from '../../../errors.ts'
+import { CageError } from '../../../core/errors.ts'
 import { ORGANIZATION } from '../../../panel/organization.ts'
 import { type CliCommand, examples } from '../../command.ts'
-import { json } from '../../print.ts'
+import { json } from '../../output/print.ts'
 import { DATABASE_HELP, DEFAULT_DATABASE } from './flags.ts'
 
 export const panelTokenCommand: CliCommand = (terminal) =>

@@ -1,7 +1,7 @@
 import { Command } from '@commander-js/extra-typings'
 import type { PolicyView } from '../../../panel/fleet-view.ts'
 import { type CliCommand, examples } from '../../command.ts'
-import { json } from '../../print.ts'
+import { json } from '../../output/print.ts'
 import { connectToPanel } from '../runtimes/panel-client.ts'
 import { environmentOption } from './environment.ts'
 

@@ -3,7 +3,7 @@ import { leaves } from '../../../config/config.ts'
 import { keyText } from '../../../config/problems.ts'
 import type { PolicyView } from '../../../panel/fleet-view.ts'
 import { type CliCommand, examples } from '../../command.ts'
-import { json, printTable } from '../../print.ts'
+import { json, printTable } from '../../output/print.ts'
 import { connectToPanel } from '../runtimes/panel-client.ts'
 
 export const showPolicyCommand: CliCommand = (terminal) =>

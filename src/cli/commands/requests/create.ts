@@ -1,10 +1,10 @@
 import { Command } from '@commander-js/extra-typings'
 import { parseTypedAmount } from '../../../config/amount.ts'
-import { CageError } from '../../../errors.ts'
-import { showUsd } from '../../../money.ts'
+import { CageError } from '../../../core/errors.ts'
+import { showUsd } from '../../../core/money.ts'
 import type { RequestView } from '../../../panel/fleet-view.ts'
 import { type CliCommand, examples } from '../../command.ts'
-import { json } from '../../print.ts'
+import { json } from '../../output/print.ts'
 import { connectToPanel } from '../runtimes/panel-client.ts'
 
 export const createRequestCommand: CliCommand = (terminal) =>

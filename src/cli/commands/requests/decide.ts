@@ -1,6 +1,6 @@
 import { Command } from '@commander-js/extra-typings'
+import { pathSegment } from '../../client/path-segment.ts'
 import { type CliCommand, examples } from '../../command.ts'
-import { pathSegment } from '../../path-segment.ts'
 import { connectToPanel } from '../runtimes/panel-client.ts'
 
 const decideCommand =

@@ -1,8 +1,8 @@
 import { Command } from '@commander-js/extra-typings'
-import { showUsd } from '../../../money.ts'
+import { showUsd } from '../../../core/money.ts'
 import type { RequestView } from '../../../panel/fleet-view.ts'
 import { type CliCommand, examples } from '../../command.ts'
-import { json, printTable } from '../../print.ts'
+import { json, printTable } from '../../output/print.ts'
 import { connectToPanel } from '../runtimes/panel-client.ts'
 
 export const listRequestsCommand: CliCommand = (terminal) =>

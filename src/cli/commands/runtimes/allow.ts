@@ -1,7 +1,7 @@
 import { Argument, Command } from '@commander-js/extra-typings'
 import { ENVIRONMENTS } from '../../../config/environments.ts'
+import { pathSegment } from '../../client/path-segment.ts'
 import { type CliCommand, examples } from '../../command.ts'
-import { pathSegment } from '../../path-segment.ts'
 import { findRuntime, RUNTIME_HELP } from './find-runtime.ts'
 import { connectToPanel } from './panel-client.ts'
 

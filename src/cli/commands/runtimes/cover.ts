@@ -1,9 +1,9 @@
 import { Command } from '@commander-js/extra-typings'
-import { CageError } from '../../../errors.ts'
+import { CageError } from '../../../core/errors.ts'
+import { showDuration } from '../../../core/units.ts'
 import type { FleetView } from '../../../panel/fleet-view.ts'
-import { showDuration } from '../../../units.ts'
 import { type CliCommand, examples } from '../../command.ts'
-import { json } from '../../print.ts'
+import { json } from '../../output/print.ts'
 import { connectToPanel } from './panel-client.ts'
 
 export const coverCommand: CliCommand = (terminal) =>

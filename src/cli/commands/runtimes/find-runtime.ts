@@ -1,7 +1,7 @@
-import { CageError } from '../../../errors.ts'
+import { CageError } from '../../../core/errors.ts'
 import type { FleetView, RuntimeView } from '../../../panel/fleet-view.ts'
-import type { ApiClient } from '../../client.ts'
-import { table } from '../../print.ts'
+import type { ApiClient } from '../../client/client.ts'
+import { table } from '../../output/print.ts'
 
 /** Describes an argument that names a runtime. */
 export const RUNTIME_HELP = 'The runtime: its id, a unique prefix of it, or its name'

@@ -1,6 +1,6 @@
 import { Command } from '@commander-js/extra-typings'
 import { type CliCommand, examples } from '../../command.ts'
-import { json } from '../../print.ts'
+import { json } from '../../output/print.ts'
 import { connectToPanel } from './panel-client.ts'
 
 export const inviteCommand: CliCommand = (terminal) =>

@@ -1,13 +1,13 @@
 import { Command } from '@commander-js/extra-typings'
-import { asCageError } from '../../../errors.ts'
+import { asCageError } from '../../../core/errors.ts'
+import { showUsd } from '../../../core/money.ts'
+import { showAge } from '../../../core/units.ts'
 import { printable } from '../../../log/printable.ts'
 import { wrapLines } from '../../../log/wrap.ts'
-import { showUsd } from '../../../money.ts'
 import type { FleetView, RuntimeView } from '../../../panel/fleet-view.ts'
-import { showAge } from '../../../units.ts'
-import type { ApiClient } from '../../client.ts'
+import type { ApiClient } from '../../client/client.ts'
 import { type CliCommand, examples } from '../../command.ts'
-import { json, printTable } from '../../print.ts'
+import { json, printTable } from '../../output/print.ts'
 import { connectToPanel } from './panel-client.ts'
 
 export const listRuntimesCommand: CliCommand = (terminal) =>

@@ -1,11 +1,11 @@
 import { Command } from '@commander-js/extra-typings'
-import type { OrderAction } from '../../../control-messages.ts'
-import { CageError } from '../../../errors.ts'
+import { CageError } from '../../../core/errors.ts'
 import type { FleetView, OrderView } from '../../../panel/fleet-view.ts'
-import { AGENT_HELP, findAgentId } from '../../agent-id.ts'
+import type { OrderAction } from '../../../protocol/control-messages.ts'
+import { AGENT_HELP, findAgentId } from '../../client/agent-id.ts'
+import { pathSegment } from '../../client/path-segment.ts'
 import { type CliCommand, examples } from '../../command.ts'
-import { pathSegment } from '../../path-segment.ts'
-import { json } from '../../print.ts'
+import { json } from '../../output/print.ts'
 import { connectToPanel } from './panel-client.ts'
 
 const EFFECTS: Record<OrderAction, string> = {

@@ -1,6 +1,6 @@
-import { CageError } from '../../../errors.ts'
-import { type ApiClient, connect } from '../../client.ts'
-import type { Terminal } from '../../terminal.ts'
+import { CageError } from '../../../core/errors.ts'
+import { type ApiClient, connect } from '../../client/client.ts'
+import type { Terminal } from '../../output/terminal.ts'
 
 /** The client of the Control Panel that IRON_CAGE_URL names. Throws CageError `usage` without one. */
 export function connectToPanel(terminal: Terminal): ApiClient {

@@ -1,7 +1,7 @@
 import { Command } from '@commander-js/extra-typings'
-import { showUsd } from '../../../money.ts'
+import { showUsd } from '../../../core/money.ts'
+import { pathSegment } from '../../client/path-segment.ts'
 import { type CliCommand, examples } from '../../command.ts'
-import { pathSegment } from '../../path-segment.ts'
 import { parseCost } from '../budget/balance.ts'
 import { connectToPanel } from './panel-client.ts'
 

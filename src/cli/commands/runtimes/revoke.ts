@@ -1,8 +1,8 @@
 import { Command } from '@commander-js/extra-typings'
-import { showUsd } from '../../../money.ts'
+import { showUsd } from '../../../core/money.ts'
 import type { FleetView } from '../../../panel/fleet-view.ts'
+import { pathSegment } from '../../client/path-segment.ts'
 import { type CliCommand, examples } from '../../command.ts'
-import { pathSegment } from '../../path-segment.ts'
 import { findRuntime, RUNTIME_HELP } from './find-runtime.ts'
 import { connectToPanel } from './panel-client.ts'
 

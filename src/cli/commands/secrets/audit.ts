@@ -1,7 +1,7 @@
-import type { SecretAuditRow } from '../../../db/secrets.ts'
+import type { SecretAuditRow } from '../../../db/tables/secrets.ts'
 import type { CliCommand } from '../../command.ts'
-import { decimal } from '../../flags.ts'
-import { json, printTable } from '../../print.ts'
+import { json, printTable } from '../../output/print.ts'
+import { decimal } from '../../settings/flags.ts'
 import { commandWithEnvironment, SECRETS, withVault } from './vault-client.ts'
 
 export const secretAuditCommand: CliCommand = (terminal) =>

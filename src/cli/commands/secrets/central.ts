@@ -1,8 +1,8 @@
 /** Secrets of the organization, on the Control Panel at IRON_CAGE_URL: `--org` of the commands for secrets. */
-import { CageError } from '../../../errors.ts'
+import { CageError } from '../../../core/errors.ts'
 import type { CentralSecretView } from '../../../panel/fleet-view.ts'
-import { json, printTable } from '../../print.ts'
-import type { Terminal } from '../../terminal.ts'
+import { json, printTable } from '../../output/print.ts'
+import type { Terminal } from '../../output/terminal.ts'
 import { connectToPanel } from '../runtimes/panel-client.ts'
 
 export const ORG_HELP = "The organization's, on the Control Panel at IRON_CAGE_URL; --env narrows it to one environment"

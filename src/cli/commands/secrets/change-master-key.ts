@@ -1,8 +1,8 @@
+import { withOfflineStore, withOfflineVault } from '../../client/offline-store.ts'
 import { type CliCommand, examples } from '../../command.ts'
-import { commandWithDatabase } from '../../flags.ts'
-import { withOfflineStore, withOfflineVault } from '../../offline-store.ts'
-import { readConfig } from '../../read-config.ts'
-import { readSecret } from '../../secret-input.ts'
+import { commandWithDatabase } from '../../settings/flags.ts'
+import { readConfig } from '../../settings/read-config.ts'
+import { readSecret } from '../../settings/secret-input.ts'
 
 export const changeMasterKeyCommand: CliCommand = (terminal) =>
   commandWithDatabase('change-master-key')

@@ -1,6 +1,6 @@
 import type { SecretView } from '../../../vault/secret.ts'
 import { type CliCommand, examples } from '../../command.ts'
-import { json, printTable } from '../../print.ts'
+import { json, printTable } from '../../output/print.ts'
 import { commandWithEnvironment, getSecret, SECRET_HELP, secretPath, secretRow, withVault } from './vault-client.ts'
 
 export const getSecretCommand: CliCommand = (terminal) =>

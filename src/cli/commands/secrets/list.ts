@@ -1,5 +1,5 @@
 import type { CliCommand } from '../../command.ts'
-import { json, printTable } from '../../print.ts'
+import { json, printTable } from '../../output/print.ts'
 import { listCentral, ORG_HELP } from './central.ts'
 import { commandWithEnvironment, SECRETS, type SecretsResponse, secretRow, withVault } from './vault-client.ts'
 

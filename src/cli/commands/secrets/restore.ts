@@ -1,5 +1,5 @@
 import type { SecretView } from '../../../vault/secret.ts'
-import type { ApiClient } from '../../client.ts'
+import type { ApiClient } from '../../client/client.ts'
 import type { CliCommand } from '../../command.ts'
 import {
   commandWithEnvironment,

@@ -1,10 +1,10 @@
 /** Rotates a secret and reports, as it happens, which running agents have the new value. */
 import { setTimeout as wait } from 'node:timers/promises'
-import type { CageError } from '../../../errors.ts'
-import type { EventData, RuntimeEvent } from '../../../events.ts'
+import type { CageError } from '../../../core/errors.ts'
+import type { EventData, RuntimeEvent } from '../../../core/events.ts'
 import type { Snapshot } from '../../../state/snapshot.ts'
 import type { SecretView } from '../../../vault/secret.ts'
-import type { ApiClient } from '../../client.ts'
+import type { ApiClient } from '../../client/client.ts'
 
 const POLL_INTERVAL_MS = 100
 /** Longer than the server waits for an agent. */

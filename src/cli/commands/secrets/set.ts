@@ -1,5 +1,5 @@
 import type { SecretView } from '../../../vault/secret.ts'
-import type { ApiClient } from '../../client.ts'
+import type { ApiClient } from '../../client/client.ts'
 import { type CliCommand, examples } from '../../command.ts'
 import { AGENT_NAME_HELP, ORG_HELP, requireOrg, setCentral } from './central.ts'
 import {

@@ -2,16 +2,16 @@
  * What the commands of `secrets` share. A value is typed, piped in or read from a file, never given as an argument: every
  * process of this machine could read it there.
  */
-import { CageError } from '../../../errors.ts'
+import { CageError } from '../../../core/errors.ts'
 import type { SecretView } from '../../../vault/secret.ts'
 import type { Vault } from '../../../vault/vault.ts'
-import type { ApiClient, ClientFlags } from '../../client.ts'
-import { commandWithDatabase } from '../../flags.ts'
-import { withClient } from '../../offline-client.ts'
-import { json } from '../../print.ts'
-import { readConfig } from '../../read-config.ts'
-import { readSecret } from '../../secret-input.ts'
-import type { Terminal } from '../../terminal.ts'
+import type { ApiClient, ClientFlags } from '../../client/client.ts'
+import { withClient } from '../../client/offline-client.ts'
+import { json } from '../../output/print.ts'
+import type { Terminal } from '../../output/terminal.ts'
+import { commandWithDatabase } from '../../settings/flags.ts'
+import { readConfig } from '../../settings/read-config.ts'
+import { readSecret } from '../../settings/secret-input.ts'
 
 export interface SecretFlags extends ClientFlags {
   env?: string

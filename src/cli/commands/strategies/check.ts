@@ -1,8 +1,8 @@
 import { FACT_KINDS } from '../../../deploy/facts.ts'
 import { type CliCommand, examples } from '../../command.ts'
-import { commandWithConfig } from '../../flags.ts'
-import { json, table } from '../../print.ts'
-import { loadStrategies } from '../../strategies.ts'
+import { loadStrategies } from '../../deploy/strategies.ts'
+import { json, table } from '../../output/print.ts'
+import { commandWithConfig } from '../../settings/flags.ts'
 
 export const checkStrategiesCommand: CliCommand = (terminal) =>
   commandWithConfig('check')

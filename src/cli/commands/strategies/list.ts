@@ -1,7 +1,7 @@
 import { type CliCommand, examples } from '../../command.ts'
-import { commandWithConfig } from '../../flags.ts'
-import { json, printTable } from '../../print.ts'
-import { loadStrategies } from '../../strategies.ts'
+import { loadStrategies } from '../../deploy/strategies.ts'
+import { json, printTable } from '../../output/print.ts'
+import { commandWithConfig } from '../../settings/flags.ts'
 
 export const listStrategiesCommand: CliCommand = (terminal) =>
   commandWithConfig('list')

@@ -1,8 +1,8 @@
 import { requireStrategy } from '../../../deploy/strategies.ts'
 import { type CliCommand, examples } from '../../command.ts'
-import { commandWithConfig } from '../../flags.ts'
-import { json } from '../../print.ts'
-import { loadStrategies } from '../../strategies.ts'
+import { loadStrategies } from '../../deploy/strategies.ts'
+import { json } from '../../output/print.ts'
+import { commandWithConfig } from '../../settings/flags.ts'
 
 export const showStrategyCommand: CliCommand = (terminal) =>
   commandWithConfig('show')

@@ -1,8 +1,8 @@
 import { Command } from '@commander-js/extra-typings'
 import type { TeamsView } from '../../../panel/fleet-view.ts'
+import { pathSegment } from '../../client/path-segment.ts'
 import { type CliCommand, examples, group } from '../../command.ts'
-import { pathSegment } from '../../path-segment.ts'
-import { json, printTable } from '../../print.ts'
+import { json, printTable } from '../../output/print.ts'
 import { connectToPanel } from '../runtimes/panel-client.ts'
 
 export const teamsCommand: CliCommand = (terminal) =>

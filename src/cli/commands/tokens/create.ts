@@ -1,12 +1,12 @@
 import { Option } from '@commander-js/extra-typings'
 import { parseTypedAmount } from '../../../config/amount.ts'
 import { parseTags } from '../../../config/tags.ts'
-import { CageError } from '../../../errors.ts'
+import { CageError } from '../../../core/errors.ts'
+import { withClient } from '../../client/offline-client.ts'
+import { saveToken } from '../../client/saved-tokens.ts'
 import { type CliCommand, examples } from '../../command.ts'
-import { commandWithDatabase, decimal, TAG_FLAG } from '../../flags.ts'
-import { withClient } from '../../offline-client.ts'
-import { json } from '../../print.ts'
-import { saveToken } from '../../saved-tokens.ts'
+import { json } from '../../output/print.ts'
+import { commandWithDatabase, decimal, TAG_FLAG } from '../../settings/flags.ts'
 import type { NewToken } from './new-token.ts'
 
 const DAY_S = 86_400

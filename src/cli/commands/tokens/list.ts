@@ -1,8 +1,8 @@
 import type { ApiToken } from '../../../access/api-tokens.ts'
+import { withClient } from '../../client/offline-client.ts'
 import type { CliCommand } from '../../command.ts'
-import { commandWithDatabase } from '../../flags.ts'
-import { withClient } from '../../offline-client.ts'
-import { json, printTable } from '../../print.ts'
+import { json, printTable } from '../../output/print.ts'
+import { commandWithDatabase } from '../../settings/flags.ts'
 
 export const listTokensCommand: CliCommand = (terminal) =>
   commandWithDatabase('list')

@@ -1,5 +1,5 @@
 import type { ApiToken } from '../../../access/api-tokens.ts'
-import { pathSegment } from '../../path-segment.ts'
+import { pathSegment } from '../../client/path-segment.ts'
 
 /** A token with its value, which is answered only once. */
 export type NewToken = ApiToken & { token: string }

@@ -1,6 +1,6 @@
+import { withClient } from '../../client/offline-client.ts'
 import type { CliCommand } from '../../command.ts'
-import { commandWithDatabase } from '../../flags.ts'
-import { withClient } from '../../offline-client.ts'
+import { commandWithDatabase } from '../../settings/flags.ts'
 import { TOKEN_HELP, tokenPath } from './new-token.ts'
 
 export const revokeCommand: CliCommand = (terminal) =>

@@ -1,9 +1,9 @@
-import { CageError } from '../../../errors.ts'
+import { CageError } from '../../../core/errors.ts'
+import { withClient } from '../../client/offline-client.ts'
+import { saveToken } from '../../client/saved-tokens.ts'
 import type { CliCommand } from '../../command.ts'
-import { commandWithDatabase, decimal } from '../../flags.ts'
-import { withClient } from '../../offline-client.ts'
-import { json } from '../../print.ts'
-import { saveToken } from '../../saved-tokens.ts'
+import { json } from '../../output/print.ts'
+import { commandWithDatabase, decimal } from '../../settings/flags.ts'
 import { type NewToken, TOKEN_HELP, tokenPath } from './new-token.ts'
 
 const HOUR_S = 3_600

@@ -1,10 +1,10 @@
 import { Option } from '@commander-js/extra-typings'
 import type { User } from '../../../access/users.ts'
+import { withClient } from '../../client/offline-client.ts'
 import { type CliCommand, examples } from '../../command.ts'
-import { commandWithDatabase } from '../../flags.ts'
-import { withClient } from '../../offline-client.ts'
-import { json } from '../../print.ts'
-import { readSecret } from '../../secret-input.ts'
+import { json } from '../../output/print.ts'
+import { commandWithDatabase } from '../../settings/flags.ts'
+import { readSecret } from '../../settings/secret-input.ts'
 import { ROLES, USERNAME_HELP } from './user.ts'
 
 export const addUserCommand: CliCommand = (terminal) =>

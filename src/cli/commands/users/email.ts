@@ -1,8 +1,8 @@
-import { CageError } from '../../../errors.ts'
+import { CageError } from '../../../core/errors.ts'
+import { withClient } from '../../client/offline-client.ts'
 import type { CliCommand } from '../../command.ts'
 import { examples } from '../../command.ts'
-import { commandWithDatabase } from '../../flags.ts'
-import { withClient } from '../../offline-client.ts'
+import { commandWithDatabase } from '../../settings/flags.ts'
 import { USERNAME_HELP, userPath } from './user.ts'
 
 export const emailCommand: CliCommand = (terminal) =>

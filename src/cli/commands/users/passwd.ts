@@ -1,7 +1,7 @@
+import { withClient } from '../../client/offline-client.ts'
 import type { CliCommand } from '../../command.ts'
-import { commandWithDatabase } from '../../flags.ts'
-import { withClient } from '../../offline-client.ts'
-import { readSecret } from '../../secret-input.ts'
+import { commandWithDatabase } from '../../settings/flags.ts'
+import { readSecret } from '../../settings/secret-input.ts'
 import { USERNAME_HELP, userPath } from './user.ts'
 
 export const passwdCommand: CliCommand = (terminal) =>

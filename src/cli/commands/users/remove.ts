@@ -1,6 +1,6 @@
+import { withClient } from '../../client/offline-client.ts'
 import type { CliCommand } from '../../command.ts'
-import { commandWithDatabase } from '../../flags.ts'
-import { withClient } from '../../offline-client.ts'
+import { commandWithDatabase } from '../../settings/flags.ts'
 import { USERNAME_HELP, userPath } from './user.ts'
 
 export const removeCommand: CliCommand = (terminal) =>

@@ -1,7 +1,7 @@
 import { Argument } from '@commander-js/extra-typings'
+import { withClient } from '../../client/offline-client.ts'
 import type { CliCommand } from '../../command.ts'
-import { commandWithDatabase } from '../../flags.ts'
-import { withClient } from '../../offline-client.ts'
+import { commandWithDatabase } from '../../settings/flags.ts'
 import { ROLES, USERNAME_HELP, userPath } from './user.ts'
 
 export const roleCommand: CliCommand = (terminal) =>

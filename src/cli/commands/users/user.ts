@@ -1,4 +1,4 @@
-import { pathSegment } from '../../path-segment.ts'
+import { pathSegment } from '../../client/path-segment.ts'
 
 export const USERNAME_HELP = 'The name of the user'
 

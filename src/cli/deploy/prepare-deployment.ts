@@ -1,0 +1,227 @@
+/** What `deploy plan` and `deploy up` share: the facts, the choice, and the plan. */
+import { spawnSync } from 'node:child_process'
+import { existsSync, statSync } from 'node:fs'
+import { basename, dirname, extname, join, resolve } from 'node:path'
+import { Option } from '@commander-js/extra-typings'
+import { findProgram, findPython } from '../../agents/command.ts'
+import { serverFilesOf } from '../../agents/server-files.ts'
+import type { AgentSpec } from '../../agents/supervisor.ts'
+import type { LoadedConfig } from '../../config/config.ts'
+import type { Config } from '../../config/schema.ts'
+import { CageError } from '../../core/errors.ts'
+import { isSingleExecutable, packageFolder } from '../../core/package-folder.ts'
+import { readStore } from '../../db/store.ts'
+import { isChoosable, type Judgment, judge, obstacles } from '../../deploy/choice.ts'
+import { type AgentFacts, readAgentFacts } from '../../deploy/facts.ts'
+import { type Plan, planDeployment } from '../../deploy/plan.ts'
+import { requireStrategy, type Strategies } from '../../deploy/strategies.ts'
+import { BUILT_IN, gatewayVariables, knownProvider } from '../../dialects/known-providers.ts'
+import type { Terminal } from '../output/terminal.ts'
+import { type AgentFlags, commandWithAgent } from '../settings/flags.ts'
+import { loadServerFlags } from '../settings/server-flags.ts'
+import { Deployments, freePort } from './deployments.ts'
+import { type Adapted, adaptWithModel } from './selector-agent.ts'
+import { loadStrategies, requireUntouched } from './strategies.ts'
+
+export interface DeployFlags extends AgentFlags {
+  strategy: string
+  callPort?: string | undefined
+  /** (Default: facts.) */
+  selector?: 'facts' | 'agent' | undefined
+  selectorModel?: string | undefined
+  selectorBudget?: string | undefined
+}
+
+/** For the commands that plan a deployment. */
+export const commandWithStrategy = (name: string) =>
+  commandWithAgent(name)
+    .argument('<script>', 'Python script of the agent')
+    .option('--strategy <name>', 'How it is deployed: auto, or one that "iron-cage strategies list" lists', 'auto')
+    .option('--call-port <port>', 'Port on which it answers calls (default: a free one)')
+    .addOption(
+      new Option('--selector <who>', 'Who chooses the strategy and adapts its files: facts, or a model (agent)')
+        .choices(['facts', 'agent'] as const)
+        .default('facts' as const),
+    )
+    .option('--selector-model <model>', 'Provider and model that --selector agent asks', 'openai/gpt-4o-mini')
+    .option('--selector-budget <usd>', 'Hard limit of what it asks, in US dollars', '0.10')
+
+export interface Prepared {
+  loaded: LoadedConfig
+  /** Of the deployment: the agent's name, as folders and containers can be called. */
+  name: string
+  agent: AgentFacts
+  /** The best first. */
+  judgments: readonly Judgment[]
+  chosen: Judgment
+  plan: Plan
+  address: string
+  spec: AgentSpec
+  deployments: Deployments
+  /** What a model chose and changed. (Default: nobody asked one.) */
+  adapted?: Adapted | undefined
+}
+
+/** What is known before a strategy is chosen. */
+interface Found extends Pick<Prepared, 'loaded' | 'agent' | 'judgments'> {
+  python: string
+}
+
+/**
+ * Throws what `loadFlags`, `loadStrategies`, `planDeployment` and `adaptWithModel` throw, and CageError `script_not_found`,
+ * `bad_request`.
+ */
+export async function prepareDeployment(typed: string, flags: DeployFlags, terminal: Terminal): Promise<Prepared> {
+  const script = resolve(terminal.cwd, typed)
+  if (!statSync(script, { throwIfNoEntry: false })?.isFile()) {
+    throw new CageError('script_not_found', `${typed} is not a file`, { facts: { path: script } })
+  }
+  const loaded = loadServerFlags(flags, terminal, { scriptDir: dirname(script) })
+  const { config } = loaded
+  const { variables } = terminal.env
+  const agent = readAgentFacts(script)
+  const python = findPython({
+    ...{ target: { kind: 'script', name: typed, path: script }, args: [], cwd: agent.folder },
+    ...{ python: config.agent.python, environment: variables },
+  })
+  const strategies = loadStrategies(flags, terminal)
+  const judgments = judge(strategies.usable, agent, {
+    variables,
+    hasModule: (module) => hasModule(python, module, variables),
+  })
+  const found: Found = { loaded, agent, judgments, python }
+  const named = flags.strategy === 'auto' ? undefined : choose(judgments, flags.strategy, strategies)
+  const planWith = (chosen: Judgment) => plannedWith(chosen, found, flags, terminal)
+  if (flags.selector === 'agent') {
+    const { selectorModel: model = '', selectorBudget: budget = '' } = flags
+    return adaptWithModel({ ...found, named, planWith }, { model, budget }, terminal)
+  }
+  return planWith(named ?? choose(judgments, 'auto', strategies))
+}
+
+async function plannedWith(
+  chosen: Judgment,
+  { loaded, agent, judgments, python }: Found,
+  flags: DeployFlags,
+  terminal: Terminal,
+): Promise<Prepared> {
+  const { config } = loaded
+  const { variables } = terminal.env
+  const { script } = agent
+  requireUntouched(chosen.strategy.folder, terminal)
+  const name = deploymentName(config.agent.name ?? basename(script, extname(script)))
+  const database = resolve(terminal.cwd, config.db.path)
+  const deployments = new Deployments(database)
+  const port = flags.callPort ?? String(await freePort())
+  const { masterKeyFile } = terminal.env.readMasterKey()
+  const serverFiles = serverFilesOf({ config, configFile: loaded.file, masterKeyFile })
+  const values = {
+    ...{ name, script, python, port },
+    file: basename(script),
+    source: agent.folder,
+    callable: agent.callable ?? '',
+    folder: deployments.folderOf(name),
+    sdk: join(packageFolder(), 'python/iron_cage/deployment'),
+    container: findProgram('podman', variables) ?? findProgram('docker', variables) ?? 'podman',
+    budget: String(config.budget.limit_usd),
+    gpu: agent.needsGpu ? 'T4' : '',
+    env: variableNames(config, database)
+      .flatMap((variable) => ['--env', variable])
+      .join(' '),
+  }
+  const plan = planDeployment(chosen.strategy, agent, values, serverFiles)
+  const address = `http://127.0.0.1:${port}`
+  return {
+    ...{ loaded, name, agent, judgments, chosen, plan, deployments, address },
+    spec: specOf(plan, agent, loaded, name),
+  }
+}
+
+/** `asked`: a name, or "auto". Throws CageError `not_found`, `invalid_strategy`, or `bad_request` when it is impossible here. */
+function choose(judgments: readonly Judgment[], asked: string, strategies: Strategies): Judgment {
+  if (asked === 'auto') {
+    const best = judgments.find(isChoosable)
+    if (best) return best
+    throw impossible('any strategy', judgments)
+  }
+  const named = requireStrategy(strategies, asked)
+  const judgment = judgments.find(({ strategy }) => strategy === named)!
+  if (judgment.missing.length > 0) throw impossible(asked, [judgment])
+  return judgment
+}
+
+/** The agent that the supervisor runs. */
+function specOf(
+  { strategy, command, folder }: Plan,
+  agent: AgentFacts,
+  { config }: LoadedConfig,
+  name: string,
+): AgentSpec {
+  const [program = '', ...args] = command
+  const { sandbox, env, provider_keys } = config.agent
+  return {
+    script: program,
+    kind: 'command',
+    deployment: { strategy: strategy.name, script: agent.script },
+    name,
+    args,
+    cwd: agent.folder,
+    env: { ...env, IRON_CAGE_DEPLOY_SCRIPT: agent.script, IRON_CAGE_DEPLOY_CALLABLE: agent.callable ?? '' },
+    provider_keys: strategy.runInterface.provider_keys ?? provider_keys,
+    sandbox: {
+      ...sandbox,
+      read: [...sandbox.read, agent.script, folder],
+      // The client of a container runtime sets up a sandbox of its own, which ours would not let it.
+      ...(strategy.runInterface.sandbox === 'container' ? { level: 'off' as const } : {}),
+    },
+  }
+}
+
+/** The variables that an agent in a container needs: what leads to the gateway, who it is, and what the user gave it. */
+function variableNames({ agent, providers }: Config, database: string): string[] {
+  const names = [...new Set([...BUILT_IN, ...Object.keys(providers)])]
+  return [
+    ...['IRON_CAGE_GATEWAY_URL', 'IRON_CAGE_URL', 'IRON_CAGE_AGENT_ID', 'IRON_CAGE_TOKEN'],
+    ...Object.keys(gatewayVariables('', names)),
+    ...names.flatMap((name) => knownProvider(name)?.keyVariables ?? []),
+    ...Object.keys(agent.env),
+    ...secretNames(agent.environment, database),
+  ]
+}
+
+/** The names of the secrets that the agent gets; none when there is no database yet. */
+function secretNames(environment: string, database: string): string[] {
+  if (!existsSync(database)) return []
+  using store = readStore(database)
+  return store.secrets
+    .all()
+    .filter((row) => row.environment === environment && row.deleted_at === null)
+    .map(({ name }) => name)
+}
+
+const deploymentName = (name: string): string =>
+  name
+    .toLowerCase()
+    .replaceAll(/[^a-z0-9]+/g, '-')
+    .replaceAll(/^-|-$/g, '') || 'agent'
+
+function hasModule(python: string, module: string, env: Readonly<Record<string, string>>): boolean {
+  const code = 'import importlib.util, sys; sys.exit(importlib.util.find_spec(sys.argv[1]) is None)'
+  return spawnSync(python, ['-c', code, module], { env, stdio: 'ignore' }).status === 0
+}
+
+function impossible(asked: string, judgments: readonly Judgment[]): CageError {
+  const lines = judgments.map((judgment) => `${judgment.strategy.name}: ${obstacles(judgment).join('; ')}`)
+  return new CageError('bad_request', [`this agent cannot be deployed with ${asked} here`, ...lines].join('\n'), {
+    hint: 'install what is missing, or choose another strategy: iron-cage strategies list',
+  })
+}
+
+/** The executable of Iron Cage, for images. Throws CageError `bad_request` when this installation has none. */
+export function programFile(): string {
+  const file = isSingleExecutable() ? process.execPath : join(packageFolder(), 'dist/iron-cage')
+  if (existsSync(file)) return file
+  throw new CageError('bad_request', 'an image needs the single executable of Iron Cage, and there is none', {
+    hint: 'build it with "npm run build:binary", or install the wheel',
+  })
+}

@@ -1,0 +1,157 @@
+/**
+ * What a call may cost at its provider, and the hold for it: price, limits, trust, hold. The body sent is the one that
+ * was bounded here.
+ */
+import { type Bound, boundCall } from '../../budget/estimate.ts'
+import type { Hold } from '../../budget/ledger.ts'
+import type { Money } from '../../budget/open-money.ts'
+import type { Price } from '../../budget/price.ts'
+import type { ModelAdmission } from '../../budget/trust.ts'
+import type { Clock } from '../../core/clock.ts'
+import { BudgetExceededError, CageError } from '../../core/errors.ts'
+import { max, min, type Nanodollars, nanodollars } from '../../core/money.ts'
+import type { Safety } from '../../redaction/safety.ts'
+import type { StateManager } from '../../state/state-manager.ts'
+import { freeSent } from '../bodies/bytes.ts'
+import type { LlmCall } from '../call.ts'
+import type { ClientConnection } from '../provider/client.ts'
+import { isVendors } from '../provider/provider.ts'
+
+/** What it takes to price, hold and end calls. */
+export interface Meter {
+  state: StateManager
+  clock: Clock
+  money: Money
+  /** Redacts the names of models. */
+  safety: Pick<Safety, 'scrub'>
+}
+
+export interface PricedCall {
+  price: Price
+  bound: Bound
+  hold: Hold
+  /** Must be ended with the call. */
+  admission: ModelAdmission
+  /** The body to send, with usage requested and output limited. */
+  body: string | Buffer
+  /** Its size in UTF-8 bytes. */
+  bytes: number
+}
+
+/** Allowance for templates and system prompts that a third-party server adds to a request. */
+const ADDED_TOKENS = 512
+
+/**
+ * Prices the call and holds the most it can cost, as soon as it is admitted. Throws PriceUnknownError, CageError
+ * `model_refused` or `too_many_streams`, BudgetExceededError, BudgetHeldError, or CageError `database_unusable`; then nothing is held and
+ * nothing was sent.
+ */
+export async function holdCall(
+  meter: Meter,
+  call: LlmCall,
+  client: Pick<ClientConnection, 'signal' | 'cancel'>,
+): Promise<PricedCall> {
+  const price = limited(await meter.money.prices.get(call.provider.name, call.model), call)
+  const admission = await meter.money.trust.enter(subjectOf(meter, call), client.signal, (reason) =>
+    client.cancel(reason),
+  )
+  try {
+    return { price, admission, ...(await holdAdmitted(meter, call, price, admission, client.signal)) }
+  } catch (error) {
+    admission.end()
+    throw error
+  }
+}
+
+/** Applies the output limit that the provider named for this call. */
+const limited = (price: Price, { outputLimit }: LlmCall): Price =>
+  outputLimit === undefined ? price : { ...price, outputLimit: Math.min(outputLimit, price.outputLimit ?? outputLimit) }
+
+const subjectOf = ({ safety }: Meter, { caller, provider, model, demands }: LlmCall) => ({
+  agentId: caller.agentId,
+  provider: provider.name,
+  model: safety.scrub(model),
+  address: provider.baseUrl.href,
+  isOfficial: provider.isOfficial,
+  unknownFields: demands.unknownFields,
+})
+
+async function holdAdmitted(
+  meter: Meter,
+  call: LlmCall,
+  price: Price,
+  admission: ModelAdmission,
+  signal: AbortSignal,
+): Promise<Pick<PricedCall, 'bound' | 'hold' | 'body' | 'bytes'>> {
+  const { body: request, format, provider, stream, model } = call
+  const { onlyLimits, withoutUsage } = provider
+  const learned = { onlyLimit: onlyLimits.get(model), asksUsage: !withoutUsage.has(model) }
+  const asIs = { stream, clampTo: null, toolUses: null, isVendors: isVendors(provider), model, ...learned }
+  const unclamped = await request.write(format, asIs)
+  const bytes = Buffer.byteLength(unclamped)
+  let isSent = false
+  try {
+    const { bound, hold } = await meter.money.raiseWait
+      .run(call.caller, signal, () => holdBound(meter, call, { price, admission, bytes }, signal))
+      .catch((error) => {
+        throw call.demands.serverTools ? withToolsExplained(error) : error
+      })
+    const { clampTo, toolUses } = bound
+    isSent = clampTo === null && toolUses === null
+    const body = isSent ? unclamped : await request.write(format, { ...asIs, clampTo, toolUses })
+    return { bound, hold, bytes, body }
+  } finally {
+    if (!isSent) freeSent(unclamped)
+  }
+}
+
+/** Why so little text may cost so much. */
+function withToolsExplained(error: unknown): unknown {
+  if (!(error instanceof BudgetExceededError)) return error
+  const { message, facts } = error
+  const why = 'each use of a tool that the provider runs may read a whole context window'
+  return new CageError('budget_exceeded', `${message}: ${why}`, {
+    facts,
+    hint: `limit how often they are used (max_uses, max_tool_calls), leave them out (mcp_servers, tools), or ${error.hint}`,
+  })
+}
+
+async function holdBound(
+  { money: { ledger, clamp }, safety }: Meter,
+  { body, format, provider, model, maxOutputTokens, answers, demands, caller, id }: LlmCall,
+  { price, admission, bytes }: Pick<PricedCall, 'price' | 'admission' | 'bytes'>,
+  signal: AbortSignal,
+): Promise<Pick<PricedCall, 'bound' | 'hold'>> {
+  const addedTokens = admission.addedTokens + (isVendors(provider) ? 0 : ADDED_TOKENS)
+  const bound = await boundCall(
+    price,
+    { bytes, maxOutputTokens, answers, model, text: body.text(format), demands, addedTokens },
+    ledger.accounts.available(caller),
+    clamp,
+  )
+  const maxCost = maxToHold(bound, admission, ledger.accounts.available(caller))
+  const { agentId, runId, tokenName } = caller
+  const whose = {
+    callId: id,
+    agentId,
+    runId,
+    tokenName,
+    kind: 'llm',
+    target: provider.name,
+    model: safety.scrub(model),
+  } as const
+  return { bound, hold: await ledger.hold({ ...whose, maxCost, isForTools: demands.serverTools !== null }, signal) }
+}
+
+/**
+ * A model that may not obey its limit is held at the most it can cost. If that is more than is free, everything free is
+ * held, so that a small budget can start at all: with one call, while the next one of this model waits for it.
+ */
+function maxToHold(
+  { maxCost, largest }: Bound,
+  { isTrusted, factor }: ModelAdmission,
+  available: Nanodollars,
+): Nanodollars {
+  const bound = nanodollars(Math.ceil(maxCost * factor))
+  return isTrusted ? bound : max(bound, min(largest, available))
+}

@@ -1,0 +1,330 @@
+/**
+ * One service call: an agent's request to an outside API that its tools use, from the request to the recorded cost.
+ * Live while the service's circuit allows it, otherwise served by the configured fallback.
+ *
+ * The rules are:
+ * - These count against the service: no connection, a timeout, a broken response, 5xx and 429. Any other error status
+ *   is the agent's own mistake; it is returned unchanged, costs nothing and does not affect the circuit.
+ * - The price of a call is due when a 2xx begins, even if its body then breaks.
+ * - Redirects are not followed: the agent's key is sent to the configured address only.
+ */
+import type { IncomingHttpHeaders } from 'node:http'
+import type { Dispatcher } from 'undici'
+import { type CircuitSettings, type Circuits, settingsOf } from '../../breaker/circuits.ts'
+import { type FallbackAnswer, fallbackTier, findFallback, TIER_WORDS } from '../../breaker/fallback.ts'
+import { retry, withClampedRetryAfter } from '../../breaker/retry.ts'
+import { cacheOwner, mayStore, type ServiceCache, type ServiceRequest } from '../../breaker/service-cache.ts'
+import type { Hold, HoldRequest } from '../../budget/ledger.ts'
+import type { Money } from '../../budget/open-money.ts'
+import type { ServiceConfig } from '../../config/schema.ts'
+import type { Clock } from '../../core/clock.ts'
+import { CageError, CircuitOpenError } from '../../core/errors.ts'
+import type { EventData, NewEvent, Tier } from '../../core/events.ts'
+import { type CallId, newCallId } from '../../core/ids.ts'
+import { fromUsd, type Nanodollars, showUsd, toUsd, ZERO_NANOS } from '../../core/money.ts'
+import type { StateManager } from '../../state/state-manager.ts'
+import type { Secrets } from '../../vault/open-vault.ts'
+import type { Caller } from '../call.ts'
+import { traceOf } from '../charging/call-events.ts'
+import { AttemptLog } from '../provider/attempt-log.ts'
+import { waitUntilRunnable } from '../wait-until-runnable.ts'
+import { AttemptFailed, attemptService, endToEnd, isGood, joinUrl, type LiveAnswer } from './service-attempt.ts'
+
+/** The keys of services, by their names in the vault or the server's environment. */
+export interface ServiceKeys {
+  keys: Pick<Secrets['keys'], 'find'>
+  keyNames: Pick<Secrets['keyNames'], 'services'>
+}
+
+/** The dependencies of a service call. */
+export interface ServiceRoad {
+  /** config.services */
+  services: Readonly<Record<string, ServiceConfig>>
+  circuits: Circuits
+  cache: ServiceCache
+  money: Money
+  state: StateManager
+  clock: Clock
+  /** The keys sent as bearer tokens where the agent sends none. */
+  secrets: ServiceKeys
+  /** Sends to services; an undici Agent. */
+  dispatcher: Dispatcher
+}
+
+export interface ServiceCall {
+  caller: Caller
+  /** Its name in the configuration. */
+  service: string
+  method: string
+  /** Path and query on the service as the agent wrote them, e.g. "/v2/companies?domain=acme.com". */
+  path: string
+  headers: IncomingHttpHeaders
+  body: Buffer
+  /** Fires when the agent hangs up or is stopped. */
+  signal: AbortSignal
+}
+
+export interface ServiceReply {
+  status: number
+  headers: Record<string, string | string[]>
+  body: Buffer
+}
+
+/**
+ * Answers one service call. Thrown and not recorded, as CageError: `agent_paused`, `agent_not_running`, `not_found` for
+ * a service that is not configured, `bad_request` for a path outside the service, and what `Ledger.hold` throws.
+ * Thrown and recorded: `circuit_open`, `provider_unreachable`, `provider_timeout` and `provider_reply_invalid` when
+ * neither the service nor a fallback answers, and the signal's reason when the agent left.
+ */
+export async function runServiceCall(road: ServiceRoad, call: ServiceCall): Promise<ServiceReply> {
+  await waitUntilRunnable(road.state, call.caller, call.signal)
+  const open = openCall(road, call)
+  const live = await callLive(road, call, open) //        circuit, hold, send; retries within the policy
+  const fallback = isServiceOutage(live)
+    ? findFallback(road.cache, call.service, open.service, open.request)
+    : undefined
+  const answer = live.answer ?? fallback ?? refusalOf(live.failure)
+  const cost = isDue(live) ? open.cost : ZERO_NANOS
+  await endCall(road, call, open, live, fallback, cost) // charged or released, and recorded
+  if (fallback) recordFallback(road, call, live, fallback)
+  if (!answer) throw live.failure instanceof AttemptFailed ? live.failure.facts.error : live.failure
+  return asReply(answer, fallback?.tier ?? 1, open.id, cost, road.clock.now())
+}
+
+/** The details of a call before it is sent. */
+interface OpenServiceCall {
+  id: CallId
+  service: ServiceConfig
+  /** The key of the call in the cache. */
+  request: ServiceRequest
+  url: URL
+  cost: Nanodollars
+  /** Monotonic ms. */
+  startedAt: number
+}
+
+function openCall({ services, state, clock }: ServiceRoad, call: ServiceCall): OpenServiceCall {
+  const { service: name, path } = call
+  const service = Object.hasOwn(services, name) ? services[name] : undefined
+  if (!service) {
+    throw new CageError('not_found', `no service is called "${name}"`, {
+      facts: { service: name },
+      hint: 'add it under "services" in the configuration',
+    })
+  }
+  return {
+    id: newCallId(),
+    service,
+    // Every caller is a known agent (`waitUntilRunnable`).
+    request: { ...call, owner: cacheOwner(state.read().agents[call.caller.agentId]!) },
+    url: joinUrl(service.base_url, path),
+    cost: fromUsd(service.cost_per_call_usd),
+    startedAt: clock.monotonic(),
+  }
+}
+
+/** The outcome of all attempts. Without a hold nothing was sent. */
+type AttemptOutcome = { hold: Hold | undefined; attempts: AttemptLog } & (
+  | { answer: LiveAnswer; failure?: undefined }
+  | { answer?: undefined; failure: unknown }
+)
+
+/** One hold pays for all attempts; the first one that the circuit allows makes it. Throws only before that. */
+async function callLive(road: ServiceRoad, call: ServiceCall, open: OpenServiceCall): Promise<AttemptOutcome> {
+  const settings = circuitSettings(open.service)
+  const { dispatcher, clock } = road
+  const attempts = new AttemptLog(clock, open.startedAt)
+  let hold: Hold | undefined
+  const attempt = async (): Promise<LiveAnswer> => {
+    const permit = road.circuits.enter(call.service, settings)
+    try {
+      hold ??= await road.money.ledger.hold(holdRequest(call, open), call.signal)
+      const to = { url: open.url, timeoutMs: open.service.timeout_s * 1000, key: keyOf(road, call) }
+      const answer = await attempts.time(() => attemptService({ ...call, ...to, dispatcher, clock }), refusalOf)
+      if (isGood(answer.status)) permit.succeeded()
+      return answer
+    } catch (error) {
+      if (error instanceof AttemptFailed && error.facts.isOutage) permit.failed(error.message, error.facts.retryAfterMs)
+      throw error
+    } finally {
+      // For all other outcomes; only the first report counts.
+      permit.ignored()
+    }
+  }
+  try {
+    const answer = await retry(attempt, {
+      retries: open.service.retries,
+      clock,
+      signal: call.signal,
+      isRetryable: (error) => error instanceof AttemptFailed && error.facts.isRepeatable,
+      retryAfterMs: (error) => (error instanceof AttemptFailed ? error.facts.retryAfterMs : undefined),
+    })
+    return { hold, attempts, answer }
+  } catch (failure) {
+    if (!hold && !(failure instanceof CircuitOpenError)) throw failure
+    return { hold, attempts, failure }
+  }
+}
+
+function keyOf(
+  { secrets: { keys, keyNames }, state }: ServiceRoad,
+  { service, caller }: ServiceCall,
+): string | undefined {
+  const name = keyNames.services[service]
+  return name && keys.find(name, state.read().agents[caller.agentId]?.environment ?? '')
+}
+
+/** Returns the circuit settings of a configured service. */
+export const circuitSettings = (service: ServiceConfig): CircuitSettings =>
+  // A hanging probe is ended by the attempt's own timeout; this one is the safety net.
+  settingsOf(service.breaker, service.timeout_s * 1000 + PROBE_MARGIN_MS, fallbackTier(service))
+
+/** Longer than a probe may wait for money held by running calls. */
+const PROBE_MARGIN_MS = 5_000
+
+const holdRequest = ({ caller, service }: ServiceCall, { id, cost }: OpenServiceCall): HoldRequest => ({
+  callId: id,
+  agentId: caller.agentId,
+  runId: caller.runId,
+  tokenName: caller.tokenName,
+  kind: 'service',
+  target: service,
+  model: null,
+  maxCost: cost,
+})
+
+/** True when a 2xx began, even if its body then broke. */
+const isDue = ({ answer, failure }: AttemptOutcome): boolean =>
+  answer ? isGood(answer.status) : failure instanceof AttemptFailed && failure.facts.isDue
+
+/** True when the service failed, not the agent. */
+const isServiceOutage = ({ failure }: AttemptOutcome): boolean =>
+  failure instanceof CircuitOpenError || (failure instanceof AttemptFailed && failure.facts.isOutage)
+
+const refusalOf = (failure: unknown): LiveAnswer | undefined =>
+  failure instanceof AttemptFailed ? failure.facts.refusal : undefined
+
+/** Ends the hold, if any, and records the call. */
+async function endCall(
+  { state, money: { ledger }, cache, clock }: ServiceRoad,
+  call: ServiceCall,
+  open: OpenServiceCall,
+  live: AttemptOutcome,
+  fallback: FallbackAnswer | undefined,
+  cost: Nanodollars,
+): Promise<void> {
+  const { hold, answer, failure } = live
+  const status = fallback?.status ?? answer?.status ?? failureStatus(failure)
+  const data: EventData['service.called'] = {
+    call_id: open.id,
+    service: call.service,
+    ok: isGood(status),
+    status,
+    tier: fallback?.tier ?? (answer ? 1 : null),
+    blocked: !hold,
+    cost_usd: toUsd(cost),
+    saved_usd: toUsd(hold ? ZERO_NANOS : open.cost),
+    latency_ms: Math.round(clock.monotonic() - open.startedAt),
+    ...live.attempts.view,
+    ...hold?.paidBy,
+    ...traceOf(call.caller),
+  }
+  const event = { ...calledEvent(data, live), agent_id: call.caller.agentId }
+  if (!hold) return state.record(event)
+  const end = { status: answer?.status ?? failureStatus(failure), code: answer ? null : codeOf(failure) }
+  const keepAnswer = () => {
+    if (answer) keep(cache, call.service, open, answer)
+  }
+  if (isDue(live)) await ledger.charge(hold, { ...end, cost }, event, keepAnswer)
+  else await ledger.release(hold, end, event, keepAnswer)
+}
+
+const calledEvent = (data: EventData['service.called'], live: AttemptOutcome): NewEvent => ({
+  type: 'service.called',
+  level: data.ok ? 'INFO' : 'WARN',
+  message: sentence(data, live),
+  data,
+})
+
+/** "linkedin_api answered 200 · $0.10", "linkedin_api not called, circuit open · cached data · $0.10 saved". */
+function sentence(
+  { service, status, tier, blocked, cost_usd, saved_usd }: EventData['service.called'],
+  live: AttemptOutcome,
+): string {
+  const what = live.answer
+    ? `answered ${status}`
+    : blocked
+      ? 'not called, circuit open'
+      : `failed: ${reasonOf(live.failure)}`
+  const parts = [`${service} ${what}`]
+  if (tier !== null && tier > 1) parts.push(TIER_WORDS[tier])
+  if (cost_usd !== '0') parts.push(showUsd(cost_usd))
+  if (saved_usd !== '0') parts.push(`${showUsd(saved_usd)} saved`)
+  return parts.join(' · ')
+}
+
+function keep(
+  cache: ServiceCache,
+  name: string,
+  { service, request }: OpenServiceCall,
+  { status, headers, body }: LiveAnswer,
+): void {
+  const isWanted = service.fallback.cache?.methods.includes(request.method)
+  if (!isWanted || !mayStore(request.headers, headers)) return
+  cache.put(name, request, { status, contentType: headers['content-type'] ?? 'application/octet-stream', body })
+}
+
+const FALLBACK_SOURCES = { 1: 'live', 2: 'from cache', 3: 'a placeholder' } as const
+
+function recordFallback(
+  { state }: ServiceRoad,
+  { caller, service }: ServiceCall,
+  { failure }: AttemptOutcome,
+  { tier }: FallbackAnswer,
+): void {
+  const why = reasonOf(failure)
+  state.record({
+    type: 'fallback.used',
+    level: 'INFO',
+    agent_id: caller.agentId,
+    message: `${service}: served ${FALLBACK_SOURCES[tier]} (${why})`,
+    data: { service, tier, why },
+  })
+}
+
+function asReply(
+  answer: LiveAnswer | FallbackAnswer,
+  tier: Tier,
+  id: CallId,
+  cost: Nanodollars,
+  nowMs: number,
+): ServiceReply {
+  return {
+    status: answer.status,
+    headers: {
+      ...('headers' in answer
+        ? withClampedRetryAfter(endToEnd(answer.headers), nowMs)
+        : { 'content-type': answer.contentType }),
+      'x-iron-cage-tier': String(tier),
+      'x-iron-cage-call-id': id,
+      'x-iron-cage-cost-usd': toUsd(cost),
+    },
+    body: answer.body,
+  }
+}
+
+/** A failure is an AttemptFailed, a CircuitOpenError, or the agent left. */
+function reasonOf(failure: unknown): string {
+  if (failure instanceof CircuitOpenError) return 'circuit open'
+  return failure instanceof AttemptFailed ? failure.message : 'the agent left'
+}
+
+function failureStatus(failure: unknown): number {
+  if (failure instanceof CircuitOpenError) return failure.row.status
+  return failure instanceof AttemptFailed ? (failure.facts.refusal?.status ?? failure.facts.error.row.status) : 499
+}
+
+function codeOf(failure: unknown): string {
+  if (failure instanceof CircuitOpenError) return failure.code
+  return failure instanceof AttemptFailed ? failure.facts.error.code : 'client_gone'
+}

@@ -1,0 +1,46 @@
+/**
+ * `GET /metrics` of a Control Panel for Prometheus: the gauges of the caller's organization. Nothing of the process: behind
+ * a load balancer each request reaches another one, and it serves all organizations.
+ */
+import type { Route } from '../../http/route.ts'
+import type { Gauge } from '../../otel/metrics.ts'
+import type { PanelRole } from '../access/credentials.ts'
+import { panelRoutesOf } from '../panel-route.ts'
+import type { PanelRooms } from '../rooms.ts'
+import { readGauges } from './fleet-gauges.ts'
+
+export const metricsRoutes = (rooms: PanelRooms): Route<PanelRole>[] => [
+  panelRoutesOf('Fleet')('GET /metrics', {
+    role: 'viewer',
+    summary: 'Serves budgets, runtimes, leases and requests as metrics in the Prometheus text format.',
+    reply: null,
+    types: ['text/plain'],
+    handle: async ({ context, identity }) => {
+      const { gauges } = await readGauges(rooms, identity.organizationId)
+      // Through the default export: in a bundle CommonJS has no named exports. Most panels are never asked for metrics.
+      const { default: prometheus } = await import('prom-client')
+      const registry = new prometheus.Registry()
+      for (const { name, unit, description: help, values } of gauges) {
+        const labelled = values.map(({ attributes, value }) => ({ labels: labelsOf(attributes), value }))
+        const metric = new prometheus.Gauge({
+          name: name.replaceAll('.', '_') + (SUFFIXES[unit] ?? ''),
+          help,
+          labelNames: [...new Set(labelled.flatMap(({ labels }) => Object.keys(labels)))],
+          registers: [registry],
+        })
+        for (const { labels, value } of labelled) metric.set(labels, value)
+      }
+      context.header('content-type', prometheus.Registry.PROMETHEUS_CONTENT_TYPE)
+      return context.body(await registry.metrics())
+    },
+  }),
+]
+
+/** Names of metrics end with their unit there. */
+const SUFFIXES: Readonly<Record<string, string>> = { USD: '_usd', s: '_seconds' }
+
+/** An attribute such as "iron_cage.budget.scope" is the label "scope". */
+const labelsOf = (attributes: Gauge['values'][number]['attributes']): Record<string, string> =>
+  Object.fromEntries(
+    Object.entries(attributes).map(([key, text]) => [key.slice(key.lastIndexOf('.') + 1), String(text)]),
+  )

@@ -1,0 +1,55 @@
+/**
+ * E-mail addresses, found from their at sign: back over the local part, forward over the domain; also when characters
+ * are escaped (`jane%40example.com`) or invisible ones are inserted. Spelled ones are in `spelled-email.ts`.
+ */
+import { DIGIT, isAlphanumeric, kindOf } from '../text/characters.ts'
+import type { Match } from '../text/match.ts'
+import type { TextWindow } from '../text/text-window.ts'
+import { domainEnd } from './email-domain.ts'
+import { localStart } from './local-part.ts'
+
+/** Finds the address around the at sign at [at, afterAt). */
+export function findEmail(window: TextWindow, at: number, afterAt: number): Match | null {
+  // In hostile text most at signs have no domain: checking that first avoids the search back.
+  window.read(afterAt)
+  if (!isAlphanumeric(window.code) && window.code !== 0x5b && !window.cut) return null
+  const start = localStart(window.text, at, window.floor)
+  window.candidate = start
+  if (start === at || !mayBeginAddress(window, start)) return null
+  const end = window.at(afterAt) === 0x5b ? addressLiteralEnd(window, afterAt) : domainEnd(window, afterAt)
+  if (end < 0 || isRepositoryPath(window, start, at, end)) return null
+  // Markdown emphasis: `_jane@example.com_`
+  const emphasized = window.text.charCodeAt(start) === 0x5f && window.at(end) === 0x5f
+  return { type: 'email', start: emphasized ? start + 1 : start, end }
+}
+
+/** An earlier at sign makes it a typo or a handle; a scheme makes it the user or password of a URL. */
+function mayBeginAddress(window: TextWindow, start: number): boolean {
+  const before = window.before(start)
+  if (before === 0x40) return false
+  if (before !== 0x2f && before !== 0x3a) return true
+  return !USER_INFO.test(window.text.slice(Math.max(0, start - MAX_USER_INFO), start))
+}
+
+const USER_INFO = /:\/\/(?:[^\s/@:]*:)?$/
+const MAX_USER_INFO = 64
+
+/** `git@github.com:owner/name.git` */
+function isRepositoryPath(window: TextWindow, start: number, at: number, end: number): boolean {
+  if (at - start > 3 || !/^(?:git|hg|svn)$/i.test(window.text.slice(start, at))) return false
+  const next = window.at(end)
+  return next === 0x3a || next === 0x2f
+}
+
+/** `jane@[192.0.2.1]` */
+function addressLiteralEnd(window: TextWindow, bracket: number): number {
+  let end = bracket + 1
+  let dots = 0
+  for (; end - bracket <= 16; end++) {
+    const code = window.at(end)
+    if (code === 0x5d) return dots === 3 ? end + 1 : -1
+    if (code === 0x2e) dots++
+    else if (!(kindOf(code) & DIGIT)) return -1
+  }
+  return -1
+}

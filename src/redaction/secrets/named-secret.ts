@@ -1,0 +1,261 @@
+/**
+ * Secrets known by the name they are assigned to: `DB_PASSWORD=…`, `"password": "…"`, `Authorization: Basic …`,
+ * `<token>…</token>`, `--api-key …`, `curl -u user:…`. The name alone proves little (`token: string`), so the value
+ * must look like a secret too (`secret-value.ts`).
+ */
+import { DIGIT, isAlphanumeric, isBlank, kindOf } from '../text/characters.ts'
+import { escapeBefore, escapedCode } from '../text/escapes.ts'
+import type { TextWindow } from '../text/text-window.ts'
+import { belongs, type SecretMatch } from './secret.ts'
+import { secretKind } from './secret-name.ts'
+import { valueEnd } from './secret-tail.ts'
+import { isSecretValue, type ValueKind } from './secret-value.ts'
+
+/** Maximum length of a value; longer ones are judged by this much. */
+const MAX_VALUE = 100
+const MAX_NAME = 64
+/** Maximum blanks on either side of the assignment sign. */
+const MAX_BLANKS = 24
+/** Lines of an element: `<token>\n    value\n</token>`. */
+const MAX_INDENT = 40
+
+/** Finds the secret after the assignment sign (`=`, `:`, `>`, `,`) at `sign`. */
+export function findNamedSecret(window: TextWindow, sign: number): SecretMatch | null {
+  const name = nameBefore(window, sign)
+  const kind = name === '' ? null : (secretKind(name) ?? (IS_VALUE.test(name) ? pairedKind(window, sign) : null))
+  if (kind === null) return null
+  window.candidate = sign
+  const next = window.at(sign + 1)
+  // `:=`, `==`, `=>`: the last sign counts.
+  if (next === 0x3a || next === 0x3d || next === 0x3e) return null
+  const isElement =
+    window.text.charCodeAt(sign) === 0x3e && window.before(sign) !== 0x3d && window.before(sign) !== 0x2d
+  const isLiteral = isElement || (window.before(sign) !== 0x20 && /^[A-Z\d_]+$/.test(name))
+  return valueAt(window, skipBlanks(window, sign + 1, isElement), { kind, isLiteral })
+}
+
+/** Finds the secret after a flag whose first hyphen is at `hyphen`: `--token …`, or `-u user:…` of curl. */
+export function findFlagSecret(window: TextWindow, hyphen: number): SecretMatch | null {
+  const before = window.before(hyphen)
+  if (before !== 0x20 && before !== 0x0a && before !== 0x22 && before !== 0x27 && hyphen > 0) return null
+  window.candidate = hyphen
+  const isLong = window.at(hyphen + 1) === 0x2d
+  const begin = isLong ? hyphen + 2 : hyphen + 1
+  let end = begin
+  while (end - begin < MAX_NAME && belongs(window.at(end), '-_')) end++
+  if (end === begin || window.at(end) !== 0x20) return null
+  const name = window.text.slice(begin, end)
+  if (name === 'u' || name === 'user' || name === 'proxy-user') return findUserPassword(window, end + 1)
+  const kind = isLong ? secretKind(name) : null
+  return kind === null ? null : valueAt(window, skipBlanks(window, end, false), { kind, isLiteral: false })
+}
+
+/** `user:password`, whose password is the secret. Many programs have such a flag; only curl's may be a plain word. */
+function findUserPassword(window: TextWindow, begin: number): SecretMatch | null {
+  const quote = quoteAt(window, begin)
+  const start = quote === 0 ? begin : begin + 1
+  const end = valueEnd(window, start, quote || 0x20, start + MAX_VALUE)
+  const colon = window.text.slice(start, end).indexOf(':')
+  if (colon < 1 || window.text.startsWith('//', start + colon + 1)) return null
+  const password = window.text.slice(start + colon + 1, end)
+  const isCurl = /(?:^|[\s;|&$`"'])curl\s/.test(
+    window.text.slice(Math.max(0, window.candidate - 140), window.candidate),
+  )
+  const isPassword = isCurl
+    ? password.length > 3 && !/^[$<{%]|\*{3}|^pass(?:word)?$|^x+$/i.test(password)
+    : isSecretValue(password, { kind: 'token', isLiteral: true })
+  const tail = end - start === MAX_VALUE ? { quote: quote || 0x20 } : null
+  return isPassword ? { type: 'secret', start: start + colon + 1, end, tail } : null
+}
+
+const IS_VALUE = /^val(?:ue)?$/i
+/** `key="Password" value=`, `name: DB_PASSWORD\n  value:`, `{"name":"API_KEY","value":`. */
+const PAIR = /(?:name|key|id|property)["']?\s*[=:]\s*["']?([\w.:-]{2,64})["']?[\s,;]+(?:-\s*)?["']?val(?:ue)?["']?\s*$/i
+
+function pairedKind(window: TextWindow, sign: number): ValueKind['kind'] | null {
+  const pair = PAIR.exec(window.text.slice(Math.max(0, sign - 140), sign))
+  return pair ? secretKind(pair[1] as string) : null
+}
+
+/** Type words between a variable's name and the sign: `var token string = …`. */
+const TYPES = new Set(['string', 'str', 'char', 'text', 'const', 'auto'])
+/** Their first and last letters, and those of `value`: avoids most lookups. */
+const ENDS_OF_WORDS = new Uint8Array(1024)
+for (const word of [...TYPES, 'value', 'val']) ENDS_OF_WORDS[endsKey(word, 0, word.length)] = 1
+
+function endsKey(text: string, start: number, end: number): number {
+  return ((text.charCodeAt(start) & 31) << 5) | (text.charCodeAt(end - 1) & 31)
+}
+
+/** Returns the name before an assignment sign, '' without one. */
+function nameBefore(window: TextWindow, sign: number): string {
+  const { text, floor } = window
+  const code = text.charCodeAt(sign)
+  const previous = text.charCodeAt(sign - 1)
+  let end = nameEnd(text, sign, floor)
+  let start = nameStart(text, end, floor)
+  if (code === 0x3e && previous !== 0x3d && previous !== 0x2d && text.charCodeAt(start - 1) !== 0x3c) return ''
+  if (!isPromising) {
+    if (end - start < 3 || end - start > 6 || ENDS_OF_WORDS[endsKey(text, start, end)] === 0) return ''
+    const word = text.slice(start, end).toLowerCase()
+    if (IS_VALUE.test(word)) return word
+    if (!TYPES.has(word)) return ''
+    end = nameEnd(text, start, floor)
+    start = nameStart(text, end, floor)
+    if (!isPromising) return ''
+  }
+  // `API key: …` is two words.
+  if (end - start === 3 && text.charCodeAt(start - 1) === 0x20 && /key/i.test(text.slice(start, end)))
+    start = nameStart(text, start - 1, floor)
+  return text.slice(start, end)
+}
+
+/** Goes back over the rest of the sign, blanks, and what closes a name: quotes, brackets, escapes of them. */
+function nameEnd(text: string, from: number, floor: number): number {
+  let end = from
+  if (end > floor && NAME_CHARACTERS[text.charCodeAt(end - 1)] === LAST_OF_NAME) return end
+  while (end > floor && from - end < 4 && isSign(text.charCodeAt(end - 1))) end--
+  const signs = end
+  while (end > floor && signs - end < MAX_BLANKS && isBlank(text.charCodeAt(end - 1))) end--
+  for (let closing = 0; closing < 5 && end > floor; closing++) {
+    const code = text.charCodeAt(end - 1)
+    if (isAlphanumeric(code)) {
+      const escaped = kindOf(code) & DIGIT ? escapeBefore(text, end) : 0
+      if (escaped === 0 || (escapedCode !== 0x22 && escapedCode !== 0x27)) break
+      end -= escaped
+    } else if (code === 0x5b || code === 0x5d || code === 0x22 || code === 0x27 || code === 0x5c || code === 0x60) {
+      end--
+      // `secret[25] =`
+      if (code === 0x5d) while (end > floor && signs - end < 8 && kindOf(text.charCodeAt(end - 1)) & DIGIT) end--
+    } else if (code === 0x2a || code === 0x26 || code === 0x3a || code === 0x20) {
+      end--
+    } else break
+  }
+  return end
+}
+
+/** Whether `nameStart` passed a typical part of a secret's name. */
+let isPromising = false
+
+function nameStart(text: string, end: number, floor: number): number {
+  const limit = Math.max(floor, end - MAX_NAME)
+  let start = end
+  let three = 0
+  isPromising = false
+  for (; start > limit; start--) {
+    const code = text.charCodeAt(start - 1)
+    if (NAME_CHARACTERS[code] === 0) break
+    three = ((three << 5) | (code & 31)) & 0x7fff
+    if (PARTS[three] === 1) isPromising = true
+  }
+  return start
+}
+
+/** A name may end in these; before a sign, a dot or hyphen belongs to the sign. */
+const LAST_OF_NAME = 2
+const NAME_CHARACTERS = new Uint8Array(65_536)
+for (let code = 0; code < 128; code++)
+  NAME_CHARACTERS[code] = belongs(code, '_-') ? LAST_OF_NAME : code === 0x2e ? 1 : 0
+/** The beginnings of typical parts of secrets' names, read backwards, five bits per letter. */
+const PARTS = new Uint8Array(0x8000)
+for (const part of [
+  'pas',
+  'pwd',
+  'psw',
+  'sec',
+  'tok',
+  'key',
+  'cre',
+  'aut',
+  'bea',
+  'jwt',
+  'ses',
+  'sid',
+  'pat',
+  'pin',
+  '_pw',
+])
+  PARTS[[...part].reduceRight((three, letter) => (three << 5) | (letter.charCodeAt(0) & 31), 0)] = 1
+
+/** `:`, `=`, `!`, `?`, `+`, `.`, `|`, `<`, `>`, `~` as part of a sign like `:=`, `=>`, `!==`, `?=`. */
+function isSign(code: number): boolean {
+  return (
+    code === 0x3a || code === 0x3d || code === 0x3e || code === 0x21 || code === 0x3f || code === 0x2b || code === 0x2e
+  )
+}
+
+function skipBlanks(window: TextWindow, from: number, lines: boolean): number {
+  let position = from
+  const limit = from + (lines ? MAX_INDENT : MAX_BLANKS)
+  for (; position < limit; position++) {
+    const code = window.at(position)
+    if (!isBlank(code) && !(lines && (code === 0x0a || code === 0x0d))) break
+  }
+  return position
+}
+
+/** Words before the actual value: `Authorization: Bearer …`. */
+const SCHEME = /^(?:bearer|basic|token|apikey|digest|negotiate)$/i
+const MAX_SCHEME = 9
+
+function valueAt(window: TextWindow, begin: number, { kind, isLiteral }: ValueKind): SecretMatch | null {
+  let start = begin
+  // `@"…"`, `b'…'`, `\\"…\\"`
+  const first = window.at(start)
+  if ((first === 0x40 || first === 0x62 || first === 0x5c) && quoteAt(window, start + 1) !== 0) start++
+  const quote = quoteAt(window, start)
+  if (quote !== 0) start++
+  let end = valueEnd(window, start, quote, start + MAX_VALUE)
+  if (end - start <= MAX_SCHEME && window.at(end) === 0x20 && SCHEME.test(window.text.slice(start, end))) {
+    start = end + 1
+    end = valueEnd(window, start, quote, start + MAX_VALUE)
+  }
+  const isOpen = end - start >= MAX_VALUE
+  if (!isOpen && quote === 0) while (end > start && TRAILING.has(window.text.charCodeAt(end - 1))) end--
+  const line = quote === 0 && !isOpen && window.at(end) > 0x20 ? lineValueAt(window, start, kind) : null
+  if (line || window.cut) return line
+  const isWhole = isOpen || mayEnd(window, end, quote)
+  if (isWhole && isSecretValue(window.text.slice(start, end), { kind, isLiteral: isLiteral || quote !== 0 }))
+    return { type: 'secret', start, end, tail: isOpen ? { quote } : null }
+  return null
+}
+
+/** `name = value` on a line of its own, as in a settings file. */
+const LINE = /(?:^|\n)[ \t]*(?:export |set |- )?["']?([\w.-]+)["']?[ \t]*[:=]+$/
+/** A variable of the environment, whose value may contain anything. */
+const VARIABLE = /^[A-Z][A-Z\d_]+$/
+/** Code has fewer different punctuation marks in one expression. */
+const MIN_MARKS = 8
+
+/** Reads the value of a settings line, with marks that would end any other value. */
+function lineValueAt(window: TextWindow, start: number, kind: ValueKind['kind']): SecretMatch | null {
+  const sign = window.candidate
+  const name = LINE.exec(window.text.slice(Math.max(0, sign - 120), sign + 1))?.[1]
+  if (name === undefined) return null
+  const end = valueEnd(window, start, 0x22, start + MAX_VALUE)
+  const next = window.at(end)
+  if (end - start === MAX_VALUE || (next !== 0 && next !== 0x0a && next !== 0x0d && next !== 0x22)) return null
+  const value = window.text.slice(start, end)
+  const isVariable = VARIABLE.test(name)
+  if (!isVariable && new Set(value.replace(/[A-Za-z\d]/g, '')).size < MIN_MARKS) return null
+  const isSecret = isSecretValue(value, isVariable ? { kind, isLiteral: true } : { kind: 'token', isLiteral: false })
+  return isSecret ? { type: 'secret', start, end, tail: null } : null
+}
+
+/** Dots, colons and marks at the end of an unquoted value belong to the sentence. */
+const TRAILING = new Set(['.', ':', ',', '*'].map((mark) => mark.charCodeAt(0)))
+
+/** A quoted value ends at its quote, not in a sentence; an unquoted one is not a call, index or object. */
+function mayEnd(window: TextWindow, end: number, quote: number): boolean {
+  const next = window.at(end)
+  return quote === 0 ? !isOpening(next) : next === quote || next === 0x5c || next === 0x0a || next === 0
+}
+
+function isOpening(code: number): boolean {
+  return code === 0x28 || code === 0x5b || code === 0x7b
+}
+
+function quoteAt(window: TextWindow, position: number): number {
+  const code = window.at(position)
+  return code === 0x22 || code === 0x27 || code === 0x60 ? code : 0
+}
