@@ -194,21 +194,7 @@ async function openAll(
   const alerts = new Alerts({ store, state, clock, config: config.alerts, onFault })
   opened.onClose(() => alerts.close())
   const running = new RunningConfig({ config, origins: options.origins ?? {}, file: options.configFile })
-  const rooms = {
-    config,
-    running,
-    clock,
-    store,
-    state,
-    audit,
-    safety,
-    incidents,
-    money,
-    leases,
-    secrets,
-    access,
-    alerts,
-  }
+  const rooms = { config, running, clock, store, state, audit, safety, incidents, money, secrets, access, alerts }
   const gateway = openGateway(config, { ...rooms, onFault })
   opened.onClose(() => gateway.close())
   const agentFolders = new AgentFolders(environment.HOME)
@@ -218,7 +204,7 @@ async function openAll(
   // Before any new agent can start.
   await supervisor.endLeftovers()
   const assets = loadAssets(`${packageFolder()}dist/web`)
-  const server = await startServer({ ...rooms, gateway, supervisor, assets, version, onFault })
+  const server = await startServer({ ...rooms, leases, gateway, supervisor, assets, version, onFault })
   opened.onClose(() => server.close())
   await access.peers.tryToLook(server.port)
   taken.publish(server.localUrl)
@@ -323,6 +309,7 @@ function openSupervisor(options: RuntimeOptions, rooms: SupervisorRooms, port: (
     serverUrl: () => `http://127.0.0.1:${port()}`,
     output: {
       redact: (text) => safety.redactEvent(text),
+      redactBeginning: (text) => safety.redactBeginning(text),
       found: (findings, agentId) => incidents.recordAll(findings, { agentId, callId: null, place: 'output' }),
       log: (text, facts) => log.info(text, facts),
     },

@@ -82,7 +82,8 @@ class Runtime:
         return agent_id
 
     def stop_agent(self, agent_id: str) -> None:
-        """Stops an agent and its child processes: SIGTERM, and SIGKILL after its grace period. One that ended stays so."""
+        """Stops an agent and its child processes: SIGINT, SIGTERM, and SIGKILL at the end of its grace
+        period. One that ended stays so."""
         try:
             self._ask("POST", agent_id, "/stop")
         except IronCageError as error:

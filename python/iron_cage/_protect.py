@@ -14,7 +14,7 @@ from ._wrap import wrap
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
     from typing import Any, TypeVar
 
     from typing_extensions import ParamSpec
@@ -36,7 +36,7 @@ def protect_agent(
     *,
     budget: Money | None = ...,
     pii_detection: PiiDetection | None = ...,
-    circuit_breaker: CircuitBreaker | bool = ...,
+    circuit_breaker: CircuitBreaker | Mapping[str, Any] | str | bool | None = ...,
     name: str | None = ...,
     db: str | None = ...,
 ) -> Callable[[Callable[P, R]], Callable[P, R]]: ...
@@ -48,7 +48,7 @@ def protect_agent(
     /,
     *,
     pii_detection: PiiDetection | None = ...,
-    circuit_breaker: CircuitBreaker | bool = ...,
+    circuit_breaker: CircuitBreaker | Mapping[str, Any] | str | bool | None = ...,
     name: str | None = ...,
     db: str | None = ...,
 ) -> Callable[[Callable[P, R]], Callable[P, R]]: ...
@@ -60,7 +60,7 @@ def protect_agent(
     *,
     budget: Money | None = None,
     pii_detection: PiiDetection | None = None,
-    circuit_breaker: CircuitBreaker | bool = False,
+    circuit_breaker: CircuitBreaker | Mapping[str, Any] | str | bool | None = None,
     name: str | None = None,
     db: str | None = None,
 ) -> Any:
@@ -73,8 +73,9 @@ def protect_agent(
         cage, for the life of that one. (Default: 100 in a cage of its own; otherwise what the cage
         around it has left.)
     pii_detection: ``True`` or ``"redact"``, ``"block"``, ``"warn"`` or ``False``: see ``AgentRuntime``.
-    circuit_breaker: ``True`` for one of the function's name, or a ``CircuitBreaker``: when the function has failed five
-        times in a row, it is not called for a minute and CircuitOpen is raised. (Default: none.)
+    circuit_breaker: ``True`` for one of the function's name, a name, a dict of the arguments of ``CircuitBreaker`` such as
+        ``{"failures": 3, "cooldown_s": 10}``, or a ``CircuitBreaker``: when the function has failed five times in a row,
+        it is not called for a minute and CircuitOpen is raised. (Default: none.)
     name: the agent's name on the dashboard. (Default: the function's.)
     db: see ``AgentRuntime``.
 
@@ -98,14 +99,22 @@ def protect_agent(
         named = name or getattr(function, "__name__", None) or type(function).__name__
         guard = Guard(limit, pii_detection, named, db)
         wrapped = wrap(function, lambda: ProtectedCall(guard))
-        if circuit_breaker is False:
-            return wrapped
-        from ._breaker import CircuitBreaker
-
-        breaker = CircuitBreaker(named) if circuit_breaker is True else circuit_breaker
-        return breaker(wrapped)
+        breaker = _breaker_of(circuit_breaker, named)
+        return wrapped if breaker is None else breaker(wrapped)
 
     return protect if function is None else protect(function)
+
+
+def _breaker_of(wanted: CircuitBreaker | Mapping[str, Any] | str | bool | None, name: str) -> CircuitBreaker | None:
+    if wanted is None or wanted is False:
+        return None
+    from ._breaker import CircuitBreaker
+
+    if isinstance(wanted, CircuitBreaker):
+        return wanted
+    if isinstance(wanted, str):
+        return CircuitBreaker(wanted)
+    return CircuitBreaker(name) if wanted is True else CircuitBreaker(**{"name": name, **wanted})
 
 
 def _refuse_pool() -> None:

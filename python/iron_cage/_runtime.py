@@ -55,8 +55,8 @@ class AgentRuntime:
     A refusal of the cage that a provider's client raises in its own way (``openai.APIStatusError`` with status 402, say)
     leaves the block as ours: BudgetExceeded, PiiBlocked, CircuitOpen, PriceUnknown. The client's is its ``__cause__``.
 
-    Entering raises ServerUnreachable when no server can be reached or started; a budget that is no amount, and a
-    configuration that is none, raise ValueError at once.
+    Entering raises ServerUnreachable when no server can be reached or started, and ValueError for a key or value that the
+    configuration does not have; a budget that is no amount, and a configuration that is none, raise ValueError at once.
     """
 
     def __init__(

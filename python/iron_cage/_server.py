@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 
 #: How long a server may take to stop before it is killed, in seconds. It ends running calls first.
 _STOP_S = 15.0
+#: The exit code of a server whose configuration is not valid.
+_BAD_CONFIG = 2
 _CONFIG_FILES = ("iron-cage.yaml", "iron-cage.yml", "iron-cage.toml")
 
 
@@ -43,7 +45,7 @@ class Server:
 
     @classmethod
     def join_or_start(cls, wanted: WantedServer) -> Server:
-        """Raises ServerUnreachable."""
+        """Raises ServerUnreachable, and ValueError for a configuration that the server does not take."""
         with _starting:
             shared = _started.get(wanted.key)
             if shared is not None and shared.share():
@@ -100,6 +102,8 @@ class Server:
                 if process.poll() is not None:
                     output.seek(0)
                     said = output.read().decode(errors="replace").strip()
+                    if process.returncode == _BAD_CONFIG and wanted.config is not None:
+                        raise ValueError(said.replace(f"{folder}{os.sep}iron-cage.yaml", "the configuration"))
                     raise _cannot_start(said or f"it ended with {process.returncode}")
                 if time.monotonic() > deadline:
                     raise _cannot_start(f"it was not ready within {wanted.start_timeout_s:g} s")

@@ -21,6 +21,9 @@ DECORATORS: list[Callable[[Any], Any]] = [
     protect_agent(budget=5),
     protect_agent(5),
     protect_agent(budget="0.5", pii_detection="block", circuit_breaker=True),
+    protect_agent(circuit_breaker={"failures": 3, "cooldown_s": 10}),
+    protect_agent(circuit_breaker="serp_api"),
+    protect_agent(circuit_breaker=None),
     CircuitBreaker("agent"),
 ]
 
@@ -274,3 +277,16 @@ def test_names_that_a_circuit_cannot_have_are_refused() -> None:
     for name in ("", "a b", "ä", "x" * 61):
         with pytest.raises(ValueError, match="short name"):
             CircuitBreaker(name)
+
+
+@pytest.mark.parametrize("wanted, circuit", [({"failures": 1}, "agent"), ({"name": "x", "failures": 1}, "x")])
+def test_a_dict_of_arguments_makes_the_breaker(wanted: Any, circuit: str, iron_cage: MockRuntime) -> None:
+    @protect_agent(circuit_breaker=wanted)
+    def agent() -> None:
+        raise OSError
+
+    with pytest.raises(OSError):
+        agent()
+    with pytest.raises(CircuitOpen) as opened:
+        agent()
+    assert opened.value.circuit == circuit

@@ -368,8 +368,9 @@ def test_sections_of_a_dict_configure_the_server_and_mistakes_are_named(provider
         assert (runtime.budget.limit, call()) == (Decimal("0.015"), "Write to [EMAIL_REDACTED]")
         with pytest.warns(RuntimeWarning, match="the configuration given here is not used"), AgentRuntime(config):
             pass
-    with pytest.raises(ServerUnreachable, match="buget"), AgentRuntime({"buget": 5}):
-        pass
+    for wrong in ({"buget": 5}, {"budget": 5, "verbose": True}):
+        with pytest.raises(ValueError, match="the configuration.*(buget|verbose)"), AgentRuntime(wrong):
+            pass
     assert list(folder.iterdir()) == []
 
 

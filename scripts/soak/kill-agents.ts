@@ -20,7 +20,7 @@ const kills = Number(process.argv[2] ?? 200)
 const programs = resolve(import.meta.dirname, '../../test/agents/programs')
 const SCRIPTS = [
   resolve(import.meta.dirname, 'agents/calls.mjs'),
-  join(programs, 'ignore_sigterm.py'),
+  join(programs, 'ignore_signals.py'),
   join(programs, 'fork_setsid.py'),
 ]
 

@@ -18,6 +18,8 @@ export interface OutputParts {
   pace: OutputPace
   /** Makes a line fit to be stored and shown. */
   redact: (text: string) => { text: string; findings: readonly Finding[] }
+  /** Makes the beginning of a line fit to be shown. */
+  redactBeginning: (text: string) => string
   /** Receives findings in an agent's lines, at most once a second. */
   found: (findings: Findings, agentId: AgentId) => void
   /** Writes a line to the log file only. */
@@ -110,13 +112,14 @@ export class AgentOutput {
 
   #sinkOf(stream: Stream): OutputSink {
     const agent_id = this.#agentId
-    const { redact, log } = this.#parts
+    const { redact, redactBeginning, log } = this.#parts
     return {
       redact: (line) => {
         const { text, findings } = redact(line)
         this.#findings.add(findings)
         return text
       },
+      redactBeginning,
       show: (lines) =>
         stream === 'stderr'
           ? this.#showErrors(lines)

@@ -3,6 +3,7 @@
  * process is a run with its own run token; the agent's id and budget stay the same across runs.
  */
 
+import { basename } from 'node:path'
 import type { Ledger } from '../budget/ledger.ts'
 import type { AgentFolders } from '../config/agent-folders.ts'
 import type { Config } from '../config/schema.ts'
@@ -41,6 +42,7 @@ import {
   type FinalState,
   type Life,
   NO_HISTORY,
+  NO_INPUT,
   type RestartHistory,
   restartPolicy,
   type StopReason,
@@ -229,7 +231,7 @@ export class Agent {
     if (!this.#stoppedBy || this.#startAgain) {
       this.#startAgain = false
       this.#endRun(reason)
-    }
+    } else if (reason !== this.#stoppedBy) this.#endNow()
     await this.#ended
   }
 
@@ -462,6 +464,12 @@ export class Agent {
   #endRun(reason: StopReason): void {
     this.#stoppedBy = reason
     this.#record(stoppedEvent(this.facts.name, reason))
+    // Its calls are refused from now on: most agents save their work and end by themselves.
+    if (reason === 'budget' && this.#run) this.#parts.clock.after(this.#graceMs, () => this.#endNow()).unref()
+    else this.#endNow()
+  }
+
+  #endNow(): void {
     if (this.#run) void this.#run.process.end(this.#graceMs, this.#parts.clock)
     else this.#wake()
   }
@@ -531,7 +539,13 @@ export class Agent {
   /** The likely next question about such an end, answered. */
   #background({ state, reason }: { state: FinalState; reason: string }): string {
     if (state === 'crash_loop') return `${this.#errorText}${this.#refusedKey()}`
+    if (NO_INPUT.test(this.#output.lastError ?? '')) return `; to type an answer, start it with "${this.#runCommand}"`
     return reason.includes('ModuleNotFoundError') ? `; it ran on ${this.facts.command.program}` : ''
+  }
+
+  get #runCommand(): string {
+    const { program, args } = this.facts.command
+    return ['iron-cage run --', basename(program), ...args].join(' ')
   }
 
   get #errorText(): string {

@@ -2,7 +2,7 @@
  * Finds the program that runs an agent. Whatever is certain to fail is refused here, before anything runs and before
  * the restart policy would retry it.
  */
-import { accessSync, closeSync, constants, openSync, readSync, type Stats, statSync } from 'node:fs'
+import { accessSync, closeSync, constants, existsSync, openSync, readSync, type Stats, statSync } from 'node:fs'
 import { delimiter, dirname, extname, isAbsolute, join, resolve } from 'node:path'
 import { CageError } from '../core/errors.ts'
 import { isSingleExecutable } from '../core/package-folder.ts'
@@ -124,24 +124,35 @@ function checkReadable(script: string): void {
 }
 
 /**
- * The user's choice, else the active virtual environment's, else that of .venv or venv next to the script, else
- * python3.
+ * The user's choice, else the active virtual environment's, else that of .venv or venv next to the script, in the root of
+ * its project, or in the working folder, else python3.
  */
 export function findPython({ target, python: named, environment, cwd }: CommandChoice): string {
   const { VIRTUAL_ENV } = environment
   const beside = target.kind === 'module' ? cwd : dirname(target.path)
-  const usual = [...(VIRTUAL_ENV ? [pythonIn(VIRTUAL_ENV)] : []), ...pythonsNear(beside), 'python3']
+  const near = [...new Set([beside, ...projectRootsOf(beside), cwd])].flatMap(pythonsNear)
+  const usual = [...(VIRTUAL_ENV ? [pythonIn(VIRTUAL_ENV)] : []), ...near, 'python3']
   const places = named === undefined ? usual : [named.includes('/') ? resolve(named) : named]
   for (const place of places) {
     const found = place.includes('/') ? executableOrNone(place) : findProgram(place, environment)
     if (found) return found
   }
   const tried = places.map((place) => (place.includes('/') ? place : `${place} on PATH`)).join(', ')
-  const near = [beside, cwd].flatMap(pythonsNear).find(isExecutable)
+  const found = near.find(isExecutable)
   throw new CageError('interpreter_not_found', `no Python can be run: tried ${tried}`, {
     facts: { path: places.at(-1) },
-    hint: near && `there is one here: --python ${near}`,
+    hint: found && `there is one here: --python ${found}`,
   })
+}
+
+/** uv and Poetry keep .venv beside these; a member of a workspace has its own, and the workspace the environment. */
+const PROJECT_FILES = ['pyproject.toml', 'uv.lock', 'poetry.lock']
+
+/** The folder itself and those above it that are the root of a Python project, nearest first. */
+function projectRootsOf(folder: string): string[] {
+  const parent = dirname(folder)
+  const above = parent === folder ? [] : projectRootsOf(parent)
+  return PROJECT_FILES.some((name) => existsSync(join(folder, name))) ? [folder, ...above] : above
 }
 
 const pythonsNear = (folder: string): string[] => ['.venv', 'venv'].map((name) => pythonIn(join(folder, name)))

@@ -7,6 +7,7 @@
  *   quota; the rest is counted. The last lines are always shown, as they say why it ended.
  * - Reading has a fixed share of the event loop (`output-pace.ts`). An agent that prints faster blocks on its pipe.
  * - Memory is bounded by one line plus the lines held until it is known whether they are the last.
+ * - A line without its end is shown once a second as it is by then, as far as no personal data may begin in it.
  * - A line is cleaned first (a color code must not hide personal data), redacted second, cut last (nor may a cut).
  */
 import type { Readable } from 'node:stream'
@@ -29,6 +30,7 @@ const MAX_HELD_BYTES = 65_536
 const BATCH_LINES = 32
 
 const NEWLINE = 10
+const RETURN = 13
 
 export interface Line {
   text: string
@@ -39,6 +41,8 @@ export interface Line {
 export interface OutputSink {
   /** Makes a line fit to be stored and shown. A line for which it throws is withheld. */
   redact(text: string): string
+  /** Makes the beginning of a line fit to be shown: leaves out what may turn out to be personal data. */
+  redactBeginning(text: string): string
   /** Receives the lines to be shown, in order. */
   show(lines: Line[]): void
   /** Reserves bytes in this agent's share of the log file. Returns false when there is no room. */
@@ -97,6 +101,8 @@ async function* chunksOf(stream: Readable): AsyncGenerator<Buffer> {
 interface RawLine {
   bytes: Buffer
   truncated: boolean
+  /** What was shown of it before it ended. */
+  shown: string
 }
 
 export class LineReader {
@@ -120,6 +126,10 @@ export class LineReader {
   #logged = 0
   #dropped = 0
   #timer: Timer | undefined
+  /** Runs while the current line is unfinished. */
+  #unfinished: Timer | undefined
+  /** What was shown of the current line. */
+  #shownBeginning = ''
 
   constructor(sink: OutputSink, clock: Clock) {
     this.#sink = sink
@@ -137,6 +147,7 @@ export class LineReader {
     if (this.#clock.monotonic() - this.#second >= SECOND_MS) this.#beginSecond()
     while (this.#at < this.#chunk.length && !isTimeUp()) this.#readOn()
     this.#showBatch()
+    if (this.#length > 0) this.#unfinished ??= this.#clock.after(SECOND_MS, () => this.#showBeginning()).unref()
     return this.#at >= this.#chunk.length
   }
 
@@ -158,6 +169,14 @@ export class LineReader {
   }
 
   #keep(piece: Buffer): void {
+    // What was printed before a carriage return is overwritten; one at the end of the line is part of its end.
+    const last = piece.lastIndexOf(RETURN, -2)
+    if (last >= 0) this.#restartLine()
+    else if (piece.length > 0 && this.#pieces.at(-1)?.at(-1) === RETURN && piece[0] !== RETURN) this.#restartLine()
+    this.#append(piece.subarray(last + 1))
+  }
+
+  #append(piece: Buffer): void {
     const room = MAX_LINE_BYTES + MARGIN - this.#length
     if (piece.length > room) this.#isTruncated = true
     if (room <= 0 || piece.length === 0) return
@@ -168,14 +187,29 @@ export class LineReader {
 
   #endLine(): void {
     // Copied: a held line must not keep whole chunks alive.
-    this.#held.push({ bytes: Buffer.concat(this.#pieces), truncated: this.#isTruncated })
+    this.#held.push({ bytes: Buffer.concat(this.#pieces), truncated: this.#isTruncated, shown: this.#shownBeginning })
     this.#heldBytes += this.#length
-    this.#pieces = []
-    this.#length = 0
-    this.#isTruncated = false
+    this.#restartLine()
+    this.#unfinished?.cancel()
+    this.#unfinished = undefined
+    this.#shownBeginning = ''
     this.#showWhatMay()
     while (this.#held.length > MAX_HELD_LINES || this.#heldBytes > MAX_HELD_BYTES) this.#pass(this.#takeHeld())
     if (this.#held.length > 0) this.#timer ??= this.#clock.after(SECOND_MS, () => this.#onTimer())
+  }
+
+  #restartLine(): void {
+    this.#pieces = []
+    this.#length = 0
+    this.#isTruncated = false
+  }
+
+  #showBeginning(): void {
+    this.#unfinished = undefined
+    const text = beginningOf(clean(Buffer.concat(this.#pieces).toString('utf8')), this.#sink)
+    if (text.trim() === '' || text === this.#shownBeginning) return
+    this.#shownBeginning = text
+    this.#sink.show([{ text, truncated: false }])
   }
 
   #takeHeld(): RawLine {
@@ -193,7 +227,8 @@ export class LineReader {
   #show(line: RawLine): void {
     this.#lines += 1
     this.#bytes += line.bytes.length
-    this.#batch.push({ text: this.#textOf(line), truncated: line.truncated })
+    const text = this.#textOf(line)
+    if (text === '' || text !== line.shown) this.#batch.push({ text, truncated: line.truncated })
     if (this.#batch.length >= BATCH_LINES) this.#showBatch()
   }
 
@@ -237,6 +272,15 @@ export class LineReader {
     this.#logged = 0
     this.#dropped = 0
     if (logged > 0 || dropped > 0) this.#sink.note({ logged, dropped })
+  }
+}
+
+/** Empty when it cannot be redacted: the whole line is still to come. */
+function beginningOf(text: string, sink: OutputSink): string {
+  try {
+    return sink.redactBeginning(text)
+  } catch {
+    return ''
   }
 }
 

@@ -23,18 +23,25 @@ export class ProcessTree {
   }
 
   /**
-   * Sends SIGTERM to all, and SIGKILL after `graceMs`. Resolves when the process table shows none of them, or five
-   * seconds after the SIGKILL, with the pids that survived.
+   * Sends SIGINT to all, SIGTERM after half of `graceMs` and SIGKILL at its end. Resolves when the process table shows none
+   * of them, or five seconds after the SIGKILL, with the pids that survived. `isOrphaned`: the first process has ended, so
+   * that SIGTERM comes at once. (Default: false.)
    */
-  async end(graceMs: number, clock: Clock): Promise<number[]> {
+  async end(graceMs: number, clock: Clock, isOrphaned = false): Promise<number[]> {
     const killAt = clock.monotonic() + graceMs
+    let terminateAt = isOrphaned ? Number.POSITIVE_INFINITY : killAt - graceMs / 2
     let giveUpAt = Number.POSITIVE_INFINITY
     let pollMs = FIRST_POLL_MS
     await this.refresh()
-    if (graceMs > 0) this.signal('SIGTERM')
-    // A paused process handles SIGTERM only once it continues.
+    // SIGINT makes Python run `finally` and `atexit`, as Ctrl-C does.
+    if (graceMs > 0) this.signal(isOrphaned ? 'SIGTERM' : 'SIGINT')
+    // A paused process handles a signal only once it continues.
     this.signal('SIGCONT')
     while (this.#members.length > 0 && clock.monotonic() < giveUpAt) {
+      if (clock.monotonic() >= terminateAt) {
+        terminateAt = Number.POSITIVE_INFINITY
+        this.signal('SIGTERM')
+      }
       if (clock.monotonic() >= killAt) {
         // At every read, since a member may have forked before it died.
         this.signal('SIGKILL')

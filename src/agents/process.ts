@@ -184,6 +184,7 @@ export class AgentProcess {
   readonly #tree: ProcessTree
   readonly #exit: PromiseWithResolvers<Exit>
   #ending: Promise<number[]> | undefined
+  #hasExited = false
 
   constructor({ pid, started, exit, child, watchdog, agentId, sandbox, standing, reports }: AgentProcessParts) {
     this.pid = pid
@@ -198,6 +199,9 @@ export class AgentProcess {
     this.#kill = (signal) => child.kill(signal)
     this.#watchdog = watchdog
     this.#exit = exit
+    void exit.promise.then(() => {
+      this.#hasExited = true
+    })
     this.#tree = new ProcessTree({ group: pid, started, agentId })
   }
 
@@ -250,9 +254,9 @@ export class AgentProcess {
   }
 
   async #end(graceMs: number, clock: Clock): Promise<number[]> {
-    // A frozen process does not handle SIGTERM.
+    // A frozen process handles no signal.
     this.#freeze('0')
-    const survivors = await this.#tree.end(graceMs, clock)
+    const survivors = await this.#tree.end(graceMs, clock, this.#hasExited)
     this.#watchdog.end('ended\n')
     // Stuck in the kernel: there is nothing more to wait for.
     if (survivors.includes(this.pid)) this.#exit.resolve({ exitCode: null, signal: null })

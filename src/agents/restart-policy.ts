@@ -4,8 +4,8 @@
  * The rules are:
  * - Stopped on purpose: it stays stopped, whatever its exit code. A restart never undoes a budget stop or a block.
  * - Exit code 0: completed.
- * - What the next life would meet as well is not a crash: a program that cannot be loaded, a call that we refused, and
- *   before the first call a missing key or the error of the life before.
+ * - What the next life would meet as well is not a crash: a program that cannot be loaded, input that nobody types, a call
+ *   that we refused, and before the first call a missing key or the error of the life before.
  * - Anything else is a crash, followed by a restart, each time a little later but within five seconds.
  * - `max` crashes within `windowMs` are a crash loop.
  * - So are more than `withoutProgress` restarts in a row without progress (`progress.ts`), however far apart: the next
@@ -74,6 +74,8 @@ export type Decision =
 const LOADING_MS = 10_000
 const CANNOT_IMPORT = /^(ModuleNotFoundError:|ImportError:|Error \[ERR_MODULE_NOT_FOUND\]:|Error: Cannot find module )/
 const CANNOT_PARSE = /^(SyntaxError|IndentationError|TabError):/
+/** Python's input() at the end of stdin, which "start" does not have. */
+export const NO_INPUT = /^EOFError: EOF when reading a line$/
 const FIRST_DELAY_MS = 250
 /** Leaves one of the five seconds for the start itself. */
 const MAX_DELAY_MS = 4_000
@@ -129,6 +131,7 @@ function whyItRepeats(life: Life, { earlyError }: RestartHistory): string | unde
   const { exitCode, startedAt, endedAt, lastError = '', refusal, missingKey } = life
   const isUnloaded = CANNOT_IMPORT.test(lastError) || (CANNOT_PARSE.test(lastError) && endedAt - startedAt < LOADING_MS)
   if (exitCode === 1 && isUnloaded) return `: ${lastError}`
+  if (NO_INPUT.test(lastError)) return `: ${lastError}`
   if (missingKey && isEarly(life)) {
     return `: ${missingKey} is not set; set it in the environment or with "iron-cage secrets set ${missingKey}"`
   }

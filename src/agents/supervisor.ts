@@ -61,7 +61,7 @@ export interface SupervisorOptions {
   /** The variables that hold provider keys. */
   providerKeyNames: ReadonlySet<string>
   /** The sinks of the agents' output; a line for which `redact` throws is withheld. */
-  output: Pick<OutputParts, 'redact' | 'found' | 'log'>
+  output: Pick<OutputParts, 'redact' | 'redactBeginning' | 'found' | 'log'>
   /** How agents are guarded; scrubs the script's path and the name derived from it. */
   safety: Pick<Safety, 'mode' | 'detect' | 'scrub'>
   /** The environment that iron-cage was started in. */

@@ -103,7 +103,11 @@ const agent = z.strictObject({
     })
     .prefault({})
     .describe('Restarts after crashes.'),
-  stop_grace_s: seconds(600).default(5).describe('Time between SIGTERM and SIGKILL.'),
+  stop_grace_s: seconds(600)
+    .default(5)
+    .describe(
+      'How long an agent may take to stop: SIGINT comes first, SIGTERM after half of it, SIGKILL at its end. An agent that has spent its budget has as long before that to end by itself.',
+    ),
   sandbox: z
     .strictObject({
       level: z

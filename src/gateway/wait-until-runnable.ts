@@ -15,9 +15,12 @@ export async function waitUntilRunnable(state: StateManager, caller: Caller, sig
   if (wasInFlight(state, caller)) await untilUnpaused(state, caller, signal)
   const { agentId } = caller
   const facts = { agent_id: agentId }
-  const now = state.read().agents[agentId]?.state
+  const { state: now, exhausted } = state.read().agents[agentId] ?? {}
   if (now === 'starting' || now === 'running') return
   if (now === 'paused') throw new CageError('agent_paused', `${agentId} is paused`, { facts, retryAfterS: 5 })
+  if (now === 'stopping' && exhausted) {
+    throw new CageError('budget_exceeded', `${agentId} has spent its budget and is about to be stopped`, { facts })
+  }
   throw new CageError('agent_not_running', `${agentId} is ${now ?? 'unknown'}, so it makes no calls`, { facts })
 }
 

@@ -55,7 +55,16 @@ export class Safety {
 
   /** Like `scrubEvent`, with the findings. */
   redactEvent(text: string): { text: string; findings: Finding[] } {
-    return (this.replies.covers('logs') ? this.logs : this.#secretsAlone).redact(text)
+    return this.#forEvents.redact(text)
+  }
+
+  /** Like `scrubEvent`, for a text that goes on: leaves out an end in which a finding may have begun. */
+  redactBeginning(text: string): string {
+    return this.#forEvents.stream().push(text)
+  }
+
+  get #forEvents(): Redactor {
+    return this.replies.covers('logs') ? this.logs : this.#secretsAlone
   }
 
   /** Replaces the values that are secret in addition to the server's own. */

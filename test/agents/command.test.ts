@@ -61,6 +61,33 @@ describe('the interpreter of a Python script', () => {
     expect(choose(script, { environment }).program).toBe(active)
   })
 
+  it.each(['pyproject.toml', 'uv.lock', 'poetry.lock'])(
+    'is that of the project whose root has %s, however deep the script lies',
+    (name) => {
+      const script = file('project/src/app/agent.py')
+      const python = file('project/.venv/bin/python', 0o755)
+      const environment = { PATH: dirname(file('bin/python3', 0o755)) }
+      expect(choose(script, { environment, cwd: join(folder, 'elsewhere') }).program).not.toBe(python)
+      file(`project/${name}`)
+      expect(choose(script, { environment, cwd: join(folder, 'elsewhere') }).program).toBe(python)
+    },
+  )
+
+  it('is that of a workspace for a member with a project file of its own, but the nearest one comes first', () => {
+    const script = file('work/member/agent.py')
+    for (const name of ['work/pyproject.toml', 'work/member/pyproject.toml']) file(name)
+    const shared = file('work/.venv/bin/python', 0o755)
+    expect(choose(script).program).toBe(shared)
+    const own = file('work/member/.venv/bin/python', 0o755)
+    expect(choose(script).program).toBe(own)
+  })
+
+  it('is that of the working folder for a script elsewhere', () => {
+    const script = file('scripts/agent.py')
+    const python = file('.venv/bin/python', 0o755)
+    expect(choose(script).program).toBe(python)
+  })
+
   it('is not searched for in relative folders of PATH', () => {
     const script = file('agent.py')
     expect(() => choose(script, { environment: { PATH: '.:test/agents' } })).toThrow('python3 on PATH')
@@ -69,7 +96,9 @@ describe('the interpreter of a Python script', () => {
   it('when there is none, the error names every place that was searched', () => {
     const script = file('project/agent.py')
     const environment = { VIRTUAL_ENV: join(folder, 'active') }
-    const usual = ['active', 'project/.venv', 'project/venv'].map((name) => join(folder, name, 'bin/python'))
+    const usual = ['active', 'project/.venv', 'project/venv', '.venv', 'venv'].map((name) =>
+      join(folder, name, 'bin/python'),
+    )
     const hint = 'install Python 3, or choose an interpreter: --python .venv/bin/python'
     for (const [part, tried] of [
       [{ environment }, `${usual.join(', ')}, python3 on PATH`],

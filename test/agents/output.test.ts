@@ -3,14 +3,20 @@ import { PassThrough } from 'node:stream'
 import { describe, expect, it, vi } from 'vitest'
 import { type Line, LineReader, readLines } from '../../src/agents/output.ts'
 import { OutputPace } from '../../src/agents/output-pace.ts'
+import { configSchema } from '../../src/config/schema.ts'
 import { systemClock } from '../../src/core/clock.ts'
+import { Safety } from '../../src/redaction/safety.ts'
 import { TestClock } from '../support/clock.ts'
 
 const SECOND = 1_000
 const MAX_LENGTH = 16_384
 
 /** A reader with a clock moved by hand. */
-function openReader({ redact = (text: string) => text, room = Number.POSITIVE_INFINITY } = {}) {
+function openReader({
+  redact = (text: string) => text,
+  redactBeginning = (text: string) => text,
+  room = Number.POSITIVE_INFINITY,
+} = {}) {
   const clock = new TestClock()
   const lines: Line[] = []
   const logged: string[] = []
@@ -19,6 +25,7 @@ function openReader({ redact = (text: string) => text, room = Number.POSITIVE_IN
   const reader = new LineReader(
     {
       redact,
+      redactBeginning,
       show: (shown) => lines.push(...shown),
       hasRoom: (bytes) => {
         left -= bytes
@@ -187,6 +194,50 @@ describe('output that comes too fast', () => {
   })
 })
 
+describe('a line that has no end yet', () => {
+  it('is shown after a second as it is by then, and once more when it has become longer', () => {
+    const { push, tick, texts, reader } = openReader()
+    push(Buffer.from('\r10 %'))
+    tick(SECOND - 1)
+    expect(texts()).toEqual([])
+    push(Buffer.from('\r20 %'))
+    tick(1)
+    expect(texts()).toEqual(['20 %'])
+    push(Buffer.from('\r30 %'))
+    tick(SECOND)
+    push(Buffer.from('\r40 %\n'))
+    reader.end()
+    expect(texts()).toEqual(['20 %', '30 %', '40 %'])
+  })
+
+  it('is not shown again when nothing was added to it', () => {
+    const { push, tick, texts, reader } = openReader()
+    push(Buffer.from('Your question: '))
+    tick(5 * SECOND)
+    push(Buffer.from('\n'))
+    reader.end()
+    expect(texts()).toEqual(['Your question: '])
+  })
+
+  it('shows nothing of what may become personal data', () => {
+    const safety = new Safety(configSchema.parse({}).safety)
+    const { push, tick, texts, reader } = openReader({
+      redact: safety.scrubEvent,
+      redactBeginning: (text) => safety.redactBeginning(text),
+    })
+    push(Buffer.from('writing to jane.roe@acme'))
+    tick(SECOND)
+    push(Buffer.from('.com\n'))
+    reader.end()
+    expect(texts()).toEqual(['writing to ', 'writing to [EMAIL_REDACTED]'])
+  })
+
+  it('however long a progress bar was drawn, its last state is shown whole', () => {
+    const bar = Array.from({ length: 5_000 }, (_, step) => `\r${step} of 5000`).join('')
+    expect(linesOf(Buffer.from(`${bar}\ndone\n`))).toEqual(['4999 of 5000', 'done'])
+  })
+})
+
 describe('the reading of a stream', () => {
   /** Takes a while for each line. */
   const slowSink = (ms: number, shown: string[]) => ({
@@ -196,6 +247,7 @@ describe('the reading of a stream', () => {
       }
       return text
     },
+    redactBeginning: (text: string) => text,
     show: (lines: Line[]) => void shown.push(...lines.map(({ text }) => text)),
     hasRoom: () => false,
     log: () => {},

@@ -42,7 +42,7 @@ const countPrinted = (events: RuntimeEvent[], text: string) =>
 
 it('when the server is killed its agents die with it, also those that ran from their group', async () => {
   const folder = newFolder()
-  const programs = ['forever.py', 'ignore_sigterm.py', 'fork_setsid.py']
+  const programs = ['forever.py', 'ignore_signals.py', 'fork_setsid.py']
   const ids = await killServer(
     folder,
     programs,

@@ -9,8 +9,8 @@ import { type Agents, commandsWith, openAgents, program, untilNone, untilUnharme
 
 const AT = '2026-11-21T12:00:00.000Z'
 const NO_RESTART = { agent: { restart: { enabled: false } } }
-/** For those that ignore SIGTERM. */
-const STUBBORN = { agent: { stop_grace_s: 0.5 } }
+/** For those that do not end by themselves. */
+const SHORT_GRACE = { agent: { stop_grace_s: 0.5 } }
 
 const pidOf = (agents: Agents, id: AgentId): number => agents.state.read().agents[id]!.pid!
 
@@ -40,7 +40,7 @@ describe('an agent that ends by itself', () => {
   })
 
   it('children that it leaves behind end with it, wherever they went', async () => {
-    const agents = openAgents({ config: STUBBORN })
+    const agents = openAgents({ config: SHORT_GRACE })
     const id = await agents.start('fork_setsid.py', { args: ['--exit'] })
     expect(await agents.supervisor.whenEnded(id)).toMatchObject({ state: 'completed', exitCode: 0 })
   })
@@ -167,12 +167,12 @@ describe('stop', () => {
     expect(hasWaited).toBe(false)
   })
 
-  it('ends an agent by SIGTERM', async () => {
+  it('ends an agent by SIGINT', async () => {
     const agents = openAgents()
     const id = await agents.start('forever.py')
     await agents.printed('ready')
     await agents.supervisor.stop(id)
-    expect(await agents.supervisor.whenEnded(id)).toEqual({ state: 'stopped', exitCode: null, signal: 'SIGTERM' })
+    expect(await agents.supervisor.whenEnded(id)).toEqual({ state: 'stopped', exitCode: null, signal: 'SIGINT' })
     const types = agents.events.map(({ type }) => type).filter((type) => type !== 'agent.output')
     expect(types).toEqual(['agent.started', 'agent.stopped', 'agent.exited'])
   })
@@ -182,20 +182,29 @@ describe('stop', () => {
     const id = await agents.start('tidy_up.py')
     await agents.printed('ready')
     await agents.supervisor.stop(id)
-    expect(agents.lines()).toEqual(['ready', 'goodbye'])
+    expect(agents.lines()).toEqual(['ready', 'interrupted', 'goodbye'])
     expect(await agents.supervisor.whenEnded(id)).toEqual({ state: 'stopped', exitCode: 0, signal: null })
   })
 
-  it('kills what ignores SIGTERM when the grace is over', async () => {
-    const agents = openAgents({ config: STUBBORN })
-    const id = await agents.start('ignore_sigterm.py')
+  it('sends SIGTERM to what goes on after SIGINT', async () => {
+    const agents = openAgents({ config: SHORT_GRACE })
+    const id = await agents.start('say_signals.py')
+    await agents.printed('ready')
+    await agents.supervisor.stop(id)
+    expect(agents.lines()).toEqual(['ready', 'SIGINT', 'SIGTERM'])
+    expect(await agents.supervisor.whenEnded(id)).toEqual({ state: 'stopped', exitCode: 0, signal: null })
+  })
+
+  it('kills what ignores both when the grace is over', async () => {
+    const agents = openAgents({ config: SHORT_GRACE })
+    const id = await agents.start('ignore_signals.py')
     await agents.printed('ready')
     await agents.supervisor.stop(id)
     expect(await agents.supervisor.whenEnded(id)).toEqual({ state: 'stopped', exitCode: null, signal: 'SIGKILL' })
   })
 
   it('reaches twenty children that left group, session and parent', async () => {
-    const agents = openAgents({ config: STUBBORN })
+    const agents = openAgents({ config: SHORT_GRACE })
     const id = await agents.start('fork_setsid.py')
     await agents.printed('ready')
     await allAway(agents)
@@ -204,7 +213,7 @@ describe('stop', () => {
   })
 
   it.runIf(process.platform === 'linux')('reaches a daemon that kept nothing of what it was started with', async () => {
-    const agents = openAgents({ config: STUBBORN })
+    const agents = openAgents({ config: SHORT_GRACE })
     const id = await agents.start('daemon_without_environment.py')
     const { data } = await agents.event('agent.output')
     expect(commandsWith(data.text)).toHaveLength(1)
@@ -323,8 +332,8 @@ describe('restart by the operator', () => {
   })
 
   it('is cancelled by a stop', async () => {
-    const agents = openAgents({ config: STUBBORN })
-    const id = await agents.start('ignore_sigterm.py')
+    const agents = openAgents({ config: SHORT_GRACE })
+    const id = await agents.start('ignore_signals.py')
     await agents.printed('ready')
     await agents.supervisor.restart(id)
     await agents.supervisor.stop(id)
@@ -350,7 +359,7 @@ describe('the budget', () => {
   }
 
   it('stops the agent for good when it is exhausted', async () => {
-    const agents = openAgents()
+    const agents = openAgents({ config: SHORT_GRACE })
     const id = await agents.start('tidy_up.py', { limitUsd: usd('5') })
     await agents.printed('ready')
     await overspend(agents, id)
@@ -359,8 +368,25 @@ describe('the budget', () => {
     expect(agents.count('agent.started')).toBe(1)
   })
 
+  it('gives the agent its grace to end by itself', async () => {
+    const agents = openAgents({ config: { agent: { stop_grace_s: 60 } } })
+    const id = await agents.start('ends_later.py', { limitUsd: usd('5') })
+    await agents.printed('ready')
+    await overspend(agents, id)
+    expect(await agents.supervisor.whenEnded(id)).toEqual({ state: 'budget_stopped', exitCode: 7, signal: null })
+  })
+
+  it('does not make an operator wait who stops the agent in that grace', async () => {
+    const agents = openAgents({ config: { agent: { stop_grace_s: 60 } } })
+    const id = await agents.start('tidy_up.py', { limitUsd: usd('5') })
+    await agents.printed('ready')
+    await overspend(agents, id)
+    await agents.supervisor.stop(id)
+    expect(await agents.supervisor.whenEnded(id)).toEqual({ state: 'budget_stopped', exitCode: 0, signal: null })
+  })
+
   it('must be raised before the operator can start the agent again', async () => {
-    const agents = openAgents()
+    const agents = openAgents({ config: SHORT_GRACE })
     const id = await agents.start('forever.py', { limitUsd: usd('5') })
     await overspend(agents, id)
     await agents.supervisor.whenEnded(id)

@@ -12,7 +12,7 @@ const AGENTS = {
   'exit_42.mjs': `console.log('arguments', JSON.stringify(process.argv.slice(2))); process.exitCode = 42`,
   'forever.mjs': `setInterval(() => {}, 1000); console.log('working')`,
   'tidy.mjs': `setInterval(() => {}, 1000); process.on('SIGTERM', () => process.exit(0)); console.log('working')`,
-  'stubborn.mjs': `setInterval(() => {}, 1000); process.on('SIGTERM', () => {}); console.log('working', process.pid)`,
+  'stubborn.mjs': `setInterval(() => {}, 1000); for (const signal of ['SIGINT', 'SIGTERM']) process.on(signal, () => {}); console.log('working', process.pid)`,
   'chatty.mjs': `setInterval(() => console.log('x'.repeat(1000)), 2)`,
   'leak.mjs': `console.log('write to ceo@acme.com')`,
 }
@@ -198,7 +198,7 @@ describe('start', () => {
     const run = startAgent(prepare(), 'forever.mjs')
     await run.shows(printed('working'))
     run.child.kill('SIGTERM')
-    expect(await run.ended).toMatchObject({ code: 143 })
+    expect(await run.ended).toMatchObject({ code: 130 })
   })
 
   test('a second signal does not wait for a stubborn agent, and leaves none behind', async () => {
@@ -218,7 +218,7 @@ describe('start', () => {
     const run = startAgent(prepare(), 'chatty.mjs')
     await run.shows(printed('xxx'))
     run.child.stdout.destroy()
-    expect(await run.ended).toMatchObject({ code: 143, err: '' })
+    expect(await run.ended).toMatchObject({ code: 130, err: '' })
   })
 
   test('a stopped terminal blocks neither the server nor its end', async () => {
@@ -231,7 +231,7 @@ describe('start', () => {
     await expect.poll(size, { timeout: 60_000 }).toBeGreaterThan(100_000)
     expect(await place.type(['ps'])).toMatchObject({ code: 0, out: expect.stringContaining('running') })
     run.child.kill('SIGTERM')
-    expect(await run.ended).toMatchObject({ code: 143 })
+    expect(await run.ended).toMatchObject({ code: 130 })
   })
 
   test('--keep stays up after the agent has ended and keeps its code', async () => {

@@ -25,6 +25,8 @@ export interface RunOptions {
   folder?: string
   /** Its output is a terminal that shows nothing more, as after Ctrl-S; `out` stays empty then. */
   onStoppedTerminal?: boolean
+  /** It runs in a terminal that is closed when it shows this text; `out` is what was shown until then. */
+  closesAt?: string
   /** Somebody sits at its terminal and types each answer when its question is shown; `out` is the whole screen. */
   typed?: readonly (readonly [question: string, answer: string])[]
 }
@@ -63,8 +65,23 @@ sys.stdout.flush()
 sys.exit(os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]))
 `
 
+/** Runs the program that follows in a pseudo-terminal, closes that when it shows the first argument, and ends as it ends. */
+const CLOSING_TERMINAL = `import os, pty, sys
+pid, screen = pty.fork()
+if pid == 0:
+    os.execv(sys.argv[2], sys.argv[2:])
+shown = b''
+while sys.argv[1].encode() not in shown:
+    shown += os.read(screen, 4096)
+sys.stdout.buffer.write(shown)
+sys.stdout.flush()
+os.close(screen)
+sys.exit(os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]))
+`
+
 /** What has to stand before a program so that it runs in the terminal of these options. */
-function terminalOf({ onStoppedTerminal, typed }: RunOptions): readonly string[] {
+function terminalOf({ onStoppedTerminal, closesAt, typed }: RunOptions): readonly string[] {
+  if (closesAt !== undefined) return ['python3', '-c', CLOSING_TERMINAL, closesAt]
   if (typed) return ['python3', '-c', TYPIST, JSON.stringify(typed)]
   return onStoppedTerminal ? STOPPED_TERMINAL : []
 }

@@ -61,6 +61,7 @@ export function agentParts({ databasePath, config, redact = (text) => text, envi
     safety: new Safety(checked.safety),
     output: {
       redact: (text) => ({ text: redact(text), findings: [] }),
+      redactBeginning: redact,
       found: () => {},
       log: (text) => logged.push(text),
     },

@@ -53,7 +53,12 @@ export async function openRooms(settings: object = {}): Promise<{ rooms: ApiRoom
     serverFiles: [],
     shimFolder: folder,
     serverUrl: () => 'http://127.0.0.1:8080',
-    output: { redact: (text) => safety.redactEvent(text), found: () => undefined, log: () => undefined },
+    output: {
+      redact: (text) => safety.redactEvent(text),
+      redactBeginning: (text) => safety.redactBeginning(text),
+      found: () => undefined,
+      log: () => undefined,
+    },
   })
   const refusals = new Refusals({ state, clock })
   const rooms = { ...base, gateway, supervisor, refusals, viewers: () => 0, version: '0.0.0-test', onFault }

@@ -138,13 +138,15 @@ const END_SIGNALS = ['SIGINT', 'SIGTERM', 'SIGHUP'] as const
  */
 export function listenForEnd(terminal: Terminal): EndRequest {
   const { promise, resolve } = Promise.withResolvers<string>()
+  // Asked now: a terminal that was closed is none any more.
+  const hasTerminal = [0, 1, 2].some((descriptor) => isatty(descriptor))
   let isAsked = false
   const ask = (reason: string) => {
     isAsked = true
     resolve(reason)
   }
   const onSignal = (signal: NodeJS.Signals) => {
-    if (signal === 'SIGHUP' && end.onReload && !isatty(terminal.outDescriptor)) return end.onReload()
+    if (signal === 'SIGHUP' && end.onReload && !hasTerminal) return end.onReload()
     if (signal === 'SIGINT' && end.onInterrupt && !isAsked) return end.onInterrupt()
     if (isAsked) process.exit(128 + system.signals[signal])
     terminal.err(

@@ -1,4 +1,4 @@
-"""Twenty children that leave group and session and ignore SIGTERM; half of them lose their parent as well."""
+"""Twenty children that leave group and session and ignore SIGINT and SIGTERM; half of them lose their parent as well."""
 
 import os
 import signal
@@ -13,7 +13,8 @@ def say(word):
 
 def run_away():
     os.setsid()
-    signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, signal.SIG_IGN)
     say("away")
     while True:
         time.sleep(60)
