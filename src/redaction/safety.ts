@@ -13,6 +13,14 @@ import type { Finding } from './text/match.ts'
 
 type Settings = Config['safety']
 
+/** Longer words and numbers may be the beginning of a name, a key or a phone number. */
+const SHORT_WORD = 3
+const FEW_DIGITS = 3
+
+const isHarmless = (text: string): boolean =>
+  text.split(/[^\p{L}\p{N}\p{M}@._-]+/u).every((word) => word.length <= SHORT_WORD) &&
+  text.replace(/\P{N}/gu, '').length <= FEW_DIGITS
+
 export class Safety {
   /** For what agents receive and send. */
   readonly replies: Redactor
@@ -60,7 +68,9 @@ export class Safety {
 
   /** Like `scrubEvent`, for a text that goes on: leaves out an end in which a finding may have begun. */
   redactBeginning(text: string): string {
-    return this.#forEvents.stream().push(text)
+    const stream = this.#forEvents.stream()
+    const certain = stream.push(text)
+    return isHarmless(stream.heldBack) ? certain + stream.heldBack : certain
   }
 
   get #forEvents(): Redactor {

@@ -232,6 +232,17 @@ describe('a line that has no end yet', () => {
     expect(texts()).toEqual(['writing to ', 'writing to [EMAIL_REDACTED]'])
   })
 
+  it.each([
+    ['step 3 of 8', 'step 3 of 8'],
+    ['10%|####      | 10/100', '10%|####      | 10/100'],
+    ['Your question: ', 'Your question: '],
+    ['call 415-555-01', ''],
+    ['mail jane.roe@', 'mail '],
+    ['key sk-proj-abc', 'key '],
+  ])('of "%s" shows "%s"', (text, shown) => {
+    expect(new Safety(configSchema.parse({}).safety).redactBeginning(text)).toBe(shown)
+  })
+
   it('however long a progress bar was drawn, its last state is shown whole', () => {
     const bar = Array.from({ length: 5_000 }, (_, step) => `\r${step} of 5000`).join('')
     expect(linesOf(Buffer.from(`${bar}\ndone\n`))).toEqual(['4999 of 5000', 'done'])
