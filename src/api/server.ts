@@ -1,29 +1,20 @@
-/**
- * The HTTP server: one port, on both loopback addresses and on the configured host. The order of the lines in
- * `onRequest` and in `api` is the order that runs: the origin guard, the gateway, the dashboard's files, the API.
- */
+/** The server of this machine: the gateway, the live view, the dashboard's files and the API, on one port. */
 
 import type { IncomingMessage, ServerResponse } from 'node:http'
-import type { AddressInfo } from 'node:net'
-import type { Duplex } from 'node:stream'
-import { Server as TlsServer } from 'node:tls'
 import { getRequestListener } from '@hono/node-server'
-import { type Context, Hono } from 'hono'
+import type { Context, Hono } from 'hono'
 import { html } from 'hono/html'
 import * as z from 'zod'
-import { createOriginGuard, type OriginGuard } from '../access/localhost.ts'
-import { asCageError, CageError } from '../core/errors.ts'
+import { CageError } from '../core/errors.ts'
 import { newRequestId } from '../core/ids.ts'
-import { type Assets, SECURITY_HEADERS } from '../http/assets.ts'
-import { readCertificate, watchCertificate } from '../http/certificate.ts'
-import { Connections, maxConnections } from '../http/connections.ts'
+import type { Assets } from '../http/assets.ts'
 import { errorBody, errorResponse } from '../http/error-response.ts'
 import { type Env, guard } from '../http/guard.ts'
-import { addressesOf, closeServer, listenOnAll, type Server } from '../http/listen.ts'
 import { openApiDocument } from '../http/openapi.ts'
 import { Refusals } from '../http/refusals.ts'
 import { type Route, routesOf, serveRoutes } from '../http/route.ts'
 import { schemaRoutes } from '../http/schemas.ts'
+import { type Serving, secureApp, serve } from '../http/serve.ts'
 import { agentControlRoutes } from './agent-control.ts'
 import { alertRoutes } from './alerts.ts'
 import { auditRoutes } from './audit.ts'
@@ -54,97 +45,46 @@ export interface ApiRooms extends Omit<ServerRooms, 'assets'> {
   viewers: () => number
 }
 
-export interface RunningServer {
-  /** The server's URL for people. */
-  url: string
-  /** The same for programs of this machine. */
-  localUrl: string
-  port: number
+export interface RunningServer extends Serving {
   viewers(): number
-  close(): Promise<void>
 }
-
-/** Clients send about twenty, and browsers no more. */
-const MAX_HEADERS = 200
 
 /** Throws CageError `port_taken` naming the address, and `invalid_config` for a certificate that cannot be used. */
 export async function startServer(rooms: ServerRooms): Promise<RunningServer> {
-  const { host, tls } = rooms.config.server
-  const certificate = tls && readCertificate(tls)
+  const { host, port, tls, allowed_hosts: allowedHosts, cors_origins: corsOrigins } = rooms.config.server
   const live = new LiveView(rooms)
   const refusals = new Refusals(rooms)
-  const routes = api({ ...rooms, refusals, viewers: () => live.viewers })
   const recordRefusal = recordRefusals(refusals)
-  const onApi = getRequestListener(routes.fetch, { overrideGlobalObjects: false })
+  const onApi = getRequestListener(api({ ...rooms, refusals, viewers: () => live.viewers }).fetch, {
+    overrideGlobalObjects: false,
+  })
   /** Calls in progress. */
   const running = new Set<Promise<void>>()
-  const connections = new Connections(maxConnections(), rooms.clock)
-  let originGuard: OriginGuard
-
-  const onRequest = (request: IncomingMessage, response: ServerResponse): void => {
-    if (connections.isRefused(request)) return
-    try {
-      requireFewHeaders(request)
-      originGuard.check(request)
-    } catch (error) {
-      return refuseRequest(recordRefusal, request, response, error)
-    }
-    const guest = originGuard.allowedCorsOrigin(request)
-    if (guest !== undefined && handleCors(guest, request, response)) return
-    if (request.url?.startsWith('/gateway/')) {
-      const call = rooms.gateway
-        .answer(request, response, recordRefusal)
-        .catch((error) => rooms.onFault(error, 'the gateway failed on a call'))
-      running.add(call)
-      return void call.finally(() => running.delete(call))
-    }
-    if (rooms.assets(request, response)) return
-    void onApi(request, response)
+  const onCall = (request: IncomingMessage, response: ServerResponse): void => {
+    const call = rooms.gateway
+      .answer(request, response, recordRefusal)
+      .catch((error) => rooms.onFault(error, 'the gateway failed on a call'))
+    running.add(call)
+    void call.finally(() => running.delete(call))
   }
-  const onUpgrade = (request: IncomingMessage, socket: Duplex, head: Buffer): void => {
-    socket.on('error', () => socket.destroy())
-    try {
-      originGuard.check(request)
-      live.upgrade(request, socket, head)
-    } catch (thrown) {
-      const error = asCageError(thrown)
+  const serving = await serve({
+    ...{ host, port, tls, allowedHosts, corsOrigins, clock: rooms.clock, onFault: rooms.onFault },
+    onRequest: (request, response) => {
+      if (request.url?.startsWith('/gateway/')) onCall(request, response)
+      else if (!rooms.assets(request, response)) void onApi(request, response)
+    },
+    upgrades: { isOne: isLiveView, take: (...given) => live.upgrade(...given), refuse: refuseUpgrade },
+    onRefused: (request, error) => {
       recordRefusal(request, error)
-      refuseUpgrade(socket, error.row.status)
-    }
-  }
-
-  const equip = (server: Server) => {
-    connections.watch(server)
-    server.on('request', onRequest)
-    server.on('upgrade', onUpgrade)
-  }
-  const addresses = addressesOf(host, tls !== undefined)
-  const { port: wanted } = rooms.config.server
-  const servers = await listenOnAll(addresses, wanted, rooms.clock, equip, isLiveView, certificate)
-  const renew = (renewed: ReturnType<typeof readCertificate>) => {
-    for (const server of servers) if (server instanceof TlsServer) server.setSecureContext(renewed)
-  }
-  const unwatch = tls && watchCertificate(tls, rooms.clock, renew, rooms.onFault)
-  const { port } = servers[0]!.address() as AddressInfo
-  // "Every address" is not a host name.
-  const isNamed = !['localhost', '127.0.0.1', '::1', '0.0.0.0', '::'].includes(host)
-  const name = host.includes(':') ? `[${host}]` : host
-  originGuard = createOriginGuard(
-    port,
-    [...rooms.config.server.allowed_hosts, ...(isNamed ? [`${name}:${port}`] : [])],
-    rooms.config.server.cors_origins,
-    tls !== undefined,
-  )
-  const local = `http://localhost:${port}`
+      return error
+    },
+  })
   return {
-    url: isNamed ? `${tls ? 'https' : 'http'}://${name}:${port}` : local,
-    localUrl: isNamed && !tls ? `http://${name}:${port}` : local,
-    port,
+    ...serving,
     viewers: () => live.viewers,
     close: async () => {
       live.close()
-      unwatch?.()
-      await Promise.all(servers.map((server) => closeServer(server, rooms.clock)))
+      await serving.close()
       refusals.close()
       // Their sockets are closed, but each still has a hold to end and a row to write.
       await Promise.all(running)
@@ -210,12 +150,7 @@ const serverRoutes = ({ state, version }: ApiRooms, all: () => readonly Route[])
 
 /** The API as a web application: answers every request, also one for a route that there is not. */
 export function api(rooms: ApiRooms): Hono<Env> {
-  const app: Hono<Env> = new Hono<Env>().use(async (context, next) => {
-    // Before the rest, so that errors have them too.
-    for (const [name, value] of Object.entries(SECURITY_HEADERS)) context.header(name, value)
-    context.header('cache-control', 'no-store')
-    await next()
-  })
+  const app = secureApp()
   return serveRoutes(app, apiRoutes(rooms), guard(rooms))
     .notFound((context) => {
       const { method, path } = context.req
@@ -258,47 +193,6 @@ const recordRefusals =
     const path = url.split('?', 1)[0]!.replaceAll(TOKEN, '$1_…').slice(0, 200)
     refusals.record({ message, reason: code, route: `${method} ${path}` })
   }
-
-/** Node silently drops headers above a count; nothing may depend on which. Throws CageError `bad_request`. */
-function requireFewHeaders({ rawHeaders }: IncomingMessage): void {
-  const count = rawHeaders.length / 2
-  if (count <= MAX_HEADERS) return
-  throw new CageError('bad_request', `the request has ${count} headers, more than ${MAX_HEADERS}`)
-}
-
-function refuseRequest(
-  recordRefusal: ReturnType<typeof recordRefusals>,
-  request: IncomingMessage,
-  response: ServerResponse,
-  thrown: unknown,
-): void {
-  const error = asCageError(thrown)
-  recordRefusal(request, error)
-  response.writeHead(error.row.status, {
-    ...SECURITY_HEADERS,
-    'content-type': 'application/json',
-    connection: 'close',
-  })
-  response.end(JSON.stringify(errorBody(error, newRequestId())))
-}
-
-/**
- * Lets a page of a listed origin read the response. Returns true for a preflight request, which needs no other
- * response. Credentials are not allowed: there are no cookies, and tokens are sent explicitly.
- */
-function handleCors(origin: string, request: IncomingMessage, response: ServerResponse): boolean {
-  response.setHeader('access-control-allow-origin', origin)
-  response.setHeader('access-control-expose-headers', '*')
-  response.setHeader('vary', 'origin')
-  if (request.method !== 'OPTIONS' || !request.headers['access-control-request-method']) return false
-  response.writeHead(204, {
-    'access-control-allow-methods': 'GET, POST, PUT, PATCH, DELETE',
-    'access-control-allow-headers': request.headers['access-control-request-headers'] ?? '',
-    'access-control-max-age': '600',
-  })
-  response.end()
-  return true
-}
 
 /**
  * Only the live view is upgraded to. Every other request that offers an upgrade is answered over HTTP, as RFC 9110

@@ -11,10 +11,10 @@ export interface Certificate {
   key: Buffer
 }
 
-type Files = NonNullable<Config['server']['tls']>
+export type CertificateFiles = NonNullable<Config['server']['tls']>
 
 /** Throws CageError `invalid_config` for files that cannot be read or do not belong together. */
-export function readCertificate({ cert, key }: Files): Certificate {
+export function readCertificate({ cert, key }: CertificateFiles): Certificate {
   try {
     const read = { cert: readFileSync(cert), key: readFileSync(key) }
     createSecureContext(read)
@@ -31,7 +31,7 @@ export function readCertificate({ cert, key }: Files): Certificate {
 
 /** Calls `onChange` with the certificate when it was renewed, `onFault` when that cannot be used. Returns an unsubscribe function. */
 export function watchCertificate(
-  files: Files,
+  files: CertificateFiles,
   clock: Clock,
   onChange: (certificate: Certificate) => void,
   onFault: (error: unknown, what: string) => void,

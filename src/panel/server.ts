@@ -1,20 +1,15 @@
-/** Serves a Control Panel: several of these processes may share one PostgreSQL. */
-import type { IncomingMessage, ServerResponse } from 'node:http'
-import type { AddressInfo, BlockList } from 'node:net'
+import type { BlockList } from 'node:net'
 import { getRequestListener } from '@hono/node-server'
-import { type Context, Hono } from 'hono'
-import { createOriginGuard, isLoopback } from '../access/localhost.ts'
+import type { Context, Hono } from 'hono'
 import { panelFileSchema } from '../config/schema.ts'
 import { type Clock, every, isoTime } from '../core/clock.ts'
-import { asCageError, CageError } from '../core/errors.ts'
-import { newRequestId } from '../core/ids.ts'
-import { type Assets, SECURITY_HEADERS } from '../http/assets.ts'
+import { CageError } from '../core/errors.ts'
+import type { Assets } from '../http/assets.ts'
 import { NO_PROXIES } from '../http/caller-address.ts'
-import { Connections, maxConnections } from '../http/connections.ts'
-import { errorBody, errorResponse } from '../http/error-response.ts'
+import { errorResponse } from '../http/error-response.ts'
 import type { Env, Guard } from '../http/guard.ts'
-import { addressesOf, closeServer, listenOnAll } from '../http/listen.ts'
 import { serveRoutes } from '../http/route.ts'
+import { type Serving, secureApp, serve } from '../http/serve.ts'
 import type { CollectorOptions } from '../otel/collector.ts'
 import type { Member, PanelRole } from './access/credentials.ts'
 import { Erasures } from './access/erasure.ts'
@@ -214,48 +209,17 @@ function startTasks(
 
 type OpenedRooms = Omit<PanelRooms, 'version' | 'ttlMs' | 'onNotice'>
 
-async function listen(options: PanelOptions, rooms: OpenedRooms): Promise<{ url: string; close(): Promise<void> }> {
-  const { host, clock, assets } = options
+function listen(options: PanelOptions, rooms: OpenedRooms): Promise<Serving> {
+  const { host, port, allowedHosts, clock, assets, onFault } = options
   const onApi = getRequestListener(application(options, rooms).fetch, { overrideGlobalObjects: false })
-  const connections = new Connections(maxConnections(), clock)
-  let originGuard: ReturnType<typeof createOriginGuard>
-  const onRequest = (request: IncomingMessage, response: ServerResponse): void => {
-    if (connections.isRefused(request)) return
-    rooms.drain.watch(response)
-    try {
-      originGuard.check(request)
-    } catch (thrown) {
-      const error = withPanelHint(asCageError(thrown))
-      response.writeHead(error.row.status, {
-        ...SECURITY_HEADERS,
-        'content-type': 'application/json',
-        connection: 'close',
-      })
-      return void response.end(JSON.stringify(errorBody(error, newRequestId())))
-    }
-    if (assets(request, response)) return
-    void onApi(request, response)
-  }
-  const servers = await listenOnAll(
-    addressesOf(host),
-    options.port,
-    clock,
-    (server) => {
-      connections.watch(server)
-      server.on('request', onRequest)
+  return serve({
+    ...{ host, port, allowedHosts, clock, onFault, isBehindTls: true },
+    onRequest: (request, response) => {
+      rooms.drain.watch(response)
+      if (!assets(request, response)) void onApi(request, response)
     },
-    () => false,
-  )
-  const { port } = servers[0]!.address() as AddressInfo
-  const isNamed = !isLoopback(host) && !['0.0.0.0', '::'].includes(host)
-  // The proxy in front has TLS: its names are those of the panel's page over https as well.
-  originGuard = createOriginGuard(port, [...options.allowedHosts, ...(isNamed ? [`${host}:${port}`] : [])], [], true)
-  return {
-    url: `http://${isNamed ? host : 'localhost'}:${port}`,
-    close: async () => {
-      await Promise.all(servers.map((server) => closeServer(server, clock)))
-    },
-  }
+    onRefused: (_, error) => withPanelHint(error),
+  })
 }
 
 /** A panel has flags where a server has a configuration. */
@@ -269,12 +233,7 @@ function withPanelHint(error: CageError): CageError {
 }
 
 function application({ version, ttlMs, onNotice, onFault }: PanelOptions, rooms: OpenedRooms): Hono<Env> {
-  const app: Hono<Env> = new Hono<Env>().use(async (context, next) => {
-    for (const [name, value] of Object.entries(SECURITY_HEADERS)) context.header(name, value)
-    context.header('cache-control', 'no-store')
-    await next()
-  })
-  return serveRoutes(app, panelRoutes({ ...rooms, version, ttlMs, onNotice }), guardOf(rooms.fleet))
+  return serveRoutes(secureApp(), panelRoutes({ ...rooms, version, ttlMs, onNotice }), guardOf(rooms.fleet))
     .notFound(({ req }) => {
       throw new CageError('not_found', `there is no ${req.method} ${req.path} on a Control Panel`, {
         hint: 'for the server of this machine unset IRON_CAGE_URL; for the panel see "iron-cage runtimes list", and "budget" and "secrets" with --org; GET /api/openapi.json lists every route',
