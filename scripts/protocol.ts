@@ -8,8 +8,7 @@ import * as z from 'zod'
 import packageJson from '../package.json' with { type: 'json' }
 import { callView } from '../src/api/reports/calls.ts'
 import { costReportView } from '../src/api/views.ts'
-import type { PanelRooms } from '../src/panel/rooms.ts'
-import { panelRoutes } from '../src/panel/routes.ts'
+import { type PanelParts, panelRoutes } from '../src/panel/routes.ts'
 
 type Json = Record<string, unknown>
 
@@ -31,7 +30,7 @@ export function generateProtocol(): string {
     report: schemaOf(costReportView(), 'output'),
   }
   // No handler runs here.
-  const routes = panelRoutes({ fleet: {}, telemetry: {} } as PanelRooms)
+  const routes = panelRoutes({ fleet: {}, telemetry: {} } as PanelParts)
   for (const [name, route] of Object.entries(MESSAGES)) {
     const { body, reply } = routes.find(({ method, path }) => `${method} ${path}` === route)!
     schemas[name] = schemaOf(body!, 'input')

@@ -6,16 +6,16 @@ import { isoTime } from '../core/clock.ts'
 import { count, json, named, type Route, type Shape, time } from '../http/route.ts'
 import { AUDIT_PAGE, auditVerdict } from '../http/shared-shapes.ts'
 import type { PanelRole } from './access/credentials.ts'
+import type { Fleet } from './bank/budgets.ts'
 import type { StoredAudit } from './db/audit-store.ts'
 import { panelRoutesOf } from './panel-route.ts'
-import type { PanelRooms } from './rooms.ts'
 
 const auditRoute = panelRoutesOf('Panel')
 
 /** Rows of an export that are read at a time. */
 const PAGE = 1_000
 
-export const panelAuditRoutes = ({ fleet }: PanelRooms): Route<PanelRole>[] => [
+export const panelAuditRoutes = ({ fleet }: { fleet: Fleet }): Route<PanelRole>[] => [
   auditRoute('GET /api/audit', {
     role: 'admin',
     summary: 'Lists what people did, newest first; with `after`, oldest first.',

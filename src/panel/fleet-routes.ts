@@ -1,4 +1,5 @@
 /** For people: shared budgets, the runtimes of the fleet, and what they were lent. */
+
 import type { Context } from 'hono'
 import * as z from 'zod'
 import { amount, check } from '../http/body.ts'
@@ -6,11 +7,13 @@ import { count, named, type Route, type Shape, time, usd } from '../http/route.t
 import type { Member, PanelRole } from './access/credentials.ts'
 import { agentView } from './agent-view.ts'
 import { SHARED_SCOPES } from './bank/bank.ts'
-import type { LimitChange } from './bank/budgets.ts'
+import type { Fleet, LimitChange } from './bank/budgets.ts'
 import { SHARED_PERIODS } from './bank/periods.ts'
+import type { Orders } from './control/orders.ts'
 import type { FleetView, LeaseView, RuntimeView, SharedBudgetView } from './fleet-view.ts'
 import { panelRoutesOf } from './panel-route.ts'
-import type { PanelRooms } from './rooms.ts'
+import type { SharedViews } from './shared-views.ts'
+import type { PanelTelemetry } from './telemetry/telemetry.ts'
 import { viewOf } from './views.ts'
 
 const fleetRoute = panelRoutesOf('Fleet')
@@ -84,8 +87,13 @@ const LIMIT_CHANGE = z.union(
   { error: 'expected { "limit_usd": "75" } or { "add_usd": "25" }, with "period": "day", "month" or null' },
 )
 
-export function fleetRoutes(rooms: PanelRooms): Route<PanelRole>[] {
-  const { fleet, views } = rooms
+export function fleetRoutes(parts: {
+  fleet: Fleet
+  views: SharedViews<FleetView>
+  telemetry: PanelTelemetry
+  orders: Orders
+}): Route<PanelRole>[] {
+  const { fleet, views } = parts
   return [
     fleetRoute('GET /api/fleet', {
       role: 'viewer',
@@ -110,7 +118,7 @@ export function fleetRoutes(rooms: PanelRooms): Route<PanelRole>[] {
           : context.body(view.text, 200, headers)
       },
     }),
-    ...SHARED_SCOPES.map((scope) => limitRoute(rooms, scope)),
+    ...SHARED_SCOPES.map((scope) => limitRoute(parts, scope)),
     fleetRoute('PATCH /api/fleet/cover', {
       role: 'admin',
       summary: 'Sets how many seconds of spending a runtime may hold in advance, to go on while the panel is away.',
@@ -159,7 +167,10 @@ export function fleetRoutes(rooms: PanelRooms): Route<PanelRole>[] {
   ]
 }
 
-function limitRoute(rooms: PanelRooms, scope: SharedBudgetView['scope']): Route<PanelRole> {
+function limitRoute(
+  parts: { fleet: Fleet; telemetry: PanelTelemetry; orders: Orders },
+  scope: SharedBudgetView['scope'],
+): Route<PanelRole> {
   const handle = async (
     member: Member,
     name: string | null,
@@ -168,8 +179,8 @@ function limitRoute(rooms: PanelRooms, scope: SharedBudgetView['scope']): Route<
     const checked = name === null ? null : check(nameFor(scope), name, 'the name')
     const limit = 'limit_usd' in change ? { limit: change.limit_usd } : { add: change.add_usd }
     const changed: LimitChange = { ...limit, ...(period !== undefined && { period }) }
-    await rooms.fleet.setLimit(member.organizationId, { scope, name: checked }, changed, member.name)
-    return viewOf(rooms, member.organizationId)
+    await parts.fleet.setLimit(member.organizationId, { scope, name: checked }, changed, member.name)
+    return viewOf(parts, member.organizationId)
   }
   const doc = {
     role: 'admin',

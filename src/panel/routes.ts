@@ -1,4 +1,5 @@
 /** The routes of a Control Panel. A runtime's routes answer for that runtime alone; people see their own organization. */
+import type { BlockList } from 'node:net'
 import * as z from 'zod'
 import { CageError } from '../core/errors.ts'
 import { openApiDocument } from '../http/openapi.ts'
@@ -7,48 +8,88 @@ import { schemaRoutes } from '../http/schemas.ts'
 import { accessRoutes } from './access/access-routes.ts'
 import { credentialRoutes } from './access/credential-routes.ts'
 import type { PanelRole } from './access/credentials.ts'
+import type { Erasures } from './access/erasure.ts'
 import { erasureRoutes } from './access/erasure-routes.ts'
+import type { ProviderSignIns } from './access/provider-sign-ins.ts'
 import { signInRoutes } from './access/sign-in-routes.ts'
 import { teamRoutes } from './access/team-routes.ts'
 import { alertRoutes } from './alerts/alert-routes.ts'
+import type { PanelAlerts } from './alerts/alerts.ts'
+import type { SpendingAlerts } from './alerts/spending-alerts.ts'
 import { panelAuditRoutes } from './audit-routes.ts'
+import type { Fleet } from './bank/budgets.ts'
 import { leaseRoutes, membershipRoutes } from './bank/lease-routes.ts'
 import { agentRequestRoutes } from './control/agent-request-routes.ts'
+import type { Control } from './control/control.ts'
 import { controlRoutes } from './control/control-routes.ts'
+import type { Orders } from './control/orders.ts'
+import type { Policies } from './control/policies.ts'
 import { policyRoutes } from './control/policy-routes.ts'
 import { requestRoutes } from './control/request-routes.ts'
 import { centralSecretRoutes } from './control/secret-routes.ts'
+import type { PanelSecrets } from './control/secrets.ts'
+import type { Drain } from './drain.ts'
 import { fleetRoutes } from './fleet-routes.ts'
+import type { FleetView } from './fleet-view.ts'
 import { panelRoutesOf } from './panel-route.ts'
-import type { PanelRooms } from './rooms.ts'
+import type { SharedViews } from './shared-views.ts'
 import { metricsRoutes } from './telemetry/metrics-routes.ts'
+import type { OtlpForwarder } from './telemetry/otlp-forwarder.ts'
 import { panelOtlpRoutes } from './telemetry/otlp-routes.ts'
 import { reportRoutes } from './telemetry/report-routes.ts'
+import type { PanelTelemetry } from './telemetry/telemetry.ts'
 import { telemetryRoutes } from './telemetry/telemetry-routes.ts'
 
-export function panelRoutes(rooms: PanelRooms): Route<PanelRole>[] {
+/** What the routes are made with; each names those it uses. */
+export interface PanelParts {
+  fleet: Fleet
+  telemetry: PanelTelemetry
+  orders: Orders
+  control: Control
+  secrets: PanelSecrets
+  policies: Policies
+  views: SharedViews<FleetView>
+  providerSignIns: ProviderSignIns
+  erasures: Erasures
+  /** Undefined without a collector of OpenTelemetry. */
+  otlp: OtlpForwarder | undefined
+  /** Whose X-Forwarded-For is believed. */
+  trustedProxies: BlockList
+  spendingAlerts: SpendingAlerts
+  alerts: PanelAlerts
+  /** Whether changes are heard through Redis; undefined without it. */
+  isRedisConnected: (() => boolean) | undefined
+  drain: Drain
+  version: string
+  /** How long runtimes may spend without hearing from the panel, in ms. */
+  ttlMs: number
+  /** Such as leases that were quarantined. */
+  onNotice: (text: string) => void
+}
+
+export function panelRoutes(parts: PanelParts): Route<PanelRole>[] {
   const routes: Route<PanelRole>[] = [
-    ...healthRoutes(rooms, () => routes),
+    ...healthRoutes(parts, () => routes),
     ...schemaRoutes('Panel'),
-    ...accessRoutes(rooms),
-    ...signInRoutes(rooms),
-    ...credentialRoutes(rooms),
-    ...teamRoutes(rooms),
-    ...membershipRoutes(rooms),
-    ...leaseRoutes(rooms),
-    ...telemetryRoutes(rooms),
-    ...panelOtlpRoutes(rooms),
-    ...fleetRoutes(rooms),
-    ...metricsRoutes(rooms),
-    ...requestRoutes(rooms),
-    ...reportRoutes(rooms),
-    ...alertRoutes(rooms),
-    ...panelAuditRoutes(rooms),
-    ...controlRoutes(rooms),
-    ...agentRequestRoutes(rooms),
-    ...centralSecretRoutes(rooms),
-    ...policyRoutes(rooms),
-    ...erasureRoutes(rooms),
+    ...accessRoutes(parts),
+    ...signInRoutes(parts),
+    ...credentialRoutes(parts),
+    ...teamRoutes(parts),
+    ...membershipRoutes(parts),
+    ...leaseRoutes(parts),
+    ...telemetryRoutes(parts),
+    ...panelOtlpRoutes(parts),
+    ...fleetRoutes(parts),
+    ...metricsRoutes(parts),
+    ...requestRoutes(parts),
+    ...reportRoutes(parts),
+    ...alertRoutes(parts),
+    ...panelAuditRoutes(parts),
+    ...controlRoutes(parts),
+    ...agentRequestRoutes(parts),
+    ...centralSecretRoutes(parts),
+    ...policyRoutes(parts),
+    ...erasureRoutes(parts),
   ]
   return routes
 }
@@ -58,10 +99,10 @@ const panelRoute = panelRoutesOf('Panel')
 /** It does not decide whether the panel is well: without it changes are only heard later. */
 const REDIS = z.enum(['ok', 'unreachable']).optional().describe('Of a panel with `--redis`.')
 
-const redisOf = ({ isRedisConnected }: PanelRooms): { redis?: 'ok' | 'unreachable' } =>
+const redisOf = ({ isRedisConnected }: PanelParts): { redis?: 'ok' | 'unreachable' } =>
   isRedisConnected ? { redis: isRedisConnected() ? 'ok' : 'unreachable' } : {}
 
-async function readiness({ fleet, drain }: PanelRooms): Promise<'ok' | 'unready' | 'draining'> {
+async function readiness({ fleet, drain }: PanelParts): Promise<'ok' | 'unready' | 'draining'> {
   if (drain.isDraining) return 'draining'
   return fleet.ping().then(
     () => 'ok' as const,
@@ -69,7 +110,7 @@ async function readiness({ fleet, drain }: PanelRooms): Promise<'ok' | 'unready'
   )
 }
 
-const healthRoutes = (rooms: PanelRooms, all: () => readonly Route<PanelRole>[]): Route<PanelRole>[] => [
+const healthRoutes = (parts: PanelParts, all: () => readonly Route<PanelRole>[]): Route<PanelRole>[] => [
   panelRoute('GET /health/live', {
     role: 'open',
     summary: 'Answers while the process runs.',
@@ -87,8 +128,8 @@ const healthRoutes = (rooms: PanelRooms, all: () => readonly Route<PanelRole>[])
       }),
     statuses: [200, 503],
     handle: async ({ context }) => {
-      const status = await readiness(rooms)
-      return context.json({ status, ...redisOf(rooms) }, status === 'ok' ? 200 : 503)
+      const status = await readiness(parts)
+      return context.json({ status, ...redisOf(parts) }, status === 'ok' ? 200 : 503)
     },
   }),
   panelRoute('GET /api/health', {
@@ -97,25 +138,25 @@ const healthRoutes = (rooms: PanelRooms, all: () => readonly Route<PanelRole>[])
     reply: () => z.object({ status: z.literal('ok'), version: z.string(), redis: REDIS }),
     errors: ['database_unusable'],
     handle: async () => {
-      await rooms.fleet.ping().catch((cause: unknown) => {
+      await parts.fleet.ping().catch((cause: unknown) => {
         throw new CageError('database_unusable', "the panel's database cannot be used", {
           hint: 'check PostgreSQL',
           cause,
         })
       })
-      return { status: 'ok' as const, version: rooms.version, ...redisOf(rooms) }
+      return { status: 'ok' as const, version: parts.version, ...redisOf(parts) }
     },
   }),
   panelRoute('GET /api/version', {
     role: 'open',
     summary: 'Returns the version.',
     reply: () => z.object({ version: z.string(), panel: z.literal(true) }),
-    handle: () => ({ version: rooms.version, panel: true as const }),
+    handle: () => ({ version: parts.version, panel: true as const }),
   }),
   panelRoute('GET /api/openapi.json', {
     role: 'viewer',
     summary: 'Returns the OpenAPI document.',
     reply: () => z.looseObject({ openapi: z.string().describe('Version of the format.') }),
-    handle: () => openApiDocument(all(), rooms.version, PANEL_TAGS),
+    handle: () => openApiDocument(all(), parts.version, PANEL_TAGS),
   }),
 ]

@@ -35,8 +35,7 @@ import { throughRedis } from './db/redis-changes.ts'
 import { Drain } from './drain.ts'
 import type { FleetView } from './fleet-view.ts'
 import { ORGANIZATION } from './organization.ts'
-import type { PanelRooms } from './rooms.ts'
-import { panelRoutes } from './routes.ts'
+import { type PanelParts, panelRoutes } from './routes.ts'
 import { SharedViews } from './shared-views.ts'
 import { FleetExporter } from './telemetry/fleet-exporter.ts'
 import { OtlpForwarder } from './telemetry/otlp-forwarder.ts'
@@ -133,14 +132,14 @@ export async function startPanel(options: PanelOptions): Promise<RunningPanel> {
       webhooks: new AlertWebhooks(database, key.keyFor, alertsConfig.networks),
     })
     const views = new SharedViews(clock, (id) => viewOf({ fleet, telemetry, orders }, id))
-    const rooms = {
+    const parts = {
       ...{ fleet, views, telemetry, orders, control, secrets, policies },
       ...{ providerSignIns, erasures, trustedProxies, spendingAlerts, alerts, isRedisConnected },
       drain: new Drain(clock),
       otlp: options.collector && new OtlpForwarder({ ...options, ...options.collector, database }),
     }
-    const server = await listen(options, rooms)
-    const exporter = options.collector && new FleetExporter({ ...options, ...options.collector, database, rooms })
+    const server = await listen(options, parts)
+    const exporter = options.collector && new FleetExporter({ ...options, ...options.collector, database, parts })
     alerts.start()
     const watch = database.dialect.kind === 'postgres' ? new DatabaseWatch(database, clock, onNotice) : undefined
     const onFault: PanelOptions['onFault'] = async (error, what) => {
@@ -153,14 +152,14 @@ export async function startPanel(options: PanelOptions): Promise<RunningPanel> {
       // What it answers now is not asked again here: nothing listens any more.
       control.close()
       await server.close()
-      await rooms.otlp?.close()
+      await parts.otlp?.close()
       await exporter?.close()
       await alerts.close()
       await books.close()
       await watch?.close()
       await database.close()
     }
-    return { url: server.url, ...rooms, organizationId, close }
+    return { url: server.url, ...parts, organizationId, close }
   } catch (error) {
     await database.discard()
     throw error
@@ -182,7 +181,7 @@ function startTasks(
     fleet,
     telemetry,
     spendingAlerts,
-  }: { database: PanelDatabase } & Pick<PanelRooms, 'fleet' | 'telemetry' | 'spendingAlerts'>,
+  }: { database: PanelDatabase } & Pick<PanelParts, 'fleet' | 'telemetry' | 'spendingAlerts'>,
 ): (() => void)[] {
   const task = (intervalMs: number, work: () => Promise<void>, problem: string) =>
     every(clock, intervalMs, () => void work().catch((error) => onFault(error, problem)))
@@ -207,15 +206,15 @@ function startTasks(
   ]
 }
 
-type OpenedRooms = Omit<PanelRooms, 'version' | 'ttlMs' | 'onNotice'>
+type OpenedParts = Omit<PanelParts, 'version' | 'ttlMs' | 'onNotice'>
 
-function listen(options: PanelOptions, rooms: OpenedRooms): Promise<Serving> {
+function listen(options: PanelOptions, parts: OpenedParts): Promise<Serving> {
   const { host, port, allowedHosts, clock, assets, onFault } = options
-  const onApi = getRequestListener(application(options, rooms).fetch, { overrideGlobalObjects: false })
+  const onApi = getRequestListener(application(options, parts).fetch, { overrideGlobalObjects: false })
   return serve({
     ...{ host, port, allowedHosts, clock, onFault, isBehindTls: true },
     onRequest: (request, response) => {
-      rooms.drain.watch(response)
+      parts.drain.watch(response)
       if (!assets(request, response)) void onApi(request, response)
     },
     onRefused: (_, error) => withPanelHint(error),
@@ -232,8 +231,8 @@ function withPanelHint(error: CageError): CageError {
   return hint === undefined ? error : new CageError(error.code, error.message, { hint })
 }
 
-function application({ version, ttlMs, onNotice, onFault }: PanelOptions, rooms: OpenedRooms): Hono<Env> {
-  return serveRoutes(secureApp(), panelRoutes({ ...rooms, version, ttlMs, onNotice }), guardOf(rooms.fleet))
+function application({ version, ttlMs, onNotice, onFault }: PanelOptions, parts: OpenedParts): Hono<Env> {
+  return serveRoutes(secureApp(), panelRoutes({ ...parts, version, ttlMs, onNotice }), guardOf(parts.fleet))
     .notFound(({ req }) => {
       throw new CageError('not_found', `there is no ${req.method} ${req.path} on a Control Panel`, {
         hint: 'for the server of this machine unset IRON_CAGE_URL; for the panel see "iron-cage runtimes list", and "budget" and "secrets" with --org; GET /api/openapi.json lists every route',

@@ -1,20 +1,22 @@
 /** An organization's rows as people see them. */
+
 import { isoTime } from '../core/clock.ts'
 import { add, max, type Nanodollars, subtract, toUsd, ZERO_NANOS } from '../core/money.ts'
 import { agentsOf } from './agent-view.ts'
 import { escrowOf } from './bank/bank.ts'
 import { leaseOf, type StoredBudget, type StoredLease, type StoredRuntime } from './bank/bank-store.ts'
+import type { Fleet } from './bank/budgets.ts'
 import { orderViewOf } from './control/control-routes.ts'
+import type { Orders } from './control/orders.ts'
 import { orderKey, type StoredOrder } from './control/orders.ts'
 import type { FleetView, LeaseView, RuntimeView, SharedBudgetView } from './fleet-view.ts'
-import type { PanelRooms } from './rooms.ts'
-import type { RuntimeState } from './telemetry/telemetry.ts'
+import type { PanelTelemetry, RuntimeState } from './telemetry/telemetry.ts'
 
 /** A runtime that was not heard from for this long is silent, in ms. */
 const SILENT_MS = 10_000
 
 export async function viewOf(
-  { fleet, telemetry, orders }: Pick<PanelRooms, 'fleet' | 'telemetry' | 'orders'>,
+  { fleet, telemetry, orders }: { fleet: Fleet; telemetry: PanelTelemetry; orders: Orders },
   organizationId: string,
 ): Promise<FleetView> {
   const { organization, coverS, now, budgets, runtimes, leases } = await fleet.read(organizationId)

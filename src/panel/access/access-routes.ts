@@ -1,5 +1,6 @@
 /** Sessions, people and tokens of an organization, by the same routes as those of a server, so that the same commands and pages use them. */
 
+import type { BlockList } from 'node:net'
 import * as z from 'zod'
 import type { ApiToken } from '../../access/api-tokens.ts'
 import { isoTime, systemClock } from '../../core/clock.ts'
@@ -17,22 +18,28 @@ import {
   USER_CHANGE,
   userView,
 } from '../../http/shared-shapes.ts'
+import type { Fleet } from '../bank/budgets.ts'
 import { nameFor } from '../fleet-routes.ts'
 import { ORGANIZATION } from '../organization.ts'
 import { panelRoutesOf } from '../panel-route.ts'
-import type { PanelRooms } from '../rooms.ts'
 import type { PanelRole, PersonRole, StoredCredential } from './credentials.ts'
 import type { StoredPerson } from './people.ts'
 
 const route = panelRoutesOf('Panel')
 
-export const accessRoutes = (rooms: PanelRooms): Route<PanelRole>[] => [
-  ...sessionRoutes(rooms),
-  ...peopleRoutes(rooms),
-  ...tokenRoutes(rooms),
+export const accessRoutes = (parts: { fleet: Fleet; trustedProxies: BlockList }): Route<PanelRole>[] => [
+  ...sessionRoutes(parts),
+  ...peopleRoutes(parts),
+  ...tokenRoutes(parts),
 ]
 
-const sessionRoutes = ({ fleet: { credentials, people }, trustedProxies }: PanelRooms): Route<PanelRole>[] => [
+const sessionRoutes = ({
+  fleet: { credentials, people },
+  trustedProxies,
+}: {
+  fleet: Fleet
+  trustedProxies: BlockList
+}): Route<PanelRole>[] => [
   route('POST /api/auth/exchange', {
     role: 'open',
     summary: 'Opens a session with a one-time code from a sign-in link.',
@@ -105,7 +112,7 @@ const PERSON_CHANGE = z
 const personView = () => userView().extend({ email: z.string().nullable() })
 
 /** `:id` may also be the name. */
-const peopleRoutes = ({ fleet: { people } }: PanelRooms): Route<PanelRole>[] => [
+const peopleRoutes = ({ fleet: { people } }: { fleet: Fleet }): Route<PanelRole>[] => [
   route('GET /api/users', {
     role: 'admin',
     summary: 'Lists users.',
@@ -143,7 +150,7 @@ const shown = ({ id, username, role, email, created_at, password_changed_at }: S
   return { id, username, role, email, ...times }
 }
 
-const tokenRoutes = ({ fleet }: PanelRooms): Route<PanelRole>[] => [
+const tokenRoutes = ({ fleet }: { fleet: Fleet }): Route<PanelRole>[] => [
   route('GET /api/tokens', {
     role: 'admin',
     summary: 'Lists tokens of people that still work, and invitations that wait (role agent), without their values.',

@@ -1,9 +1,10 @@
 /** For admins: what still works of what was handed out. */
+
 import * as z from 'zod'
 import { isoTime } from '../../core/clock.ts'
 import { named, type Route, type Shape, time } from '../../http/route.ts'
+import type { Fleet } from '../bank/budgets.ts'
 import { panelRoutesOf } from '../panel-route.ts'
-import type { PanelRooms } from '../rooms.ts'
 import type { PanelRole, StoredCredential } from './credentials.ts'
 
 const credentialRoute = panelRoutesOf('Panel')
@@ -20,7 +21,7 @@ const credentialView = named('PanelCredential', () =>
   } satisfies Shape<StoredCredential>),
 )
 
-export const credentialRoutes = ({ fleet: { credentials } }: PanelRooms): Route<PanelRole>[] => [
+export const credentialRoutes = ({ fleet: { credentials } }: { fleet: Fleet }): Route<PanelRole>[] => [
   credentialRoute('GET /api/fleet/credentials', {
     role: 'admin',
     summary: 'Lists the tokens, sessions and invitations that still work, newest first, without their values.',

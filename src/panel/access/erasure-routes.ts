@@ -1,10 +1,11 @@
 /** Erasing a person from what the organization's panel stores. */
+
 import * as z from 'zod'
 import { count, named, type Route, type Shape } from '../../http/route.ts'
 import type { ErasureView } from '../fleet-view.ts'
 import { panelRoutesOf } from '../panel-route.ts'
-import type { PanelRooms } from '../rooms.ts'
 import type { PanelRole } from './credentials.ts'
+import type { Erasures } from './erasure.ts'
 
 const panelRoute = panelRoutesOf('Panel')
 
@@ -21,7 +22,7 @@ const erasureView = named('Erasure', () =>
   } satisfies Shape<ErasureView>),
 )
 
-export const erasureRoutes = ({ erasures }: PanelRooms): Route<PanelRole>[] => [
+export const erasureRoutes = ({ erasures }: { erasures: Erasures }): Route<PanelRole>[] => [
   panelRoute('POST /api/erasures', {
     role: 'admin',
     summary: 'Replaces the names and addresses of a person by one pseudonym in all that the organization stores.',

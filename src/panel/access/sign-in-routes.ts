@@ -1,16 +1,18 @@
 /** Signing in at an identity provider, which sends the browser back to the page of the panel. */
 
+import type { BlockList } from 'node:net'
 import * as z from 'zod'
 import { CageError } from '../../core/errors.ts'
 import { callerAddress } from '../../http/caller-address.ts'
 import type { Route } from '../../http/route.ts'
 import { MAX_PROOF_BYTES, sessionTokens } from '../../http/shared-shapes.ts'
+import type { Fleet } from '../bank/budgets.ts'
 import { ORGANIZATION } from '../organization.ts'
 import { panelRoutesOf } from '../panel-route.ts'
-import type { PanelRooms } from '../rooms.ts'
 import { sessionOf } from './access-routes.ts'
 import type { PanelRole } from './credentials.ts'
 import { isPrivate } from './identity-provider.ts'
+import type { ProviderSignIns } from './provider-sign-ins.ts'
 
 const route = panelRoutesOf('Panel')
 
@@ -18,7 +20,11 @@ export const signInRoutes = ({
   fleet: { credentials, people },
   providerSignIns,
   trustedProxies,
-}: PanelRooms): Route<PanelRole>[] => [
+}: {
+  fleet: Fleet
+  providerSignIns: ProviderSignIns
+  trustedProxies: BlockList
+}): Route<PanelRole>[] => [
   route('GET /api/auth/oidc', {
     role: 'open',
     summary: 'Returns the host of the identity provider; null without one.',

@@ -1,9 +1,10 @@
 /** Who is in which team. */
+
 import * as z from 'zod'
 import { named, type Route, type Shape } from '../../http/route.ts'
+import type { Fleet } from '../bank/budgets.ts'
 import type { TeamMemberView, TeamsView } from '../fleet-view.ts'
 import { panelRoutesOf } from '../panel-route.ts'
-import type { PanelRooms } from '../rooms.ts'
 import type { PanelRole } from './credentials.ts'
 
 const route = panelRoutesOf('Fleet')
@@ -17,7 +18,7 @@ const memberView = named('TeamMember', () =>
   } satisfies Shape<TeamMemberView>),
 )
 
-export const teamRoutes = ({ fleet: { teams } }: PanelRooms): Route<PanelRole>[] => [
+export const teamRoutes = ({ fleet: { teams } }: { fleet: Fleet }): Route<PanelRole>[] => [
   route('GET /api/fleet/teams', {
     role: 'viewer',
     summary: 'Lists the teams and their people.',

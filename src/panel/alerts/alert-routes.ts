@@ -11,10 +11,9 @@ import { level } from '../../http/shared-shapes.ts'
 import type { PanelRole } from '../access/credentials.ts'
 import type { AlertWebhookView, PanelAlertView } from '../fleet-view.ts'
 import { panelRoutesOf } from '../panel-route.ts'
-import type { PanelRooms } from '../rooms.ts'
 import type { StoredDelivery } from './alert-sender.ts'
 import { eventsOf, type StoredAlertWebhook } from './alert-webhooks.ts'
-import type { AlertPlace } from './alerts.ts'
+import type { AlertPlace, PanelAlerts } from './alerts.ts'
 
 const alertRoute = panelRoutesOf('Fleet')
 
@@ -52,9 +51,12 @@ const webhookView = named('AlertWebhook', () =>
   } satisfies Shape<AlertWebhookView>),
 )
 
-export const alertRoutes = (rooms: PanelRooms): Route<PanelRole>[] => [...listRoutes(rooms), ...webhookRoutes(rooms)]
+export const alertRoutes = (parts: { alerts: PanelAlerts }): Route<PanelRole>[] => [
+  ...listRoutes(parts),
+  ...webhookRoutes(parts),
+]
 
-const listRoutes = ({ alerts }: PanelRooms): Route<PanelRole>[] => [
+const listRoutes = ({ alerts }: { alerts: PanelAlerts }): Route<PanelRole>[] => [
   alertRoute('GET /api/alerts', {
     role: 'admin',
     summary: 'Lists the last 200 alerts that were sent, newest first.',
@@ -93,7 +95,7 @@ const listRoutes = ({ alerts }: PanelRooms): Route<PanelRole>[] => [
   }),
 ]
 
-const webhookRoutes = ({ alerts }: PanelRooms): Route<PanelRole>[] => [
+const webhookRoutes = ({ alerts }: { alerts: PanelAlerts }): Route<PanelRole>[] => [
   alertRoute('GET /api/fleet/webhooks', {
     role: 'admin',
     summary: 'Lists the webhooks of the organization, without their addresses.',

@@ -1,4 +1,5 @@
 /** For runtimes: joining, and the leases of shared budgets. Money is a decimal string in US dollars, as everywhere. */
+
 import * as z from 'zod'
 import { isoTime } from '../../core/clock.ts'
 import type { CageError } from '../../core/errors.ts'
@@ -17,8 +18,8 @@ import {
 } from '../../protocol/lease-messages.ts'
 import type { PanelRole } from '../access/credentials.ts'
 import { panelRoutesOf } from '../panel-route.ts'
-import type { PanelRooms } from '../rooms.ts'
 import { type Books, grantLease, openRuntime, recordStatements } from './bank.ts'
+import type { Fleet } from './budgets.ts'
 import { presentLeases, readPresented } from './generations.ts'
 
 /** Statements in one report. */
@@ -85,7 +86,7 @@ const statementOf = ({ id: lease, used_usd, returned_usd, held_usd, final }: Wir
 })
 
 /** How a runtime joins and leaves. */
-export const membershipRoutes = ({ fleet, version }: PanelRooms): Route<PanelRole>[] => [
+export const membershipRoutes = ({ fleet, version }: { fleet: Fleet; version: string }): Route<PanelRole>[] => [
   leaseRoute('POST /api/runtimes/join', {
     role: 'invited',
     summary: 'Makes a runtime of the bearer of an invitation, which works once.',
@@ -113,7 +114,15 @@ export const membershipRoutes = ({ fleet, version }: PanelRooms): Route<PanelRol
 ]
 
 /** What a runtime says before it spends. */
-function openRoutes({ fleet, ttlMs, onNotice }: PanelRooms): Route<PanelRole>[] {
+function openRoutes({
+  fleet,
+  ttlMs,
+  onNotice,
+}: {
+  fleet: Fleet
+  ttlMs: number
+  onNotice: (text: string) => void
+}): Route<PanelRole>[] {
   const { bank } = fleet
   /** Runtimes with a copy that asks again and again. */
   const noticed = new Set<string>()
@@ -186,11 +195,15 @@ function openRoutes({ fleet, ttlMs, onNotice }: PanelRooms): Route<PanelRole>[] 
 }
 
 /** What a runtime spends. */
-export function leaseRoutes(rooms: PanelRooms): Route<PanelRole>[] {
-  const { fleet, ttlMs } = rooms
+export function leaseRoutes(parts: {
+  fleet: Fleet
+  ttlMs: number
+  onNotice: (text: string) => void
+}): Route<PanelRole>[] {
+  const { fleet, ttlMs } = parts
   const { bank } = fleet
   return [
-    ...openRoutes(rooms),
+    ...openRoutes(parts),
     leaseRoute('POST /api/leases/request', {
       role: 'runtime',
       summary: 'Requests a slice of the shared budgets. A repeated request gets the same one.',

@@ -6,15 +6,15 @@ import { amount } from '../../http/body.ts'
 import type { Route } from '../../http/route.ts'
 import { agentRequestView } from '../../http/shared-shapes.ts'
 import type { PanelRole } from '../access/credentials.ts'
+import type { Fleet } from '../bank/budgets.ts'
 import { panelRoutesOf } from '../panel-route.ts'
-import type { PanelRooms } from '../rooms.ts'
 
 const route = panelRoutesOf('Control')
 
 /** As runtimes have them. */
 const agent = z.string().min(1).max(200)
 
-export const agentRequestRoutes = ({ fleet: { agentRequests } }: PanelRooms): Route<PanelRole>[] => [
+export const agentRequestRoutes = ({ fleet: { agentRequests } }: { fleet: Fleet }): Route<PanelRole>[] => [
   route('POST /api/control/requests', {
     role: 'runtime',
     summary:

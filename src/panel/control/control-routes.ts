@@ -1,4 +1,5 @@
 /** Control of agents on other machines: what admins order, and how runtimes hear of it. */
+
 import * as z from 'zod'
 import { isoTime } from '../../core/clock.ts'
 import { CageError } from '../../core/errors.ts'
@@ -7,8 +8,9 @@ import type { Order, PolicyState } from '../../protocol/control-messages.ts'
 import type { PanelRole } from '../access/credentials.ts'
 import type { OrderView } from '../fleet-view.ts'
 import { panelRoutesOf } from '../panel-route.ts'
-import type { PanelRooms } from '../rooms.ts'
-import type { StoredOrder } from './orders.ts'
+import type { PanelTelemetry } from '../telemetry/telemetry.ts'
+import type { Control } from './control.ts'
+import type { Orders, StoredOrder } from './orders.ts'
 import { policySettings } from './policy-routes.ts'
 
 const fleetRoute = panelRoutesOf('Fleet')
@@ -36,7 +38,15 @@ export const orderViewOf = ({ id, action: what, ordered_by, ordered_at, state, m
 
 const ENDED = new Set(['completed', 'stopped', 'failed', 'crash_loop', 'budget_stopped', 'blocked'])
 
-export const controlRoutes = ({ orders, control, telemetry }: PanelRooms): Route<PanelRole>[] => [
+export const controlRoutes = ({
+  orders,
+  control,
+  telemetry,
+}: {
+  orders: Orders
+  control: Control
+  telemetry: PanelTelemetry
+}): Route<PanelRole>[] => [
   fleetRoute('POST /api/fleet/runtimes/:id/orders', {
     role: 'admin',
     summary:

@@ -1,4 +1,5 @@
 /** The policy of an organization, which runtimes merge into their configuration. */
+
 import * as z from 'zod'
 import { ENVIRONMENTS } from '../../config/environments.ts'
 import { isEmptyPolicy, policySchema } from '../../config/policy.ts'
@@ -7,7 +8,7 @@ import { count, named, type Route, type Shape, time } from '../../http/route.ts'
 import type { PanelRole } from '../access/credentials.ts'
 import type { PolicyView } from '../fleet-view.ts'
 import { panelRoutesOf } from '../panel-route.ts'
-import type { PanelRooms } from '../rooms.ts'
+import type { Policies } from './policies.ts'
 import { environmentsIn, type StoredPolicy, settingsOf } from './policies.ts'
 
 const fleetRoute = panelRoutesOf('Fleet')
@@ -26,7 +27,7 @@ const policyView = named('Policy', () =>
   } satisfies Shape<PolicyView>),
 )
 
-export const policyRoutes = ({ policies }: PanelRooms): Route<PanelRole>[] => [
+export const policyRoutes = ({ policies }: { policies: Policies }): Route<PanelRole>[] => [
   fleetRoute('GET /api/fleet/policy', {
     role: 'viewer',
     summary: 'Returns the policy of the organization.',

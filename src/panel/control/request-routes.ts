@@ -1,4 +1,5 @@
 /** For people: asking for more of a budget, and deciding on it. */
+
 import * as z from 'zod'
 import { isoTime } from '../../core/clock.ts'
 import { CageError } from '../../core/errors.ts'
@@ -7,10 +8,10 @@ import { amount, check } from '../../http/body.ts'
 import { named, type Route, type Shape, time, usd } from '../../http/route.ts'
 import type { PanelRole } from '../access/credentials.ts'
 import { SHARED_SCOPES } from '../bank/bank.ts'
+import type { Fleet } from '../bank/budgets.ts'
 import { nameFor } from '../fleet-routes.ts'
 import type { RequestView } from '../fleet-view.ts'
 import { panelRoutesOf } from '../panel-route.ts'
-import type { PanelRooms } from '../rooms.ts'
 import type { StoredRequest } from './requests.ts'
 
 const requestRoute = panelRoutesOf('Fleet')
@@ -33,7 +34,7 @@ const requestView = named('BudgetRequest', () =>
 
 const text = z.string().min(1).max(500)
 
-export const requestRoutes = ({ fleet: { requests } }: PanelRooms): Route<PanelRole>[] => [
+export const requestRoutes = ({ fleet: { requests } }: { fleet: Fleet }): Route<PanelRole>[] => [
   requestRoute('GET /api/fleet/requests', {
     role: 'viewer',
     summary: 'Lists requests for more of a budget: those that wait, then the last decided ones.',

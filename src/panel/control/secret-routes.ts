@@ -1,4 +1,5 @@
 /** Central secrets: what admins set, and what runtimes fetch. */
+
 import * as z from 'zod'
 import { ENVIRONMENTS } from '../../config/environments.ts'
 import { isoTime } from '../../core/clock.ts'
@@ -7,8 +8,7 @@ import type { CentralSecret } from '../../protocol/control-messages.ts'
 import type { PanelRole } from '../access/credentials.ts'
 import type { CentralSecretView } from '../fleet-view.ts'
 import { panelRoutesOf } from '../panel-route.ts'
-import type { PanelRooms } from '../rooms.ts'
-import type { StoredCentralSecret } from './secrets.ts'
+import type { PanelSecrets, StoredCentralSecret } from './secrets.ts'
 
 const fleetRoute = panelRoutesOf('Fleet')
 const controlRoute = panelRoutesOf('Control')
@@ -30,7 +30,7 @@ const secretView = named('CentralSecret', () =>
   } satisfies Shape<CentralSecretView>),
 )
 
-export const centralSecretRoutes = ({ secrets }: PanelRooms): Route<PanelRole>[] => [
+export const centralSecretRoutes = ({ secrets }: { secrets: PanelSecrets }): Route<PanelRole>[] => [
   fleetRoute('GET /api/fleet/secrets', {
     role: 'viewer',
     summary: 'Lists the secrets of the organization, without their values.',

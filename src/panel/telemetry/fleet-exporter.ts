@@ -21,13 +21,13 @@ import { type Run, TRACED_EVENTS, Tracer } from '../../otel/tracer.ts'
 import { isClient, type Snapshot } from '../../state/snapshot.ts'
 import type { PanelDatabase, Sql } from '../db/database.ts'
 import { type DueExport, type ExportProgress, ExportStore, type StoredExport } from './export-store.ts'
-import type { GaugeRooms } from './fleet-gauges.ts'
+import type { GaugeParts } from './fleet-gauges.ts'
 import { FleetMeter } from './fleet-meter.ts'
 import { resourceOf } from './machine-resource.ts'
 
 export interface FleetExporterOptions extends Pick<CollectorOptions, 'settings' | 'network' | 'version' | 'clock'> {
   database: PanelDatabase
-  rooms: GaugeRooms
+  parts: GaugeParts
   onNotice: (text: string) => void
 }
 
@@ -50,7 +50,7 @@ export class FleetExporter {
   readonly #abort = new AbortController()
 
   constructor(options: FleetExporterOptions) {
-    const { database, clock, rooms, onNotice } = options
+    const { database, clock, parts, onNotice } = options
     this.#options = options
     this.#store = new ExportStore(database)
     this.#collector = new Collector({ ...options, log: { info: onNotice, warn: onNotice } })
@@ -59,7 +59,7 @@ export class FleetExporter {
       const isMore = await database.exclusively('export', (sql) => this.#sendPage(sql))
       return isMore ? 0 : POLL_INTERVAL_MS
     })
-    this.#meter = new FleetMeter({ rooms, database, clock, collector: this.#collector })
+    this.#meter = new FleetMeter({ parts, database, clock, collector: this.#collector })
   }
 
   /** What is left is sent by another process, or the next one. */

@@ -8,13 +8,22 @@
  * - Names of budgets are people's words. The first 1,000 budgets in the page's order have numbers of their own; how many
  *   have none is a number too. They are not added up: the budget of a team is part of its organization's.
  */
+
 import type { Level } from '../../core/events.ts'
 import { add, fromUsd, NANOS_PER_USD, type Nanodollars, type Usd } from '../../core/money.ts'
 import type { Gauge } from '../../otel/metrics.ts'
+import type { SpendingAlerts } from '../alerts/spending-alerts.ts'
+import type { Fleet } from '../bank/budgets.ts'
 import type { FleetView, LeaseView, RuntimeView, SharedBudgetView } from '../fleet-view.ts'
-import type { PanelRooms } from '../rooms.ts'
+import type { SharedViews } from '../shared-views.ts'
+import type { PanelTelemetry } from './telemetry.ts'
 
-export type GaugeRooms = Pick<PanelRooms, 'views' | 'fleet' | 'telemetry' | 'spendingAlerts'>
+export type GaugeParts = {
+  views: SharedViews<FleetView>
+  fleet: Fleet
+  telemetry: PanelTelemetry
+  spendingAlerts: SpendingAlerts
+}
 
 export interface FleetGauges {
   organization: string
@@ -34,8 +43,8 @@ export interface Today {
 export const MAX_BUDGETS = 1_000
 
 /** Rejects when the database cannot be used. */
-export async function readGauges(rooms: GaugeRooms, organizationId: string): Promise<FleetGauges> {
-  const { views, fleet, telemetry, spendingAlerts } = rooms
+export async function readGauges(parts: GaugeParts, organizationId: string): Promise<FleetGauges> {
+  const { views, fleet, telemetry, spendingAlerts } = parts
   const { view } = await views.view(organizationId)
   const today = view.server_time.slice(0, 10)
   const requests = await fleet.requests.list(organizationId)

@@ -10,10 +10,10 @@ import type { Clock } from '../../core/clock.ts'
 import { RepeatingTask } from '../../core/repeating-task.ts'
 import type { Collector } from '../../otel/collector.ts'
 import type { PanelDatabase } from '../db/database.ts'
-import { type GaugeRooms, readGauges } from './fleet-gauges.ts'
+import { type GaugeParts, readGauges } from './fleet-gauges.ts'
 
 export interface FleetMeterOptions {
-  rooms: GaugeRooms
+  parts: GaugeParts
   database: PanelDatabase
   collector: Collector
   clock: Clock
@@ -41,10 +41,10 @@ export class FleetMeter {
 
   /** Rejects when the collector or the database cannot be used now. */
   async #send(): Promise<number | undefined> {
-    const { rooms, collector } = this.#options
+    const { parts, collector } = this.#options
     if (await this.#takeMinute()) {
-      for (const organizationId of await rooms.fleet.organizations()) {
-        const { organization, gauges } = await readGauges(rooms, organizationId)
+      for (const organizationId of await parts.fleet.organizations()) {
+        const { organization, gauges } = await readGauges(parts, organizationId)
         const resource = { 'service.instance.id': organizationId, 'iron_cage.organization': organization }
         await collector.sendMetrics([{ resource, metrics: gauges }], this.#abort.signal)
         if (!collector.takesMetrics) return undefined

@@ -6,17 +6,16 @@ import type { Route } from '../../http/route.ts'
 import type { Gauge } from '../../otel/metrics.ts'
 import type { PanelRole } from '../access/credentials.ts'
 import { panelRoutesOf } from '../panel-route.ts'
-import type { PanelRooms } from '../rooms.ts'
-import { readGauges } from './fleet-gauges.ts'
+import { type GaugeParts, readGauges } from './fleet-gauges.ts'
 
-export const metricsRoutes = (rooms: PanelRooms): Route<PanelRole>[] => [
+export const metricsRoutes = (parts: GaugeParts): Route<PanelRole>[] => [
   panelRoutesOf('Fleet')('GET /metrics', {
     role: 'viewer',
     summary: 'Serves budgets, runtimes, leases and requests as metrics in the Prometheus text format.',
     reply: null,
     types: ['text/plain'],
     handle: async ({ context, identity }) => {
-      const { gauges } = await readGauges(rooms, identity.organizationId)
+      const { gauges } = await readGauges(parts, identity.organizationId)
       // Through the default export: in a bundle CommonJS has no named exports. Most panels are never asked for metrics.
       const { default: prometheus } = await import('prom-client')
       const registry = new prometheus.Registry()

@@ -4,14 +4,13 @@ import { CageError } from '../../core/errors.ts'
 import { answerOtlp, METRICS, otlpDoc, readOtlp, TRACES } from '../../http/otlp.ts'
 import { type Route, routesOf } from '../../http/route.ts'
 import type { Member, PanelRole } from '../access/credentials.ts'
-import type { PanelRooms } from '../rooms.ts'
 import type { OtlpForwarder } from './otlp-forwarder.ts'
 
 const otlpRoute = routesOf<Member, PanelRole>('Leases')
 
 const ERRORS = ['not_found', 'runtime_revoked', 'too_many_attempts', 'collector_unreachable'] as const
 
-export const panelOtlpRoutes = ({ otlp }: PanelRooms): Route<PanelRole>[] => [
+export const panelOtlpRoutes = ({ otlp }: { otlp: OtlpForwarder | undefined }): Route<PanelRole>[] => [
   otlpRoute('POST /v1/traces', {
     role: 'runtime',
     summary:

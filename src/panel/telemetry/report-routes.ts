@@ -8,10 +8,12 @@ import { PII, type PiiType } from '../../core/pii-types.ts'
 import { count, named, type Route, type Shape, time, usd } from '../../http/route.ts'
 import { instant } from '../../http/shared-shapes.ts'
 import type { PanelRole } from '../access/credentials.ts'
+import type { SpendingAlerts } from '../alerts/spending-alerts.ts'
+import type { Fleet } from '../bank/budgets.ts'
 import type { FleetIncident, FleetSpending, SpendingAlertView } from '../fleet-view.ts'
 import { panelRoutesOf } from '../panel-route.ts'
-import type { PanelRooms } from '../rooms.ts'
 import { DIMENSIONS, type Spent } from './spending.ts'
+import type { PanelTelemetry } from './telemetry.ts'
 import type { StoredIncident } from './telemetry-store.ts'
 
 const DAY_MS = 86_400_000
@@ -19,7 +21,15 @@ const MAX_DAYS = 366
 
 const reportRoute = panelRoutesOf('Fleet')
 
-export const reportRoutes = ({ fleet, telemetry, spendingAlerts }: PanelRooms): Route<PanelRole>[] => [
+export const reportRoutes = ({
+  fleet,
+  telemetry,
+  spendingAlerts,
+}: {
+  fleet: Fleet
+  telemetry: PanelTelemetry
+  spendingAlerts: SpendingAlerts
+}): Route<PanelRole>[] => [
   reportRoute('GET /api/fleet/spending', {
     role: 'viewer',
     summary: 'Returns what calls cost by day (UTC), as far as machines have reported.',

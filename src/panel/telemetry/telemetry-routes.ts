@@ -1,10 +1,11 @@
 /** For runtimes: what happened there. */
+
 import * as z from 'zod'
 import type { RuntimeEvent } from '../../core/events.ts'
 import { count, type Route, routesOf, time } from '../../http/route.ts'
 import type { Member, PanelRole } from '../access/credentials.ts'
-import type { PanelRooms } from '../rooms.ts'
 import { storable } from '../storable.ts'
+import type { PanelTelemetry } from './telemetry.ts'
 
 /** Events of one batch. */
 const MAX_EVENTS = 1_000
@@ -23,7 +24,7 @@ const event = z.object({
   data: z.record(z.string(), z.unknown()),
 })
 
-export const telemetryRoutes = ({ telemetry }: PanelRooms): Route<PanelRole>[] => [
+export const telemetryRoutes = ({ telemetry }: { telemetry: PanelTelemetry }): Route<PanelRole>[] => [
   telemetryRoute('POST /api/telemetry', {
     role: 'runtime',
     summary: 'Takes events of a runtime. An event that is sent again is stored once; the reply says where to continue.',
