@@ -359,7 +359,7 @@ const provider = z.strictObject({
     ),
   connect_timeout_s: seconds(600).default(10).describe('Time to connect.'),
   first_byte_timeout_s: seconds(3600).default(600).describe('Time to the first byte of the reply.'),
-  idle_timeout_s: seconds(3600).default(120).describe('Longest silence within a reply.'),
+  idle_timeout_s: seconds(3600).default(600).describe('Longest silence within a reply.'),
   total_timeout_s: seconds(86_400).default(3600).describe('Time for the whole call, including waits.'),
   retries: wholeNumber(0, 10).default(2).describe('Retries before the first byte.'),
   rate_limit_wait_s: z

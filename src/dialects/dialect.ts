@@ -9,7 +9,7 @@
 import type { IncomingHttpHeaders } from 'node:http'
 import { CageError } from '../core/errors.ts'
 import type { Nanodollars } from '../core/money.ts'
-import { isObject, type Json, type JsonObject } from './json.ts'
+import { isObject, type Json, type JsonObject, parseReplyJson } from './json.ts'
 import type { Fields, FoundTokenIds, Leaf, TextPlace } from './texts.ts'
 
 /** What a request asks for that the length of its text does not show. */
@@ -113,12 +113,12 @@ export interface Redactions {
   known(text: string, place: TextPlace): string
   /** Redacts a text that repeats an earlier one: its findings count once. */
   again(text: string, place: TextPlace): string
-  /** Redacts one piece of the continuous text `channel`. What may still become data is held back. */
-  push(channel: string, piece: string, place: TextPlace): string
+  /** Redacts one piece of the continuous text `channel`. */
+  push(channel: string, piece: string, place: TextPlace): Piece
   /** Registers the text of a channel that was sent before its first piece. */
   began(channel: string, text: string): void
-  /** Returns the text held back of a channel. The text may continue; what began before is then not completed. */
-  end(channel: string): string
+  /** Makes all pieces of a channel certain. The text may continue; what began before is then not completed. */
+  end(channel: string): void
   /**
    * Redacts a whole text that follows others, so that it completes none of them. `isRepeated`: it was checked before
    * and its findings count once. (Default: false.)
@@ -132,19 +132,33 @@ export interface Redactions {
   signature(original: JsonObject): string
 }
 
+/** A piece of a text that arrives in several frames. */
+export interface Piece {
+  /** Its redacted form; undefined while its text may still become data. */
+  readonly safe: string | undefined
+}
+
+/** A frame of a stream. */
 export interface Sse {
   event: string | null
   data: string
+  /** How it came (`framing.ts`). Readers hand it on with the frame. */
+  source?: unknown
 }
 
-/** Reads one streamed reply: takes the provider's frames, returns the client's. */
+/**
+ * Reads one streamed reply: takes the provider's frames, returns the client's. Those are the same frames in the same
+ * order; one with a text that is not certain yet waits, and all that follow it.
+ */
 export interface StreamReader {
-  /** Returns frames for the client. Throws CageError `provider_reply_invalid` for an invalid frame. */
+  /** Returns the frames that may be sent by now. Throws CageError `provider_reply_invalid` for an invalid frame. */
   read(frame: Sse): Sse[]
-  /** Returns the last frames when the provider's stream ends. (Default: none; the dialect has a last frame.) */
-  end?(): Sse[]
-  /** True once the reply is complete. */
+  /** Returns the frames that were held back, when the provider's stream has ended and the reply is complete; else none. */
+  end(): Sse[]
+  /** True once the reply is complete; it may be known only after `end`. */
   readonly isFinished: boolean
+  /** Once the provider has ended the reply with an error: the status that it would have as an answer of its own. */
+  readonly errorStatus: number | undefined
   /** Returns the usage reported so far. */
   usage(): ReportedUsage | undefined
   /** Text delivered so far, for an estimate when the provider never reports usage. */
@@ -177,8 +191,10 @@ export interface Format {
   readonly name: string
   /** The configuration can give its route a fixed price instead. (Default: it cannot.) */
   readonly yieldsToConfig?: true
-  /** Its streams are a JSON array when they are no event stream. */
-  readonly streamsArray?: true
+  /** How its streams are written when they are no server-sent events. (Default: they are never anything else.) */
+  readonly streamsAs?: 'array' | 'lines'
+  /** Its clients take comments in a stream for data. (Default: they ignore them, as the format demands.) */
+  readonly readsComments?: true
   /** Reads model, streaming and size of a body, in which `model` is set. Throws CageError `bad_request`. */
   readCall(body: JsonObject): {
     model: string
@@ -244,7 +260,7 @@ export const tokenCount = (value: Json | undefined): number | undefined =>
 export function parseFrame({ data }: Sse): JsonObject {
   let value: unknown
   try {
-    value = JSON.parse(data)
+    value = parseReplyJson(data)
   } catch (error) {
     throw new CageError('provider_reply_invalid', 'the provider sent a frame that is not JSON', { cause: error })
   }

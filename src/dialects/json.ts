@@ -23,6 +23,10 @@ export function parseBody(text: string): JsonObject {
 export const parseJson = (text: string, hasLongNumbers: boolean): unknown =>
   hasLongNumbers ? JSON.parse(text, keepLongNumbers) : JSON.parse(text)
 
+/** Parses what a provider sent. Integers too long for a double keep their digits. Throws SyntaxError. */
+export const parseReplyJson = (text: string, hasLongIntegers = hasLongNumber(text, true)): unknown =>
+  hasLongIntegers ? JSON.parse(text, keepLongIntegers) : JSON.parse(text)
+
 export const notJson = (error: unknown): CageError =>
   new CageError('bad_request', `the request's body is not JSON: ${(error as Error).message}`, { cause: error })
 
@@ -52,14 +56,15 @@ export function isTooDeep(value: unknown, left = MAX_DEPTH): boolean {
 /** Digits that a double may not hold. */
 const LONG_NUMBER_DIGITS = 16
 
-/** Looks at every sixteenth character: a long number covers one of them. */
-function hasLongNumber(text: string): boolean {
+/** Looks at every sixteenth character: a long number covers one of them. `isInteger`: digits behind a point are ignored. */
+function hasLongNumber(text: string, isInteger = false): boolean {
   for (let at = LONG_NUMBER_DIGITS - 1; at < text.length; at += LONG_NUMBER_DIGITS) {
     if (!isDigit(text, at)) continue
     let [first, last] = [at, at]
     while (isDigit(text, first - 1)) first--
     while (isDigit(text, last + 1)) last++
-    if (last - first + 1 >= LONG_NUMBER_DIGITS) return true
+    const isLong = last - first + 1 >= LONG_NUMBER_DIGITS
+    if (isLong && !(isInteger && text.charCodeAt(first - 1) === POINT)) return true
   }
   return false
 }
@@ -68,12 +73,15 @@ const isDigit = (text: string, at: number): boolean => text.charCodeAt(at) >= 0x
 
 /** Returns true if every reader of these bytes finds the value that was parsed from their text. */
 export const isUnambiguous = (bytes: Buffer, text: string, value: Json): boolean =>
-  isUtf8(bytes) && namesIn(text) === countNames(value)
+  isUtf8(bytes) && !hasDuplicates(text, value)
+
+/** Returns whether an object in the text has a name twice: `value` is what was parsed from it. */
+export const hasDuplicates = (text: string, value: Json): boolean => namesIn(text) !== countNames(value)
 
 /**
  * Counts the field names in JSON, those of duplicate fields too: colons behind a quotation mark that is not escaped.
  */
-export function namesIn(text: string): number {
+function namesIn(text: string): number {
   let count = 0
   for (let colon = text.indexOf(':'); colon >= 0; colon = text.indexOf(':', colon + 1)) {
     let end = colon - 1
@@ -87,7 +95,7 @@ export function namesIn(text: string): number {
 }
 
 const WHITE_SPACE = new Set([0x20, 0x09, 0x0a, 0x0d])
-const [QUOTE, BACKSLASH] = [0x22, 0x5c]
+const [QUOTE, BACKSLASH, POINT] = [0x22, 0x5c, 0x2e]
 
 /** Counts the fields of a value that is not nested too deeply. */
 function countNames(value: Json | undefined): number {
@@ -110,6 +118,12 @@ declare global {
 
 const keepLongNumbers: WithSource = (_key, value, { source }) =>
   typeof value === 'number' && source !== undefined && source !== String(value) && Number.isFinite(value)
+    ? JSON.rawJSON(source)
+    : value
+
+/** Every other number is written again as it came, or means the same. */
+const keepLongIntegers: WithSource = (_key, value, { source }) =>
+  typeof value === 'number' && source !== undefined && Math.abs(value) > Number.MAX_SAFE_INTEGER
     ? JSON.rawJSON(source)
     : value
 

@@ -9,7 +9,7 @@ import { type JsonObject, notJson, parseJson, requireBody } from './json.ts'
  */
 const MAX_COST = 5_000_000
 const NUMBER_COST = 10
-/** In replies: embeddings are numbers by the million. They need not keep their digits. */
+/** In replies: embeddings are numbers by the million. Of their long numbers only integers need to keep their digits. */
 const REPLY_NUMBER_COST = 1
 const COSTS = new Uint8Array(256)
 for (const [character, cost] of Object.entries({ '[': 40, '{': 40, ':': 90 })) COSTS[character.charCodeAt(0)] = cost
@@ -17,7 +17,7 @@ for (const [character, cost] of Object.entries({ '[': 40, '{': 40, ':': 90 })) C
 const LONG_NUMBER_COST = 250
 const LONG_NUMBER_DIGITS = 16
 
-const [QUOTE, COMMA, BACKSLASH] = [0x22, 0x2c, 0x5c]
+const [QUOTE, COMMA, BACKSLASH, POINT] = [0x22, 0x2c, 0x5c, 0x2e]
 
 /** The text has more parts than `MAX_COST` allows. */
 export class TooManyParts extends Error {
@@ -40,10 +40,10 @@ export function parseLargeJson(bytes: Buffer): unknown {
   }
 }
 
-/** Throws TooManyParts. Returns whether any number has more digits than a double holds; always false with `isReply`. */
+/** Throws TooManyParts. Returns whether any number has more digits than a double holds; with `isReply`, any integer. */
 export function requireFewParts(bytes: Buffer, isReply: boolean): boolean {
   const commaCost = isReply ? REPLY_NUMBER_COST : NUMBER_COST
-  const longDigits = isReply ? Number.POSITIVE_INFINITY : LONG_NUMBER_DIGITS
+  const digitsBehindPoint = isReply ? Number.NEGATIVE_INFINITY : 0
   let [cost, digits, hasLongNumbers] = [0, 0, false]
   for (let at = 0; at < bytes.length; at++) {
     const code = bytes[at]!
@@ -51,8 +51,8 @@ export function requireFewParts(bytes: Buffer, isReply: boolean): boolean {
       at = endOfString(bytes, at)
       continue
     }
-    digits = code >= 0x30 && code <= 0x39 ? digits + 1 : 0
-    const isLong = digits === longDigits
+    digits = code >= 0x30 && code <= 0x39 ? digits + 1 : code === POINT ? digitsBehindPoint : 0
+    const isLong = digits === LONG_NUMBER_DIGITS
     hasLongNumbers ||= isLong
     cost += isLong ? LONG_NUMBER_COST : code === COMMA ? commaCost : COSTS[code]!
     if (cost > MAX_COST) throw new TooManyParts('too many parts')

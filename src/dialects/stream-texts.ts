@@ -1,145 +1,198 @@
 /**
- * The texts of one streamed reply. A text arrives in pieces, at the same path of the same item in successive frames;
- * what is held back is sent with the next frame, or in a frame of its own that looks like the last one.
+ * The frames of one streamed reply and their texts. A text that a dialect names as arriving in pieces is read on across
+ * frames; any other is whole in its frame. A frame waits until all its pieces are certain, and is sent as it came if
+ * nothing in it was found: frames are never added, left out or put together.
  */
-import type { Redactions, Sse } from './dialect.ts'
-import type { Json } from './json.ts'
-import { alone, type Fields, type Leaf, pathOf, type Step, type TextPlace, TextWalk } from './texts.ts'
+import type { Piece, Redactions, Sse } from './dialect.ts'
+import type { Json, JsonObject } from './json.ts'
+import { rewriteJson } from './rewrite-json.ts'
+import {
+  type Fields,
+  type Leaf,
+  pathOf,
+  type Step,
+  type TextPlace,
+  TextWalk,
+  withoutTokens,
+  withValueAt,
+} from './texts.ts'
 
-/** Makes a frame for the rest of a text. `template`: the dialect's data on the text's last frame. `rest`: the text. */
-export type MakeFrame<Template> = (template: Template, rest: Json) => Sse
+/** How a frame is read. */
+export interface Reading {
+  /** What its texts are part of. (Default: the stream.) */
+  item?: string
+  /** The texts that arrive in pieces, by their path. (Default: none.) */
+  pieces?: RegExp
+  /** The channel of a text in pieces. (Default: its item and path.) */
+  channelOf?: (steps: readonly Step[]) => string
+  /** Its texts repeat earlier pieces. (Default: they are new.) */
+  isRepeated?: boolean
+  /** The place of its texts in pieces. (Default: a reply, unless their field says otherwise.) */
+  place?: TextPlace
+}
 
-/** Shorter texts may be equal by chance, and be parts of one text. */
-const MIN_REPEATED = 4
-
-interface OpenText<Template> {
-  item: string
+/** A text that is not certain yet, and where it stands. */
+interface HeldText {
   steps: readonly Step[]
-  template: Template
+  text: string
+  piece: Piece
+  /** What stands there instead if it is changed. (Default: the piece.) */
+  instead?: Json
+}
+
+interface HeldFrame {
+  frame: Sse
+  parsed: JsonObject
+  /** What is sent, as far as that is certain. */
+  value: JsonObject
+  texts: HeldText[]
 }
 
 interface FollowedText {
-  received: string
-  sent: string
+  before: string
+  pieces: HeldText[]
 }
 
-export class StreamTexts<Template> {
-  /** The text sent so far. */
+export class StreamTexts {
+  /** The text in pieces that was sent so far. */
   delivered = ''
   readonly #redact: Redactions
-  readonly #makeFrame: MakeFrame<Template>
   readonly #walk: TextWalk
-  readonly #open = new Map<string, OpenText<Template>>()
+  readonly #turnOf: ((channel: string) => string) | undefined
+  readonly #held: HeldFrame[] = []
+  /** Channels of texts that have not ended. */
+  readonly #open = new Set<string>()
   /** Top-level fields of the previous frame, which mostly repeat. */
   readonly #last = new Map<string, string>()
-  /** Texts that are signed when they are complete, as they came and as they were sent. */
+  /** Texts that are signed when they are complete. */
   readonly #followed = new Map<string, FollowedText>()
-  #mode: 'pieces' | 'whole' | 'again' = 'whole'
-  #item = ''
-  #template: Template | undefined
-  #received = 0
-  #emitted = 0
-  #words = 0
+  #reading: Reading = {}
+  #texts: HeldText[] = []
+  #channels = new Set<string>()
 
-  constructor(redact: Redactions, fields: Fields, makeFrame: MakeFrame<Template>) {
+  /**
+   * `turnOf`: of the channels for which it returns the same, one text follows another: it has ended when a frame has only
+   * another one. (Default: a text has an end of its own.)
+   */
+  constructor(redact: Redactions, fields: Fields, turnOf?: (channel: string) => string) {
     this.#redact = redact
-    this.#makeFrame = makeFrame
+    this.#turnOf = turnOf
     this.#walk = new TextWalk(fields, {
       text: (text, leaf) => this.#text(text, leaf),
-      tokens: () => true,
+      tokens: (joined, place, tokens) => this.#tokens(joined, place, tokens),
       tokenIds: (ids, found) => redact.tokenIds(ids, found),
-      signature: (original) => (this.#mode === 'pieces' ? undefined : redact.signature(original)),
+      signature: (original) => redact.signature(original),
     })
   }
 
-  /**
-   * Redacts pieces of texts that continue in later frames. `item`: what they are part of. Returns undefined when there
-   * is nothing to send: every text in the value is held back.
-   */
-  pieces(value: Json, item: string, template: Template, place: TextPlace = 'reply'): Json | undefined {
-    this.#mode = 'pieces'
-    this.#item = item
-    this.#template = template
-    this.#received = 0
-    this.#emitted = 0
-    this.#words = 0
-    const safe = this.#walk.change(value, place)
-    return this.#received > 0 && this.#emitted === 0 && this.#words === 0 ? undefined : safe
+  /** Takes a frame, whose data is `parsed`; `value`: what is sent of it. (Default: all.) */
+  add(frame: Sse, parsed: JsonObject, reading: Reading = {}, value = parsed): void {
+    this.#reading = reading
+    this.#texts = []
+    this.#channels = new Set()
+    const safe = this.#walk.change(value)
+    this.#held.push({ frame, parsed, value: safe, texts: this.#texts })
+    this.#endOthers()
   }
 
-  /** Redacts texts that are complete in this frame. `item`: what they are part of. */
-  whole<T extends Json>(value: T, item = ''): T {
-    this.#mode = 'whole'
-    this.#item = item
-    return this.#walk.change(value)
+  /** Takes a frame without a text. */
+  addMark(frame: Sse): void {
+    const nothing = {}
+    this.#held.push({ frame, parsed: nothing, value: nothing, texts: [] })
   }
 
-  /** Registers the beginning of a text at these steps of an item, which was already sent. */
-  began(item: string, steps: readonly Step[], text: string): void {
-    this.#redact.began(`${item}/${pathOf(steps)}`, text)
+  /** Returns the frames that may be sent by now, in order. */
+  take(): Sse[] {
+    const frames: Sse[] = []
+    while (this.#held[0]?.texts.every(({ piece }) => piece.safe !== undefined))
+      frames.push(this.#sent(this.#held.shift()!))
+    return frames
+  }
+
+  /** The texts of these channels have ended. (Default: all texts.) */
+  end(prefix = ''): void {
+    for (const channel of this.#open) if (channel.startsWith(prefix)) this.#end(channel)
+  }
+
+  /** Registers the beginning of a text in pieces, which is whole in its own frame. */
+  began(channel: string, text: string): void {
+    this.#redact.began(channel, text)
   }
 
   /** Remembers an item's only text from now on. `before`: what came of it so far. (Default: nothing.) */
   follow(item: string, before = ''): void {
-    if (!this.#followed.has(item)) this.#followed.set(item, { received: before, sent: '' })
+    if (!this.#followed.has(item)) this.#followed.set(item, { before, pieces: [] })
   }
 
   /** Returns the original of a followed text that has ended; undefined if it was not changed. */
   changed(item: string): string | undefined {
-    const text = this.#followed.get(item)
+    const { before, pieces } = this.#followed.get(item) ?? { before: '', pieces: [] }
     this.#followed.delete(item)
-    return text && text.received !== text.sent ? text.received : undefined
+    return pieces.some(isChanged) ? before + pieces.map(({ text }) => text).join('') : undefined
   }
 
-  /** Redacts texts that repeat earlier pieces. */
-  again<T extends Json>(value: T, item: string): T {
-    this.#mode = 'again'
-    this.#item = item
-    return this.#walk.change(value)
-  }
-
-  /** Returns frames with the text held back of an item, or of all items. */
-  end(item?: string): Sse[] {
-    const frames: Sse[] = []
-    for (const [channel, open] of this.#open) {
-      if (item !== undefined && open.item !== item) continue
-      this.#open.delete(channel)
-      const rest = this.#redact.end(channel)
-      this.delivered += rest
-      const followed = this.#followed.get(open.item)
-      if (followed) followed.sent += rest
-      if (rest) frames.push(this.#makeFrame(open.template, alone(open.steps, rest)))
+  #sent({ frame, parsed, value, texts }: HeldFrame): Sse {
+    let safe: Json = value
+    for (const held of texts) {
+      if (!('instead' in held)) this.delivered += held.piece.safe
+      if (isChanged(held))
+        safe = withValueAt(safe, held.steps, held.instead === undefined ? held.piece.safe! : held.instead)
     }
-    return frames
+    return safe === parsed ? frame : { ...frame, data: rewriteJson(frame.data, parsed, safe) }
   }
 
   #text(text: string, leaf: Leaf): string {
     const { steps } = this.#walk
+    const { item = '', pieces, channelOf, isRepeated = false } = this.#reading
     const name = steps.at(-1)
-    if (leaf.kind === 'word' && name !== 'type') this.#words++
-    const isTop = steps.length === 1 && typeof name === 'string' && this.#item === ''
+    const isTop = steps.length === 1 && typeof name === 'string' && item === ''
     if (isTop && this.#last.get(name) === text) return text
-    const channel = `${this.#item}/${pathOf(steps)}`
-    const isPiece = leaf.kind === 'text' || (leaf.kind === 'word' && this.#open.has(channel))
-    if (this.#mode === 'pieces' && isPiece) return this.#piece(channel, text, leaf.place)
-    const safe = this.#redact.next(channel, text, leaf, this.#mode === 'again')
+    const path = pathOf(steps)
+    const channel = `${item}/${path}`
+    if (IN_PIECES.has(leaf.kind) && pieces?.test(path))
+      return this.#piece(channelOf?.(steps) ?? channel, text, this.#reading.place ?? leaf.place)
+    const safe = this.#redact.next(channel, text, leaf, isRepeated)
     if (isTop && safe === text && text.length >= MIN_REPEATED) this.#last.set(name, text)
     return safe
   }
 
   #piece(channel: string, text: string, place: TextPlace): string {
-    const safe = this.#redact.push(channel, text, place)
-    const open = this.#open.get(channel)
-    if (open) open.template = this.#template!
-    else this.#open.set(channel, { item: this.#item, steps: [...this.#walk.steps], template: this.#template! })
-    this.delivered += safe
-    const followed = this.#followed.get(this.#item)
-    if (followed) {
-      followed.received += text
-      followed.sent += safe
-    }
-    this.#received++
-    if (safe !== '') this.#emitted++
-    return safe
+    const held = this.#hold(channel, text, place)
+    this.#followed.get(this.#reading.item ?? '')?.pieces.push(held)
+    return text
+  }
+
+  #hold(channel: string, text: string, place: TextPlace): HeldText {
+    const held: HeldText = { steps: [...this.#walk.steps], text, piece: this.#redact.push(channel, text, place) }
+    this.#open.add(channel)
+    this.#channels.add(channel)
+    this.#texts.push(held)
+    return held
+  }
+
+  /** Tokens spell a text that may be found in no single one of them. */
+  #tokens(joined: ReadonlyMap<string, string>, place: TextPlace, tokens: Json): 'kept' {
+    const base = `${this.#reading.item ?? ''}/${pathOf(this.#walk.steps)}`
+    for (const [path, text] of joined) this.#hold(base + path, text, place).instead = withoutTokens(tokens)
+    return 'kept'
+  }
+
+  #endOthers(): void {
+    if (!this.#turnOf || this.#channels.size === 0 || this.#channels.size === this.#open.size) return
+    const turns = new Set([...this.#channels].map(this.#turnOf))
+    for (const channel of this.#open)
+      if (!this.#channels.has(channel) && turns.has(this.#turnOf(channel))) this.#end(channel)
+  }
+
+  #end(channel: string): void {
+    this.#open.delete(channel)
+    this.#redact.end(channel)
   }
 }
+
+const isChanged = ({ piece, text }: HeldText): boolean => piece.safe !== text
+
+/** Shorter texts may be equal by chance, and be parts of one text. */
+const MIN_REPEATED = 4
+
+const IN_PIECES: ReadonlySet<Leaf['kind']> = new Set(['text', 'word', 'blob'])

@@ -26,7 +26,8 @@ export interface Fields {
  */
 export type Shape = 'word' | 'sealed' | 'media'
 
-export type Kind = 'text' | 'word' | 'blob' | 'number' | 'name'
+/** `bytes`: a text that a list of bytes spells. */
+export type Kind = 'text' | 'word' | 'blob' | 'number' | 'name' | 'bytes'
 
 /** The place of a text, which decides whether the policy's scope covers it. */
 export type TextPlace = 'reply' | 'tool_arguments'
@@ -56,16 +57,19 @@ export interface TextVisitor {
   text(text: string, leaf: Leaf): string
   /** Redacts texts that clients read as one; undefined if nothing spans two parts. (Default: not called.) */
   joined?(parts: readonly string[], place: TextPlace): string[] | undefined
-  /** Receives the texts of tokens, which repeat the text beside them; true hides them. (Default: not called.) */
-  tokens?(joined: readonly string[], place: TextPlace): boolean
+  /**
+   * Receives the texts of tokens, which repeat the text beside them, joined by where they stand. Returns whether the
+   * tokens are hidden, or stay as they are; undefined to receive each of their texts. (Default: not called.)
+   */
+  tokens?(joined: ReadonlyMap<string, string>, place: TextPlace, tokens: Json): 'hidden' | 'kept' | undefined
   /** Receives token ids, which cannot be read; returns what stands for them. (Default: they stay.) */
   tokenIds?(ids: Json[], found: FoundTokenIds): Json[]
   /** Receives an object that its provider signed and that was changed; returns a signature for it, if it gets another. */
   signature?(original: JsonObject): string | undefined
 }
 
-/** One step from a value into it: a field name, or a position in a list. */
-export type Step = string | { at: number; carry: JsonObject | undefined }
+/** One step from a value into it: a field name, or an item of a list by its position, and by its index if it has one. */
+export type Step = string | { position: number; index: number }
 
 export class TextWalk {
   /** The steps to the current text. */
@@ -74,7 +78,6 @@ export class TextWalk {
   readonly #visitor: TextVisitor
   #place: TextPlace = 'reply'
   #isSigned = false
-  #names = 0
 
   constructor(fields: Fields, visitor: TextVisitor) {
     this.#fields = fields
@@ -86,14 +89,8 @@ export class TextWalk {
    */
   change<T extends Json>(value: T, place: TextPlace = 'reply'): T {
     this.#place = place
-    this.#names = 0
     this.steps.length = 0
     return this.#any(value, '') as T
-  }
-
-  /** Number of fields in the value of the last `change`. */
-  get names(): number {
-    return this.#names
   }
 
   #any(value: Json, name: string): Json {
@@ -122,8 +119,10 @@ export class TextWalk {
     if (text === '') return text
     if (this.#isSigned) return this.#visit(text, 'blob', name)
     const shape = Object.hasOwn(this.#fields.opaque, name) ? this.#fields.opaque[name] : undefined
-    const kind = shape !== undefined && SHAPES[shape](text) ? (shape === 'word' ? 'word' : 'blob') : 'text'
-    return this.#visit(text, kind, name)
+    if (shape !== undefined && SHAPES[shape](text)) return this.#visit(text, shape === 'word' ? 'word' : 'blob', name)
+    // Signatures have many names, and come through servers of other dialects.
+    const isOpaque = this.#place === 'reply' && name !== '' && !this.#fields.names.has(name) && isRandom(text)
+    return this.#visit(text, isOpaque ? 'blob' : 'text', name)
   }
 
   /** Numbers with fewer digits than the shortest data are ignored. */
@@ -136,7 +135,7 @@ export class TextWalk {
   #list(items: Json[], name: string): Json {
     const spelled = spelledBy(items)
     if (spelled !== undefined) {
-      const safe = this.#visit(spelled, 'text', name)
+      const safe = this.#visit(spelled, 'bytes', name)
       return safe === spelled ? items : [...Buffer.from(safe)]
     }
     const isReturned = this.steps.length === 1 && this.#fields.returned?.has(name) === true
@@ -146,7 +145,7 @@ export class TextWalk {
     const parts = this.#joined(items)
     for (let at = 0; at < parts.length; at++) {
       const item = parts[at]!
-      this.steps.push(isObject(item) ? { at: indexOf(item, at), carry: item } : { at, carry: undefined })
+      this.steps.push({ position: at, index: indexOf(item, at) })
       const safe = this.#any(item, name)
       this.steps.pop()
       if (safe === item && copy === undefined) continue
@@ -176,8 +175,7 @@ export class TextWalk {
     const bytes = isByte(value[0]) ? listOf(value) : []
     const spelled = spelledBy(bytes)
     if (spelled !== undefined) {
-      this.#names += bytes.length
-      const safe = this.#visit(spelled, 'text', label)
+      const safe = this.#visit(spelled, 'bytes', label)
       return safe === spelled ? value : Object.fromEntries(Buffer.from(safe).entries())
     }
     let copy: [string, Json][] | undefined
@@ -185,7 +183,6 @@ export class TextWalk {
     for (const name in value) {
       const item = value[name]
       if (item === undefined) continue
-      this.#names++
       const safeName = this.#fields.names.has(name) ? name : this.#visit(name, 'name', '')
       const safe = this.#field(name, safeName, item)
       if (copy === undefined && (safe !== item || safeName !== name)) {
@@ -201,17 +198,16 @@ export class TextWalk {
     const outer = this.#place
     if (this.#fields.tools.has(name)) this.#place = 'tool_arguments'
     this.steps.push(safeName)
-    const isShown = !TOKENS.has(name) || !this.#hidesTokens(item)
-    const safe = isShown ? this.#any(item, name) : Array.isArray(item) ? [] : null
+    const tokens = TOKENS.has(name) ? this.#tokens(item) : undefined
+    const safe = tokens === undefined ? this.#any(item, name) : tokens === 'kept' ? item : withoutTokens(item)
     this.steps.pop()
     this.#place = outer
     return safe
   }
 
-  #hidesTokens(value: Json): boolean {
-    const { tokens } = this.#visitor
-    if (!tokens || typeof value !== 'object' || value === null) return false
-    return tokens.call(this.#visitor, joinedTexts(value), this.#place)
+  #tokens(value: Json): 'hidden' | 'kept' | undefined {
+    if (typeof value !== 'object' || value === null) return undefined
+    return this.#visitor.tokens?.(joinedTexts(value), this.#place, value)
   }
 
   #visit(text: string, kind: Kind, name: string): string {
@@ -226,25 +222,36 @@ export const changeTexts = <T extends Json>(value: T, change: (text: string) => 
 
 const NO_FIELDS: Fields = { names: new Set(), opaque: {}, tools: new Set() }
 
-/** Wraps the text at `steps` in its containers alone: fields keep their names, list items their index and type. */
-export function alone(steps: readonly Step[], text: string): Json {
-  return steps.reduceRight<Json>((inner, step) => {
-    if (typeof step === 'string') return { [step]: inner }
-    return [step.carry && isObject(inner) ? Object.assign(kept(step.carry), inner) : inner]
-  }, text)
+/** Returns the value at these steps. */
+export function valueAt(value: Json, steps: readonly Step[]): Json | undefined {
+  let found: Json | undefined = value
+  for (const step of steps) {
+    if (typeof step !== 'string') found = Array.isArray(found) ? found[step.position] : undefined
+    else found = isObject(found) ? found[step] : undefined
+  }
+  return found
 }
 
-const kept = ({ index, type }: JsonObject): JsonObject => ({
-  ...(index !== undefined && { index }),
-  ...(typeof type === 'string' && { type }),
-})
+/** Returns the value with another one at these steps; what is not on the way is shared. */
+export function withValueAt(value: Json, steps: readonly Step[], instead: Json): Json {
+  const [step, ...rest] = steps
+  if (step === undefined) return instead
+  if (typeof step === 'string') {
+    const object = value as JsonObject
+    return { ...object, [step]: withValueAt(object[step]!, rest, instead) }
+  }
+  return (value as Json[]).map((item, at) => (at === step.position ? withValueAt(item, rest, instead) : item))
+}
 
-/** Returns the same text for the same steps; a list item is identified by its index. */
+/** What stands for tokens that are hidden. */
+export const withoutTokens = (tokens: Json): Json => (Array.isArray(tokens) ? [] : null)
+
+/** Returns the same text for the same steps; an item of a list is identified by its index. */
 export const pathOf = (steps: readonly Step[]): string =>
-  steps.map((step) => (typeof step === 'string' ? step : `#${step.at}`)).join('/')
+  steps.map((step) => (typeof step === 'string' ? step : `#${step.index}`)).join('/')
 
-const indexOf = ({ index }: JsonObject, at: number): number =>
-  typeof index === 'number' && Number.isInteger(index) ? index : at
+const indexOf = (item: Json, at: number): number =>
+  isObject(item) && typeof item.index === 'number' && Number.isInteger(item.index) ? item.index : at
 
 const isSigned = ({ type, signature, data }: JsonObject, name: string, signed: ReadonlySet<string>): boolean =>
   (signed.has(String(type)) || signed.has(name)) && [signature, data].some(isSealed)
@@ -263,6 +270,10 @@ const SHAPES: Readonly<Record<Shape, (text: string) => boolean>> = {
   sealed: (text) => /^[A-Za-z0-9+/_-]{64,}={0,2}$/.test(text),
   media: (text) => text.length >= 64 && MEDIA.test(text),
 }
+
+/** Long, and too mixed for a text or a number: only its issuer can read it. */
+const isRandom = (text: string): boolean =>
+  SHAPES.sealed(text) && /[a-z]/.test(text) && /[A-Z]/.test(text) && /\d/.test(text)
 
 /** How each format begins in base64: PNG, JPEG, GIF, RIFF, BMP, TIFF, PDF, MP3, Ogg, FLAC, MPEG-4, Matroska. */
 const MEDIA =
@@ -302,20 +313,25 @@ const textOfPart = (item: Json): string | undefined => {
   return isObject(item) && typeof item.text === 'string' ? item.text : undefined
 }
 
-/** Returns all texts and bytes below fields of the same name, each joined to one text. */
-function joinedTexts(value: Json): string[] {
+/** Returns all texts and bytes, and the names of fields that have numbers, joined by the fields above them. */
+function joinedTexts(value: Json): Map<string, string> {
   const joined = new Map<string, string>()
-  const add = (name: string, text: string) => joined.set(name, (joined.get(name) ?? '') + text)
-  const gather = (item: Json | undefined, name: string, depth: number): void => {
-    if (typeof item === 'string') add(name, item)
+  const add = (path: string, text: string) => joined.set(path, (joined.get(path) ?? '') + text)
+  const gather = (item: Json | undefined, path: string, depth: number): void => {
+    if (typeof item === 'string') add(path, item)
     else if (depth > MAX_DEPTH || typeof item !== 'object' || item === null) return
     else if (Array.isArray(item)) {
-      if (item.length > 0 && item.every(isByte)) add(name, Buffer.from(item as number[]).toString('latin1'))
-      else for (const one of item) gather(one, name, depth + 1)
-    } else for (const field in item) gather(item[field], field, depth + 1)
+      if (item.length > 0 && item.every(isByte)) add(path, Buffer.from(item as number[]).toString('latin1'))
+      else for (const one of item) gather(one, path, depth + 1)
+    } else
+      for (const field in item) {
+        // Completions name the tokens that might have been: their names are texts.
+        if (typeof item[field] === 'number') add(`${path}/`, field)
+        gather(item[field], `${path}/${field}`, depth + 1)
+      }
   }
   gather(value, '', 0)
-  return [...joined.values()]
+  return joined
 }
 
 /** Duplicate names, which redaction can cause, are numbered. */

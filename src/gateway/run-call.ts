@@ -22,7 +22,7 @@ import {
 import { afterWarning } from './limits/after-warning.ts'
 import type { ClientConnection } from './provider/client.ts'
 import { isModelOutage, Outage, withModelFallback } from './provider/model-fallback.ts'
-import { ProviderRefusal, report, type SentCall } from './provider/send.ts'
+import { ProviderRefusal, report, type SentCall, StreamRefusal } from './provider/send.ts'
 import type { Answer } from './provider/upstream.ts'
 import { CallRedactor } from './redaction/call-redactor.ts'
 import { redactRequest } from './redaction/redact-request.ts'
@@ -84,10 +84,11 @@ async function attemptCall(
     const sent = await road.sender.send(open, client.signal, hasNext) //    queue, circuit, key, provider
     open.sawFirstByte()
     const redactor = new CallRedactor(road.redaction, call)
-    const framing = await framingOf(sent.headers, call.format, call.stream)
+    const framing = await framingOf(sent, call.format, call.stream)
     if (recording) recording.framing = framing
+    const canRecover = (refusal: StreamRefusal) => refusal.isRetryable && (hasAttempt || hasNext)
     const relayed = framing
-      ? relayStream(road, open, { ...sent, framing }, redactor, client)
+      ? relayStream(road, open, { ...sent, framing, canRecover }, redactor, client)
       : relayReply(road, open, sent, redactor, client)
     await relayed
       .catch((error) => {
@@ -97,10 +98,14 @@ async function attemptCall(
       .finally(() => redactor.close())
     sent.permit.succeeded()
   } catch (error) {
-    const canRetry = hasAttempt && !hasNext && !open.hasFirstByte && !client.signal.aborted && isLost(error)
+    // The client has this error as it came.
+    if (error instanceof StreamRefusal && client.hasBegun) return
+    const isRetryable = error instanceof StreamRefusal || (!open.hasFirstByte && isLost(error))
+    const canRetry = hasAttempt && !hasNext && !client.signal.aborted && isRetryable
     const fallsBack = hasNext && !canRetry && !client.hasBegun && isModelOutage(error)
     if (canRetry || fallsBack) open.isFollowed()
-    if (error instanceof ProviderRefusal) {
+    if (error instanceof StreamRefusal) await open.brokenOff(error)
+    else if (error instanceof ProviderRefusal) {
       if (hasLimit) await refuseLimit(road, open, error)
       if (hasField) await refuseField(open, error)
       if (!fallsBack) return await relayRefusal(road, open, error, client)
@@ -139,12 +144,13 @@ async function relayReply(
 
 /**
  * Like `relayReply`, frame by frame: charged and recorded before the last frame is sent, so that a client that sees the
- * end can read the cost. After the first byte an error is a frame, and what was delivered is charged.
+ * end can read the cost. After the first byte an error is a frame, and what was delivered is charged. Throws the
+ * provider's own error after it was passed on, or before anything was sent.
  */
 async function relayStream(
   road: Road,
   open: MeteredCall,
-  sent: SentCall & { framing: Framing },
+  sent: SentCall & { framing: Framing; canRecover: (refusal: StreamRefusal) => boolean },
   redactor: CallRedactor,
   client: ClientConnection,
 ): Promise<void> {
@@ -154,17 +160,28 @@ async function relayStream(
   })
   open.reader = reader
   open.delivered = () => deliveredText(reader.deliveredText, redactor.cutCharacters)
-  client.begin(sent.status, { ...headersOf(open, sent, redactor), 'cache-control': 'no-cache' })
-  const clean = (data: Buffer) => cleanFrame(road.redaction, data, open.call)
+  const headers = { ...headersOf(open, sent, redactor), 'cache-control': 'no-cache' }
   const { framing } = sent
   trace.encoder = framing.encoder()
-  const frames = { reader, redactor, clean, framing, encoder: trace.encoder }
+  const frames = {
+    ...{ reader, redactor, framing, encoder: trace.encoder, clock: road.clock, keepsAlive: !format.readsComments },
+    clean: (data: Buffer) => cleanFrame(road.redaction, data, open.call),
+    begin: () => client.begin(sent.status, headers),
+  }
+  let refusal: StreamRefusal | undefined
   await relayFrames(sent, provider.name, frames, client, async () => {
-    await open.assess(reader.usage(), open.delivered(), sent.status)
     redactor.findings.report()
+    if (reader.errorStatus !== undefined) {
+      refusal = new StreamRefusal(sent, reader.errorStatus)
+      // Nothing was sent: the call may be made again.
+      if (!client.hasBegun && sent.canRecover(refusal)) throw refusal
+      return open.brokenOff(refusal)
+    }
+    await open.assess(reader.usage(), open.delivered(), sent.status)
     await open.completed(sent.status, redactor.findings.count)
   })
   client.end(trace.encoder.end())
+  if (refusal) throw refusal
 }
 
 /** Ends the call and throws LimitRefused when the provider refused a limit that the client did not set. */

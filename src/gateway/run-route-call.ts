@@ -21,7 +21,7 @@ import { wasNotSent } from './provider/send.ts'
 import type { Answer, ProviderAttempt } from './provider/upstream.ts'
 import { CallRedactor } from './redaction/call-redactor.ts'
 import { type Outgoing, redactOutgoing } from './redaction/redact-request.ts'
-import { framingOf } from './replies/framing.ts'
+import { isStream } from './replies/framing.ts'
 import { passedHeaders, readAll } from './replies/reply.ts'
 import type { Road } from './road.ts'
 import { waitUntilRunnable } from './wait-until-runnable.ts'
@@ -167,7 +167,7 @@ async function safeReply(
   redactor: CallRedactor,
   signal: AbortSignal,
 ): Promise<string | Buffer> {
-  if (framingOf(headers, {}, false)) {
+  if (isStream(headers)) {
     throw new CageError('bad_request', `${route.name} cannot be streamed`, { hint: 'request it without "stream"' })
   }
   if (isText(reply)) return redactAnswer(redaction, reply, provider, redactor, { agentId: caller.agentId, signal })

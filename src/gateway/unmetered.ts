@@ -6,7 +6,7 @@ import type { KeyRequest } from './provider/provider-key.ts'
 import type { Answer, ProviderAttempt } from './provider/upstream.ts'
 import { CallRedactor } from './redaction/call-redactor.ts'
 import { type Outgoing, redactOutgoing } from './redaction/redact-request.ts'
-import { framingOf } from './replies/framing.ts'
+import { isStream } from './replies/framing.ts'
 import { passedHeaders, readAll } from './replies/reply.ts'
 import type { Road } from './road.ts'
 import { waitUntilRunnable } from './wait-until-runnable.ts'
@@ -32,7 +32,7 @@ export async function proxyUnmetered(
   })
   const { status } = answer
   uncharged.record({ caller, provider: provider.name, model: null, code: 'unmetered', status, refusal: null })
-  if (framingOf(answer.headers, {}, false)) throw streamedAgain(answer)
+  if (isStream(answer.headers)) throw streamedAgain(answer)
   const reply = await readAll(answer, provider.name, client)
   const redactor = new CallRedactor(redaction, call)
   const passed = passedHeaders(answer.headers, provider.dialect, redactor)

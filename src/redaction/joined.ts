@@ -1,6 +1,7 @@
 /** Redacts texts in several parts that are read as one: a match may span parts. */
 
 import type { Redactor } from './redactor.ts'
+import type { Edit } from './stream-redactor.ts'
 import type { Finding } from './text/match.ts'
 
 /**
@@ -19,19 +20,15 @@ export function redactJoined(
   }
   const { findings } = redactor.redact(parts.join(''))
   const crossing = findings.filter((finding) => {
-    const part = firstAbove(borders, finding.start)
+    const part = firstAbove(borders, finding.start, (border) => border)
     const border = borders[part]
     return border !== undefined && border < finding.end && !isWhole(redactor, finding, parts[part]!, border)
   })
   if (crossing.length === 0) return undefined
-  const [starts, ends] = [crossing.map(({ start }) => start), crossing.map(({ end }) => end)]
+  const edits = crossing.filter(({ action }) => action !== 'warn').map((finding) => ({ start: finding.start, finding }))
   return {
     findings: crossing,
-    parts: parts.map((part, index) => {
-      const from = borders[index]! - part.length
-      const first = firstAbove(ends, from)
-      return without(crossing.slice(first, firstAbove(starts, from + part.length - 1)), part, from)
-    }),
+    parts: parts.map((part, index) => withEdits(part, borders[index]! - part.length, edits)),
   }
 }
 
@@ -45,26 +42,27 @@ function isWhole(redactor: Pick<Redactor, 'redact'>, { type, start }: Finding, p
   return redactor.redact(address).findings.some((found) => found.type === type && found.end === address.length)
 }
 
-/** Returns the index of the first number above another in an ascending list. */
-function firstAbove(numbers: readonly number[], than: number): number {
-  let [low, high] = [0, numbers.length]
+/** Returns a part of a text, which begins at `from`, with these edits of the text; a part stands where it begins. */
+export function withEdits(part: string, from: number, edits: readonly Edit[]): string {
+  let safe = ''
+  let at = 0
+  for (let next = firstAbove(edits, from, ({ finding }) => finding.end); next < edits.length; next++) {
+    const { start, finding } = edits[next]!
+    if (start >= from + part.length) break
+    safe += part.slice(at, Math.max(at, start - from))
+    if (start >= from) safe += finding.replacement
+    at = Math.min(part.length, finding.end - from)
+  }
+  return at === 0 ? part : safe + part.slice(at)
+}
+
+/** Returns the index of the first item of an ascending list that is above a number. */
+function firstAbove<T>(items: readonly T[], than: number, numberOf: (item: T) => number): number {
+  let [low, high] = [0, items.length]
   while (low < high) {
     const middle = (low + high) >>> 1
-    if (numbers[middle]! > than) high = middle
+    if (numberOf(items[middle]!) > than) high = middle
     else low = middle + 1
   }
   return low
-}
-
-/** Returns a part, which begins at `from`, without these findings. */
-function without(findings: readonly Finding[], part: string, from: number): string {
-  let safe = ''
-  let at = 0
-  for (const { start, end, action, replacement } of findings) {
-    if (action === 'warn' || end <= from || start >= from + part.length) continue
-    safe += part.slice(at, Math.max(at, start - from))
-    if (start >= from) safe += replacement
-    at = Math.min(part.length, end - from)
-  }
-  return safe + part.slice(at)
 }

@@ -6,12 +6,23 @@ import { actionFor, isAllowed, type Policy } from './policy.ts'
 import { Scanner } from './scanner.ts'
 import type { Finding, Match } from './text/match.ts'
 
+/** A finding that is replaced in the text. */
+export interface Edit {
+  /** Where it begins in what was not sent before. */
+  start: number
+  finding: Finding
+}
+
 /** Maximum characters of a finding's value: more than any key has. */
 const MAX_VALUE = 8192
 
 export class StreamRedactor {
   /** Findings that have ended, with offsets in the original text. */
   readonly findings: Finding[] = []
+  /** Everything that is replaced, in order; the end of the last one may still move. */
+  readonly edits: Edit[] = []
+  /** Characters of the original text so far. */
+  length: number
   readonly #policy: Policy
   readonly #scanner: Scanner
   /** Up to here the original text was returned or replaced. */
@@ -26,6 +37,7 @@ export class StreamRedactor {
     this.#scanner = new Scanner(policy.detect, known)
     this.#before = before
     this.#sent = before.length
+    this.length = before.length
   }
 
   /** The end of the original text, as far back as a match that continues could begin. */
@@ -36,6 +48,18 @@ export class StreamRedactor {
   /** The text that was not returned yet, as it is. */
   get heldBack(): string {
     return this.#scanner.text(this.#sent, Number.POSITIVE_INFINITY)
+  }
+
+  /** Everything before this offset of the original text was returned or replaced. */
+  get certain(): number {
+    return this.#sent
+  }
+
+  /** Returns the text that is held back as it is, though it may be the beginning of data. */
+  release(): string {
+    const text = this.heldBack
+    this.#sent = this.length
+    return text
   }
 
   /** The text ends with a secret that may continue. */
@@ -58,6 +82,7 @@ export class StreamRedactor {
 
   #advance(chunk: string, final: boolean): string {
     const scanner = this.#scanner
+    this.length += chunk.length
     const matches = scanner.scan(this.#before + chunk, final)
     this.#before = ''
     this.#followOpen()
@@ -68,6 +93,7 @@ export class StreamRedactor {
       if (!finding) continue
       if (finding.action !== 'warn') {
         out += scanner.text(this.#sent, match.start) + finding.replacement
+        this.edits.push({ start: Math.max(this.#sent, match.start), finding })
         this.#sent = match.end
       }
       this.#open = { match, finding }

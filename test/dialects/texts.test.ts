@@ -1,8 +1,19 @@
+import { createHash } from 'node:crypto'
 import { describe, expect, test } from 'vitest'
 import type { Json } from '../../src/dialects/json.ts'
-import { alone, changeTexts, type Fields, type Leaf, pathOf, type Step, TextWalk } from '../../src/dialects/texts.ts'
+import {
+  changeTexts,
+  type Fields,
+  type Leaf,
+  pathOf,
+  type Step,
+  TextWalk,
+  withValueAt,
+} from '../../src/dialects/texts.ts'
 
 const PNG = Buffer.concat([Buffer.from('89504e470d0a1a0a', 'hex'), Buffer.alloc(60)]).toString('base64')
+/** As a provider makes it: in no field that the dialect knows. */
+const SIGNATURE = createHash('sha512').update('signed').digest('base64').replaceAll('=', '')
 const SEAL = Buffer.alloc(64, 'seal').toString('base64')
 
 const fields: Fields = {
@@ -37,7 +48,7 @@ describe('what is read as text', () => {
   })
 
   test('is what a list of bytes spells', () => {
-    expect(kindsOf({ content: [...Buffer.from('a@b.co')] })).toEqual([['a@b.co', 'text']])
+    expect(kindsOf({ content: [...Buffer.from('a@b.co')] })).toEqual([['a@b.co', 'bytes']])
     expect(kindsOf({ content: [1, 2, 3] })).toEqual([])
     expect(kindsOf({ content: [0.25, -1, 300, 2, 3, 4, 5] })).toEqual([])
   })
@@ -55,6 +66,12 @@ describe('what is read as text', () => {
     [{ url: `data:image/png;base64,${PNG}` }, 'blob'],
     [{ url: `https://example.com/${PNG}` }, 'text'],
     [{ url: Buffer.alloc(90, 'no image').toString('base64') }, 'text'],
+    [{ made_up: { thought_signature: SIGNATURE } }, 'blob'],
+    [{ made_up: SIGNATURE.slice(0, 63) }, 'text'],
+    [{ made_up: `${SIGNATURE.slice(1)}@example.com` }, 'text'],
+    [{ made_up: '4111111111111111'.repeat(4) }, 'text'],
+    [{ content: SIGNATURE }, 'text'],
+    [{ arguments: { made_up: SIGNATURE } }, 'text'],
   ])('is no prose only while it has the shape: %j is %s', (value, kind) => {
     expect(
       looked(value)
@@ -124,9 +141,12 @@ describe('what is changed', () => {
   })
 })
 
-test('a rest stands alone in what it stood in', () => {
-  const steps: Step[] = ['delta', 'tool_calls', { at: 1, carry: { index: 1, id: 'x', type: 'function' } }, 'arguments']
-  expect(alone(steps, 'rest')).toEqual({ delta: { tool_calls: [{ index: 1, type: 'function', arguments: 'rest' }] } })
-  expect(alone(['content', { at: 0, carry: undefined }], 'rest')).toEqual({ content: ['rest'] })
+test('a value takes the place of another one where it stands', () => {
+  const call = { index: 1, id: 'x', arguments: 'old' }
+  const value = { delta: { tool_calls: [call] }, other: {} }
+  const steps: Step[] = ['delta', 'tool_calls', { position: 0, index: 1 }, 'arguments']
+  const changed = withValueAt(value, steps, 'new') as typeof value
+  expect(changed).toEqual({ delta: { tool_calls: [{ ...call, arguments: 'new' }] }, other: {} })
+  expect(changed.other).toBe(value.other)
   expect(pathOf(steps)).toBe('delta/tool_calls/#1/arguments')
 })

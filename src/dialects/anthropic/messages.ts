@@ -1,6 +1,4 @@
 /** Anthropic's Messages API. */
-
-import { CageError } from '../../core/errors.ts'
 import { readContent, serverTools } from '../demands.ts'
 import type { ServerTools } from '../dialect.ts'
 import {
@@ -14,6 +12,7 @@ import {
 } from '../dialect.ts'
 import { isObject, type Json, type JsonObject, positiveInteger, requireModel } from '../json.ts'
 import { fieldsOf, readFields } from '../request-fields.ts'
+import { statusOfError } from '../stream-error.ts'
 import { StreamTexts } from '../stream-texts.ts'
 import { tierTerms, UsageReader } from '../usage.ts'
 import { fields } from './fields.ts'
@@ -135,33 +134,22 @@ function readIterations(iterations: Json | undefined): { input: number; output: 
 const geoTerms = (geo: Json | undefined): string[] =>
   typeof geo === 'string' && geo !== '' && geo !== 'global' && geo !== 'not_available' ? [`inference_geo:${geo}`] : []
 
-/** The event of a text's last piece, without the text: the template for frames with the rest of the text. */
-interface FrameTemplate {
-  name: string | null
-  event: JsonObject
-  /** The type of its delta; undefined without a delta. */
-  kind: Json | undefined
-}
-
 class MessageStream implements StreamReader {
   isFinished = false
+  errorStatus: number | undefined
   readonly #redact: Redactions
-  readonly #texts: StreamTexts<FrameTemplate>
-  #started = ''
+  readonly #texts: StreamTexts
   #usage: JsonObject = {}
   #hasFinalUsage = false
+  #hasStopReason = false
 
   constructor(redact: Redactions) {
     this.#redact = redact
-    this.#texts = new StreamTexts(redact, fields, ({ name, event, kind }, rest) => {
-      const { delta, ...others } = rest as JsonObject
-      const typed = isObject(delta) && kind !== undefined ? { delta: { type: kind, ...delta } } : rest
-      return asFrame(name, { ...this.#head(event), ...others, ...(typed as JsonObject) })
-    })
+    this.#texts = new StreamTexts(redact, fields)
   }
 
   get deliveredText(): string {
-    return this.#started + this.#texts.delivered
+    return this.#texts.delivered
   }
 
   usage(): ReportedUsage | undefined {
@@ -170,32 +158,51 @@ class MessageStream implements StreamReader {
   }
 
   read(frame: Sse): Sse[] {
-    const event = parseFrame(frame)
+    if (frame.data === '[DONE]') {
+      this.#texts.addMark(frame)
+      return this.#texts.take()
+    }
+    this.#event(frame, parseFrame(frame))
+    return this.#texts.take()
+  }
+
+  /** Some servers end without the last event, when everything was said. */
+  end(): Sse[] {
+    this.isFinished ||= this.#hasStopReason
+    if (this.isFinished) this.#texts.end()
+    return this.#texts.take()
+  }
+
+  #event(frame: Sse, event: JsonObject): void {
+    const block = blockOf(event)
     switch (event.type) {
       case 'message_start':
         this.#addUsage(isObject(event.message) ? event.message.usage : undefined)
-        return [this.#whole(frame, event)]
+        return this.#whole(frame, event)
       case 'message_delta':
         // Cumulative: the last value counts.
         this.#addUsage(event.usage)
-        this.#hasFinalUsage = isObject(event.usage) && tokenCount(event.usage.output_tokens) !== undefined
-        return [this.#whole(frame, event)]
+        this.#hasFinalUsage ||= isObject(event.usage) && tokenCount(event.usage.output_tokens) !== undefined
+        this.#hasStopReason ||= isObject(event.delta) && typeof event.delta.stop_reason === 'string'
+        return this.#whole(frame, event)
       case 'message_stop':
         this.isFinished = true
-        return [...this.#texts.end(), this.#whole(frame, event)]
+        this.#texts.end()
+        return this.#whole(frame, event)
       case 'content_block_start':
         this.#rememberStart(event)
-        return [this.#whole(frame, event, `start${blockOf(event)}`)]
+        return this.#whole(frame, event, `start${block}`)
       case 'content_block_delta':
-        return this.#delta(frame, event)
+        return this.#delta(frame, event, block)
       case 'content_block_stop':
-        return [...this.#texts.end(blockOf(event)), this.#whole(frame, event)]
-      case 'ping':
-        return [this.#whole(frame, event)]
+        this.#texts.end(`${block}/`)
+        return this.#whole(frame, event)
       case 'error':
-        throw new CageError('provider_reply_invalid', 'the provider ended the stream with an error')
+        this.errorStatus = statusOfError(event.error)
+        this.#texts.end()
+        return this.#whole(frame, event)
       default:
-        return this.#unknown(frame, event)
+        return this.#whole(frame, event)
     }
   }
 
@@ -206,8 +213,8 @@ class MessageStream implements StreamReader {
     this.#usage = { ...this.#usage, ...Object.fromEntries(given) }
   }
 
-  #whole(frame: Sse, event: JsonObject, item = String(event.type)): Sse {
-    return asFrame(frame.event, this.#texts.whole(event, item))
+  #whole(frame: Sse, event: JsonObject, item = String(event.type)): void {
+    this.#texts.add(frame, event, { item })
   }
 
   /** Mostly empty; any text here continues in the deltas of its block. */
@@ -215,28 +222,20 @@ class MessageStream implements StreamReader {
     if (!isObject(event.content_block)) return
     for (const [field, text] of Object.entries(event.content_block)) {
       if (typeof text !== 'string' || text === '' || field === 'type') continue
-      this.#texts.began(blockOf(event), ['delta', field], text)
+      this.#texts.began(`${blockOf(event)}/delta/${field}`, text)
       if (field === 'thinking') this.#texts.follow(blockOf(event), text)
-      if (field === 'text' || field === 'thinking') this.#started += text
+      if (field === 'text' || field === 'thinking') this.#texts.delivered += text
     }
   }
 
-  #delta(frame: Sse, event: JsonObject): Sse[] {
-    const { delta, ...others } = event
-    const kind = isObject(delta) ? delta.type : undefined
-    const block = blockOf(event)
-    if (isObject(delta) && kind === 'signature_delta') {
-      return [
-        ...this.#texts.end(block),
-        this.#whole(frame, { ...event, delta: this.#signed(delta, block) }, `${block}:`),
-      ]
+  #delta(frame: Sse, event: JsonObject, block: string): void {
+    const { delta } = event
+    if (!isObject(delta) || delta.type !== 'signature_delta') {
+      if (isObject(delta) && delta.type === 'thinking_delta') this.#texts.follow(block)
+      return this.#texts.add(frame, event, { item: block, pieces: PIECES })
     }
-    if (kind === 'citations_delta') return [this.#whole(frame, event, `${block}:`)]
-    if (kind === 'thinking_delta') this.#texts.follow(block)
-    if (delta === undefined) return [asFrame(frame.event, this.#head(others))]
-    const safeKind = kind === undefined ? undefined : this.#texts.whole(kind, `${block}:kind`)
-    const safe = this.#texts.pieces({ delta }, block, { name: frame.event, event: others, kind: safeKind })
-    return safe === undefined ? [] : [asFrame(frame.event, { ...this.#head(others), ...(safe as JsonObject) })]
+    this.#texts.end(`${block}/`)
+    this.#texts.add(frame, event, { item: `${block}:` }, { ...event, delta: this.#signed(delta, block) })
   }
 
   /** Thinking is complete once it is signed. If it was changed, the signature brings the original back. */
@@ -246,24 +245,8 @@ class MessageStream implements StreamReader {
     const original = { type: 'thinking', thinking, signature: delta.signature }
     return { ...delta, signature: this.#redact.signature(original) }
   }
-
-  /** Returns the fields of an event besides its text, redacted. */
-  #head(event: JsonObject): JsonObject {
-    return this.#texts.whole(event, `${blockOf(event)}:`)
-  }
-
-  /** Unknown types of events may also carry pieces of a text. */
-  #unknown(frame: Sse, { type, ...others }: JsonObject): Sse[] {
-    const head: JsonObject = { type: type ?? null }
-    const safe = this.#texts.pieces(others, `${type}/${blockOf(others)}`, {
-      name: frame.event,
-      event: head,
-      kind: undefined,
-    })
-    return safe === undefined ? [] : [asFrame(frame.event, { ...this.#head(head), ...(safe as JsonObject) })]
-  }
 }
 
-const asFrame = (event: string | null, data: JsonObject): Sse => ({ event, data: JSON.stringify(data) })
+const PIECES = /^delta\/(text|thinking|partial_json)$/
 
 const blockOf = ({ index }: JsonObject): string => `block${tokenCount(index) ?? 0}`

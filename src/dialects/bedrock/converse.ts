@@ -14,6 +14,7 @@ import {
 } from '../dialect.ts'
 import { isObject, type Json, type JsonObject, positiveInteger, requireModel } from '../json.ts'
 import { unpricedField } from '../request-fields.ts'
+import { statusOfName } from '../stream-error.ts'
 import { StreamTexts } from '../stream-texts.ts'
 import { tierTerms } from '../usage.ts'
 import { fields } from './fields.ts'
@@ -126,24 +127,18 @@ function addImage(image: Json | undefined, found: MutableDemands): void {
   found.imageBytes += isObject(source) && typeof source.bytes === 'string' ? source.bytes.length : 0
 }
 
-/** The event of a text's last piece, without the text. */
-interface EventTemplate {
-  event: string | null
-  others: JsonObject
-}
-
 /** Reads a stream of events: blocks whose texts arrive in pieces, a stop, and the usage. */
 class ConverseStream implements StreamReader {
   isFinished = false
+  errorStatus: number | undefined
   readonly #redact: Redactions
-  readonly #texts: StreamTexts<EventTemplate>
+  readonly #texts: StreamTexts
   #usage: ReportedUsage | undefined
+  #hasStopped = false
 
   constructor(redact: Redactions) {
     this.#redact = redact
-    this.#texts = new StreamTexts(redact, fields, ({ event, others }, rest) =>
-      asFrame(event, { ...this.#texts.whole(others), ...(rest as JsonObject) }),
-    )
+    this.#texts = new StreamTexts(redact, fields)
   }
 
   get deliveredText(): string {
@@ -155,41 +150,38 @@ class ConverseStream implements StreamReader {
   }
 
   read(frame: Sse): Sse[] {
-    if (/Exception$/.test(frame.event ?? '')) {
-      throw new CageError('provider_reply_invalid', 'the provider ended the stream with an error')
-    }
-    // Padding, which hides the length of the text from who sees only the connection.
-    const { p: _padding, ...event } = parseFrame(frame)
-    switch (frame.event) {
-      case 'messageStart':
-      case 'contentBlockStart':
-      case 'messageStop':
-        return [this.#whole(frame, event)]
-      case 'contentBlockStop':
-        return [...this.#texts.end(blockOf(event)), this.#whole(frame, event)]
-      case 'metadata':
-        this.#usage = readConverseUsage(event)
-        this.isFinished = true
-        return [...this.#texts.end(), this.#whole(frame, event)]
-      default:
-        return this.#pieces(frame, event)
-    }
+    this.#event(frame, parseFrame(frame))
+    return this.#texts.take()
   }
 
-  #whole({ event }: Sse, data: JsonObject): Sse {
-    return asFrame(event, this.#texts.whole(data, `${event}${blockOf(data)}`))
+  /** The usage may be missing, when everything was said. */
+  end(): Sse[] {
+    this.isFinished ||= this.#hasStopped
+    if (this.isFinished) this.#texts.end()
+    return this.#texts.take()
   }
 
-  /** Events of unknown types may also carry pieces of a text. */
-  #pieces(frame: Sse, event: JsonObject): Sse[] {
-    const { delta, contentBlockIndex, ...others } = event
-    const block = frame.event === 'contentBlockDelta' ? blockOf(event) : `${frame.event}/${blockOf(event)}`
-    if (isWhole(delta)) return [...this.#texts.end(block), this.#whole(frame, this.#signed(event, delta, block))]
-    if (isObject(delta) && isObject(delta.reasoningContent)) this.#texts.follow(block)
-    const head = contentBlockIndex === undefined ? {} : { contentBlockIndex }
-    const texts = delta === undefined ? others : { delta, ...others }
-    const safe = this.#texts.pieces(texts, block, { event: frame.event, others: head })
-    return safe === undefined ? [] : [asFrame(frame.event, { ...this.#texts.whole(head), ...(safe as JsonObject) })]
+  #event(frame: Sse, event: JsonObject): void {
+    const block = blockOf(event)
+    const { delta } = event
+    if (EXCEPTION.test(frame.event ?? '')) {
+      this.errorStatus = statusOfName(frame.event!) ?? 500
+      this.#texts.end()
+    }
+    if (frame.event === 'contentBlockStop') this.#texts.end(`${block}/`)
+    if (frame.event === 'messageStop') this.#hasStopped = true
+    if (frame.event === 'metadata') {
+      this.#usage = readConverseUsage(event)
+      this.isFinished = true
+      this.#texts.end()
+    }
+    if (frame.event !== 'contentBlockDelta') return this.#texts.add(frame, event, { item: `${frame.event}${block}` })
+    if (!isWhole(delta)) {
+      if (isObject(delta) && isObject(delta.reasoningContent)) this.#texts.follow(block)
+      return this.#texts.add(frame, event, { item: block, pieces: PIECES })
+    }
+    this.#texts.end(`${block}/`)
+    this.#texts.add(frame, event, { item: `${block}:` }, this.#signed(event, delta, block))
   }
 
   /** If a thought was changed, its signature brings the original back. */
@@ -198,9 +190,12 @@ class ConverseStream implements StreamReader {
     const text = this.#texts.changed(block)
     if (text === undefined || !isObject(thought) || typeof thought.signature !== 'string') return event
     const signature = this.#redact.signature({ text, signature: thought.signature })
-    return { ...event, delta: { reasoningContent: { ...thought, signature } } }
+    return { ...event, delta: { ...delta, reasoningContent: { ...thought, signature } } }
   }
 }
+
+const EXCEPTION = /Exception$/
+const PIECES = /^delta\/(text|reasoningContent\/text|toolUse\/input)$/
 
 /** A signature ends a thought; citations and hidden thoughts are complete. */
 function isWhole(delta: Json | undefined): delta is JsonObject {
@@ -208,7 +203,5 @@ function isWhole(delta: Json | undefined): delta is JsonObject {
   const { reasoningContent: thought } = delta
   return delta.citation !== undefined || (isObject(thought) && thought.text === undefined)
 }
-
-const asFrame = (event: string | null, data: JsonObject): Sse => ({ event, data: JSON.stringify(data) })
 
 const blockOf = ({ contentBlockIndex }: JsonObject): string => `block${tokenCount(contentBlockIndex) ?? 0}`

@@ -1,5 +1,4 @@
 /** Cohere's chat, whole and as a stream of typed events. */
-import { CageError } from '../../core/errors.ts'
 import { readContent, requireClientTools } from '../demands.ts'
 import {
   type Format,
@@ -10,8 +9,9 @@ import {
   type StreamReader,
   tokenCount,
 } from '../dialect.ts'
-import { isObject, type Json, type JsonObject, positiveInteger, requireModel } from '../json.ts'
+import { isObject, type JsonObject, positiveInteger, requireModel } from '../json.ts'
 import { fieldsOf, readFields } from '../request-fields.ts'
+import { statusOfError } from '../stream-error.ts'
 import { StreamTexts } from '../stream-texts.ts'
 import { fields } from './fields.ts'
 import { readCohereUsage } from './usage.ts'
@@ -48,27 +48,20 @@ const FIELDS = fieldsOf(
 /** Cohere's guide "Image inputs": at most 3,328 tokens with high detail. */
 const IMAGE_TOKENS = 3_328
 
-/** The event of a text's last piece, without the text. */
-interface EventTemplate {
-  name: string | null
-  event: JsonObject
-}
-
 /** Reads a stream: content, plans and calls of tools arrive in pieces, between a start and an end. */
 class EventStream implements StreamReader {
   isFinished = false
-  readonly #texts: StreamTexts<EventTemplate>
-  #started = ''
+  errorStatus: number | undefined
+  readonly #texts: StreamTexts
   #usage: ReportedUsage | undefined
 
   constructor(redact: Redactions) {
-    this.#texts = new StreamTexts(redact, fields, ({ name, event }, rest) =>
-      asFrame(name, { ...this.#texts.whole(event), ...(rest as JsonObject) }),
-    )
+    // A plan has no end of its own: calls of tools follow it.
+    this.#texts = new StreamTexts(redact, fields, () => '')
   }
 
   get deliveredText(): string {
-    return this.#started + this.#texts.delivered
+    return this.#texts.delivered
   }
 
   usage(): ReportedUsage | undefined {
@@ -76,52 +69,36 @@ class EventStream implements StreamReader {
   }
 
   read(frame: Sse): Sse[] {
-    const event = parseFrame(frame)
-    const [, part = '', step] = /^(.+)-(start|end)$/.exec(String(event.type)) ?? []
-    if (part === 'message' && step === 'end') return this.#end(frame, event)
-    if (step === 'start') return this.#start(frame, event, part)
-    if (step === 'end') return [...this.#texts.end(itemOf(part, event)), this.#whole(frame, event)]
-    return this.#pieces(frame, event)
+    if (frame.data === '[DONE]') this.#texts.addMark(frame)
+    else this.#event(frame, parseFrame(frame))
+    return this.#texts.take()
   }
 
-  #end(frame: Sse, event: JsonObject): Sse[] {
+  end(): Sse[] {
+    return []
+  }
+
+  #event(frame: Sse, event: JsonObject): void {
+    const [, part = '', step] = /^(.+)-(start|delta|end)$/.exec(String(event.type)) ?? []
+    if (part === 'message' && step === 'end') this.#last(event)
+    if (step === 'end') this.#texts.end(`${itemOf(part, event)}/`)
+    const isPiece = step === 'start' || step === 'delta'
+    const item = isPiece ? itemOf(part, event) : `${event.type}${indexOf(event)}`
+    this.#texts.add(frame, event, isPiece ? { item, pieces: PIECES } : { item })
+  }
+
+  #last(event: JsonObject): void {
     const delta = isObject(event.delta) ? event.delta : {}
-    if (delta.finish_reason === 'ERROR') {
-      throw new CageError('provider_reply_invalid', 'the provider ended the stream with an error')
-    }
     this.#usage = readCohereUsage(delta.usage)
-    this.isFinished = true
-    return [...this.#texts.end(), this.#whole(frame, event)]
-  }
-
-  /** A plan has no end of its own: calls of tools follow it. Any text here continues in the pieces of its part. */
-  #start(frame: Sse, event: JsonObject, part: string): Sse[] {
-    const before = part === 'tool-call' ? this.#texts.end(itemOf('tool-plan', event)) : []
-    this.#remember(itemOf(part, event), ['delta'], event.delta)
-    return [...before, this.#whole(frame, event)]
-  }
-
-  #remember(item: string, steps: string[], value: Json | undefined): void {
-    if (typeof value === 'string' && value !== '') {
-      this.#texts.began(item, steps, value)
-      this.#started += value
-    } else if (isObject(value)) for (const name in value) this.#remember(item, [...steps, name], value[name])
-  }
-
-  #whole({ event: name }: Sse, event: JsonObject): Sse {
-    return asFrame(name, this.#texts.whole(event, `${event.type}${indexOf(event)}`))
-  }
-
-  /** Events of unknown types may also carry pieces of a text. */
-  #pieces(frame: Sse, { type, index, logprobs: _tokens, ...texts }: JsonObject): Sse[] {
-    const event = { type: type ?? null, ...(index !== undefined && { index }) }
-    const item = itemOf(String(type).replace(/-delta$/, ''), event)
-    const safe = this.#texts.pieces(texts, item, { name: frame.event, event })
-    return safe === undefined ? [] : [asFrame(frame.event, { ...this.#texts.whole(event), ...(safe as JsonObject) })]
+    this.#texts.end()
+    if (delta.finish_reason === 'ERROR') this.errorStatus = statusOfError(delta.error)
+    else this.isFinished = true
   }
 }
 
-const asFrame = (event: string | null, data: JsonObject): Sse => ({ event, data: JSON.stringify(data) })
+/** Any text in the start of a part continues in its pieces. */
+const PIECES =
+  /^delta\/(text|message\/(tool_plan|content(\/#\d+)?\/(text|thinking)|content|tool_calls(\/#\d+)?\/function\/arguments))$/
 
 const indexOf = ({ index }: JsonObject): number => tokenCount(index) ?? 0
 

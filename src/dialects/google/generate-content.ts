@@ -13,7 +13,9 @@ import {
 } from '../dialect.ts'
 import { isObject, type Json, type JsonObject, positiveInteger, requireModel } from '../json.ts'
 import { readFields, unpricedField } from '../request-fields.ts'
+import { statusOfError } from '../stream-error.ts'
 import { StreamTexts } from '../stream-texts.ts'
+import { type Step, valueAt } from '../texts.ts'
 import { tierTerms } from '../usage.ts'
 import { fields } from './fields.ts'
 import { bothSpellings, fieldOf, spellingOf } from './spelling.ts'
@@ -21,7 +23,8 @@ import { readGoogleUsage } from './usage.ts'
 
 const generate = (name: string, isStream: boolean): Format => ({
   name,
-  ...(isStream && { streamsArray: true as const }),
+  ...(isStream && { streamsAs: 'array' as const }),
+  readsComments: true,
 
   readCall(body) {
     const config = configOf(body)
@@ -153,30 +156,17 @@ function requireClientTools(tools: Json | undefined): void {
 
 const CLIENT_TOOLS: ReadonlySet<string> = new Set(bothSpellings(['functionDeclarations', 'computerUse']))
 
-/** Where parts are: the frame, the candidate and its content, without them. */
-interface Place {
-  head: JsonObject
-  index: Json | undefined
-  content: JsonObject
-  /** What marks the part as a thought. */
-  flags?: JsonObject
-}
-
 /** Reads a stream: each frame is a reply whose candidates hold the next parts. */
 class ContentStream implements StreamReader {
   isFinished = false
-  readonly #texts: StreamTexts<Place>
+  errorStatus: number | undefined
+  readonly #texts: StreamTexts
   #usage: ReportedUsage | undefined
-  /** The kind of text that each candidate is in the middle of. */
-  readonly #open = new Map<string, string>()
-  #hasEnd = false
-  /** Frames that may be the last ones: they are sent when the stream has ended. */
-  #last: Sse[] = []
+  /** Whether each candidate has ended. */
+  readonly #hasEnded = new Map<number, boolean>()
 
   constructor(redact: Redactions) {
-    this.#texts = new StreamTexts(redact, fields, ({ flags, ...place }, rest) =>
-      this.#partsFrame(place, [{ ...(rest as JsonObject), ...flags }]),
-    )
+    this.#texts = new StreamTexts(redact, fields, (channel) => CANDIDATE.exec(channel)?.[0] ?? '')
   }
 
   get deliveredText(): string {
@@ -184,109 +174,57 @@ class ContentStream implements StreamReader {
   }
 
   usage(): ReportedUsage | undefined {
-    return this.#usage && { ...this.#usage, isFinal: this.#hasEnd }
+    return this.#usage && { ...this.#usage, isFinal: this.#isComplete }
   }
 
   read(frame: Sse): Sse[] {
-    const reply = parseFrame(frame)
-    if (reply.error) throw new CageError('provider_reply_invalid', 'the provider ended the stream with an error')
-    this.#usage = readGoogleUsage(reply.usageMetadata) ?? this.#usage
-    const { candidates, ...head } = reply
-    const before = this.#last.splice(0)
-    const frames = Array.isArray(candidates) ? this.#candidates(candidates, head) : [asFrame(this.#texts.whole(head))]
-    if (isObject(reply.promptFeedback) && reply.promptFeedback.blockReason) this.#hasEnd = true
-    if (!this.#hasEnd) return [...before, ...frames]
-    this.#last = frames
-    return before
+    if (frame.data === '[DONE]') this.#texts.addMark(frame)
+    else this.#reply(frame, parseFrame(frame))
+    return this.#texts.take()
   }
 
-  /** A stream that has no end in itself was cut. */
+  /** The format has no last frame: a stream that has no end in itself was cut. */
   end(): Sse[] {
-    this.isFinished = this.#hasEnd
-    return this.#hasEnd ? [...this.#texts.end(), ...this.#last.splice(0)] : []
+    this.isFinished = this.#isComplete
+    if (this.isFinished) this.#texts.end()
+    return this.#texts.take()
   }
 
-  #candidates(candidates: Json[], head: JsonObject): Sse[] {
-    const frames: Sse[] = []
-    const kept = candidates
-      .map((candidate) => this.#candidate(candidate, head, frames))
-      .filter((candidate) => candidate !== undefined)
-    // Everything in the frame is held back; its usage comes again.
-    return kept.length === 0 && candidates.length > 0 ? frames : [...frames, this.#frame(head, kept)]
+  get #isComplete(): boolean {
+    const ends = [...this.#hasEnded.values()]
+    return ends.length > 0 && ends.every(Boolean)
   }
 
-  /** Returns the candidate with what may be sent of its parts; undefined if that is nothing. Adds frames before it. */
-  #candidate(given: Json, head: JsonObject, frames: Sse[]): Json | undefined {
-    if (!isObject(given)) return this.#texts.whole(given, 'candidate')
-    // Tokens would reveal the text that is held back.
-    const { content: givenContent, logprobsResult: _tokens, ...others } = given
-    const item = `candidate${tokenCount(given.index) ?? 0}`
-    const { parts, ...about }: JsonObject = isObject(givenContent) ? givenContent : {}
-    const content = this.#texts.whole(about, `${item}/content`)
-    const place = {
-      head: { modelVersion: head.modelVersion, responseId: head.responseId },
-      index: given.index,
-      content,
-    }
-    let collected: Json[] = []
-    const endText = () => {
-      const rest = this.#endOf(item)
-      if (rest.length === 0) return
-      if (collected.length > 0) frames.push(this.#partsFrame(place, collected))
-      collected = []
-      frames.push(...rest)
-    }
-    for (const part of [parts ?? []].flat()) {
-      if (this.#open.get(item) !== kindOf(part)) endText()
-      const shown = this.#part(part, item, place)
-      if (shown !== undefined) collected.push(shown)
-    }
-    const isEnd = isEndReason(given.finishReason)
-    if (isEnd) endText()
-    this.#hasEnd ||= isEnd
-    const isHeldBack = parts !== undefined && collected.length === 0
-    if (isHeldBack && Object.keys(others).every((name) => name === 'index')) return undefined
-    const shown: Json[] = isHeldBack ? [{ text: '' }] : collected
-    return {
-      ...(givenContent !== undefined && { content: { ...content, ...(parts !== undefined && { parts: shown }) } }),
-      ...this.#texts.whole(others, item),
-    }
+  #reply(frame: Sse, reply: JsonObject): void {
+    this.#usage = readGoogleUsage(reply.usageMetadata) ?? this.#usage
+    this.#texts.add(frame, reply, { pieces: PIECES, channelOf: (steps) => channelOf(reply, steps) })
+    for (const [at, candidate] of [reply.candidates ?? []].flat().entries())
+      if (isObject(candidate)) this.#note(tokenCount(candidate.index) ?? at, candidate)
+    if (isObject(reply.promptFeedback) && reply.promptFeedback.blockReason) this.#hasEnded.set(0, true)
+    if (!reply.error) return
+    this.errorStatus = statusOfError(reply.error)
+    this.#texts.end()
   }
 
-  /** Returns the redacted part; undefined if all of it is held back. */
-  #part(part: Json, item: string, place: Place): Json | undefined {
-    const kind = kindOf(part)
-    this.#open.set(item, kind)
-    if (kind === 'whole') return this.#texts.whole(part, `${item}/part`)
-    const { text, ...others } = part as JsonObject & { text: string }
-    const safe = this.#texts.pieces({ text }, `${item}/${kind}`, { ...place, flags: flagsOf(others) })
-    const flags = this.#texts.whole(others, `${item}/${kind}:`)
-    const isHeldBack = safe === undefined && text !== '' && Object.keys(others).every((name) => name === 'thought')
-    return isHeldBack ? undefined : { text: '', ...(safe as JsonObject | undefined), ...flags }
-  }
-
-  /** Returns frames with the text held back of a candidate. */
-  #endOf(item: string): Sse[] {
-    const kind = this.#open.get(item)
-    return kind === undefined ? [] : this.#texts.end(`${item}/${kind}`)
-  }
-
-  #partsFrame({ head, index, content }: Place, parts: Json[]): Sse {
-    return this.#frame(head, [{ content: { ...content, parts }, ...(index !== undefined && { index }) }])
-  }
-
-  #frame(head: JsonObject, candidates: Json[]): Sse {
-    return asFrame({ candidates, ...this.#texts.whole(head) })
+  /** A text has also ended where a part of another kind follows, such as a call of a tool. */
+  #note(index: number, { finishReason, content }: JsonObject): void {
+    const isLast = isEndReason(finishReason)
+    this.#hasEnded.set(index, isLast || this.#hasEnded.get(index) === true)
+    const parts = isObject(content) ? [content.parts ?? []].flat() : []
+    const isFollowed = parts.some((part) => isObject(part) && typeof part.text !== 'string')
+    if (isLast || isFollowed) this.#texts.end(`candidate${index}/`)
   }
 }
 
-/** Thoughts and the answer are separate texts; any other part is complete. */
-const kindOf = (part: Json): 'thought' | 'text' | 'whole' =>
-  isObject(part) && typeof part.text === 'string' ? (part.thought === true ? 'thought' : 'text') : 'whole'
+const PIECES = /^candidates\/#\d+\/content\/parts\/#\d+\/text$/
+const CANDIDATE = /^candidate\d+\//
 
-const flagsOf = ({ thought }: JsonObject): JsonObject => (thought === true ? { thought } : {})
-
-const asFrame = (reply: JsonObject): Sse => ({ event: null, data: JSON.stringify(reply) })
+/** The parts of a candidate follow each other: its thoughts are one text, and its answer is another. */
+function channelOf(reply: JsonObject, steps: readonly Step[]): string {
+  const [, candidate] = steps as [string, Exclude<Step, string>]
+  const part = valueAt(reply, steps.slice(0, -1))
+  return `candidate${candidate.index}/${isObject(part) && part.thought === true ? 'thought' : 'text'}`
+}
 
 const isEndReason = (reason: Json | undefined): boolean =>
   typeof reason === 'string' && /^[A-Z][A-Z_]*$/.test(reason) && reason !== 'FINISH_REASON_UNSPECIFIED'

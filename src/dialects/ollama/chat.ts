@@ -13,12 +13,14 @@ import {
 } from '../dialect.ts'
 import { isObject, type Json, type JsonObject, requireModel } from '../json.ts'
 import { fieldsOf, readFields } from '../request-fields.ts'
+import { statusOfError } from '../stream-error.ts'
 import { StreamTexts } from '../stream-texts.ts'
 import { fields } from './fields.ts'
 import { readOllamaUsage } from './usage.ts'
 
 const answering = (name: string, imagesOf: (body: JsonObject) => Json[]): Format => ({
   name,
+  streamsAs: 'lines',
 
   readCall: (body) => ({
     model: requireModel(body),
@@ -79,13 +81,13 @@ function readDemands(body: JsonObject, images: readonly Json[]): Demands {
 /** Reads a stream: each line has the next piece of an answer, of a thought, or whole calls of tools. */
 class LineStream implements StreamReader {
   isFinished = false
-  /** The template for lines with the rest of a text: such a line without its texts. */
-  readonly #texts: StreamTexts<JsonObject>
+  errorStatus: number | undefined
+  readonly #texts: StreamTexts
   #usage: ReportedUsage | undefined
-  #item = ''
 
   constructor(redact: Redactions) {
-    this.#texts = new StreamTexts(redact, fields, (head, rest) => this.#line(head, rest as JsonObject))
+    // A thought is complete when the answer begins.
+    this.#texts = new StreamTexts(redact, fields, () => '')
   }
 
   get deliveredText(): string {
@@ -98,45 +100,20 @@ class LineStream implements StreamReader {
 
   read(frame: Sse): Sse[] {
     const line = parseFrame(frame)
-    if (line.error) throw new CageError('provider_reply_invalid', 'the provider ended the stream with an error')
-    const { message, response, thinking, logprobs: _tokens, ...others } = line
-    const { role, tool_calls, ...said } = isObject(message) ? message : {}
-    const empty = message === undefined ? { response: '' } : { message: { role: role ?? 'assistant', content: '' } }
-    const head = { model: others.model, created_at: others.created_at, done: false, ...empty }
-    const texts = present({ message: isObject(message) ? said : message, response, thinking })
-    const before = this.#endOfOther(said.thinking || thinking ? 'thought' : 'answer', tool_calls !== undefined)
-    const safe = this.#texts.pieces(texts, this.#item, head) as JsonObject | undefined
-    const calls = tool_calls === undefined ? undefined : this.#texts.whole({ message: { tool_calls } }, 'calls')
-    const shown = calls ? merged(safe ?? {}, calls) : safe
-    if (line.done !== true)
-      return shown === undefined ? before : [...before, this.#line({ ...others, ...empty }, shown)]
-    this.#usage = readOllamaUsage(line)
-    this.isFinished = true
-    return [
-      ...before,
-      ...(shown === undefined ? [] : [this.#line(head, shown)]),
-      ...this.#texts.end(),
-      this.#line({ ...others, ...empty }, {}),
-    ]
+    this.#texts.add(frame, line, { pieces: PIECES })
+    if (line.error) this.errorStatus = statusOfError(line.error)
+    if (line.done === true) {
+      this.#usage = readOllamaUsage(line)
+      this.isFinished = true
+    }
+    const isLast = this.isFinished || this.errorStatus !== undefined
+    if (isLast || (isObject(line.message) && line.message.tool_calls !== undefined)) this.#texts.end()
+    return this.#texts.take()
   }
 
-  /** A thought is complete when the answer begins, and both are when a tool is called. */
-  #endOfOther(item: string, hasCalls: boolean): Sse[] {
-    const isSame = item === this.#item && !hasCalls
-    this.#item = item
-    return isSame ? [] : this.#texts.end()
-  }
-
-  #line(head: JsonObject, texts: JsonObject): Sse {
-    return { event: null, data: JSON.stringify(merged(this.#texts.whole(head), texts)) }
+  end(): Sse[] {
+    return []
   }
 }
 
-const present = (texts: { [name: string]: Json | undefined }): JsonObject =>
-  Object.fromEntries(Object.entries(texts).filter(([, text]) => text !== undefined))
-
-/** Adds texts to a line, and those of its message to the message. */
-function merged(line: JsonObject, texts: JsonObject): JsonObject {
-  const [message, said] = [line.message, texts.message]
-  return { ...line, ...texts, ...(isObject(message) && isObject(said) && { message: { ...message, ...said } }) }
-}
+const PIECES = /^(response|thinking|message\/(content|thinking))$/

@@ -1,5 +1,4 @@
 /** OpenAI's Chat Completions API, and compatible ones. */
-import { CageError } from '../../core/errors.ts'
 import { readContent, requireClientTools, withoutImages } from '../demands.ts'
 import {
   type Format,
@@ -13,6 +12,7 @@ import {
 } from '../dialect.ts'
 import { isObject, type Json, type JsonObject, positiveInteger, requireModel } from '../json.ts'
 import { fieldsOf, readFields, unpricedField } from '../request-fields.ts'
+import { statusOfError } from '../stream-error.ts'
 import { StreamTexts } from '../stream-texts.ts'
 import { tierTerms, UsageReader } from '../usage.ts'
 import { fields } from './fields.ts'
@@ -154,26 +154,20 @@ const PARTS = [
   'completion_tokens_details.rejected_prediction_tokens',
 ]
 
-/** The template for frames with the rest of a text. */
-interface Chunk {
-  /** A chunk without its choices, as received. */
-  head: JsonObject
-  index: number
-}
-
 /** Reads streams of chat completions and of completions: choices whose texts arrive in pieces. */
 export class ChatStream implements StreamReader {
   isFinished = false
-  readonly #texts: StreamTexts<Chunk>
+  errorStatus: number | undefined
+  readonly #texts: StreamTexts
   readonly #wantsUsage: boolean
+  /** Whether each choice has ended. */
+  readonly #hasEnded = new Map<number, boolean>()
   #usage: ReportedUsage | undefined
   /** The service tier, which may be in another chunk than the usage. */
   #tier: Json | undefined
 
   constructor(redact: Redactions, wantsUsage: boolean) {
-    this.#texts = new StreamTexts(redact, fields, ({ head, index }, rest) =>
-      this.#frame(head, [{ index, ...(rest as JsonObject), finish_reason: null }]),
-    )
+    this.#texts = new StreamTexts(redact, fields, (channel) => CHOICE.exec(channel)?.[0] ?? '')
     this.#wantsUsage = wantsUsage
   }
 
@@ -186,52 +180,50 @@ export class ChatStream implements StreamReader {
   }
 
   read(frame: Sse): Sse[] {
-    if (frame.data === '[DONE]') {
+    if (frame.data.startsWith(DONE)) {
       this.isFinished = true
-      return [...this.#texts.end(), frame]
+      this.#texts.addMark(frame)
+      return this.#rest()
     }
     const chunk = parseFrame(frame)
-    if (chunk.error) throw new CageError('provider_reply_invalid', 'the provider ended the stream with an error')
     this.#tier = chunk.service_tier ?? this.#tier
     this.#usage = readChatUsage(chunk.usage, this.#tier) ?? this.#usage
-    const { choices, usage, ...others } = chunk
-    if (!Array.isArray(choices)) return [asFrame(this.#texts.whole(chunk))]
+    const { choices, usage, error } = chunk
     // Requested by us, not by the client.
-    if (choices.length === 0 && isObject(usage) && !this.#wantsUsage) return []
-    const frames: Sse[] = []
-    const kept = choices.flatMap((choice) => this.#choice(choice, others, frames))
-    if (choices.length > 0 && kept.length === 0) return frames
-    const reported = this.#wantsUsage && usage !== undefined ? { usage: this.#texts.whole(usage, 'usage') } : {}
-    return [...frames, this.#frame(others, kept, reported)]
+    const isOurs = Array.isArray(choices) && choices.length === 0 && isObject(usage) && !this.#wantsUsage
+    if (isOurs && !error) return this.#texts.take()
+    this.#texts.add(frame, chunk, { pieces: PIECES })
+    for (const [at, choice] of [choices ?? []].flat().entries()) if (isObject(choice)) this.#note(choice, at)
+    if (!error) return this.#texts.take()
+    this.errorStatus = statusOfError(error)
+    return this.#rest()
   }
 
-  /** Only frames that are sent are checked for joined data: the client cannot join what it does not receive. */
-  #frame(head: JsonObject, choices: Json[], more: JsonObject = {}): Sse {
-    return asFrame({ ...this.#texts.whole(head), choices, ...more })
+  /** A stream is complete without a last frame, if all its choices are. */
+  end(): Sse[] {
+    const ends = [...this.#hasEnded.values()]
+    this.isFinished ||= ends.length > 0 && ends.every(Boolean)
+    return this.isFinished ? this.#rest() : []
   }
 
-  /** Returns the redacted choice, unless nothing is left of it; text held back is sent before its end. */
-  #choice(choice: Json, head: JsonObject, frames: Sse[]): Json[] {
-    if (!isObject(choice)) return [this.#texts.whole(choice, 'choice')]
-    const index = tokenCount(choice.index) ?? 0
-    const item = `choice${index}`
-    const { delta, message, text, logprobs, ...others } = choice
-    // Some servers use "message" in streams too.
-    const texts = Object.fromEntries(
-      Object.entries({ delta, message, text }).filter(([, value]) => value !== undefined),
-    )
-    const safe = this.#texts.pieces(texts as JsonObject, item, { head, index })
-    // Tokens would reveal the text that is held back.
-    const rest = () => ({ ...this.#texts.whole(others, item), ...(logprobs === undefined ? {} : { logprobs: null }) })
-    if (!isEnd(choice.finish_reason)) return safe === undefined ? [] : [{ ...rest(), ...(safe as JsonObject) }]
-    const hasText = safe !== undefined && !(isObject(delta) && Object.keys(delta).length === 0)
-    if (hasText) frames.push(this.#frame(head, [{ index, ...(safe as JsonObject), finish_reason: null }]))
-    frames.push(...this.#texts.end(item))
-    return [{ ...rest(), ...(text === undefined ? { delta: {} } : { text: '' }) }]
+  #note({ index, finish_reason }: JsonObject, at: number): void {
+    const choice = tokenCount(index) ?? at
+    const isLast = isEnd(finish_reason)
+    this.#hasEnded.set(choice, isLast || this.#hasEnded.get(choice) === true)
+    if (isLast) this.#texts.end(`/choices/#${choice}/`)
+  }
+
+  #rest(): Sse[] {
+    this.#texts.end()
+    return this.#texts.take()
   }
 }
 
-const asFrame = (chunk: JsonObject): Sse => ({ event: null, data: JSON.stringify(chunk) })
+const DONE = '[DONE]'
+const CHOICE = /^\/choices\/#\d+\//
+/** Some servers use "message" in streams too. */
+const PIECES =
+  /^choices\/#\d+\/(text|(delta|message)\/(content|refusal|reasoning|reasoning_content|reasoning_text|thinking|audio\/transcript|function_call\/arguments|tool_calls\/#\d+\/(function\/arguments|custom\/input)|(content|reasoning_details|thinking_blocks)\/#\d+\/(text|thinking|summary|thinking\/#\d+\/text)))$/
 
 /** Some servers send "", false or "null" in every chunk. */
 const isEnd = (reason: Json | undefined): boolean =>

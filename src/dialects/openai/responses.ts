@@ -11,6 +11,7 @@ import {
 } from '../dialect.ts'
 import { isObject, type Json, type JsonObject, positiveInteger, requireModel } from '../json.ts'
 import { fieldsOf, readFields } from '../request-fields.ts'
+import { statusOfError } from '../stream-error.ts'
 import { StreamTexts } from '../stream-texts.ts'
 import type { TextPlace } from '../texts.ts'
 import { tierTerms, UsageReader } from '../usage.ts'
@@ -114,31 +115,21 @@ const isSearch = ({ action }: JsonObject): boolean =>
 
 const LAST = new Set(['response.completed', 'response.incomplete', 'response.failed'])
 const DELTA = /^response\.(.+)\.delta$/
-/** Events that repeat what came in pieces, or are complete in themselves. */
-const WHOLE =
-  /^response\.(.+\.)?(created|queued|in_progress|added|done|completed|searching|interpreting|generating|partial_image)$/
 /** Audio: each piece is separate base64. */
 const SOUND = /^(output_)?audio$/
-
-/** The event of a text's last piece, without the text: the template for frames with the rest of the text. */
-interface FrameTemplate {
-  name: string | null
-  event: JsonObject
-}
+const PIECES = /^delta$/
 
 class ResponseStream implements StreamReader {
   isFinished = false
-  readonly #texts: StreamTexts<FrameTemplate>
+  errorStatus: number | undefined
+  readonly #texts: StreamTexts
   /** The initial text of an output item, by its index. */
   readonly #added = new Map<Json, string>()
   readonly #items = new Set<string>()
-  #lastNumber = -1
   #usage: ReportedUsage | undefined
 
   constructor(redact: Redactions) {
-    this.#texts = new StreamTexts(redact, fields, ({ name, event }, rest) =>
-      this.#number(name, { ...this.#others(event), ...(rest as JsonObject) }),
-    )
+    this.#texts = new StreamTexts(redact, fields)
   }
 
   get deliveredText(): string {
@@ -150,49 +141,39 @@ class ResponseStream implements StreamReader {
   }
 
   read(frame: Sse): Sse[] {
-    const event = parseFrame(frame)
+    if (frame.data === '[DONE]') this.#texts.addMark(frame)
+    else this.#event(frame, parseFrame(frame))
+    return this.#texts.take()
+  }
+
+  end(): Sse[] {
+    return []
+  }
+
+  #event(frame: Sse, event: JsonObject): void {
     const type = String(event.type)
-    if (type === 'error') throw new CageError('provider_reply_invalid', 'the provider ended the stream with an error')
-    if (LAST.has(type)) return this.#last(type, frame, event)
     const kind = DELTA.exec(type)?.[1]
     if (kind !== undefined) return this.#delta(kind, frame, event)
-    if (!WHOLE.test(type)) return this.#unknown(frame, event)
     const done = /^response\.(.+)\.done$/.exec(type)?.[1]
+    if (done !== undefined) this.#texts.end(`${itemOf(done, event)}/`)
     if (type.endsWith('.added')) this.#rememberAdded(event)
-    const tail = done === undefined ? [] : this.#texts.end(itemOf(done, event))
-    return [...tail, this.#number(frame.event, this.#texts.again(event, itemOf(type, event)))]
+    if (LAST.has(type) || type === 'error') this.#last(type, event)
+    this.#texts.add(frame, event, { item: itemOf(type, event), isRepeated: true })
   }
 
-  #delta(kind: string, frame: Sse, { delta, ...event }: JsonObject): Sse[] {
+  #delta(kind: string, frame: Sse, event: JsonObject): void {
     const item = itemOf(kind, event)
     this.#begin(item, event)
-    if (delta === undefined) return [this.#number(frame.event, this.#others(event))]
-    const safe = SOUND.test(kind)
-      ? { delta: this.#texts.whole(delta, item) }
-      : this.#texts.pieces({ delta }, item, { name: frame.event, event }, placeOf(kind))
-    return safe === undefined ? [] : [this.#number(frame.event, { ...this.#others(event), ...(safe as JsonObject) })]
+    this.#texts.add(frame, event, SOUND.test(kind) ? { item } : { item, pieces: PIECES, place: placeOf(kind) })
   }
 
-  /** Returns the fields of an event besides its text, redacted. */
-  #others(event: JsonObject): JsonObject {
-    return this.#texts.whole(
-      'logprobs' in event ? { ...event, logprobs: [] } : event,
-      `${itemOf(String(event.type), event)}:`,
-    )
-  }
-
-  /** Unknown types of events may also carry pieces of a text. */
-  #unknown(frame: Sse, event: JsonObject): Sse[] {
-    const { type, sequence_number, ...others } = event
-    const head = { type, ...(sequence_number !== undefined && { sequence_number }) } as JsonObject
-    const safe = this.#texts.pieces(others, itemOf(String(type), event), { name: frame.event, event: head })
-    return safe === undefined ? [] : [this.#number(frame.event, { ...this.#others(head), ...(safe as JsonObject) })]
-  }
-
-  #last(type: string, frame: Sse, event: JsonObject): Sse[] {
-    this.isFinished = true
-    if (isObject(event.response)) this.#usage = readResponseUsage(event.response)
-    return [...this.#texts.end(), this.#number(frame.event, this.#texts.again(event, type))]
+  #last(type: string, event: JsonObject): void {
+    this.#texts.end()
+    const response = isObject(event.response) ? event.response : undefined
+    if (response) this.#usage = readResponseUsage(response)
+    if (type === 'error' || type === 'response.failed')
+      this.errorStatus = statusOfError(response?.error ?? event.error ?? event)
+    else this.isFinished = true
   }
 
   /** The deltas of an item continue its initial text. */
@@ -205,15 +186,7 @@ class ResponseStream implements StreamReader {
     if (this.#items.has(item)) return
     this.#items.add(item)
     const text = this.#added.get(output_index)
-    if (text) this.#texts.began(item, ['delta'], text)
-  }
-
-  /** Numbers rise with each event, including frames that the provider did not number. */
-  #number(name: string | null, event: JsonObject): Sse {
-    const { sequence_number: number } = event
-    if (typeof number !== 'number') return { event: name, data: JSON.stringify(event) }
-    this.#lastNumber = Math.max(this.#lastNumber + 1, number)
-    return { event: name, data: JSON.stringify({ ...event, sequence_number: this.#lastNumber }) }
+    if (text) this.#texts.began(`${item}/delta`, text)
   }
 }
 

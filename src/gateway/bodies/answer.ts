@@ -100,6 +100,8 @@ export async function redactAnswer(
 export interface CleanFrame {
   data: string
   cuts: Cuts
+  /** A text was redacted; otherwise the frame can be sent as it came. */
+  isChanged: boolean
   found: Found
 }
 
@@ -111,8 +113,8 @@ export async function cleanFrame(
 ): Promise<CleanFrame> {
   const mark = newMark()
   const args = { bytes, ...policyOf(redaction), dialect: dialect.name as DialectName, provider: name, mark }
-  const { data, cuts, found } = await redaction.large.run('redactFrame', args, { agentId, signal: NEVER })
-  return { data, cuts: new Cuts(mark, cuts), found }
+  const { cuts, ...frame } = await redaction.large.run('redactFrame', args, { agentId, signal: NEVER })
+  return { ...frame, cuts: new Cuts(mark, cuts) }
 }
 
 async function taken(redactor: CallRedactor, redacted: Redacted): Promise<Buffer> {

@@ -4,7 +4,8 @@
  * the marks, with the bytes that were cut out.
  */
 import { randomBytes } from 'node:crypto'
-import type { Json } from '../../dialects/json.ts'
+import { isObject, isRawNumber, type Json } from '../../dialects/json.ts'
+import { rewriteJson } from '../../dialects/rewrite-json.ts'
 import { encoded, free, piecesOf } from './bytes.ts'
 
 /** Maximum length of data that spans two texts, or two pieces of one. */
@@ -34,6 +35,8 @@ export interface Cut {
 
 /** A frame whose long texts are redacted (`long-texts.ts`). */
 export interface SafeFrame {
+  /** Its data as it came. */
+  parsed: Json
   /** The data with its long texts redacted; the same value when nothing changed. */
   value: Json
   /** Long texts that end with a finding, which stays since it may continue in a later frame, or with a part of one. */
@@ -49,10 +52,11 @@ export interface CutFrame {
   unread: number
 }
 
-export function cutTexts({ value, openEnds }: SafeFrame, mark: string): CutFrame {
+/** `text`: the data of the frame as it came. */
+export function cutTexts(text: string, { parsed, value, openEnds }: SafeFrame, mark: string): CutFrame {
   const cuts: Cut[] = []
   let unread = 0
-  const data = JSON.stringify(value, (_name, item) => (typeof item === 'string' ? marked(item) : item))
+  const data = rewriteJson(text, parsed, changeStrings(value, marked))
   return { data, cuts, unread }
 
   function marked(text: string): string {
@@ -66,6 +70,18 @@ export function cutTexts({ value, openEnds }: SafeFrame, mark: string): CutFrame
     cuts.push({ bytes: encoded(JSON.stringify(cut).slice(1, -1)), length: cut.length })
     return `${text.slice(0, start)}${markAt(mark, cuts.length - 1)}${text.slice(end)}`
   }
+}
+
+/** Returns the value with each string changed; what has no changed string is shared. */
+function changeStrings(value: Json | undefined, change: (text: string) => string): Json {
+  if (typeof value === 'string') return change(value)
+  if (Array.isArray(value)) {
+    const items = value.map((item) => changeStrings(item, change))
+    return items.every((item, at) => item === value[at]) ? value : items
+  }
+  if (!isObject(value) || isRawNumber(value)) return value as Json
+  const fields = Object.entries(value).map(([name, item]) => [name, changeStrings(item, change)] as const)
+  return fields.every(([name, item]) => item === value[name]) ? value : Object.fromEntries(fields)
 }
 
 const INDEX_DIGITS = 6

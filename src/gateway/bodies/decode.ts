@@ -1,11 +1,12 @@
-/** Compressed request bodies: decoded within the limit of a body, since what is not read is neither priced nor redacted. */
+/** Compressed bodies, which are decoded within the limit of a body: what is not read is neither priced nor redacted. */
 import type { Transform } from 'node:stream'
-import { createBrotliDecompress, createGunzip, createInflate, createZstdDecompress } from 'node:zlib'
+import { createBrotliDecompress, createGunzip, createInflate, createInflateRaw, createZstdDecompress } from 'node:zlib'
 import { CageError } from '../../core/errors.ts'
 import { bodyTooLarge } from '../provider/client.ts'
 import { ByteCollector, free } from './bytes.ts'
 import type { HeldBytes } from './held-bytes.ts'
 
+/** By the names of content encodings. */
 const DECODERS: Readonly<Record<string, () => Transform>> = {
   gzip: createGunzip,
   'x-gzip': createGunzip,
@@ -14,8 +15,25 @@ const DECODERS: Readonly<Record<string, () => Transform>> = {
   zstd: createZstdDecompress,
 }
 
+/** Whether a body is encoded; undefined for an encoding that is not read here. */
+export function isEncoded(encoding: string | undefined): boolean | undefined {
+  const name = nameOf(encoding)
+  return name === 'identity' ? false : Object.hasOwn(DECODERS, name) || undefined
+}
+
+/** Returns a decoder for a body in a known encoding, of which these are the first bytes. */
+export function decoderFor(encoding: string | undefined, start: Uint8Array): Transform {
+  const name = nameOf(encoding)
+  // Some servers leave out the header of zlib, which names its method.
+  const isRaw = name === 'deflate' && (start[0]! & 0x0f) !== DEFLATE_METHOD
+  return isRaw ? createInflateRaw() : DECODERS[name]!()
+}
+
+const nameOf = (encoding: string | undefined): string => encoding?.trim().toLowerCase() || 'identity'
+const DEFLATE_METHOD = 8
+
 /**
- * Returns the body without its Content-Encoding; takes ownership of `bytes`. Throws CageError `unsupported_encoding`,
+ * Returns a request's body without its Content-Encoding; takes ownership of `bytes`. Throws CageError `unsupported_encoding`,
  * `bad_request` for a body that is not encoded so, `body_too_large`, and `too_many_streams` when there is no room.
  */
 export async function decodeBody(
@@ -23,10 +41,10 @@ export async function decodeBody(
   encoding: string | undefined,
   { limit, held }: { limit: number; held: Pick<HeldBytes, 'growTo'> },
 ): Promise<Buffer> {
-  const name = encoding?.trim().toLowerCase() || 'identity'
-  if (name === 'identity' || bytes.length === 0) return bytes
-  const decoder = Object.hasOwn(DECODERS, name) ? DECODERS[name]!() : undefined
-  if (!decoder) throw unsupported(name)
+  const isRead = bytes.length === 0 ? false : isEncoded(encoding)
+  if (isRead === false) return bytes
+  if (isRead === undefined) throw unsupported(nameOf(encoding))
+  const decoder = decoderFor(encoding, bytes)
   const collected = new ByteCollector(limit)
   try {
     decoder.end(bytes)
@@ -39,7 +57,7 @@ export async function decodeBody(
   } catch (error) {
     collected.clear()
     if (error instanceof CageError) throw error
-    throw new CageError('bad_request', `the request's body is not valid ${name}`, { cause: error })
+    throw new CageError('bad_request', `the request's body is not valid ${nameOf(encoding)}`, { cause: error })
   } finally {
     decoder.destroy()
     free(bytes)

@@ -6,7 +6,7 @@
 import { CageError } from '../../core/errors.ts'
 import type { Format, Limits, ReportedUsage } from '../../dialects/dialect.ts'
 import { DIALECTS, type DialectName } from '../../dialects/dialects.ts'
-import type { Json, JsonObject } from '../../dialects/json.ts'
+import { hasDuplicates, type Json, type JsonObject, parseReplyJson } from '../../dialects/json.ts'
 import { decoded, parseLargeBody, requireFewParts, TooManyParts } from '../../dialects/large-json.ts'
 import { modelOf } from '../../dialects/usage.ts'
 import { Redactor, type RedactorSettings } from '../../redaction/redactor.ts'
@@ -107,10 +107,15 @@ export const LARGE_WORK = {
     free(bytes)
     const redactor = collector(policy, 'reply')
     // The reader refuses what is not JSON.
-    if (value === undefined) return { data: text.slice(0, MAX_FRAME_REST), cuts: [], found: redactor.findings.found() }
-    const { data, cuts, unread } = cutTexts(redactLongTexts(redactor, value, DIALECTS[dialect].fields), mark)
+    if (value === undefined) {
+      const data = text.slice(0, MAX_FRAME_REST)
+      return { data, cuts: [], isChanged: true, found: redactor.findings.found() }
+    }
+    const safe = redactLongTexts(redactor, value, DIALECTS[dialect].fields)
+    const { data, cuts, unread } = cutTexts(text, safe, mark)
     if (data.length > MAX_FRAME_REST || unread > MAX_UNREAD) throw frameTooLarge(provider)
-    return { data, cuts, found: redactor.findings.found() }
+    const isChanged = safe.value !== value || hasDuplicates(text, value)
+    return { data, cuts, isChanged, found: redactor.findings.found() }
   },
 
   /** Removes our own tokens from a body for a service. */
@@ -134,14 +139,15 @@ function rewritten(old: Buffer, value: Json): Buffer {
 
 /** `value` is undefined for text that is not JSON. Throws CageError `reply_too_large` for too many parts. */
 function parsed(bytes: Buffer, provider: string): { text: string; value: Json | undefined } {
+  let hasLongIntegers = false
   try {
-    requireFewParts(bytes, true)
+    hasLongIntegers = requireFewParts(bytes, true)
   } catch (error) {
     throw error instanceof TooManyParts ? tooManyParts(provider, error) : error
   }
   const text = decoded(bytes)
   try {
-    return { text, value: JSON.parse(text) }
+    return { text, value: parseReplyJson(text, hasLongIntegers) as Json }
   } catch {
     return { text, value: undefined }
   }

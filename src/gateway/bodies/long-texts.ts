@@ -24,9 +24,10 @@ export function redactLongTexts(redactor: CallRedactor, data: Json, fields: Fiel
       return safe
     },
     joined: (parts, place) => (parts.some(isLong) ? redactor.joined(parts, place) : undefined),
-    tokens: (texts, place) => texts.some((text) => isLong(text) && redactor.again(text, place) !== text),
+    tokens: (texts, place) =>
+      [...texts.values()].some((text) => isLong(text) && redactor.again(text, place) !== text) ? 'hidden' : undefined,
   })
-  return { value: redactor.failClosed(() => walk.change(data)), openEnds }
+  return { parsed: data, value: redactor.failClosed(() => walk.change(data)), openEnds }
 }
 
 /** Findings that stay in a text are found again where all of it is read. */

@@ -1,13 +1,13 @@
 /** Replies of providers as JSON. */
 
 import { CageError } from '../../core/errors.ts'
-import { isObject, isTooDeep, type JsonObject } from '../../dialects/json.ts'
+import { isObject, isTooDeep, type JsonObject, parseReplyJson } from '../../dialects/json.ts'
 
 /** Throws CageError `provider_reply_invalid` if the text is not a JSON object. */
 export function parseReply(text: string, provider: string): JsonObject {
   let reply: unknown
   try {
-    reply = JSON.parse(text)
+    reply = parseReplyJson(text)
   } catch (error) {
     throw replyInvalid(provider, 'is not JSON', error)
   }

@@ -37,6 +37,13 @@ export interface Ending {
   abandoned: Pick<AbandonedAnswer, 'isBehind'> | undefined
 }
 
+/** An error in a stream, with the status that it would have as an answer. */
+interface RefusedStream {
+  status: number
+  isRetryable: boolean
+  message: string
+}
+
 /** The cost of a response, and what its row records. */
 interface Assessed {
   claim: Claim
@@ -153,6 +160,14 @@ export class MeteredCall {
   refused(status: number, retryable: boolean): Promise<void> {
     const message = `${this.call.provider.name} answered ${status}`
     return this.#release({ code: 'provider_refused', message, status, retryable })
+  }
+
+  /** Ends a call whose stream ended with an error of the provider: what it delivered or reported by then is charged. */
+  async brokenOff({ status, isRetryable: retryable, message }: RefusedStream): Promise<void> {
+    if (this.reader?.deliveredText === '' && !this.reader.usage()?.isFinal) return this.refused(status, retryable)
+    const failure = { code: 'provider_refused', message, status, retryable }
+    const assessed = await this.#assessBroken(status, undefined)
+    await this.#charge(assessed, this.#failed(failure, assessed.claim))
   }
 
   /** Ends a call that broke at any point: releases the hold when nothing was sent, otherwise charges it. */

@@ -42,6 +42,12 @@ export class AnswerBody {
     this.#wake?.()
   }
 
+  /** Returns the first bytes, at least as many as this, without taking them; fewer when the body ends before. */
+  async peek(size: number): Promise<Buffer> {
+    while (this.#waitingBytes < size && !this.#end) await this.#more()
+    return this.#waiting.length === 1 ? this.#waiting[0]! : Buffer.concat(this.#waiting)
+  }
+
   /** Yields each chunk as it arrives. Throws the connection's error after the chunks that preceded it. */
   async *[Symbol.asyncIterator](): AsyncGenerator<Buffer, void, undefined> {
     let readBytes = 0

@@ -51,6 +51,14 @@ export class ProviderRefusal extends Error {
   }
 }
 
+/** The provider ended a stream with an error. It counts as an answer with that status would. */
+export class StreamRefusal extends ProviderRefusal {
+  constructor({ headers, body }: Answer, status: number) {
+    super({ status, headers, body }, Buffer.alloc(0), { maxWaitMs: 0, nowMs: 0 })
+    this.message = `the provider ended its stream with an error, which is as an answer with ${status}`
+  }
+}
+
 /** Maximum wait for a model when another one can be tried, in ms. */
 const SHORT_WAIT_MS = 2_000
 

@@ -14,8 +14,9 @@ import { type Network, openPool } from '../../core/http-pools.ts'
 import { dialectOf, knownProvider } from '../../dialects/known-providers.ts'
 import { LARGE_BYTES, piecesOf } from '../bodies/bytes.ts'
 import { signerOf } from '../signing/signer-of.ts'
-import { AnswerBody, type Source } from './answer-body.ts'
+import type { AnswerBody, Source } from './answer-body.ts'
 import { ClientGone } from './client.ts'
+import { type BodyReceiver, openBody } from './decoded-body.ts'
 import { Places } from './places.ts'
 import type { Provider } from './provider.ts'
 
@@ -105,7 +106,7 @@ export class Upstream {
     return new Promise((resolve, reject) => {
       const clock = this.#clock
       let source: Source | undefined
-      let answerBody: AnswerBody | undefined
+      let receiver: BodyReceiver | undefined
       const leave = () => source?.abort(signal.reason)
       signal.addEventListener('abort', leave)
       pool.dispatch(options, {
@@ -116,20 +117,21 @@ export class Upstream {
         onResponseStart(controller, status, answerHeaders) {
           // Informational statuses only precede the final one.
           if (status < 200) return
-          answerBody = new AnswerBody(controller, clock)
-          resolve({ status, headers: answerHeaders, body: answerBody })
+          const opened = openBody(answerHeaders, controller, clock)
+          receiver = opened.receiver
+          resolve({ status, headers: opened.headers, body: opened.body })
         },
-        onResponseData: (_controller, chunk) => answerBody?.push(chunk),
+        onResponseData: (_controller, chunk) => receiver?.push(chunk),
         onResponseEnd() {
           release()
           signal.removeEventListener('abort', leave)
-          answerBody?.end()
+          receiver?.end()
         },
         onResponseError(_controller, error) {
           release()
           signal.removeEventListener('abort', leave)
           reject(asUpstreamError(error, provider.name))
-          answerBody?.end(error)
+          receiver?.end(error)
         },
       })
     })

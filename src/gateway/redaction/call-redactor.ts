@@ -5,10 +5,11 @@
 
 import { CageError } from '../../core/errors.ts'
 import { withWholeToken } from '../../core/tokens.ts'
-import type { Dialect, Redactions } from '../../dialects/dialect.ts'
-import { type Json, type JsonObject, namesIn } from '../../dialects/json.ts'
+import type { Dialect, Piece, Redactions } from '../../dialects/dialect.ts'
+import { type Json, type JsonObject, parseReplyJson } from '../../dialects/json.ts'
+import { rewriteJson } from '../../dialects/rewrite-json.ts'
 import { type Fields, type FoundTokenIds, type Leaf, type TextPlace, TextWalk } from '../../dialects/texts.ts'
-import { redactJoined } from '../../redaction/joined.ts'
+import { redactJoined, withEdits } from '../../redaction/joined.ts'
 import type { Redactor } from '../../redaction/redactor.ts'
 import type { StreamRedactor } from '../../redaction/stream-redactor.ts'
 import { CONTEXT_CHARACTERS, type Cuts, EDGE_CHARACTERS } from '../bodies/cut-texts.ts'
@@ -57,7 +58,7 @@ export class CallRedactor implements Redactions {
   body(text: string, fields: Fields): string {
     let value: Json
     try {
-      value = JSON.parse(text)
+      value = parseReplyJson(text) as Json
     } catch {
       return this.whole(text, 'reply')
     }
@@ -66,20 +67,16 @@ export class CallRedactor implements Redactions {
 
   /** Like `body`, for a text that is already parsed to `value`. */
   reply(text: string, value: Json, fields: Fields): string {
-    const walk = this.#walk(fields)
-    return this.failClosed(() => {
-      const safe = walk.change(value)
-      // With a duplicate name, only one of the two values was read.
-      return safe === value && namesIn(text) === walk.names ? text : JSON.stringify(safe)
-    })
+    return this.failClosed(() => rewriteJson(text, value, this.#walk(fields).change(value)))
   }
 
   #walk(fields: Fields): TextWalk {
     return new TextWalk(fields, {
       text: (text, { kind, place, label }) =>
-        kind === 'blob' ? this.known(text, place) : this.whole(text, place, label),
+        kind === 'blob' ? this.known(text, place, label) : this.whole(text, place, label),
       joined: (parts, place) => this.joined(parts, place),
-      tokens: (texts, place) => texts.some((text) => this.again(text, place) !== text),
+      tokens: (texts, place) =>
+        [...texts.values()].some((text) => this.again(text, place) !== text) ? 'hidden' : undefined,
       tokenIds: (ids, found) => this.tokenIds(ids, found),
       ...(this.#subject === 'reply' && { signature: (original) => this.signature(original) }),
     })
@@ -119,10 +116,11 @@ export class CallRedactor implements Redactions {
     return this.failClosed(() => this.#redactor.knownStart(text))
   }
 
-  known(text: string, place: TextPlace): string {
+  known(text: string, place: TextPlace, label?: string): string {
     if (!this.#isCovered(place) || this.#isClean(text)) return text
     // What a provider has signed must return to it unchanged.
-    if (this.#subject === 'reply' && this.#isSecretAlone(text)) return this.whole(text, place)
+    const isSigned = this.#subject === 'request' && label === undefined
+    if (!isSigned && this.#isSecretAlone(text, label)) return this.whole(text, place, label)
     const { text: safe, findings } = this.failClosed(() => this.#redactor.redactKnown(text))
     if (findings.length > 0) this.findings.add(findings, place)
     return safe
@@ -137,54 +135,58 @@ export class CallRedactor implements Redactions {
     return safe
   }
 
-  push(channel: string, piece: string, place: TextPlace): string {
+  push(channel: string, piece: string, place: TextPlace): Piece {
     this.#countText()
     if (this.#isClean(piece)) return this.#pushClean(channel, piece, place)
-    if (!this.#isCovered(place)) return piece
-    let open = this.#channels.get(channel)
-    if (!open) {
-      if (this.#channels.size === MAX_OPEN_TEXTS)
-        throw tooManyTexts(`the reply has more than ${MAX_OPEN_TEXTS} texts at once`)
-      open = {
-        stream: this.#redactor.stream(this.#series.get(channel)?.joined),
-        place,
-      }
-      this.#channels.set(channel, open)
-    }
-    const { stream } = open
-    const safe = this.failClosed(() => stream.push(piece))
+    if (!this.#isCovered(place)) return { safe: piece }
+    const open = this.#channelOf(channel, place)
+    const from = open.stream.length
+    this.failClosed(() => open.stream.push(piece))
     this.#noteNew(open)
-    return safe
+    return new PieceOf(open.stream, piece, from)
+  }
+
+  #channelOf(channel: string, place: TextPlace): Channel {
+    let open = this.#channels.get(channel)
+    if (open) return open
+    if (this.#channels.size === MAX_OPEN_TEXTS)
+      throw tooManyTexts(`the reply has more than ${MAX_OPEN_TEXTS} texts at once`)
+    open = { stream: this.#redactor.stream(this.#series.get(channel)?.joined), place }
+    this.#channels.set(channel, open)
+    return open
   }
 
   /**
    * Reads only both ends of a piece that is clean by itself: with the text before, until what began there has ended, and
    * with the text that follows.
    */
-  #pushClean(channel: string, piece: string, place: TextPlace): string {
+  #pushClean(channel: string, piece: string, place: TextPlace): Piece {
     const mark = this.#cuts!.markIn(piece)
     const start = this.#follow(channel, piece.slice(0, mark.start), place)
     const middle = piece.slice(start.length, mark.end)
     // What is before the mark was read together with the end. The mark keeps the end from looking like a text's start.
     this.#seriesOf(channel).continueFrom(piece.slice(mark.start, mark.end))
     this.cutCharacters += this.#cuts!.lengthIn(middle)
-    return start.safe + middle + this.push(channel, piece.slice(mark.end), place)
+    return joinedPiece([...start.pieces, { safe: middle }, this.push(channel, piece.slice(mark.end), place)])
   }
 
-  /** Reads the start of a text that is clean by itself; returns how much was read, and its redacted form. */
-  #follow(channel: string, text: string, place: TextPlace): { length: number; safe: string } {
-    if (!this.#channels.has(channel) && this.#seriesOf(channel).joined === '') return { length: 0, safe: '' }
+  /** Reads the start of a text that is clean by itself; returns how much was read, in pieces that are certain. */
+  #follow(channel: string, text: string, place: TextPlace): { length: number; pieces: Piece[] } {
+    const pieces: Piece[] = []
+    if (!this.#channels.has(channel) && this.#seriesOf(channel).joined === '') return { length: 0, pieces }
     const end = Math.min(text.length, EDGE_CHARACTERS)
-    let length = 0
-    let safe = ''
-    for (;;) {
-      safe += this.push(channel, text.slice(length, length + CONTEXT_CHARACTERS), place)
+    for (let length = 0; ; ) {
+      pieces.push(this.push(channel, text.slice(length, length + CONTEXT_CHARACTERS), place))
       length += CONTEXT_CHARACTERS
       const { stream } = this.#channels.get(channel)!
-      if (length >= end) return { length: Math.min(length, text.length), safe: safe + this.end(channel) }
+      if (length >= end) {
+        this.end(channel)
+        return { length: Math.min(length, text.length), pieces }
+      }
       if (stream.isOpen || stream.heldBack.length >= length) continue
       this.#channels.delete(channel)
-      return { length, safe: safe + stream.heldBack }
+      stream.release()
+      return { length, pieces }
     }
   }
 
@@ -226,14 +228,13 @@ export class CallRedactor implements Redactions {
     if (!this.#channels.has(channel)) this.#seriesOf(channel).continueFrom(text)
   }
 
-  end(channel: string): string {
+  end(channel: string): void {
     const open = this.#channels.get(channel)
-    if (!open) return ''
+    if (!open) return
     this.#channels.delete(channel)
-    const tail = this.failClosed(() => open.stream.end())
+    this.failClosed(() => open.stream.end())
     this.#seriesOf(channel).continueFrom(open.stream.context)
     this.#noteNew(open)
-    return tail
   }
 
   next(channel: string, text: string, { kind, place, label }: Leaf, isRepeated = false): string {
@@ -241,9 +242,13 @@ export class CallRedactor implements Redactions {
     if (!this.#isCovered(place)) return text
     const series = this.#seriesOf(channel)
     if (series.isLast(text)) return series.lastSafe
-    const alone =
-      kind === 'blob' ? this.known(text, place) : isRepeated ? this.again(text, place) : this.whole(text, place, label)
-    series.lastSafe = this.#unlessCompleting(series.add(text), alone, text, place)
+    const before = series.add(text)
+    // What only its issuer can read continues nothing.
+    if (kind === 'blob') series.lastSafe = this.#unlessCompleting([], this.known(text, place, label), text, place)
+    else {
+      const alone = isRepeated ? this.again(text, place) : this.whole(text, place, label)
+      series.lastSafe = this.#unlessCompleting(before, alone, text, place)
+    }
     return series.lastSafe
   }
 
@@ -287,10 +292,10 @@ export class CallRedactor implements Redactions {
     return this.#redactor.covers(place === 'reply' ? 'replies' : 'tool_arguments')
   }
 
-  /** True for a text in the shape of a key, which only its issuer can read. */
-  #isSecretAlone(text: string): boolean {
+  /** True for a text in the shape of a key, or in a field for one. */
+  #isSecretAlone(text: string, label: string | undefined): boolean {
     if (text.length > KEY_CHARACTERS) return false
-    const { findings } = this.read(text)
+    const { findings } = this.read(text, label)
     return findings.some(({ start, end }) => start === 0 && end === text.length)
   }
 
@@ -332,6 +337,32 @@ export class CallRedactor implements Redactions {
     }
   }
 }
+
+/** A piece of a channel; it may be asked for long after its channel has ended. */
+class PieceOf implements Piece {
+  readonly #stream: StreamRedactor
+  readonly #text: string
+  readonly #from: number
+
+  constructor(stream: StreamRedactor, text: string, from: number) {
+    this.#stream = stream
+    this.#text = text
+    this.#from = from
+  }
+
+  get safe(): string | undefined {
+    if (this.#stream.certain < this.#from + this.#text.length) return undefined
+    return withEdits(this.#text, this.#from, this.#stream.edits)
+  }
+}
+
+/** Pieces that are one piece for the dialect. */
+const joinedPiece = (pieces: readonly Piece[]): Piece => ({
+  get safe() {
+    const texts = pieces.map(({ safe }) => safe)
+    return texts.includes(undefined) ? undefined : texts.join('')
+  },
+})
 
 const tooManyTexts = (message: string): CageError => new CageError('reply_too_large', message)
 

@@ -14,10 +14,13 @@ export function watchModel(reader: StreamReader, onNamed: (model: string) => voi
       }
       return reader.read(frame)
     },
-    end: () => reader.end?.() ?? [],
+    end: () => reader.end(),
     usage: () => reader.usage(),
     get isFinished() {
       return reader.isFinished
+    },
+    get errorStatus() {
+      return reader.errorStatus
     },
     get deliveredText() {
       return reader.deliveredText

@@ -29,6 +29,7 @@ export const eventStream: Framing = {
         }
         return frames
       },
+      end: () => [],
     }
   },
   encoder: () => ({ frames: (frames) => Buffer.concat(frames.map(encoded)), end: () => '' }),

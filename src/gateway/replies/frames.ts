@@ -4,6 +4,8 @@ import type { Sse } from '../../dialects/dialect.ts'
 export interface Framing {
   /** Its frames have checksums: nothing is cut out of them on another thread. (Default: false.) */
   isBinary?: true
+  /** A comment: readers ignore it. (Default: there are none.) */
+  comment?: string
   decoder(): Decoder
   encoder(): Encoder
 }
@@ -12,6 +14,8 @@ export interface Framing {
 export interface Decoder {
   /** Returns the frames that are complete; undefined when one is too long. */
   feed(bytes: Uint8Array): Sse[] | undefined
+  /** Returns the last frame if what marks its end is missing. */
+  end(): Sse[]
 }
 
 export interface Encoder {

@@ -7,11 +7,12 @@ import { CageError } from '../../core/errors.ts'
 import type { Sse, StreamReader } from '../../dialects/dialect.ts'
 import type { CleanFrame } from '../bodies/answer.ts'
 import { encoded, LARGE_BYTES } from '../bodies/bytes.ts'
-import type { Cuts } from '../bodies/cut-texts.ts'
 import type { ClientConnection } from '../provider/client.ts'
 import { type Answer, asUpstreamError } from '../provider/upstream.ts'
 import type { CallRedactor } from '../redaction/call-redactor.ts'
-import { type Encoder, type Framing, MAX_FRAME_CHARACTERS } from './frames.ts'
+import { FrameWriter, type LargeFrame, type Writing } from './frame-writer.ts'
+import { type Framing, MAX_FRAME_CHARACTERS } from './frames.ts'
+import { isNote, notesOf } from './framing.ts'
 
 /** Maximum wait for the end of the response after the last frame, in ms. */
 const DRAIN_TIMEOUT_MS = 1_000
@@ -19,68 +20,70 @@ const DRAIN_TIMEOUT_MS = 1_000
 const MAX_STREAM_BYTES = 64 * 1024 * 1024
 
 /**
- * Relays a response to the client as it arrives; `beforeLast` runs when the last frame arrived and is not yet sent.
- * Resolves when the dialect's last frame was sent; throws ClientGone, PiiBlockedError, or CageError `provider_*`
- * when the stream broke before that, or `reply_too_large`.
+ * Relays a response to the client as it arrives; `beforeEnd` runs when the last frame arrived and is not yet sent.
+ * Resolves when the dialect's last frame was sent, or the provider's own error; throws ClientGone, PiiBlockedError, what
+ * `beforeEnd` throws, or CageError `provider_*` when the stream broke before that, or `reply_too_large`.
  */
 export async function relayFrames(
   answer: Answer,
   provider: string,
-  { reader, redactor, clean, framing, encoder }: Frames,
-  client: ClientConnection,
-  beforeLast: () => Promise<void>,
+  frames: Frames,
+  client: Pick<ClientConnection, 'write'>,
+  beforeEnd: () => Promise<void>,
 ): Promise<void> {
-  const relay = async (read: Sse[], cuts?: Cuts): Promise<boolean> => {
-    const frames = read.map((one) => withSafeName(one, redactor))
+  const { reader, redactor, framing } = frames
+  using writer = new FrameWriter(frames, client)
+  const isOver = () => reader.isFinished || reader.errorStatus !== undefined
+  const relay = async (read: Sse[]): Promise<boolean> => {
+    const safe = read.map((one) => withSafeLines(one, redactor))
     redactor.findings.requireUnblocked()
-    if (reader.isFinished) await beforeLast()
-    if (frames.length > 0) await writeFrames(client, encoder.frames(frames), cuts)
-    return reader.isFinished
-  }
-  const relayLarge = async ({ event, data }: Sse): Promise<boolean> => {
-    const { data: rest, cuts, found } = await clean(encoded(data))
-    try {
-      return await relay(await redactor.cleaned(found, cuts, () => reader.read({ event, data: rest })), cuts)
-    } finally {
-      cuts.free()
-    }
+    if (isOver()) await beforeEnd()
+    await writer.write(safe)
+    return isOver()
   }
   try {
     for await (const frame of readFrames(answer, provider, framing)) {
       redactor.startFrame()
-      const isLarge = !framing.isBinary && frame.data.length >= LARGE_BYTES && redactor.canBeCleaned
-      if (await (isLarge ? relayLarge(frame) : relay(reader.read(frame)))) return
+      // A comment overtakes frames that are held back: it keeps the connection alive.
+      if (isNote(frame)) await writer.writeNote(withSafeLines(frame, redactor))
+      else if (await relay(await readFrame(frame, frames))) return
     }
     redactor.startFrame()
-    if (await relay(reader.end?.() ?? [])) return
+    if (await relay(reader.end())) return
     throw new CageError('provider_reply_invalid', `the stream of ${provider} ended before its last frame`)
   } finally {
-    if (reader.isFinished) void answer.body.drain(DRAIN_TIMEOUT_MS)
+    if (isOver()) void answer.body.drain(DRAIN_TIMEOUT_MS)
     else answer.body.cancel()
   }
 }
 
 /** What frames are read with. */
-export interface Frames {
+export interface Frames extends Writing {
   reader: StreamReader
   redactor: CallRedactor
   /** Redacts the long texts of a large frame's data on another thread. */
   clean: (data: Buffer) => Promise<CleanFrame>
-  /** How the provider writes frames. */
-  framing: Framing
-  /** Writes them for the client. */
-  encoder: Encoder
 }
 
-async function writeFrames(client: ClientConnection, sent: string | Buffer, cuts: Cuts | undefined): Promise<void> {
-  if (typeof sent !== 'string' || !cuts?.isIn(sent)) return client.write(sent)
-  for await (const piece of cuts.piecesOf(sent)) await client.write(piece)
+async function readFrame(frame: Sse, { reader, redactor, clean, framing }: Frames): Promise<Sse[]> {
+  const isLarge = !framing.isBinary && frame.data.length >= LARGE_BYTES && redactor.canBeCleaned
+  if (!isLarge) return reader.read(frame)
+  const { data, cuts, isChanged, found } = await clean(encoded(frame.data))
+  const large: LargeFrame = { ...frame, data, large: { came: frame, data, isChanged, cuts } }
+  return redactor.cleaned(found, cuts, () => reader.read(large))
 }
 
-const withSafeName = (frame: Sse, redactor: CallRedactor): Sse =>
-  frame.event === null ? frame : { ...frame, event: redactor.next('event', frame.event, EVENT_NAME) }
+/** Redacts what is beside the data; in what is no data, nothing is replaced. */
+function withSafeLines(frame: Sse, redactor: CallRedactor): Sse {
+  const { event } = frame
+  const notes = notesOf(frame)
+  const safe = notes === '' || redactor.next('notes', notes, { ...WORDS, kind: 'text' }) === notes ? frame : bare(frame)
+  return event === null ? safe : { ...safe, event: redactor.next('event', event, WORDS) }
+}
 
-const EVENT_NAME = { kind: 'word', place: 'reply', label: undefined } as const
+const bare = ({ source: _source, ...frame }: Sse): Sse => frame
+
+const WORDS = { kind: 'word', place: 'reply', label: undefined } as const
 
 async function* readFrames({ body }: Answer, provider: string, framing: Framing): AsyncGenerator<Sse> {
   const decoder = framing.decoder()
@@ -95,6 +98,7 @@ async function* readFrames({ body }: Answer, provider: string, framing: Framing)
   } catch (error) {
     throw asUpstreamError(error, provider)
   }
+  yield* decoder.end()
 }
 
 const tooLarge = (provider: string): CageError =>

@@ -5,7 +5,8 @@ import { CONTEXT_CHARACTERS, Cuts, cutTexts, EDGE_CHARACTERS, newMark } from '..
 import fc from '../../support/fast-check.ts'
 
 const mark = newMark()
-const closed = (value: Json) => ({ value, openEnds: new Set<string>() })
+const closed = (value: Json) => ({ parsed: value, value, openEnds: new Set<string>() })
+const cut = (value: Json) => cutTexts(JSON.stringify(value), closed(value), mark)
 
 async function written(text: string, cuts: Cuts): Promise<string> {
   const pieces: Buffer[] = []
@@ -19,7 +20,7 @@ test('what was cut out is put back, whatever characters are at its borders', asy
     fc.asyncProperty(fc.array(part, { minLength: 1, maxLength: 5 }), fc.nat(9), async (parts, shift) => {
       const long = 'x'.repeat(shift) + parts.join('').repeat(Math.ceil(100_000 / parts.join('').length))
       const value = { texts: [long, 'short', { again: long, number: 1.5 }], empty: null }
-      const { data, cuts } = cutTexts(closed(value), mark)
+      const { data, cuts } = cut(value)
       const whole = JSON.stringify(value)
       expect([cuts.length, data.length < whole.length / 2]).toEqual([2, true])
       expect((await written(data, new Cuts(mark, cuts))) === whole).toBe(true)
@@ -29,17 +30,17 @@ test('what was cut out is put back, whatever characters are at its borders', asy
 })
 
 test('a text in base64 stays one, and its length is known', () => {
-  const { data, cuts } = cutTexts(closed('iVBORw0K'.repeat(100_000)), mark)
+  const { data, cuts } = cut('iVBORw0K'.repeat(100_000))
   const text = JSON.parse(data)
   expect(text).toMatch(/^[A-Za-z0-9]+$/)
-  const cut = new Cuts(mark, cuts)
-  expect([cut.isIn(text), cut.isIn('iVBORw0K'.repeat(100_000))]).toEqual([true, false])
-  expect(cut.lengthIn(text)).toBe(800_000 - EDGE_CHARACTERS - CONTEXT_CHARACTERS)
+  const read = new Cuts(mark, cuts)
+  expect([read.isIn(text), read.isIn('iVBORw0K'.repeat(100_000))]).toEqual([true, false])
+  expect(read.lengthIn(text)).toBe(800_000 - EDGE_CHARACTERS - CONTEXT_CHARACTERS)
 })
 
 test('a text that is not the longest stays whole with a mark before its end, which is longer where data may continue', async () => {
   const text = 'Grass grows. '.repeat(2_000)
-  const { data, cuts, unread } = cutTexts(closed(text), mark)
+  const { data, cuts, unread } = cut(text)
   const read = new Cuts(mark, cuts)
   const marked = JSON.parse(data) as string
   const at = read.markIn(marked)
@@ -48,9 +49,9 @@ test('a text that is not the longest stays whole with a mark before its end, whi
     CONTEXT_CHARACTERS,
   ])
   expect((await written(data, read)) === JSON.stringify(text)).toBe(true)
-  const open = cutTexts({ value: text, openEnds: new Set([text]) }, mark)
+  const open = cutTexts(JSON.stringify(text), { ...closed(text), openEnds: new Set([text]) }, mark)
   expect(JSON.parse(open.data).length - read.markIn(JSON.parse(open.data)).end).toBe(16_384)
-  expect([unread, open.unread, cutTexts(closed('short'), mark).unread]).toEqual([
+  expect([unread, open.unread, cut('short').unread]).toEqual([
     2 * CONTEXT_CHARACTERS,
     EDGE_CHARACTERS + CONTEXT_CHARACTERS,
     5,
@@ -58,7 +59,7 @@ test('a text that is not the longest stays whole with a mark before its end, whi
 })
 
 test('bytes that were given back are not written', async () => {
-  const { data, cuts } = cutTexts(closed('x'.repeat(1_000_000)), mark)
+  const { data, cuts } = cut('x'.repeat(1_000_000))
   for (const { bytes } of cuts) free(bytes)
   expect((await written(data, new Cuts(mark, cuts))).length).toBeLessThan(100_000)
 })
