@@ -78,24 +78,29 @@ export const isUnambiguous = (bytes: Buffer, text: string, value: Json): boolean
 /** Returns whether an object in the text has a name twice: `value` is what was parsed from it. */
 export const hasDuplicates = (text: string, value: Json): boolean => namesIn(text) !== countNames(value)
 
-/**
- * Counts the field names in JSON, those of duplicate fields too: colons behind a quotation mark that is not escaped.
- */
+/** Counts the field names in JSON, those of duplicate fields too: strings before a colon. */
 function namesIn(text: string): number {
   let count = 0
-  for (let colon = text.indexOf(':'); colon >= 0; colon = text.indexOf(':', colon + 1)) {
-    let end = colon - 1
-    while (WHITE_SPACE.has(text.charCodeAt(end))) end--
-    if (text.charCodeAt(end) !== QUOTE) continue
-    let before = end
-    while (text.charCodeAt(before - 1) === BACKSLASH) before--
-    if ((end - before) % 2 === 0) count++
+  for (let start = text.indexOf('"'); start >= 0; ) {
+    let end = endOfString(text, start)
+    start = text.indexOf('"', end)
+    while (WHITE_SPACE.has(text.charCodeAt(end))) end++
+    if (text.charCodeAt(end) === COLON) count++
   }
   return count
 }
 
+/** Returns the end of the string in JSON that begins at `start`. */
+export function endOfString(text: string, start: number): number {
+  for (let quote = text.indexOf('"', start + 1); ; quote = text.indexOf('"', quote + 1)) {
+    let before = quote
+    while (text.charCodeAt(before - 1) === BACKSLASH) before--
+    if ((quote - before) % 2 === 0) return quote + 1
+  }
+}
+
 const WHITE_SPACE = new Set([0x20, 0x09, 0x0a, 0x0d])
-const [QUOTE, BACKSLASH, POINT] = [0x22, 0x5c, 0x2e]
+const [BACKSLASH, COLON, POINT] = [0x5c, 0x3a, 0x2e]
 
 /** Counts the fields of a value that is not nested too deeply. */
 function countNames(value: Json | undefined): number {

@@ -2,7 +2,7 @@
  * Writes JSON again with its changes alone: everything else stays as it came, to the spelling of its numbers, its
  * escapes, its white space and the order of its fields.
  */
-import { hasDuplicates, isObject, isRawNumber, type Json, type JsonObject } from './json.ts'
+import { endOfString, hasDuplicates, isObject, isRawNumber, type Json, type JsonObject } from './json.ts'
 
 /**
  * Returns JSON that means `after`. `text`: JSON that was parsed to `before`. Where a name stands twice, only one of the
@@ -82,7 +82,7 @@ class Rewriting {
   /** Reads a name, up to its value. */
   #name(): string {
     const start = this.#at
-    this.#at = this.#endOfString(start)
+    this.#at = endOfString(this.#text, start)
     const name = JSON.parse(this.#text.slice(start, this.#at)) as string
     this.#skipSpace()
     this.#at++
@@ -92,7 +92,7 @@ class Rewriting {
 
   #rename(start: number, name: string): void {
     const value = this.#at
-    this.#at = this.#endOfString(start)
+    this.#at = endOfString(this.#text, start)
     this.#write(start, JSON.stringify(name))
     this.#at = value
   }
@@ -118,7 +118,7 @@ class Rewriting {
     let depth = 0
     do {
       const code = this.#text.charCodeAt(this.#at)
-      if (code === QUOTE) this.#at = this.#endOfString(this.#at)
+      if (code === QUOTE) this.#at = endOfString(this.#text, this.#at)
       else if (OPENING.has(code) || CLOSING.has(code)) {
         depth += OPENING.has(code) ? 1 : -1
         this.#at++
@@ -129,14 +129,6 @@ class Rewriting {
         this.#at = LITERAL.lastIndex
       }
     } while (depth > 0)
-  }
-
-  #endOfString(start: number): number {
-    for (let quote = this.#text.indexOf('"', start + 1); ; quote = this.#text.indexOf('"', quote + 1)) {
-      let before = quote
-      while (this.#text.charCodeAt(before - 1) === BACKSLASH) before--
-      if ((quote - before) % 2 === 0) return quote + 1
-    }
   }
 }
 
@@ -156,7 +148,7 @@ const namesOf = (value: JsonObject): string[] => Object.keys(value).filter((name
 
 const hasField = (value: JsonObject, name: string): boolean => Object.hasOwn(value, name) && value[name] !== undefined
 
-const [QUOTE, COMMA, BACKSLASH, CLOSING_BRACE, SPACE] = [0x22, 0x2c, 0x5c, 0x7d, 0x20]
+const [QUOTE, COMMA, CLOSING_BRACE, SPACE] = [0x22, 0x2c, 0x7d, 0x20]
 const OPENING: ReadonlySet<number> = new Set([0x5b, 0x7b])
 const CLOSING: ReadonlySet<number> = new Set([0x5d, 0x7d])
 /** A number, true, false or null. */

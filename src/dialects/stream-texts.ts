@@ -60,6 +60,7 @@ export class StreamTexts {
   readonly #walk: TextWalk
   readonly #turnOf: ((channel: string) => string) | undefined
   readonly #held: HeldFrame[] = []
+  #heldCharacters = 0
   /** Channels of texts that have not ended. */
   readonly #open = new Set<string>()
   /** Top-level fields of the previous frame, which mostly repeat. */
@@ -91,14 +92,16 @@ export class StreamTexts {
     this.#texts = []
     this.#channels = new Set()
     const safe = this.#walk.change(value)
-    this.#held.push({ frame, parsed, value: safe, texts: this.#texts })
+    this.#hold({ frame, parsed, value: safe, texts: this.#texts })
     this.#endOthers()
+    // Nobody says so much before a text goes on.
+    if (this.#heldCharacters > MAX_HELD_CHARACTERS) this.end()
   }
 
   /** Takes a frame without a text. */
   addMark(frame: Sse): void {
     const nothing = {}
-    this.#held.push({ frame, parsed: nothing, value: nothing, texts: [] })
+    this.#hold({ frame, parsed: nothing, value: nothing, texts: [] })
   }
 
   /** Returns the frames that may be sent by now, in order. */
@@ -131,7 +134,13 @@ export class StreamTexts {
     return pieces.some(isChanged) ? before + pieces.map(({ text }) => text).join('') : undefined
   }
 
+  #hold(held: HeldFrame): void {
+    this.#held.push(held)
+    this.#heldCharacters += held.frame.data.length
+  }
+
   #sent({ frame, parsed, value, texts }: HeldFrame): Sse {
+    this.#heldCharacters -= frame.data.length
     let safe: Json = value
     for (const held of texts) {
       if (!('instead' in held)) this.delivered += held.piece.safe
@@ -157,12 +166,12 @@ export class StreamTexts {
   }
 
   #piece(channel: string, text: string, place: TextPlace): string {
-    const held = this.#hold(channel, text, place)
+    const held = this.#push(channel, text, place)
     this.#followed.get(this.#reading.item ?? '')?.pieces.push(held)
     return text
   }
 
-  #hold(channel: string, text: string, place: TextPlace): HeldText {
+  #push(channel: string, text: string, place: TextPlace): HeldText {
     const held: HeldText = { steps: [...this.#walk.steps], text, piece: this.#redact.push(channel, text, place) }
     this.#open.add(channel)
     this.#channels.add(channel)
@@ -173,7 +182,7 @@ export class StreamTexts {
   /** Tokens spell a text that may be found in no single one of them. */
   #tokens(joined: ReadonlyMap<string, string>, place: TextPlace, tokens: Json): 'kept' {
     const base = `${this.#reading.item ?? ''}/${pathOf(this.#walk.steps)}`
-    for (const [path, text] of joined) this.#hold(base + path, text, place).instead = withoutTokens(tokens)
+    for (const [path, text] of joined) this.#push(base + path, text, place).instead = withoutTokens(tokens)
     return 'kept'
   }
 
@@ -192,6 +201,8 @@ export class StreamTexts {
 
 const isChanged = ({ piece, text }: HeldText): boolean => piece.safe !== text
 
+/** Of frames that wait. */
+const MAX_HELD_CHARACTERS = 1024 * 1024
 /** Shorter texts may be equal by chance, and be parts of one text. */
 const MIN_REPEATED = 4
 

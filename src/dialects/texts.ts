@@ -121,7 +121,8 @@ export class TextWalk {
     const shape = Object.hasOwn(this.#fields.opaque, name) ? this.#fields.opaque[name] : undefined
     if (shape !== undefined && SHAPES[shape](text)) return this.#visit(text, shape === 'word' ? 'word' : 'blob', name)
     // Signatures have many names, and come through servers of other dialects.
-    const isOpaque = this.#place === 'reply' && name !== '' && !this.#fields.names.has(name) && isRandom(text)
+    const isUnknown = shape === undefined && name !== '' && !this.#fields.names.has(name)
+    const isOpaque = isUnknown && this.#place === 'reply' && isRandom(text)
     return this.#visit(text, isOpaque ? 'blob' : 'text', name)
   }
 

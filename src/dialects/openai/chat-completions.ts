@@ -188,7 +188,8 @@ export class ChatStream implements StreamReader {
     const chunk = parseFrame(frame)
     this.#tier = chunk.service_tier ?? this.#tier
     this.#usage = readChatUsage(chunk.usage, this.#tier) ?? this.#usage
-    const { choices, usage, error } = chunk
+    const { choices, usage } = chunk
+    const error = frame.event === 'error' || chunk.object === 'error' ? (chunk.error ?? chunk) : chunk.error
     // Requested by us, not by the client.
     const isOurs = Array.isArray(choices) && choices.length === 0 && isObject(usage) && !this.#wantsUsage
     if (isOurs && !error) return this.#texts.take()
@@ -223,7 +224,7 @@ const DONE = '[DONE]'
 const CHOICE = /^\/choices\/#\d+\//
 /** Some servers use "message" in streams too. */
 const PIECES =
-  /^choices\/#\d+\/(text|(delta|message)\/(content|refusal|reasoning|reasoning_content|reasoning_text|thinking|audio\/transcript|function_call\/arguments|tool_calls\/#\d+\/(function\/arguments|custom\/input)|(content|reasoning_details|thinking_blocks)\/#\d+\/(text|thinking|summary|thinking\/#\d+\/text)))$/
+  /^choices\/#\d+\/(text|(delta|message)\/(content|refusal|reasoning|reasoning_content|reasoning_text|thinking|audio\/transcript|function_call\/arguments|tool_calls\/#\d+\/(function\/arguments|custom\/input)|content\/#\d+|(content|reasoning_details|thinking_blocks)\/#\d+\/(text|thinking|summary|thinking\/#\d+\/text)))$/
 
 /** Some servers send "", false or "null" in every chunk. */
 const isEnd = (reason: Json | undefined): boolean =>

@@ -144,8 +144,10 @@ class Recording {
   }
 
   #framesOf(reply: Buffer): JsonObject[] {
-    const frames = (this.framing ?? serverSentEvents).decoder().feed(reply) ?? []
-    return frames.map(({ data }) => parsed(data)).filter((frame) => frame !== undefined)
+    const decoder = (this.framing ?? serverSentEvents).decoder()
+    return [...(decoder.feed(reply) ?? []), ...decoder.end()]
+      .map(({ data }) => parsed(data))
+      .filter((frame) => frame !== undefined)
   }
 }
 
