@@ -65,6 +65,7 @@ function hasLongNumber(text: string, isInteger = false): boolean {
     while (isDigit(text, last + 1)) last++
     const isLong = last - first + 1 >= LONG_NUMBER_DIGITS
     if (isLong && !(isInteger && text.charCodeAt(first - 1) === POINT)) return true
+    at = last
   }
   return false
 }
@@ -106,8 +107,10 @@ const [BACKSLASH, COLON, POINT] = [0x5c, 0x3a, 0x2e]
 function countNames(value: Json | undefined): number {
   if (typeof value !== 'object' || value === null || isRawNumber(value)) return 0
   let count = 0
-  if (Array.isArray(value)) for (const item of value) count += countNames(item)
-  else for (const name in value) count += 1 + countNames(value[name])
+  if (Array.isArray(value)) {
+    // Vectors are numbers by the thousand.
+    for (const item of value) if (typeof item === 'object') count += countNames(item)
+  } else for (const name in value) count += 1 + countNames(value[name])
   return count
 }
 

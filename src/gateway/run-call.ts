@@ -144,8 +144,8 @@ async function relayReply(
 
 /**
  * Like `relayReply`, frame by frame: charged and recorded before the last frame is sent, so that a client that sees the
- * end can read the cost. After the first byte an error is a frame, and what was delivered is charged. Throws the
- * provider's own error after it was passed on, or before anything was sent.
+ * end can read the cost. An error is a frame, and what was delivered is charged. Throws the provider's own error after it
+ * was passed on, or before anything was sent if the call can be made again.
  */
 async function relayStream(
   road: Road,
@@ -166,10 +166,12 @@ async function relayStream(
   const frames = {
     ...{ reader, redactor, framing, encoder: trace.encoder, clock: road.clock, keepsAlive: !format.readsComments },
     clean: (data: Buffer) => cleanFrame(road.redaction, data, open.call),
-    begin: () => client.begin(sent.status, headers),
+    begin: () => {
+      if (!client.hasBegun) client.begin(sent.status, headers)
+    },
   }
   let refusal: StreamRefusal | undefined
-  await relayFrames(sent, provider.name, frames, client, async () => {
+  const ended = relayFrames(sent, provider.name, frames, client, async () => {
     redactor.findings.report()
     if (reader.errorStatus !== undefined) {
       refusal = new StreamRefusal(sent, reader.errorStatus)
@@ -179,6 +181,10 @@ async function relayStream(
     }
     await open.assess(reader.usage(), open.delivered(), sent.status)
     await open.completed(sent.status, redactor.findings.count)
+  })
+  await ended.catch((error) => {
+    if (!(error instanceof StreamRefusal) && !client.isGone) frames.begin()
+    throw error
   })
   client.end(trace.encoder.end())
   if (refusal) throw refusal

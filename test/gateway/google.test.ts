@@ -113,7 +113,7 @@ test('thoughts and answer are separate texts, and each keeps its own end', async
 
 test('a stream without a reason for its end was cut, and ends with an error in Google’s shape', async () => {
   const { cage, agent } = await openGoogle()
-  cage.provider.does(streams([`data: ${JSON.stringify(reply([{ text: 'Hello, ' }]))}\n\n`]))
+  cage.provider.does(streams([`data: ${JSON.stringify(reply([{ text: 'Hel' }]))}\n\n`]))
   const { text } = await agent.send('google', 'POST', `${STREAM}?alt=sse`, request())
   expect(text).toMatch(/data: \{"error":\{"code":502,[^\n]+"reason":"provider_reply_invalid"[^\n]+\n\n$/)
   expect(cage.rows()).toMatchObject([{ state: 'charged', estimated: 1 }])

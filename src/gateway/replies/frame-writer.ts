@@ -30,7 +30,7 @@ export interface Writing {
   /** As the provider writes them. */
   framing: Framing
   encoder: Encoder
-  /** Called before the first byte is written. */
+  /** Begins the response, unless it has begun. */
   begin: () => void
   /** The client's reader ignores comments. */
   keepsAlive: boolean
@@ -40,7 +40,6 @@ export interface Writing {
 export class FrameWriter implements Disposable {
   readonly #how: Writing
   readonly #client: Pick<ClientConnection, 'write'>
-  #hasBegun = false
   #isWriting = false
   #hasWritten = true
   #timer: Timer | undefined
@@ -96,8 +95,7 @@ export class FrameWriter implements Disposable {
   }
 
   async #send(piece: string | Buffer): Promise<void> {
-    if (!this.#hasBegun) this.#how.begin()
-    this.#hasBegun = true
+    this.#how.begin()
     this.#hasWritten = true
     await this.#client.write(piece)
   }

@@ -20,7 +20,8 @@ const DRAIN_TIMEOUT_MS = 1_000
 const MAX_STREAM_BYTES = 64 * 1024 * 1024
 
 /**
- * Relays a response to the client as it arrives; `beforeEnd` runs when the last frame arrived and is not yet sent.
+ * Relays a response to the client as it arrives; `beforeEnd` runs when the last frame arrived and is not yet sent. The
+ * response begins with the first frame that is no error, also if the frame has to wait.
  * Resolves when the dialect's last frame was sent, or the provider's own error; throws ClientGone, PiiBlockedError, what
  * `beforeEnd` throws, or CageError `provider_*` when the stream broke before that, or `reply_too_large`.
  */
@@ -37,6 +38,7 @@ export async function relayFrames(
   const relay = async (read: Sse[]): Promise<boolean> => {
     const safe = read.map((one) => withSafeLines(one, redactor))
     redactor.findings.requireUnblocked()
+    if (reader.errorStatus === undefined) frames.begin()
     if (isOver()) await beforeEnd()
     await writer.write(safe)
     return isOver()
