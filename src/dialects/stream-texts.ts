@@ -23,7 +23,7 @@ export interface Reading {
   item?: string
   /** The texts that arrive in pieces, by their path. (Default: none.) */
   pieces?: RegExp
-  /** The channel of a text in pieces. (Default: its item and path.) */
+  /** The channel of a text in pieces that goes on at another place. (Default: its item and path.) */
   channelOf?: (steps: readonly Step[]) => string
   /** Its texts repeat earlier pieces. (Default: they are new.) */
   isRepeated?: boolean
@@ -158,17 +158,18 @@ export class StreamTexts {
     if (isTop && this.#last.get(name) === text) return text
     const path = pathOf(steps)
     const channel = `${item}/${path}`
-    if (IN_PIECES.has(leaf.kind) && pieces?.test(path))
-      return this.#piece(channelOf?.(steps) ?? channel, text, this.#reading.place ?? leaf.place)
-    const safe = this.#redact.next(channel, text, leaf, isRepeated)
+    const isPiece = IN_PIECES.has(leaf.kind) && pieces?.test(path) === true
+    if (isPiece) this.#piece(channelOf?.(steps) ?? channel, text, this.#reading.place ?? leaf.place)
+    // What goes on at another place may also be joined with what stands at this one.
+    if (isPiece && !(channelOf && isLater(steps))) return text
+    const safe = this.#redact.next(channel, text, leaf, isRepeated || isPiece)
     if (isTop && safe === text && text.length >= MIN_REPEATED) this.#last.set(name, text)
     return safe
   }
 
-  #piece(channel: string, text: string, place: TextPlace): string {
+  #piece(channel: string, text: string, place: TextPlace): void {
     const held = this.#push(channel, text, place)
     this.#followed.get(this.#reading.item ?? '')?.pieces.push(held)
-    return text
   }
 
   #push(channel: string, text: string, place: TextPlace): HeldText {
@@ -198,6 +199,10 @@ export class StreamTexts {
     this.#redact.end(channel)
   }
 }
+
+/** Not in the first item of a list within another one. */
+const isLater = (steps: readonly Step[]): boolean =>
+  steps.slice(2).some((step) => typeof step !== 'string' && step.position > 0)
 
 const isChanged = ({ piece, text }: HeldText): boolean => piece.safe !== text
 

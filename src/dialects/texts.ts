@@ -208,7 +208,7 @@ export class TextWalk {
 
   #tokens(value: Json): 'hidden' | 'kept' | undefined {
     if (typeof value !== 'object' || value === null) return undefined
-    return this.#visitor.tokens?.(joinedTexts(value), this.#place, value)
+    return this.#visitor.tokens?.(joinedTexts(value, this.#fields.names), this.#place, value)
   }
 
   #visit(text: string, kind: Kind, name: string): string {
@@ -265,6 +265,7 @@ const isSealed = (seal: Json | undefined): boolean => typeof seal === 'string' &
 
 /** Digits of the shortest data: a bank's routing number or a social security number. */
 const MIN_DIGITS = 9
+const MIN_NUMBER = 10 ** (MIN_DIGITS - 1)
 
 const SHAPES: Readonly<Record<Shape, (text: string) => boolean>> = {
   word: (text) => text.length <= 256 && /^@?[A-Za-z0-9_][\w.:/+=-]*$/.test(text),
@@ -314,20 +315,22 @@ const textOfPart = (item: Json): string | undefined => {
   return isObject(item) && typeof item.text === 'string' ? item.text : undefined
 }
 
-/** Returns all texts and bytes, and the names of fields that have numbers, joined by the fields above them. */
-function joinedTexts(value: Json): Map<string, string> {
+/** Returns all that can be read in tokens, joined by the fields above it: texts, bytes, unknown names, long numbers. */
+function joinedTexts(value: Json, names: ReadonlySet<string>): Map<string, string> {
   const joined = new Map<string, string>()
   const add = (path: string, text: string) => joined.set(path, (joined.get(path) ?? '') + text)
   const gather = (item: Json | undefined, path: string, depth: number): void => {
     if (typeof item === 'string') add(path, item)
+    else if (typeof item === 'number' && Math.abs(item) >= MIN_NUMBER && Number.isInteger(item)) add(path, ` ${item} `)
     else if (depth > MAX_DEPTH || typeof item !== 'object' || item === null) return
+    else if (isRawNumber(item)) add(path, ` ${JSON.stringify(item)} `)
     else if (Array.isArray(item)) {
       if (item.length > 0 && item.every(isByte)) add(path, Buffer.from(item as number[]).toString('latin1'))
       else for (const one of item) gather(one, path, depth + 1)
     } else
       for (const field in item) {
-        // Completions name the tokens that might have been: their names are texts.
-        if (typeof item[field] === 'number') add(`${path}/`, field)
+        // Completions name the tokens that might have been.
+        if (!names.has(field)) add(`${path}/`, field)
         gather(item[field], `${path}/${field}`, depth + 1)
       }
   }

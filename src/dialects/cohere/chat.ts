@@ -9,7 +9,7 @@ import {
   type StreamReader,
   tokenCount,
 } from '../dialect.ts'
-import { isObject, type JsonObject, positiveInteger, requireModel } from '../json.ts'
+import { isObject, type Json, type JsonObject, positiveInteger, requireModel } from '../json.ts'
 import { fieldsOf, readFields } from '../request-fields.ts'
 import { statusOfError } from '../stream-error.ts'
 import { StreamTexts } from '../stream-texts.ts'
@@ -56,7 +56,6 @@ class EventStream implements StreamReader {
   #usage: ReportedUsage | undefined
 
   constructor(redact: Redactions) {
-    // A plan has no end of its own: calls of tools follow it.
     this.#texts = new StreamTexts(redact, fields, () => '')
   }
 
@@ -81,10 +80,24 @@ class EventStream implements StreamReader {
   #event(frame: Sse, event: JsonObject): void {
     const [, part = '', step] = /^(.+)-(start|delta|end)$/.exec(String(event.type)) ?? []
     if (part === 'message' && step === 'end') this.#last(event)
-    if (step === 'end') this.#texts.end(`${itemOf(part, event)}/`)
-    const isPiece = step === 'start' || step === 'delta'
-    const item = isPiece ? itemOf(part, event) : `${event.type}${indexOf(event)}`
-    this.#texts.add(frame, event, isPiece ? { item, pieces: PIECES } : { item })
+    const item = itemOf(part, event)
+    if (step === 'end') this.#texts.end(`${item}/`)
+    if (step === 'start') this.#start(part, event)
+    const isPiece = step === 'delta'
+    this.#texts.add(frame, event, isPiece ? { item, pieces: PIECES } : { item: `${event.type}${indexOf(event)}` })
+  }
+
+  /** A plan has no end of its own: calls of tools follow it. Any text here continues in the pieces of its part. */
+  #start(part: string, event: JsonObject): void {
+    if (part === 'tool-call') this.#texts.end(`${itemOf('tool-plan', event)}/`)
+    this.#remember(`${itemOf(part, event)}/delta`, event.delta)
+  }
+
+  #remember(channel: string, value: Json | undefined): void {
+    if (typeof value === 'string' && value !== '') {
+      this.#texts.began(channel, value)
+      this.#texts.delivered += value
+    } else if (isObject(value)) for (const name in value) this.#remember(`${channel}/${name}`, value[name])
   }
 
   #last(event: JsonObject): void {
@@ -96,7 +109,6 @@ class EventStream implements StreamReader {
   }
 }
 
-/** Any text in the start of a part continues in its pieces. */
 const PIECES =
   /^delta\/(text|message\/(tool_plan|content(\/#\d+)?\/(text|thinking)|content|tool_calls(\/#\d+)?\/function\/arguments))$/
 

@@ -142,6 +142,17 @@ describe('a stream of chunks', () => {
     },
   )
 
+  test.each([
+    { top_logprobs: [{ 'jane.roe@corp.com': -1 }] },
+    { content: [{ phone: 4_155_550_132_001, 'jane.roe@corp.com': true }] },
+    { content: [{ token: '6212345678900000003' }] },
+    [{ card: 4_111_111_111_111_111 }],
+  ])('shows no tokens in whose names and numbers something was found: %j', async (logprobs) => {
+    const frame = (shown: unknown) => chunk({ delta: { content: 'Hi, ' }, logprobs: shown, finish_reason: null })
+    const hidden = Array.isArray(logprobs) ? [] : null
+    expect((await chat(frame(logprobs) + STOP + DONE)).text).toBe(frame(hidden) + STOP + DONE)
+  })
+
   test('in which a text never goes on does not keep the others for ever', async () => {
     const other = (index: number) =>
       event({
