@@ -193,11 +193,18 @@ export class ChatStream implements StreamReader {
     // Requested by us, not by the client.
     const isOurs = Array.isArray(choices) && choices.length === 0 && isObject(usage) && !this.#wantsUsage
     if (isOurs && !error) return this.#texts.take()
-    this.#texts.add(frame, chunk, { pieces: PIECES })
+    this.#texts.add(frame, chunk, { pieces: PIECES }, this.#asWanted(chunk))
     for (const [at, choice] of [choices ?? []].flat().entries()) if (isObject(choice)) this.#note(choice, at)
     if (!error) return this.#texts.take()
     this.errorStatus = statusOfError(error)
     return this.#rest()
+  }
+
+  /** Where usage is asked for, every chunk before it says that it comes. */
+  #asWanted(chunk: JsonObject): JsonObject {
+    if (this.#wantsUsage || chunk.usage !== null) return chunk
+    const { usage: _ours, ...others } = chunk
+    return others
   }
 
   /** A stream is complete without a last frame, if all its choices are. */
