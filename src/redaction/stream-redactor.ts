@@ -1,18 +1,37 @@
 /** Redacts a text that arrives in pieces. The output is the same as for the whole text, however it is split. */
-import { PII } from '../core/pii-types.ts'
+import { PII, type PiiType } from '../core/pii-types.ts'
 import type { KnownValues } from './known-values.ts'
 import { placeholderOf } from './placeholder.ts'
 import { actionFor, isAllowed, type Policy } from './policy.ts'
 import { Scanner } from './scanner.ts'
+import { MAX_FIELD, quoteFor } from './text/json-number.ts'
 import type { Finding, Match } from './text/match.ts'
 
 /** Maximum characters of a finding's value: more than any key has. */
 const MAX_VALUE = 8192
 
+/** Whether who asked has a value already. */
+export type IsGiven = (type: PiiType, value: string) => boolean
+
+const NONE_GIVEN: IsGiven = () => false
+
+/** How a text is read. */
+export interface Reading {
+  /** The text is code, such as the arguments of a tool. (Default: fenced blocks in it are.) */
+  isCode?: boolean | undefined
+  /** Values that stay; never secrets. (Default: none.) */
+  isGiven?: IsGiven | undefined
+}
+
+export interface StreamReading extends Reading {
+  before?: string | undefined
+}
+
 export class StreamRedactor {
   /** Findings that have ended, with offsets in the original text. */
   readonly findings: Finding[] = []
   readonly #policy: Policy
+  readonly #isGiven: IsGiven
   readonly #scanner: Scanner
   /** Up to here the original text was returned or replaced. */
   #sent = 0
@@ -21,9 +40,10 @@ export class StreamRedactor {
   #before: string
 
   /** `before`: the part of the text already sent; what begins in it is redacted in the rest. (Default: none.) */
-  constructor(policy: Policy, known?: KnownValues, before = '') {
+  constructor(policy: Policy, known?: KnownValues, { before = '', isCode, isGiven = NONE_GIVEN }: StreamReading = {}) {
     this.#policy = policy
-    this.#scanner = new Scanner(policy.detect, known)
+    this.#scanner = new Scanner(policy.detect, known, isCode ? 'all' : 'fenced')
+    this.#isGiven = isGiven
     this.#before = before
     this.#sent = before.length
   }
@@ -96,7 +116,8 @@ export class StreamRedactor {
   #findingOf({ type, start, end }: Match): Finding | null {
     const policy = this.#policy
     const value = this.#scanner.text(start, end).slice(0, MAX_VALUE)
-    if (isAllowed(policy, type, value)) return null
+    if (isAllowed(policy, type, value) || (type !== 'secret' && this.#isGiven(type, value))) return null
+    const quote = quoteFor(this.#scanner.before(start, MAX_FIELD), value)
     return {
       type,
       start,
@@ -104,7 +125,7 @@ export class StreamRedactor {
       value,
       risk: PII[type].risk,
       action: actionFor(policy, type, value),
-      replacement: placeholderOf(type, value, policy.shapedWith),
+      replacement: quote + placeholderOf(type, value, policy.shapedWith) + quote,
     }
   }
 }

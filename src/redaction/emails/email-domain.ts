@@ -122,10 +122,9 @@ export function isClosing(code: number): boolean {
 }
 
 /** Returns the domain of an address found in a text, decoded and in lower case. */
-export function emailDomain(address: string): string {
-  const plain = emailAddress(address)
-  return plain.slice(plain.lastIndexOf('@') + 1)
-}
+export const emailDomain = (found: string): string => domainOf(emailAddress(found))
+
+export const domainOf = (address: string): string => address.slice(address.lastIndexOf('@') + 1)
 
 /** Returns an address found in a text, decoded and in lower case. */
 export function emailAddress(address: string): string {

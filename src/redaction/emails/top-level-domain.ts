@@ -16,11 +16,16 @@ export function isTopLevelDomain(label: string): boolean {
   return TOP_LEVEL.has(lower) || (/[^\0-\x7f]/.test(lower) && TOP_LEVEL.has(domainToASCII(lower)))
 }
 
+/** Those that nearly every address had for decades. */
+const GENERIC = /^(?:com|org|net|edu|gov)/i
+/** Before a capital or another script. */
+const BEFORE_WORD = /^(?:[a-z]{2,}(?=[^a-z])|[A-Z]{2,}(?=[^\0-\x7f]))/
+
 /**
- * Returns the length of a top-level domain at the beginning of a label, before a capital or another script: a word that
- * is glued to an address (`jane@example.comPhone`). 0 without one.
+ * Returns the length of a top-level domain at the beginning of a label: a word is glued to the address
+ * (`jane@example.comPhone`, `jane@example.comthanks`). 0 without one.
  */
 export function leadingTopLevelDomain(label: string): number {
-  const lead = /^(?:[a-z]{2,}(?=[^a-z])|[A-Z]{2,}(?=[^\0-\x7f]))/.exec(label)?.[0] ?? ''
-  return TOP_LEVEL.has(lead.toLowerCase()) ? lead.length : 0
+  const lead = BEFORE_WORD.exec(label)?.[0] ?? ''
+  return TOP_LEVEL.has(lead.toLowerCase()) ? lead.length : (GENERIC.exec(label)?.[0].length ?? 0)
 }

@@ -1,0 +1,84 @@
+/**
+ * `user@host` in commands, prompts and code: an account on a machine, a unit, a product of matrices. None of them is an
+ * e-mail address, although a host may have the domain of one.
+ */
+import { isAlphanumeric } from '../text/characters.ts'
+import { textBefore } from '../text/digits.ts'
+import type { TextWindow } from '../text/text-window.ts'
+
+/** How far back a command is searched for. */
+const MAX_COMMAND = 120
+/** How much of what follows is read. */
+const MAX_PATH = 40
+
+const BEGINS_COMMAND = '(?:^|[\\s;&|`$("\'>\\[:/])'
+const LOGIN = 'ssh|scp|sftp|rsync|mosh|sshfs|autossh|ssh-copy-id'
+/** Options with their values, then the target. */
+const LOGIN_TARGET = new RegExp(`${BEGINS_COMMAND}(?:${LOGIN})(?: +-{1,2}[\\w-]+(?:[= ][^\\s-]\\S*)?)* +["'\`]?$`)
+/** Files may stand before the target of these. */
+const COPIES = new RegExp(`${BEGINS_COMMAND}(?:scp|sftp|rsync) [^;&|]*$`)
+/** Names of units, contexts and clusters have the form too. */
+const NAMES_IN_COMMAND = new RegExp(
+  `${BEGINS_COMMAND}(?:systemctl|journalctl|systemd-\\w+|kubectl|kubectx|kubectl-\\w+|helm|oc|eksctl|gcloud compute) [^;&|]*$`,
+)
+const OPTION = /\b(?:proxyjump|current-context|context|cluster)["']?[ =:]+["']?$/
+
+/** Whether the match from `start` to `end` is an account in a command or a prompt: in any text. */
+export function isAccount(window: TextWindow, start: number, end: number): boolean {
+  const [before, next] = [window.before(start), window.at(end)]
+  if ((next === 0x3a || (next === 0x20 && before === 0x5b)) && isPromptAt(window, end + 1)) return true
+  const isArgument = before === 0x20 || window.before(start - 1) === 0x20
+  return isArgument && LOGIN_TARGET.test(lineBefore(window, start))
+}
+
+/** Whether what is an address in a text is something else in code: a call, an attribute, a unit, a path on a host. */
+export function isNameInCode(window: TextWindow, start: number, end: number): boolean {
+  const next = window.at(end)
+  // `W@x.to(device)`, `W@x.toDevice`
+  if (next === 0x28 || isAlphanumeric(next)) return true
+  // `W@x.to_dense()`, `q@k.data.mean`
+  if ((next === 0x5f || next === 0x2e) && isAlphanumeric(window.at(end + 1))) return true
+  // `a@b.data`
+  const at = window.text.indexOf('@', start)
+  if (at - start === 1 && window.text.charCodeAt(at + 2) === 0x2e) return true
+  // `deploy@example.com:team/app.git`
+  if (next === 0x3a && isPathAt(window, end + 1)) return true
+  // `$USER@host`, `%s@host`
+  const before = window.before(start)
+  if (before === 0x24 || before === 0x25) return true
+  const line = lineBefore(window, start)
+  return NAMES_IN_COMMAND.test(line) || OPTION.test(line) || (next === 0x3a && COPIES.test(line))
+}
+
+/** The text before a position on its line. Code in JSON has its line breaks escaped. */
+function lineBefore(window: TextWindow, start: number): string {
+  const text = textBefore(window, start, MAX_COMMAND)
+  const line = text.slice(text.lastIndexOf('\n') + 1)
+  const escaped = line.lastIndexOf('\\n')
+  return escaped < 0 ? line : line.slice(escaped + 2)
+}
+
+/** `~` or a path, and a sign that ends a prompt. */
+function isPromptAt(window: TextWindow, from: number): boolean {
+  const first = window.at(from)
+  if (first !== 0x7e && first !== 0x2f) return false
+  let end = from + 1
+  while (end - from < MAX_PATH && isOfPath(window.at(end))) end++
+  if (window.at(end) === 0x5d) end++
+  const sign = window.at(end)
+  return sign === 0x24 || sign === 0x23 || sign === 0x25
+}
+
+/** `/srv`, `~/app`, `team/app.git` */
+function isPathAt(window: TextWindow, from: number): boolean {
+  for (let end = from; end - from < MAX_PATH; end++) {
+    const code = window.at(end)
+    if (code === 0x2f || code === 0x7e) return true
+    if (!isOfPath(code)) return false
+  }
+  return false
+}
+
+function isOfPath(code: number): boolean {
+  return code < 0x80 && (isAlphanumeric(code) || code === 0x2f || code === 0x2e || code === 0x2d || code === 0x5f)
+}
