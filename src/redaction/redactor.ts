@@ -8,7 +8,7 @@
 import { CageError } from '../core/errors.ts'
 import type { PiiType } from '../core/events.ts'
 import { PII, PII_TYPES } from '../core/pii-types.ts'
-import { KnownValues } from './known-values.ts'
+import { type KnownSecret, KnownValues } from './known/known-values.ts'
 import type { Policy, RedactionScope } from './policy.ts'
 import { Scanner } from './scanner.ts'
 import { type Reading, type StreamReading, StreamRedactor } from './stream-redactor.ts'
@@ -55,7 +55,7 @@ const NO_TYPES: PiiType[] = []
 /** The state of a redactor as plain data, to recreate it on another thread. */
 export interface RedactorSettings {
   policy: Policy
-  known: readonly string[]
+  known: readonly KnownSecret[]
 }
 
 export interface LabeledReading extends Reading {
@@ -64,7 +64,7 @@ export interface LabeledReading extends Reading {
 
 export class Redactor {
   #policy: Policy
-  #values: readonly string[] = []
+  #secrets: readonly KnownSecret[] = []
   #known: KnownValues | undefined
   /** Short texts without findings. */
   readonly #clean = new Set<string>()
@@ -80,7 +80,7 @@ export class Redactor {
   }
 
   get settings(): RedactorSettings {
-    return { policy: this.#policy, known: this.#values }
+    return { policy: this.#policy, known: this.#secrets }
   }
 
   /** Changes the policy; open streams keep the old one. */
@@ -90,9 +90,9 @@ export class Redactor {
   }
 
   /** Replaces the values that are secret whatever the policy detects. */
-  know(values: readonly string[]): void {
-    this.#values = values
-    this.#known = KnownValues.of(values)
+  know(secrets: readonly KnownSecret[]): void {
+    this.#secrets = secrets
+    this.#known = KnownValues.of(secrets)
     this.#clean.clear()
   }
 

@@ -15,7 +15,7 @@ import { countsInCode } from './code/in-code.ts'
 import { findEmail } from './emails/email.ts'
 import { MAX_LOCAL } from './emails/local-part.ts'
 import { findBracketedAt, findSpacedAtSign, findWordAt, spelledHold } from './emails/spelled-email.ts'
-import type { KnownValues } from './known-values.ts'
+import type { KnownValues } from './known/known-values.ts'
 import { findIpv6 } from './numbers/ip-address.ts'
 import { findMac } from './numbers/mac-address.ts'
 import { findNumber } from './numbers/number.ts'
@@ -174,7 +174,10 @@ export class Scanner {
     if (!match || window.cut) return match
     window.candidate = match.start
     if (window.isInCode(match.start) && !countsInCode(window, match)) return null
-    if (this.#known && !window.cut) match.end = this.#known.extend(window, match.start, match.end)
+    if (!this.#known || window.cut) return match
+    // The user of a URL, whose password matches, stands before the match.
+    match.start = this.#known.startFrom(window, position + 1, match.start)
+    if (!window.cut) match.end = this.#known.extend(window, match.start, match.end)
     return match
   }
 

@@ -1,6 +1,6 @@
 /** Redacts a text that arrives in pieces. The output is the same as for the whole text, however it is split. */
 import { PII, type PiiType } from '../core/pii-types.ts'
-import type { KnownValues } from './known-values.ts'
+import type { KnownValues } from './known/known-values.ts'
 import { placeholderOf } from './placeholder.ts'
 import { actionFor, isAllowed, type Policy } from './policy.ts'
 import { Scanner } from './scanner.ts'

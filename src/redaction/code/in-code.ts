@@ -5,7 +5,7 @@
  */
 import { domainOf, emailAddress } from '../emails/email-domain.ts'
 import { isNameInCode } from '../emails/user-at-host.ts'
-import { KnownValues } from '../known-values.ts'
+import { KnownValues } from '../known/known-values.ts'
 import { isCardNear } from '../numbers/credit-card.ts'
 import { isPhoneNear } from '../phones/phone-words.ts'
 import type { SecretMatch } from '../secrets/secret.ts'
@@ -80,7 +80,7 @@ function isNamedOther(window: TextWindow, start: number): boolean {
   return name !== undefined && OTHER.test(name.replace(/([a-z\d])([A-Z])/g, '$1_$2').toLowerCase())
 }
 
-const EXAMPLES = KnownValues.of(EXAMPLE_KEYS)!
+const EXAMPLES = KnownValues.of(EXAMPLE_KEYS.map((value) => ({ value })))!
 
 /** AWS ends the ids of its examples in EXAMPLE. */
 function isExampleKey(window: TextWindow, { start, end, tail }: SecretMatch): boolean {
