@@ -3,7 +3,7 @@
  * sentence, and examples are written on purpose. A number needs a word or the typical groups, and what was published as
  * an example is nobody's.
  */
-import { domainOf, emailAddress } from '../emails/email-domain.ts'
+import { addressAt, domainOf } from '../emails/email-domain.ts'
 import { isNameInCode } from '../emails/user-at-host.ts'
 import { KnownValues } from '../known/known-values.ts'
 import { isCardNear } from '../numbers/credit-card.ts'
@@ -21,7 +21,7 @@ export function countsInCode(window: TextWindow, match: Match): boolean {
   const value = window.text.slice(start, end)
   switch (match.type) {
     case 'email':
-      return !isAddressOfNobody(value) && !isNameInCode(window, start, end)
+      return !isAddressOfNobody(addressAt(window, start, end)) && !isNameInCode(window, start, end)
     case 'phone':
       return (
         !isNamedOther(window, start) &&
@@ -44,15 +44,14 @@ export function countsInCode(window: TextWindow, match: Match): boolean {
 
 const HAS_PLUS = /^\(?(?:\+|\uff0b|%2b|&#43;|&plus;|\\u002b)/i
 
-/** RFC 2606 and 6761. */
-const RESERVED = /(?:^|\.)(?:example\.(?:com|net|org)|example|test|invalid|localhost)$/
+/** RFC 2606 and 6761, and the accounts of programs at Google. */
+const RESERVED = /(?:^|\.)(?:example\.(?:com|net|org)|example|test|invalid|localhost|gserviceaccount\.com)$/
 const NO_REPLY = /(?:^|[-_.+])(?:no|do[-_.]?not)[-_.]?reply(?:$|[-_.+])/
 /** Of programs that write commits. */
 const BOT =
-  /(?:^|[-_.+])(?:bot|github-actions?)$|^(?:aider@aider\.chat|cursoragent@cursor\.com|openhands@all-hands\.dev)$/
+  /(?:^|[-_.+])(?:bot|github-actions?)$|^(?:aider@aider\.chat|cursoragent@cursor\.com|openhands@all-hands\.dev|(?:support|actions?)@github\.com)$/
 
-function isAddressOfNobody(value: string): boolean {
-  const address = emailAddress(value)
+function isAddressOfNobody(address: string): boolean {
   const domain = domainOf(address)
   const local = address.slice(0, -domain.length - 1)
   return RESERVED.test(domain) || NO_REPLY.test(local) || NO_REPLY.test(domain) || BOT.test(local) || BOT.test(address)
@@ -72,7 +71,7 @@ const MAX_KEY = 64
 const KEY = /([a-z_][\w.-]*)\\*["'\]]?\s*(?:=>|:=|[:=])\s*\\*["']?\(?$/i
 /** The last word of a name that says what a number is. */
 const OTHER =
-  /(?:^|[_.-])(?:ids?|uuid|guid|oid|pid|trace|span|nonce|seed|hash|digest|checksum|version|build|revision|rev|serial|sku|isbn|model|population|count|counts|sum|total|size|length|width|height|offset|position|index|idx|seq|sequence|row|rows|line|lines|range|page|port|time|timestamp|ts|date|ttl|lifetime|duration|timeout|ns|nanos|ms|millis|us|micros|bytes|price|amount|balance|cost|score|rank)$/
+  /(?:^|[_.-])(?:ids?|uuid|guid|oid|pid|trace|span|ref|reference|order|invoice|transaction|txn|receipt|nonce|seed|hash|digest|checksum|version|build|revision|rev|serial|sku|isbn|model|population|count|counts|sum|total|size|length|width|height|offset|position|index|idx|seq|sequence|row|rows|line|lines|range|page|port|time|timestamp|ts|date|ttl|lifetime|duration|timeout|ns|nanos|ms|millis|us|micros|bytes|price|amount|balance|cost|score|rank)$/
 
 /** Whether the name that a number is assigned to says that it is something else. */
 function isNamedOther(window: TextWindow, start: number): boolean {

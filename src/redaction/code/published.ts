@@ -99,6 +99,11 @@ export function isExampleIban(letters: string): boolean {
 export const EXAMPLE_KEYS = [
   'wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY',
   'je7MtGbClwBF/2Zp9Utk/h3yCo8nvbEXAMPLEKEY',
+  'ghp_16C7e42F292c6912E7710c838347Ae178B4a',
+  'gho_16C7e42F292c6912E7710c838347Ae178B4a',
+  'ghu_16C7e42F292c6912E7710c838347Ae178B4a',
+  'ghs_16C7e42F292c6912E7710c838347Ae178B4a',
+  'AIzaSyDaGmWKa4JsXZ-HjGw7ISLn_3namBGewQe',
   'sk_test_4eC39HqLyjWDarjtT1zdp7dc',
   'sk_test_BQokikJOvBiI2HlWgH4olfQ2',
   'sk_test_26PHem9AhJZvU623DfE1x4sd',

@@ -130,8 +130,13 @@ export const domainOf = (address: string): string => address.slice(address.lastI
 export function emailAddress(address: string): string {
   const window = new TextWindow()
   window.text = address
+  return addressAt(window, 0, address.length)
+}
+
+/** The same for an address in a window, which stays as it is. */
+export function addressAt(window: TextWindow, start: number, end: number): string {
   let decoded = ''
-  for (let position = 0; position < address.length; ) {
+  for (let position = start; position < end; ) {
     position = window.read(position)
     decoded += String.fromCharCode(window.code)
   }

@@ -8,8 +8,8 @@ import type { TextWindow } from '../text/text-window.ts'
 
 /** How far back a command is searched for. */
 const MAX_COMMAND = 120
-/** How much of what follows is read. */
-const MAX_PATH = 40
+/** How much of what follows is read: with the longest address, not more than a stream holds back. */
+const MAX_PATH = 22
 
 const BEGINS_COMMAND = '(?:^|[\\s;&|`$("\'>\\[:/])'
 const LOGIN = 'ssh|scp|sftp|rsync|mosh|sshfs|autossh|ssh-copy-id'
@@ -23,10 +23,16 @@ const NAMES_IN_COMMAND = new RegExp(
 )
 const OPTION = /\b(?:proxyjump|current-context|context|cluster)["']?[ =:]+["']?$/
 
+/** An operand may follow. */
+const EXPRESSION = /[\w\])] ?[=+*/-] $|[[(]$/
+/** Two names, and an attribute of arrays that is a top-level domain too. */
+const PRODUCT = /^[a-z_]\w*@[a-z_]\w*\.(?:data|int|map|name|to|top)$/i
+
 /** Whether the match from `start` to `end` is an account in a command or a prompt: in any text. */
 export function isAccount(window: TextWindow, start: number, end: number): boolean {
   const [before, next] = [window.before(start), window.at(end)]
-  if ((next === 0x3a || (next === 0x20 && before === 0x5b)) && isPromptAt(window, end + 1)) return true
+  if (next === 0x3a && isPathSign(window.at(end + 1)) && isPromptAt(window, end + 1)) return true
+  if (next === 0x20 && before === 0x5b && isPromptAt(window, end + 1)) return true
   const isArgument = before === 0x20 || window.before(start - 1) === 0x20
   return isArgument && LOGIN_TARGET.test(lineBefore(window, start))
 }
@@ -47,7 +53,9 @@ export function isNameInCode(window: TextWindow, start: number, end: number): bo
   const before = window.before(start)
   if (before === 0x24 || before === 0x25) return true
   const line = lineBefore(window, start)
-  return NAMES_IN_COMMAND.test(line) || OPTION.test(line) || (next === 0x3a && COPIES.test(line))
+  if (NAMES_IN_COMMAND.test(line) || OPTION.test(line) || (next === 0x3a && COPIES.test(line))) return true
+  // `y = weights@inputs.data`
+  return EXPRESSION.test(line) && PRODUCT.test(window.text.slice(start, end))
 }
 
 /** The text before a position on its line. Code in JSON has its line breaks escaped. */
@@ -58,11 +66,9 @@ function lineBefore(window: TextWindow, start: number): string {
   return escaped < 0 ? line : line.slice(escaped + 2)
 }
 
-/** `~` or a path, and a sign that ends a prompt. */
+/** A folder and a sign that ends a prompt: `~#`, `/srv/app$`, `app]$`. */
 function isPromptAt(window: TextWindow, from: number): boolean {
-  const first = window.at(from)
-  if (first !== 0x7e && first !== 0x2f) return false
-  let end = from + 1
+  let end = from
   while (end - from < MAX_PATH && isOfPath(window.at(end))) end++
   if (window.at(end) === 0x5d) end++
   const sign = window.at(end)
@@ -73,12 +79,15 @@ function isPromptAt(window: TextWindow, from: number): boolean {
 function isPathAt(window: TextWindow, from: number): boolean {
   for (let end = from; end - from < MAX_PATH; end++) {
     const code = window.at(end)
-    if (code === 0x2f || code === 0x7e) return true
+    if (isPathSign(code)) return true
     if (!isOfPath(code)) return false
   }
   return false
 }
 
 function isOfPath(code: number): boolean {
-  return code < 0x80 && (isAlphanumeric(code) || code === 0x2f || code === 0x2e || code === 0x2d || code === 0x5f)
+  return code < 0x80 && (isAlphanumeric(code) || isPathSign(code) || code === 0x2e || code === 0x2d || code === 0x5f)
 }
+
+/** A slash or a tilde. */
+const isPathSign = (code: number): boolean => code === 0x2f || code === 0x7e
