@@ -80,7 +80,7 @@ export class StreamRedactor {
     const scanner = this.#scanner
     const matches = scanner.scan(this.#before + chunk, final)
     this.#before = ''
-    this.#followOpen()
+    this.#followOpen(matches.length > 0)
     let out = ''
     for (const match of matches) {
       if (match.end <= this.#sent && !scanner.isOpen) continue
@@ -98,14 +98,17 @@ export class StreamRedactor {
     return out
   }
 
-  /** The rest of a secret is swallowed as it arrives, unless findings are only warned about. */
-  #followOpen(): void {
+  /**
+   * The rest of a secret is swallowed as it arrives, unless findings are only warned about. Another match ends it, even if
+   * that one is open now.
+   */
+  #followOpen(hasNext: boolean): void {
     if (!this.#open) return
     const { match, finding } = this.#open
     finding.value = (finding.value + this.#scanner.text(finding.end, match.end)).slice(0, MAX_VALUE)
     finding.end = match.end
     if (finding.action !== 'warn') this.#sent = match.end
-    if (!this.#scanner.isOpen) this.#close()
+    if (hasNext || !this.#scanner.isOpen) this.#close()
   }
 
   #close(): void {
