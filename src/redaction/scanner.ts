@@ -11,7 +11,7 @@
  * - No detector reads further back than KEPT characters, so that much of the settled text is kept.
  */
 import type { PiiType } from '../core/pii-types.ts'
-import { countsInCode } from './code/in-code.ts'
+import { countsInArguments, countsInCode } from './code/in-code.ts'
 import { findEmail } from './emails/email.ts'
 import { MAX_LOCAL } from './emails/local-part.ts'
 import { findBracketedAt, findSpacedAtSign, findWordAt, spelledHold } from './emails/spelled-email.ts'
@@ -174,6 +174,7 @@ export class Scanner {
     if (!match || window.cut) return match
     window.candidate = match.start
     if (window.isInCode(match.start) && !countsInCode(window, match)) return null
+    if (window.codeParts === 'all' && !countsInArguments(window, match)) return null
     if (!this.#known || window.cut) return match
     // The user of a URL, whose password matches, stands before the match.
     match.start = this.#known.startFrom(window, position + 1, match.start)

@@ -20,6 +20,8 @@ export class Fences {
   #isOpenBefore = false
   /** Backticks of the fence of the open block; 0 outside. */
   #run = 0
+  /** Where that fence ends. */
+  #openedAt = 0
   /** Before this position every fence was read. */
   #read = 0
 
@@ -36,11 +38,12 @@ export class Fences {
     while (this.#fences[0] && this.#fences[0].end <= length) this.#isOpenBefore = this.#fences.shift()!.opens
     for (const fence of this.#fences) fence.end -= length
     this.#read = Math.max(0, this.#read - length)
+    this.#openedAt -= length
   }
 
   /** Reads the fences that begin before a position and have arrived. */
   #readBefore(text: string, position: number): void {
-    for (;;) {
+    while (this.#read < position) {
       const start = text.indexOf('```', this.#read)
       if (start < 0) {
         this.#read = Math.max(this.#read, text.length - 2)
@@ -51,12 +54,27 @@ export class Fences {
       while (end - start < MAX_RUN && text.charCodeAt(end) === 0x60) end++
       if (start >= position || end === text.length) return
       this.#read = end
-      if (end - start < this.#run || !beginsLine(text, start)) continue
-      this.#run = this.#run === 0 ? end - start : 0
-      this.#fences.push({ end, opens: this.#run > 0 })
+      const turn = this.#turnAt(text, start, end)
+      if (!turn) continue
+      this.#run = turn === 'opens' ? end - start : 0
+      this.#openedAt = end
+      this.#fences.push({ end, opens: turn === 'opens' })
     }
   }
+
+  /**
+   * Whether a run of backticks begins or ends a block. A fence with the name of a language begins one, also where another
+   * one was never ended.
+   */
+  #turnAt(text: string, start: number, end: number): 'opens' | 'closes' | null {
+    if (!beginsLine(text, start)) return this.#run > 0 && isOneLine(text, this.#openedAt, start) ? 'closes' : null
+    if (this.#run === 0 || text.charCodeAt(end) > 0x20) return 'opens'
+    return end - start >= this.#run ? 'closes' : null
+  }
 }
+
+/** ```` ```like this``` ```` */
+const isOneLine = (text: string, from: number, to: number): boolean => from >= 0 && !text.slice(from, to).includes('\n')
 
 function beginsLine(text: string, start: number): boolean {
   const from = Math.max(0, start - MAX_INDENT)

@@ -1,7 +1,7 @@
 /**
- * What counts in code: in the arguments of tools, and in fenced blocks. There the form alone proves less than in a
- * sentence, and examples are written on purpose. A number needs a word or the typical groups, and what was published as
- * an example is nobody's.
+ * What counts in code: in the arguments of tools, and in fenced blocks. Examples are written there on purpose, so what was
+ * published as one is nobody's. In arguments, which programs read, the form of a number proves less than in a sentence: it
+ * needs a word or the typical groups.
  */
 import { addressAt, domainOf } from '../emails/email-domain.ts'
 import { isNameInCode } from '../emails/user-at-host.ts'
@@ -18,28 +18,29 @@ import { EXAMPLE_KEYS, isExampleIban, isTestCard } from './published.ts'
 /** Whether a match that stands in code is somebody's. Reads what follows, so it may be cut. */
 export function countsInCode(window: TextWindow, match: Match): boolean {
   const { start, end } = match
-  const value = window.text.slice(start, end)
   switch (match.type) {
     case 'email':
       return !isAddressOfNobody(addressAt(window, start, end)) && !isNameInCode(window, start, end)
-    case 'phone':
-      return (
-        !isNamedOther(window, start) &&
-        (HAS_PLUS.test(value) || isPhoneNear(window, start) || isQuotedPhone(window, match))
-      )
-    case 'credit_card': {
-      const digits = normalizeForCompare(value)
-      return !isNamedOther(window, start) && !isTestCard(digits) && (digits !== value || isCardNear(window, start))
-    }
-    case 'ssn':
-      return !isNamedOther(window, start)
+    case 'credit_card':
+      return !isTestCard(normalizeForCompare(window.text.slice(start, end)))
     case 'iban':
-      return !isExampleIban(normalizeForCompare(value))
+      return !isExampleIban(normalizeForCompare(window.text.slice(start, end)))
     case 'secret':
       return !isExampleKey(window, match as SecretMatch)
     default:
       return true
   }
+}
+
+/** Whether a number among the arguments of a tool is what it has the form of: something says so besides its form. */
+export function countsInArguments(window: TextWindow, match: Match): boolean {
+  const { type, start, end } = match
+  if (type !== 'phone' && type !== 'credit_card' && type !== 'ssn') return true
+  const value = window.text.slice(start, end)
+  if (type === 'phone' && !HAS_PLUS.test(value) && !isQuotedPhone(window, match) && !isPhoneNear(window, start))
+    return false
+  if (type === 'credit_card' && /^\d+$/.test(value) && !isCardNear(window, start)) return false
+  return !isNamedOther(window, start)
 }
 
 const HAS_PLUS = /^\(?(?:\+|\uff0b|%2b|&#43;|&plus;|\\u002b)/i
@@ -68,7 +69,7 @@ const isQuote = (code: number): boolean => code === 0x22 || code === 0x27
 
 const MAX_KEY = 64
 /** The name that a number is assigned to. */
-const KEY = /([a-z_][\w.-]*)\\*["'\]]?\s*(?:=>|:=|[:=])\s*\\*["']?\(?$/i
+const KEY = /(?<![\w.-])([a-z_][\w.-]*)\\*["'\]]?\s*(?:=>|:=|[:=])\s*\\*["']?\(?$/i
 /** The last word of a name that says what a number is. */
 const OTHER =
   /(?:^|[_.-])(?:ids?|uuid|guid|oid|pid|trace|span|ref|reference|order|invoice|transaction|txn|receipt|nonce|seed|hash|digest|checksum|version|build|revision|rev|serial|sku|isbn|model|population|count|counts|sum|total|size|length|width|height|offset|position|index|idx|seq|sequence|row|rows|line|lines|range|page|port|time|timestamp|ts|date|ttl|lifetime|duration|timeout|ns|nanos|ms|millis|us|micros|bytes|price|amount|balance|cost|score|rank)$/

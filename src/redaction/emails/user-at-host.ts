@@ -3,7 +3,6 @@
  * e-mail address, although a host may have the domain of one.
  */
 import { isAlphanumeric } from '../text/characters.ts'
-import { textBefore } from '../text/digits.ts'
 import type { TextWindow } from '../text/text-window.ts'
 
 /** How far back a command is searched for. */
@@ -13,6 +12,7 @@ const MAX_PATH = 22
 
 const BEGINS_COMMAND = '(?:^|[\\s;&|`$("\'>\\[:/])'
 const LOGIN = 'ssh|scp|sftp|rsync|mosh|sshfs|autossh|ssh-copy-id'
+const LOGIN_COMMAND = new RegExp(LOGIN)
 /** Options with their values, then the target. */
 const LOGIN_TARGET = new RegExp(`${BEGINS_COMMAND}(?:${LOGIN})(?: +-{1,2}[\\w-]+(?:[= ][^\\s-]\\S*)?)* +["'\`]?$`)
 /** Files may stand before the target of these. */
@@ -21,7 +21,7 @@ const COPIES = new RegExp(`${BEGINS_COMMAND}(?:scp|sftp|rsync) [^;&|]*$`)
 const NAMES_IN_COMMAND = new RegExp(
   `${BEGINS_COMMAND}(?:systemctl|journalctl|systemd-\\w+|kubectl|kubectx|kubectl-\\w+|helm|oc|eksctl|gcloud compute) [^;&|]*$`,
 )
-const OPTION = /\b(?:proxyjump|current-context|context|cluster)["']?[ =:]+["']?$/
+const OPTION = /\b(?:proxyjump|current-context|context|cluster)["']?[ =:]+["']?$/i
 
 /** An operand may follow. */
 const EXPRESSION = /[\w\])] ?[=+*/-] $|[[(]$/
@@ -33,8 +33,9 @@ export function isAccount(window: TextWindow, start: number, end: number): boole
   const [before, next] = [window.before(start), window.at(end)]
   if (next === 0x3a && isPathSign(window.at(end + 1)) && isPromptAt(window, end + 1)) return true
   if (next === 0x20 && before === 0x5b && isPromptAt(window, end + 1)) return true
-  const isArgument = before === 0x20 || window.before(start - 1) === 0x20
-  return isArgument && LOGIN_TARGET.test(lineBefore(window, start))
+  if (before !== 0x20 && window.before(start - 1) !== 0x20) return false
+  const line = lineBefore(window, start)
+  return LOGIN_COMMAND.test(line) && LOGIN_TARGET.test(line)
 }
 
 /** Whether what is an address in a text is something else in code: a call, an attribute, a unit, a path on a host. */
@@ -60,7 +61,7 @@ export function isNameInCode(window: TextWindow, start: number, end: number): bo
 
 /** The text before a position on its line. Code in JSON has its line breaks escaped. */
 function lineBefore(window: TextWindow, start: number): string {
-  const text = textBefore(window, start, MAX_COMMAND)
+  const text = window.text.slice(Math.max(0, start - MAX_COMMAND), start)
   const line = text.slice(text.lastIndexOf('\n') + 1)
   const escaped = line.lastIndexOf('\\n')
   return escaped < 0 ? line : line.slice(escaped + 2)

@@ -7,19 +7,45 @@ function insideOf(text: string): boolean[] {
   const inside: boolean[] = []
   let run = 0
   for (const line of text.split(/(?<=\n)/)) {
-    const [, indent = '', marks = ''] = /^([ \t>*+-]*)(`{3,16})/.exec(line) ?? []
-    const isFence = marks !== '' && indent.length <= 24 && (run === 0 || marks.length >= run)
-    const before = run
-    if (isFence) run = run === 0 ? marks.length : 0
-    for (let at = 0; at < line.length; at++) inside.push((at < indent.length + marks.length ? before : run) > 0)
+    let isOpenedHere = false
+    let at = 0
+    for (const { 0: marks, index } of line.matchAll(/`{3,}/g)) {
+      while (at < index + marks.length) {
+        inside.push(run > 0)
+        at++
+      }
+      const beginsLine = /^[ \t>*+-]{0,24}$/.test(line.slice(0, index))
+      if (!beginsLine) {
+        if (isOpenedHere && run > 0) run = 0
+      } else if (run === 0 || /^[^\s]/.test(line.slice(at))) {
+        run = marks.length
+        isOpenedHere = true
+      } else if (marks.length >= run) run = 0
+    }
+    for (; at < line.length; at++) inside.push(run > 0)
   }
   return inside
 }
 
 const lines = fc
-  .array(fc.constantFrom('```', '```py', '````', '  ```', '> ```', 'a ``` b', 'text', '`code`', '', 'x'.repeat(40)), {
-    maxLength: 12,
-  })
+  .array(
+    fc.constantFrom(
+      '```',
+      '```py',
+      '```one line```',
+      '````',
+      '  ```',
+      '> ```',
+      'a ``` b',
+      'text',
+      '`code`',
+      '',
+      'x'.repeat(40),
+    ),
+    {
+      maxLength: 12,
+    },
+  )
   .map((all) => all.join('\n'))
 
 test('a position is inside a block where the line-by-line reading says so, also when the text is dropped as it grows', () => {
