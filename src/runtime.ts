@@ -45,6 +45,7 @@ import { Safety } from './redaction/safety.ts'
 import { StateManager } from './state/state-manager.ts'
 import { openControl, openLeases, openRequests, openTelemetry } from './uplink/open-uplink.ts'
 import { awaitSharedBudget, type SharedBudget } from './uplink/shared-budget.ts'
+import type { SecretValue } from './vault/live-values.ts'
 import { closeVault, openVault, type Secrets } from './vault/open-vault.ts'
 import type { Vault } from './vault/vault.ts'
 
@@ -177,7 +178,7 @@ async function openAll(
   opened.onClose(() => state.close())
 
   const { masterKey, masterKeyProblem, environment } = options
-  const onValues = (values: readonly string[]) => safety.know(values)
+  const onValues = (values: readonly SecretValue[]) => safety.know(values)
   const keyed = { masterKey, masterKeyProblem, environment, onValues, onFault }
   const secrets = await openVault(config, { store, state, audit, clock, ...keyed })
   opened.onClose(() => closeVault(secrets))

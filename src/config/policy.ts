@@ -65,6 +65,7 @@ const RULES: Rules = {
     allow_domains: inBoth,
     allow_values: inBoth,
     scope: joined,
+    given: stricter(['pass', 'redact']),
     placeholders: replaced,
   },
   budget: {

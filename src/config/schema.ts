@@ -262,6 +262,12 @@ const safety = z
       .array(z.enum(['replies', 'tool_arguments', 'logs', 'requests']))
       .default(['replies', 'tool_arguments', 'logs'])
       .describe('Where personal data is detected. `requests` covers what is sent to providers.'),
+    given: z
+      .enum(['pass', 'redact'])
+      .default('pass')
+      .describe(
+        'Personal data in the arguments of tools that the same request contains: `pass` leaves it in place, because the agent has it already and the mail must reach somebody; `redact` replaces it. Secrets are always redacted, and logs, events and incidents never show either.',
+      ),
     placeholders: z
       .enum(['labels', 'shaped'])
       .default('labels')

@@ -6,6 +6,7 @@
 import { createHmac } from 'node:crypto'
 import type { PiiType } from '../core/events.ts'
 import { PII_TYPES } from '../core/pii-types.ts'
+import { normalizeForCompare } from './text/compare.ts'
 import { passesLuhn } from './text/luhn.ts'
 
 /** `shapedWith`: the key that placeholders of the value's shape are derived with; undefined for labels. */
@@ -22,13 +23,6 @@ export function placeholderOf(type: PiiType, value: string, shapedWith: string |
 
 /** Whether a value is such a placeholder. */
 export const isPlaceholder = (type: PiiType, value: string): boolean => SHAPES[type]?.pattern.test(value) === true
-
-/** Letters and digits only: "+1 (415) 733-2671" equals "14157332671". */
-export const normalizeForCompare = (value: string): string =>
-  value
-    .normalize('NFKC')
-    .replace(/[^\p{L}\p{N}]/gu, '')
-    .toUpperCase()
 
 const LABELS = Object.fromEntries(PII_TYPES.map((type) => [type, `[${type.toUpperCase()}_REDACTED]`])) as Record<
   PiiType,

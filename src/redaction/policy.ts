@@ -4,7 +4,8 @@ import type { PiiType, SafetyMode } from '../core/events.ts'
 import { DEFAULT_PII_TYPES } from '../core/pii-types.ts'
 import { holdsOwnToken } from '../core/tokens.ts'
 import { emailAddress, emailDomain } from './emails/email-domain.ts'
-import { isPlaceholder, normalizeForCompare } from './placeholder.ts'
+import { isPlaceholder } from './placeholder.ts'
+import { normalizeForCompare } from './text/compare.ts'
 
 export type RedactionScope = Config['safety']['scope'][number]
 
@@ -21,6 +22,8 @@ export interface Policy {
   allowValues: string[]
   /** Where data is detected. (Default: everywhere except requests.) */
   scope: RedactionScope[]
+  /** What happens in the arguments of tools to values that the same request has; never to secrets. (Default: pass.) */
+  given: Config['safety']['given']
   /** The key of placeholders of the value's shape. (Default: placeholders are labels.) */
   shapedWith?: string | undefined
 }
@@ -32,6 +35,7 @@ export const DEFAULT_POLICY: Policy = {
   allowDomains: [],
   allowValues: [],
   scope: ['replies', 'tool_arguments', 'logs'],
+  given: 'pass',
 }
 
 /** Returns the configured policy. `key`: of shaped placeholders. */

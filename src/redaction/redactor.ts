@@ -8,10 +8,10 @@
 import { CageError } from '../core/errors.ts'
 import type { PiiType } from '../core/events.ts'
 import { PII, PII_TYPES } from '../core/pii-types.ts'
-import { KnownValues } from './known-values.ts'
+import { type KnownSecret, KnownValues } from './known/known-values.ts'
 import type { Policy, RedactionScope } from './policy.ts'
 import { Scanner } from './scanner.ts'
-import { StreamRedactor } from './stream-redactor.ts'
+import { type Reading, type StreamReading, StreamRedactor } from './stream-redactor.ts'
 import type { Finding, PiiSpan } from './text/match.ts'
 
 /** Returns all data of the given types in a text, in order. (Default: all types.) */
@@ -55,12 +55,16 @@ const NO_TYPES: PiiType[] = []
 /** The state of a redactor as plain data, to recreate it on another thread. */
 export interface RedactorSettings {
   policy: Policy
-  known: readonly string[]
+  known: readonly KnownSecret[]
+}
+
+export interface LabeledReading extends Reading {
+  label?: string | undefined
 }
 
 export class Redactor {
   #policy: Policy
-  #values: readonly string[] = []
+  #secrets: readonly KnownSecret[] = []
   #known: KnownValues | undefined
   /** Short texts without findings. */
   readonly #clean = new Set<string>()
@@ -76,7 +80,7 @@ export class Redactor {
   }
 
   get settings(): RedactorSettings {
-    return { policy: this.#policy, known: this.#values }
+    return { policy: this.#policy, known: this.#secrets }
   }
 
   /** Changes the policy; open streams keep the old one. */
@@ -86,15 +90,20 @@ export class Redactor {
   }
 
   /** Replaces the values that are secret whatever the policy detects. */
-  know(values: readonly string[]): void {
-    this.#values = values
-    this.#known = KnownValues.of(values)
+  know(secrets: readonly KnownSecret[]): void {
+    this.#secrets = secrets
+    this.#known = KnownValues.of(secrets)
     this.#clean.clear()
   }
 
   /** Whether the policy covers these texts. */
   covers(scope: RedactionScope): boolean {
     return this.#policy.scope.includes(scope)
+  }
+
+  /** Whether the arguments of tools may have what their request has. */
+  get passesGiven(): boolean {
+    return this.#policy.given === 'pass'
   }
 
   /**
@@ -104,23 +113,24 @@ export class Redactor {
    * `label`: the name of the text's field if it may identify the text: after "phone" ten digits are a phone number.
    * (Default: none.)
    */
-  redact(text: string, label?: string): { text: string; findings: Finding[] } {
-    if (label !== undefined && text.length <= LABELED) return this.#redactLabeled(text, label)
+  redact(text: string, { label, ...reading }: LabeledReading = {}): { text: string; findings: Finding[] } {
+    if (label !== undefined && text.length <= LABELED) return this.#redactLabeled(text, label, reading)
+    // In code less counts.
     if (text.length <= SHORT && this.#clean.has(text)) return { text, findings: [] }
-    const stream = this.stream()
+    const stream = this.stream(reading)
     const redacted = stream.end(text)
-    if (stream.findings.length === 0 && text.length <= SHORT) {
+    if (stream.findings.length === 0 && text.length <= SHORT && !reading.isCode) {
       if (this.#clean.size === REMEMBERED) this.#clean.clear()
       this.#clean.add(text)
     }
     return { text: redacted, findings: stream.findings }
   }
 
-  #redactLabeled(text: string, label: string): { text: string; findings: Finding[] } {
+  #redactLabeled(text: string, label: string, reading: Reading): { text: string; findings: Finding[] } {
     const prefix = `${label}: `
-    const { text: safe, findings } = this.redact(prefix + text)
+    const { text: safe, findings } = this.redact(prefix + text, reading)
     if (findings.length === 0) return { text, findings }
-    if (!safe.startsWith(prefix)) return this.redact(text)
+    if (!safe.startsWith(prefix)) return this.redact(text, reading)
     const moved = findings.map((finding) => {
       const [start, end] = [finding.start - prefix.length, finding.end - prefix.length]
       return { ...finding, start, end }
@@ -134,8 +144,8 @@ export class Redactor {
   }
 
   /** Redacts one text in pieces, with one stream per text. `before`: the part already sent. (Default: none.) */
-  stream(before = ''): StreamRedactor {
-    return new StreamRedactor(this.#policy, this.#known, before)
+  stream(reading?: StreamReading): StreamRedactor {
+    return new StreamRedactor(this.#policy, this.#known, reading)
   }
 
   /** Like `redact`, for data that is not text: only known values are searched for. */

@@ -7,6 +7,8 @@ import { randomBytes } from 'node:crypto'
 import type { Config } from '../config/schema.ts'
 import { holdsOwnToken } from '../core/tokens.ts'
 import { failClosed, type Scrub } from '../state/clean.ts'
+import type { KnownSecret } from './known/known-values.ts'
+import { isOrdinaryValue } from './known/ordinary-value.ts'
 import { forLogs, type Policy, policyOf, SECRETS_ONLY } from './policy.ts'
 import { Redactor } from './redactor.ts'
 import type { Finding } from './text/match.ts'
@@ -40,7 +42,7 @@ export class Safety {
   /** `ownSecrets`: the server's own secrets without a recognizable form. (Default: none.) */
   constructor(settings: Settings, ownSecrets: readonly string[] = []) {
     this.#settings = settings
-    this.#ownSecrets = ownSecrets
+    this.#ownSecrets = ownSecrets.filter((secret) => secret !== '')
     this.replies = new Redactor(this.#policyOf(settings))
     this.logs = new Redactor(forLogs(this.#policyOf(settings)))
     this.scrub = failClosed((text) => this.logs.clean(text))
@@ -78,14 +80,17 @@ export class Safety {
   }
 
   /** Replaces the values that are secret in addition to the server's own. */
-  know(secrets: readonly string[]): void {
-    const values = [...this.#ownSecrets, ...secrets]
-    for (const each of [this.replies, this.logs, this.#secretsAlone, this.#everySecret]) each.know(values)
+  know(secrets: readonly KnownSecret[]): void {
+    const all = [...this.#ownSecrets.map((value) => ({ value })), ...secrets]
+    for (const each of [this.replies, this.logs, this.#secretsAlone, this.#everySecret]) each.know(all)
   }
 
-  /** Our own secrets are never stored for review, not even for an admin. */
+  /** Our own secrets are never stored for review, not even for an admin. Every text has a short one somewhere. */
   isOwnSecret(value: string): boolean {
-    return holdsOwnToken(value) || this.#ownSecrets.some((own) => value.includes(own))
+    return (
+      holdsOwnToken(value) ||
+      this.#ownSecrets.some((own) => (isOrdinaryValue(own) ? value === own : value.includes(own)))
+    )
   }
 
   /** Changes the policy; a reply in progress keeps the old one. */

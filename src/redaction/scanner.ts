@@ -11,10 +11,11 @@
  * - No detector reads further back than KEPT characters, so that much of the settled text is kept.
  */
 import type { PiiType } from '../core/pii-types.ts'
+import { countsInArguments, countsInCode } from './code/in-code.ts'
 import { findEmail } from './emails/email.ts'
 import { MAX_LOCAL } from './emails/local-part.ts'
 import { findBracketedAt, findSpacedAtSign, findWordAt, spelledHold } from './emails/spelled-email.ts'
-import type { KnownValues } from './known-values.ts'
+import type { KnownValues } from './known/known-values.ts'
 import { findIpv6 } from './numbers/ip-address.ts'
 import { findMac } from './numbers/mac-address.ts'
 import { findNumber } from './numbers/number.ts'
@@ -28,7 +29,7 @@ import { findUrlPassword } from './secrets/url-password.ts'
 import { kindOf, plain, RUN } from './text/characters.ts'
 import { hexValue } from './text/escapes.ts'
 import type { Match } from './text/match.ts'
-import { TextWindow } from './text/text-window.ts'
+import { type CodeParts, TextWindow } from './text/text-window.ts'
 import {
   findDataCenterKey,
   findDottedToken,
@@ -57,9 +58,13 @@ export class Scanner {
 
   readonly #known: KnownValues | undefined
 
-  /** `known`: values that are secret whatever they look like, for any types. (Default: none.) */
-  constructor(types: readonly PiiType[], known?: KnownValues) {
+  /**
+   * `known`: values that are secret whatever they look like, for any types. (Default: none.) `code`: the parts in which
+   * less counts (`code/in-code.ts`). (Default: none.)
+   */
+  constructor(types: readonly PiiType[], known?: KnownValues, code: CodeParts = 'none') {
     this.#known = known
+    this.#window.codeParts = code
     this.#plan = planFor(types)
   }
 
@@ -83,6 +88,12 @@ export class Scanner {
     return this.#window.text.slice(start - this.#dropped, end - this.#dropped)
   }
 
+  /** Returns the text before an offset, at most so much of it as is kept. */
+  before(offset: number, length: number): string {
+    const end = offset - this.#dropped
+    return this.#window.text.slice(Math.max(0, end - length), end)
+  }
+
   /**
    * Adds text and returns the new matches, in order, with offsets in the whole text. The end of the last match may
    * still move with the next call, when a secret continues.
@@ -90,8 +101,7 @@ export class Scanner {
   scan(chunk: string, final: boolean): Match[] {
     const window = this.#window
     const drop = Math.max(0, this.#settled - KEPT)
-    window.text = drop > 0 ? window.text.slice(drop) + chunk : window.text + chunk
-    window.floor = Math.max(0, window.floor - drop)
+    window.append(chunk, drop)
     window.final = final
     this.#dropped += drop
     this.#settled -= drop
@@ -161,10 +171,14 @@ export class Scanner {
       if (end > 0) return { type: 'secret', start: position, end }
     }
     const match = this.#detect(this.#plan.triggers[code] as number, position)
-    if (match && this.#known && !window.cut) {
-      window.candidate = match.start
-      match.end = this.#known.extend(window, match.start, match.end)
-    }
+    if (!match || window.cut) return match
+    window.candidate = match.start
+    if (window.isInCode(match.start) && !countsInCode(window, match)) return null
+    if (window.codeParts === 'all' && !countsInArguments(window, match)) return null
+    if (!this.#known || window.cut) return match
+    // The user of a URL, whose password matches, stands before the match.
+    match.start = this.#known.startFrom(window, position + 1, match.start)
+    if (!window.cut) match.end = this.#known.extend(window, match.start, match.end)
     return match
   }
 

@@ -1,9 +1,10 @@
 /** Redacts a text that arrives in pieces. The output is the same as for the whole text, however it is split. */
-import { PII } from '../core/pii-types.ts'
-import type { KnownValues } from './known-values.ts'
+import { PII, type PiiType } from '../core/pii-types.ts'
+import type { KnownValues } from './known/known-values.ts'
 import { placeholderOf } from './placeholder.ts'
 import { actionFor, isAllowed, type Policy } from './policy.ts'
 import { Scanner } from './scanner.ts'
+import { MAX_FIELD, quoteFor } from './text/json-number.ts'
 import type { Finding, Match } from './text/match.ts'
 
 /** A finding that is replaced in the text. */
@@ -16,6 +17,23 @@ export interface Edit {
 /** Maximum characters of a finding's value: more than any key has. */
 const MAX_VALUE = 8192
 
+/** Whether who asked has a value already. */
+export type IsGiven = (type: PiiType, value: string) => boolean
+
+const NONE_GIVEN: IsGiven = () => false
+
+/** How a text is read. */
+export interface Reading {
+  /** The text is code, such as the arguments of a tool. (Default: fenced blocks in it are.) */
+  isCode?: boolean | undefined
+  /** Values that stay; never secrets. (Default: none.) */
+  isGiven?: IsGiven | undefined
+}
+
+export interface StreamReading extends Reading {
+  before?: string | undefined
+}
+
 export class StreamRedactor {
   /** Findings that have ended, with offsets in the original text. */
   readonly findings: Finding[] = []
@@ -24,6 +42,7 @@ export class StreamRedactor {
   /** Characters of the original text so far. */
   length: number
   readonly #policy: Policy
+  readonly #isGiven: IsGiven
   readonly #scanner: Scanner
   /** Up to here the original text was returned or replaced. */
   #sent = 0
@@ -32,9 +51,10 @@ export class StreamRedactor {
   #before: string
 
   /** `before`: the part of the text already sent; what begins in it is redacted in the rest. (Default: none.) */
-  constructor(policy: Policy, known?: KnownValues, before = '') {
+  constructor(policy: Policy, known?: KnownValues, { before = '', isCode, isGiven = NONE_GIVEN }: StreamReading = {}) {
     this.#policy = policy
-    this.#scanner = new Scanner(policy.detect, known)
+    this.#scanner = new Scanner(policy.detect, known, isCode ? 'all' : 'fenced')
+    this.#isGiven = isGiven
     this.#before = before
     this.#sent = before.length
     this.length = before.length
@@ -85,7 +105,7 @@ export class StreamRedactor {
     this.length += chunk.length
     const matches = scanner.scan(this.#before + chunk, final)
     this.#before = ''
-    this.#followOpen()
+    this.#followOpen(matches.length > 0)
     let out = ''
     for (const match of matches) {
       if (match.end <= this.#sent && !scanner.isOpen) continue
@@ -104,14 +124,17 @@ export class StreamRedactor {
     return out
   }
 
-  /** The rest of a secret is swallowed as it arrives, unless findings are only warned about. */
-  #followOpen(): void {
+  /**
+   * The rest of a secret is swallowed as it arrives, unless findings are only warned about. Another match ends it, even if
+   * that one is open now.
+   */
+  #followOpen(hasNext: boolean): void {
     if (!this.#open) return
     const { match, finding } = this.#open
     finding.value = (finding.value + this.#scanner.text(finding.end, match.end)).slice(0, MAX_VALUE)
     finding.end = match.end
     if (finding.action !== 'warn') this.#sent = match.end
-    if (!this.#scanner.isOpen) this.#close()
+    if (hasNext || !this.#scanner.isOpen) this.#close()
   }
 
   #close(): void {
@@ -122,7 +145,8 @@ export class StreamRedactor {
   #findingOf({ type, start, end }: Match): Finding | null {
     const policy = this.#policy
     const value = this.#scanner.text(start, end).slice(0, MAX_VALUE)
-    if (isAllowed(policy, type, value)) return null
+    if (isAllowed(policy, type, value) || (type !== 'secret' && this.#isGiven(type, value))) return null
+    const quote = quoteFor(this.#scanner.before(start, MAX_FIELD), value)
     return {
       type,
       start,
@@ -130,7 +154,7 @@ export class StreamRedactor {
       value,
       risk: PII[type].risk,
       action: actionFor(policy, type, value),
-      replacement: placeholderOf(type, value, policy.shapedWith),
+      replacement: quote + placeholderOf(type, value, policy.shapedWith) + quote,
     }
   }
 }

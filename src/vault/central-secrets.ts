@@ -12,7 +12,7 @@ import { type Clock, isoTime } from '../core/clock.ts'
 import { asCageError } from '../core/errors.ts'
 import type { CentralSecret } from '../protocol/control-messages.ts'
 import type { StateManager } from '../state/state-manager.ts'
-import { type LiveSecret, LiveValues } from './live-values.ts'
+import { type LiveSecret, LiveValues, type SecretValue } from './live-values.ts'
 import { mask, type SecretView } from './secret.ts'
 import type { Requester } from './secret-audit.ts'
 
@@ -30,7 +30,7 @@ export interface CentralSecretsOptions {
   audit: Audit
   clock: Clock
   /** Receives all current and former values, whenever they change. */
-  onValues: (values: readonly string[]) => void
+  onValues: (values: readonly SecretValue[]) => void
 }
 
 type Known = CentralSecret & { environment: string; at: string }

@@ -12,6 +12,12 @@ export interface LiveSecret {
   value: string
 }
 
+/** What the redactor must know. */
+export interface SecretValue {
+  name: string
+  value: string
+}
+
 /** Number of former values kept; the oldest are evicted first. */
 const MAX_FORMER = 1_000
 
@@ -19,12 +25,12 @@ export class LiveValues {
   readonly #byId = new Map<string, LiveSecret>()
   /** By environment, then by name: each call asks for several. */
   readonly #byName = new Map<string, Map<string, LiveSecret>>()
-  /** Former values, by value: the id of their secret. */
-  readonly #former = new Map<string, string>()
-  readonly #onValues: ((values: readonly string[]) => void) | undefined
+  /** The secrets of former values, by value. */
+  readonly #former = new Map<string, { id: string; name: string }>()
+  readonly #onValues: ((values: readonly SecretValue[]) => void) | undefined
 
   /** `onValues`: receives all current and former values whenever they change. */
-  constructor(onValues: ((values: readonly string[]) => void) | undefined) {
+  constructor(onValues: ((values: readonly SecretValue[]) => void) | undefined) {
     this.#onValues = onValues
   }
 
@@ -34,8 +40,8 @@ export class LiveValues {
 
   /** The secret that formerly had this value; undefined also for a current value. */
   currentOf(formerValue: string): LiveSecret | undefined {
-    const id = this.#former.get(formerValue)
-    return id === undefined ? undefined : this.#byId.get(id)
+    const former = this.#former.get(formerValue)
+    return former && this.#byId.get(former.id)
   }
 
   /** Sets the current value; the previous one becomes a former value. */
@@ -49,9 +55,9 @@ export class LiveValues {
   }
 
   /** Adds a former value, unless another secret uses it. */
-  retire(value: string, id: string): void {
+  retire(value: string, { id, name }: { id: string; name: string }): void {
     if ([...this.#byId.values()].some((live) => live.value === value && live.id !== id)) return
-    this.#former.set(value, id)
+    this.#former.set(value, { id, name })
     if (this.#former.size > MAX_FORMER) this.#former.delete(this.#former.keys().next().value!)
     this.#notify()
   }
@@ -73,7 +79,7 @@ export class LiveValues {
     const current = this.#byId.get(id)
     if (!current) return
     this.#namesOf(current.environment).delete(current.name)
-    this.retire(current.value, id)
+    this.retire(current.value, current)
   }
 
   #namesOf(environment: string): Map<string, LiveSecret> {
@@ -83,6 +89,7 @@ export class LiveValues {
   }
 
   #notify(): void {
-    this.#onValues?.([...[...this.#byId.values()].map(({ value }) => value), ...this.#former.keys()])
+    const current = [...this.#byId.values()].map(({ name, value }) => ({ name, value }))
+    this.#onValues?.([...current, ...[...this.#former].map(([value, { name }]) => ({ name, value }))])
   }
 }

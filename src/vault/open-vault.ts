@@ -7,6 +7,7 @@ import type { Store } from '../db/store.ts'
 import { knownProvider } from '../dialects/known-providers.ts'
 import type { StateManager } from '../state/state-manager.ts'
 import { CentralSecrets } from './central-secrets.ts'
+import type { SecretValue } from './live-values.ts'
 import { ProviderKeys } from './provider-keys.ts'
 import { Rotation } from './rotation.ts'
 import { Vault } from './vault.ts'
@@ -41,7 +42,7 @@ export interface SecretsOptions {
   /** The environment to search for keys that are not in the vault. */
   environment: Readonly<Record<string, string>>
   /** Called with all current and former secret values since the start, whenever they change. */
-  onValues: (values: readonly string[]) => void
+  onValues: (values: readonly SecretValue[]) => void
   onFault: (error: unknown, what: string) => void
 }
 
@@ -53,7 +54,7 @@ export async function openVault(
   const { state, clock } = options
   const keyNames = keyNamesOf(config)
   const { audit, onValues } = options
-  let [own, given]: (readonly string[])[] = [[], []]
+  let [own, given]: (readonly SecretValue[])[] = [[], []]
   const publish = () => onValues([...own!, ...given!])
   const vault = await Vault.open({
     ...options,

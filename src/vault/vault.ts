@@ -23,7 +23,7 @@ import type { SecretRow, SecretTable } from '../db/tables/secrets.ts'
 import type { StateManager } from '../state/state-manager.ts'
 import { brokenRow } from './bound-rows.ts'
 import { changeMasterKey } from './change-master-key.ts'
-import { type LiveSecret, LiveValues } from './live-values.ts'
+import { type LiveSecret, LiveValues, type SecretValue } from './live-values.ts'
 import { CONTENT, ORIGINAL, sealFor, unsealFor } from './originals.ts'
 import { newSalt } from './seal.ts'
 import { requireName, requireValue, type SecretView, viewOf } from './secret.ts'
@@ -48,7 +48,7 @@ export interface VaultOptions {
   /** Load every value into memory. (Default: yes; one command does not need it.) */
   loads?: boolean
   /** Receives all current and former secret values since the start, whenever they change. */
-  onValues?: (values: readonly string[]) => void
+  onValues?: (values: readonly SecretValue[]) => void
 }
 
 export class Vault {
@@ -314,7 +314,7 @@ export class Vault {
         if (value === undefined || this.#lock !== lock || !lock.rows.isWhole(row)) return
         this.#live.remember(row, value)
         const former = previousValueIn(row, await lock.keys.keyFor(row.salt))
-        if (former !== undefined) this.#live.retire(former, row.id)
+        if (former !== undefined) this.#live.retire(former, row)
       }),
     )
   }

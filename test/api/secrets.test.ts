@@ -167,6 +167,14 @@ test('a finding is stored encrypted, shown to admins only, and the audit has who
   expect((await cage.get('/api/pii/incidents/pii-none/original', admin)).status).toBe(404)
 })
 
+test('a finding is stored also where alerts are mailed without a password', async () => {
+  const email = { to: ['ops@company.com'], from: 'cage@company.com', smtp_url: 'smtp://127.0.0.1:1' }
+  const { cage, viewer } = await openCage({ alerts: { email } })
+  cage.provider.does(answer({ text: 'Write to jane.canary@northwind-traders.com.' }))
+  await cage.addAgent().chat()
+  expect((await cage.get('/api/pii/incidents', viewer)).json()).toMatchObject({ incidents: [{ original: 'sealed' }] })
+})
+
 test('what was found while the vault was locked is not kept, and its row says so', async () => {
   const cage = await openTestRuntime()
   const { access_token: admin } = await cage.login()

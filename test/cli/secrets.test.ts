@@ -62,6 +62,16 @@ test('without a server secrets are set, shown masked, revealed, replaced, taken 
   requireNowhere(place)
 })
 
+test('a value that is an ordinary word or very short is stored with a warning', async () => {
+  const { place, env } = await openKeyed()
+  const secrets = (words: string[], stdin: string) => place.type(['secrets', ...words], { env, stdin })
+  expect((await secrets(['set', 'DB_USER'], 'postgres')).err).toMatch(
+    /^warning: the value of DB_USER is an ordinary word or very short.+\nDB_USER of development is in the vault/s,
+  )
+  expect((await secrets(['rotate', 'DB_USER'], 'prod')).err).toContain('warning: the value of DB_USER')
+  expect((await secrets(['rotate', 'DB_USER'], 'sesame42-x')).err).not.toContain('warning')
+})
+
 test('a running server is asked, and nothing is left of a value in any file', async () => {
   const { place, env } = await openKeyed()
   await serve(place, env)

@@ -64,7 +64,7 @@ describe('Redactor', () => {
     const one = redactor()
     const text = 'host 192.0.2.1, key tr0ub4dor-and-3'
     expect(one.clean(text)).toBe(text)
-    one.know(['tr0ub4dor-and-3'])
+    one.know([{ value: 'tr0ub4dor-and-3' }])
     expect(one.clean(text)).toBe('host 192.0.2.1, key [SECRET_REDACTED]')
     one.know([])
     expect(one.clean(text)).toBe(text)

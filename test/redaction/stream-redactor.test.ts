@@ -94,6 +94,17 @@ describe('StreamRedactor', () => {
     )
   })
 
+  test('a secret that ends where the next one begins to arrive is a finding of its own', () => {
+    const key = 'sk_test_4eC39HqLyjWDarjtT1zdp7dcA1'
+    const cut = redactInChunks(DEFAULT_POLICY, [
+      key.slice(0, 27),
+      `${key.slice(27)} ${key.slice(0, 30)}`,
+      key.slice(30),
+    ])
+    expect(cut).toEqual(new Redactor(DEFAULT_POLICY).redact(`${key} ${key}`))
+    expect(cut.findings).toHaveLength(2)
+  })
+
   test('what came out at any moment is the beginning of the redacted text: no part of a datum was ever shown', () => {
     const policy = { ...DEFAULT_POLICY, detect: PII_TYPES }
     assert(

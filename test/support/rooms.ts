@@ -1,4 +1,5 @@
 /** The rooms that the API stands on, opened by hand: all real, on a database of their own. */
+
 import { mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -19,6 +20,7 @@ import type { Route } from '../../src/http/route.ts'
 import { Incidents } from '../../src/redaction/incidents.ts'
 import { Safety } from '../../src/redaction/safety.ts'
 import { StateManager } from '../../src/state/state-manager.ts'
+import type { SecretValue } from '../../src/vault/live-values.ts'
 import { closeVault, openVault } from '../../src/vault/open-vault.ts'
 
 /** Must be closed. `settings`: as in the configuration file. */
@@ -34,7 +36,7 @@ export async function openRooms(settings: object = {}): Promise<{ rooms: ApiRoom
   const audit = new Audit({ store, state, clock, clean: safety.scrub, onFault, onBroken: onFault })
   const access = openAccess({ store, clock, operatorToken: newToken('ic') })
   const money = openMoney(config, { store, state, clock })
-  const onValues = (values: readonly string[]) => safety.know(values)
+  const onValues = (values: readonly SecretValue[]) => safety.know(values)
   const keyed = { masterKey: undefined, masterKeyProblem: undefined, environment: {}, onValues, onFault }
   const secrets = await openVault(config, { store, state, audit, clock, ...keyed })
   const incidents = new Incidents(store, state)

@@ -1,10 +1,12 @@
 /** A vault on a database of its own, as a server opens it; `reopen` is what a restart would find. */
+
 import { onTestFinished } from 'vitest'
 import { Audit } from '../../src/audit/chain.ts'
 import { systemClock } from '../../src/core/clock.ts'
 import type { RuntimeEvent } from '../../src/core/events.ts'
 import { openStore, type Store } from '../../src/db/store.ts'
 import { StateManager } from '../../src/state/state-manager.ts'
+import type { SecretValue } from '../../src/vault/live-values.ts'
 import type { Requester } from '../../src/vault/secret-audit.ts'
 import { Vault } from '../../src/vault/vault.ts'
 import { temporaryFile } from '../support/temporary-file.ts'
@@ -35,8 +37,8 @@ export async function openVault(path = newPath(), masterKey: string | null = KEY
   const events: RuntimeEvent[] = []
   state.subscribe((event) => events.push(event))
   let values: readonly string[] = []
-  const onValues = (received: readonly string[]) => {
-    values = received
+  const onValues = (received: readonly SecretValue[]) => {
+    values = received.map(({ value }) => value)
   }
   const vault = await Vault.open({
     store,

@@ -5,7 +5,7 @@ import type { DialectName } from '../../dialects/dialects.ts'
 import { modelOf } from '../../dialects/usage.ts'
 import type { Redactor } from '../../redaction/redactor.ts'
 import type { LlmCall } from '../call.ts'
-import type { Found } from '../redaction/call-findings.ts'
+import type { Found, RedactedCall } from '../redaction/call-findings.ts'
 import type { CallRedactor } from '../redaction/call-redactor.ts'
 import type { SealedOriginals } from '../redaction/sealed-originals.ts'
 import { LARGE_BYTES } from './bytes.ts'
@@ -38,12 +38,16 @@ export interface Reply {
 
 export interface AnswerRedaction {
   large: LargeBodies
-  redactor: Pick<Redactor, 'settings'>
+  redactor: Pick<Redactor, 'settings' | 'passesGiven'>
   originals: Pick<SealedOriginals, 'key'>
 }
 
-/** What a thread redacts with. */
-const policyOf = ({ redactor, originals }: AnswerRedaction) => ({ settings: redactor.settings, sealKey: originals.key })
+/** What a thread redacts with. `body`: what was asked. */
+const policyOf = ({ redactor, originals }: AnswerRedaction, body: RedactedCall['body']) => ({
+  settings: redactor.settings,
+  sealKey: originals.key,
+  request: redactor.passesGiven ? body?.json() : undefined,
+})
 
 /**
  * Throws CageError `provider_reply_invalid`, `reply_too_large`. Continues after the client left: a reply that is paid for has the usage.
@@ -51,12 +55,12 @@ const policyOf = ({ redactor, originals }: AnswerRedaction) => ({ settings: reda
 export async function readReply(
   redaction: AnswerRedaction,
   bytes: Buffer,
-  { format, provider, caller }: LlmCall,
+  { format, provider, caller, body }: LlmCall,
 ): Promise<Reply> {
   const { name, dialect } = provider
   if (bytes.length >= LARGE_BYTES) {
     const named = { dialect: dialect.name as DialectName, format: format.name }
-    const args = { bytes, ...policyOf(redaction), provider: name, format: named }
+    const args = { bytes, ...policyOf(redaction, body), provider: name, format: named }
     const size = bytes.length
     const { model, usage, characters, redacted } = await redaction.large.run('readReply', args, {
       agentId: caller.agentId,
@@ -91,7 +95,7 @@ export async function redactAnswer(
   work: WorkFor,
 ): Promise<string | Buffer> {
   if (bytes.length < LARGE_BYTES) return redactor.body(bytes.toString('utf8'), dialect.fields)
-  const args = { bytes, ...policyOf(redaction), dialect: dialect.name as DialectName, provider: name }
+  const args = { bytes, ...policyOf(redaction, redactor.asked), dialect: dialect.name as DialectName, provider: name }
   const { redacted } = await redaction.large.run('redactAnswer', args, work)
   return taken(redactor, redacted)
 }
@@ -109,10 +113,10 @@ export interface CleanFrame {
 export async function cleanFrame(
   redaction: AnswerRedaction,
   bytes: Buffer,
-  { provider: { name, dialect }, caller: { agentId } }: LlmCall,
+  { provider: { name, dialect }, caller: { agentId }, body }: LlmCall,
 ): Promise<CleanFrame> {
   const mark = newMark()
-  const args = { bytes, ...policyOf(redaction), dialect: dialect.name as DialectName, provider: name, mark }
+  const args = { bytes, ...policyOf(redaction, body), dialect: dialect.name as DialectName, provider: name, mark }
   const { cuts, ...frame } = await redaction.large.run('redactFrame', args, { agentId, signal: NEVER })
   return { ...frame, cuts: new Cuts(mark, cuts) }
 }

@@ -39,6 +39,8 @@ interface RedactionWork {
   settings: RedactorSettings
   /** Of the sealed originals. */
   sealKey: string
+  /** The request of a reply, as JSON, if it matters what it has. */
+  request?: string | undefined
 }
 
 /** The redacted bytes and what was found, or the error that prevented it. */
@@ -186,13 +188,14 @@ function redacted(
 
 /** Collects findings for the thread that has the incidents. */
 function collector(
-  { settings, sealKey }: Pick<RedactionWork, 'settings' | 'sealKey'>,
+  { settings, sealKey, request }: Pick<RedactionWork, 'settings' | 'sealKey' | 'request'>,
   subject: RedactedSide,
 ): CallRedactor {
   const maxKept = subject === 'request' ? MAX_COMPARED : undefined
   const originals = new SealedOriginals(sealKey)
   const parts = { redactor: Redactor.of(settings), incidents: NO_INCIDENTS, originals, maxKept }
-  return new CallRedactor(parts, NO_CALL, subject)
+  const call = request === undefined ? NO_CALL : { ...NO_CALL, body: { json: () => request } }
+  return new CallRedactor(parts, call, subject)
 }
 
 /** Findings of a request that are compared with earlier ones; the others count as most of these do. */

@@ -17,7 +17,7 @@ export function redactLongTexts(redactor: CallRedactor, data: Json, fields: Fiel
   const openEnds = new Set<string>()
   const walk = new TextWalk(fields, {
     text: (text, { kind, place, label }) => {
-      if (text.length < MIN_CHARACTERS || (!isLong(text) && isReadAgain(redactor, text, kind))) return text
+      if (text.length < MIN_CHARACTERS || (!isLong(text) && isReadAgain(redactor, text, kind, place))) return text
       const { safe, isOpen } =
         kind === 'blob' ? { safe: redactor.known(text, place), isOpen: false } : allButEnd(redactor, text, place, label)
       if (isOpen || redactor.knownStart(safe.slice(-EDGE_CHARACTERS)).length > MAX_HELD_BACK) openEnds.add(safe)
@@ -31,13 +31,13 @@ export function redactLongTexts(redactor: CallRedactor, data: Json, fields: Fiel
 }
 
 /** Findings that stay in a text are found again where all of it is read. */
-const isReadAgain = (redactor: CallRedactor, text: string, kind: Kind): boolean =>
-  kind === 'blob' || redactor.read(text).findings.some(({ action }) => action === 'warn')
+const isReadAgain = (redactor: CallRedactor, text: string, kind: Kind, place: TextPlace): boolean =>
+  kind === 'blob' || redactor.read(text, place).findings.some(({ action }) => action === 'warn')
 
 function allButEnd(redactor: CallRedactor, text: string, place: TextPlace, label: string | undefined) {
-  const { text: safe, findings } = redactor.read(text, label)
+  const { text: safe, findings } = redactor.read(text, place, label)
   const last = findings.at(-1)
-  const open = last && openEnd(redactor, text, last)
+  const open = last && openEnd(redactor, text, place, last)
   const noted = open === undefined ? findings : findings.slice(0, -1)
   if (noted.length > 0) redactor.findings.add(noted, place)
   if (open === undefined) return { safe, isOpen: false }
@@ -45,13 +45,18 @@ function allButEnd(redactor: CallRedactor, text: string, place: TextPlace, label
 }
 
 /** Returns what is left of a finding at the end of a text: all of it, or of a long one what identifies it. */
-function openEnd(redactor: CallRedactor, text: string, { start, end, action }: Finding): string | undefined {
+function openEnd(
+  redactor: CallRedactor,
+  text: string,
+  place: TextPlace,
+  { start, end, action }: Finding,
+): string | undefined {
   if (end !== text.length || action === 'warn') return undefined
   if (end - start <= MAX_OPEN_CHARACTERS) return text.slice(start)
   const half = MAX_OPEN_CHARACTERS / 2
   const short = text.slice(start, start + half) + text.slice(-half)
   const before = text.slice(Math.max(0, start - CONTEXT_CHARACTERS), start)
-  const again = redactor.read(before + short).findings.at(-1)
+  const again = redactor.read(before + short, place).findings.at(-1)
   const isSame = again?.start === before.length && again.end === before.length + short.length
   return isSame ? short : undefined
 }

@@ -4,6 +4,7 @@ import { withoutImages } from '../../dialects/demands.ts'
 import type { Dialect, Format, Limits } from '../../dialects/dialect.ts'
 import type { DialectName } from '../../dialects/dialects.ts'
 import { isUnambiguous, type JsonObject, parseBody } from '../../dialects/json.ts'
+import { decoded } from '../../dialects/large-json.ts'
 import type { RedactorSettings } from '../../redaction/redactor.ts'
 import type { Finding } from '../../redaction/text/match.ts'
 import { type CallFacts, type ModelNaming, readFacts } from '../call-facts.ts'
@@ -28,6 +29,8 @@ export interface RequestBody {
   write(format?: Format, limits?: Limits): MaybePromise<string | Buffer>
   /** Returns the text to count tokens of; null if there is no exact count. */
   text(format: Format): (() => MaybePromise<string>) | null
+  /** Returns the body as JSON: approximately what is sent. */
+  json(): string
   /** Counts the tokens of the whole body; undefined if that would take too long. */
   tokens(model: string): Promise<number | undefined>
   /** Releases the memory. */
@@ -111,6 +114,10 @@ class ParsedBody implements RequestBody {
     return format.textOf ? () => format.textOf!(this.#value) : null
   }
 
+  json(): string {
+    return JSON.stringify(this.#value)
+  }
+
   tokens(model: string): Promise<number> {
     return countTokens(withoutImages(this.#value), model)
   }
@@ -190,6 +197,10 @@ class LargeBody implements RequestBody {
       this.#bytes = bytes
       return text
     }
+  }
+
+  json(): string {
+    return decoded(this.#bytes)
   }
 
   tokens(): Promise<undefined> {

@@ -27,6 +27,8 @@ export interface Found {
 export interface RedactedCall {
   id: CallId | null
   caller: { agentId: AgentId; runId: RunId | null }
+  /** What was asked. (Default: unknown.) */
+  body?: { json(): string } | undefined
 }
 
 export interface IncidentStore {

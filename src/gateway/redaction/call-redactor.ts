@@ -11,10 +11,11 @@ import { rewriteJson } from '../../dialects/rewrite-json.ts'
 import { type Fields, type FoundTokenIds, type Leaf, type TextPlace, TextWalk } from '../../dialects/texts.ts'
 import { redactJoined, withEdits } from '../../redaction/joined.ts'
 import type { Redactor } from '../../redaction/redactor.ts'
-import type { StreamRedactor } from '../../redaction/stream-redactor.ts'
+import type { Reading, StreamRedactor } from '../../redaction/stream-redactor.ts'
 import { CONTEXT_CHARACTERS, type Cuts, EDGE_CHARACTERS } from '../bodies/cut-texts.ts'
 import { Series } from '../replies/series.ts'
 import { CallFindings, type Found, type IncidentStore, type RedactedCall, type RedactedSide } from './call-findings.ts'
+import { GivenValues } from './given-values.ts'
 import { areSealedNumbers, type SealedOriginals } from './sealed-originals.ts'
 
 export interface CallRedaction extends IncidentStore {
@@ -31,9 +32,13 @@ export class CallRedactor implements Redactions {
   /** Characters of delivered texts that were cut out (`Cuts`). */
   cutCharacters = 0
   readonly findings: CallFindings
+  /** What was asked, if it is known. */
+  readonly asked: RedactedCall['body']
   readonly #redactor: Redactor
   readonly #originals: SealedOriginals
   readonly #subject: RedactedSide
+  /** What the arguments of tools may have. */
+  readonly #given: GivenValues | undefined
   readonly #channels = new Map<string, Channel>()
   /** What was sent on each channel. */
   readonly #series = new Map<string, Series>()
@@ -47,6 +52,9 @@ export class CallRedactor implements Redactions {
     this.#redactor = parts.redactor
     this.#originals = parts.originals
     this.#subject = subject
+    this.asked = call.body
+    const isPassed = subject === 'reply' && parts.redactor.passesGiven
+    this.#given = call.body && isPassed ? new GivenValues(call.body) : undefined
   }
 
   /** Returns a request's body with every text redacted; the same object when nothing changed. */
@@ -101,14 +109,20 @@ export class CallRedactor implements Redactions {
   whole(text: string, place: TextPlace, label?: string): string {
     if (!this.#isCovered(place)) return text
     if (this.#isClean(text)) return this.#withSafeEnd(text, (end) => this.whole(end, place, label))
-    const { text: safe, findings } = this.read(text, label)
+    const { text: safe, findings } = this.read(text, place, label)
     if (findings.length > 0) this.findings.add(findings, place)
     return safe
   }
 
   /** Returns a text redacted by itself, and what was found, which is not added to the findings. */
-  read(text: string, label?: string): ReturnType<Redactor['redact']> {
-    return this.failClosed(() => this.#redactor.redact(text, label))
+  read(text: string, place: TextPlace, label?: string): ReturnType<Redactor['redact']> {
+    return this.failClosed(() => this.#redactor.redact(text, { label, ...this.#readingAt(place) }))
+  }
+
+  /** The arguments of tools are code. */
+  #readingAt(place: TextPlace): Reading {
+    if (place === 'reply') return {}
+    return { isCode: true, isGiven: this.#given && ((type, value) => this.#given!.has(type, value)) }
   }
 
   /** Returns the end of a text that may be the beginning of a known value. */
@@ -120,7 +134,7 @@ export class CallRedactor implements Redactions {
     if (!this.#isCovered(place) || this.#isClean(text)) return text
     // What a provider has signed must return to it unchanged.
     const isSigned = this.#subject === 'request' && label === undefined
-    if (!isSigned && this.#isSecretAlone(text, label)) return this.whole(text, place, label)
+    if (!isSigned && this.#isSecretAlone(text, place, label)) return this.whole(text, place, label)
     const { text: safe, findings } = this.failClosed(() => this.#redactor.redactKnown(text))
     if (findings.length > 0) this.findings.add(findings, place)
     return safe
@@ -129,7 +143,7 @@ export class CallRedactor implements Redactions {
   again(text: string, place: TextPlace): string {
     if (!this.#isCovered(place)) return text
     if (this.#isClean(text)) return this.#withSafeEnd(text, (end) => this.again(end, place))
-    const { text: safe, findings } = this.read(text)
+    const { text: safe, findings } = this.read(text, place)
     const unseen = findings.filter((finding) => !this.findings.isSeen(finding))
     if (unseen.length > 0) this.findings.add(unseen, place)
     return safe
@@ -151,7 +165,10 @@ export class CallRedactor implements Redactions {
     if (open) return open
     if (this.#channels.size === MAX_OPEN_TEXTS)
       throw tooManyTexts(`the reply has more than ${MAX_OPEN_TEXTS} texts at once`)
-    open = { stream: this.#redactor.stream(this.#series.get(channel)?.joined), place }
+    open = {
+      stream: this.#redactor.stream({ before: this.#series.get(channel)?.joined, ...this.#readingAt(place) }),
+      place,
+    }
     this.#channels.set(channel, open)
     return open
   }
@@ -254,7 +271,8 @@ export class CallRedactor implements Redactions {
 
   joined(parts: readonly string[], place: TextPlace): string[] | undefined {
     if (!this.#isCovered(place) || parts.some((part) => this.#isClean(part))) return undefined
-    const joined = this.failClosed(() => redactJoined(this.#redactor, parts))
+    const redact = (text: string) => this.#redactor.redact(text, this.#readingAt(place))
+    const joined = this.failClosed(() => redactJoined({ redact }, parts))
     if (joined) this.findings.add(joined.findings, place)
     return joined?.parts
   }
@@ -293,9 +311,9 @@ export class CallRedactor implements Redactions {
   }
 
   /** True for a text in the shape of a key, or in a field for one. */
-  #isSecretAlone(text: string, label: string | undefined): boolean {
+  #isSecretAlone(text: string, place: TextPlace, label: string | undefined): boolean {
     if (text.length > KEY_CHARACTERS) return false
-    const { findings } = this.read(text, label)
+    const { findings } = this.read(text, place, label)
     return findings.some(({ start, end }) => start === 0 && end === text.length)
   }
 
@@ -308,7 +326,7 @@ export class CallRedactor implements Redactions {
     const head = text.slice(0, CONTEXT_CHARACTERS)
     const isMostOfToken = withWholeToken(head) !== head
     for (const one of isMostOfToken ? ['', ...before] : before) {
-      const { findings } = this.read(withWholeToken(one + head))
+      const { findings } = this.read(withWholeToken(one + head), place)
       const completed = findings.find(
         ({ start, end, value }) => (start < one.length || one === '') && end > one.length && /\p{L}/u.test(value),
       )

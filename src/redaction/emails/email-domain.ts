@@ -1,68 +1,61 @@
 /** The part of an e-mail address after the at sign. */
-import { isAlphanumeric, isIdeographic, kindOf, LETTER } from '../text/characters.ts'
+import { isAlphanumeric, isIdeographic } from '../text/characters.ts'
 import { TextWindow } from '../text/text-window.ts'
+import { isTopLevelDomain, leadingTopLevelDomain } from './top-level-domain.ts'
 
 /** Maximum length of a domain, in raw characters. With MAX_LOCAL this keeps what a stream holds back under 320. */
 const MAX_DOMAIN = 200
 /** Maximum length of a domain with spelled dots. */
 const MAX_SPELLED = 120
 
-/** Endings that look like a domain, as in `image@2x.png`. Country codes (py, rs, md, sh) are omitted. */
-const FILE_ENDINGS = new Set(
-  'png jpg jpeg gif svg webp avif ico bmp js jsx ts tsx mjs cjs css scss json yaml yml xml html htm txt pdf csv log'.split(
-    ' ',
-  ),
-)
-
 /** Returns the end of a domain of two or more labels that ends in a name, or -1. */
 export function domainEnd(window: TextWindow, begin: number): number {
   let end = -1
   let labels = 0
-  let label = begin
-  let length = 0
-  let onlyLetters = true
-  let previous = 0
+  let start = begin
+  /** The label that is read, decoded. */
+  let label = ''
   let position = begin
-  /** The first hyphen in the label. In the last label it belongs to the sentence: no top-level domain has one. */
-  let hyphen = 0
   while (position - begin < MAX_DOMAIN) {
     const next = window.read(position)
     const code = window.code
     if (code === 0x2e || (isIdeographicStop(code) && labels === 0)) {
-      if (length === 0) return end
-      if (++labels > 1 && isTopLevel(window.text, label, position, onlyLetters)) end = position
-      label = next
-      length = 0
-      hyphen = 0
-      onlyLetters = true
-    } else if (code === 0x2d ? length > 0 : isAlphanumeric(code)) {
+      if (label === '') return end
+      if (++labels > 1) end = Math.max(end, topLevelEnd(window, start, position, label))
+      start = next
+      label = ''
+    } else if (code === 0x2d ? label !== '' : isAlphanumeric(code)) {
       // `mail@example.com谢谢`: another script begins another word.
-      if (isIdeographic(code) && labels > 0 && length > 0 && previous < 0x80) break
-      if (code === 0x2d && hyphen === 0) hyphen = position
-      if (hyphen === 0) onlyLetters &&= (kindOf(code) & LETTER) !== 0
-      length++
-      previous = code
+      if (isIdeographic(code) && labels > 0 && label !== '' && label.charCodeAt(label.length - 1) < 0x80) break
+      label += String.fromCharCode(code)
     } else {
       break
     }
     position = next
   }
   // `jane@example[dot]com`
-  if (labels === 0) return length > 0 && mayBeginDot(window.at(position)) ? spelledDomainEnd(window, begin) : -1
-  const last = hyphen > 0 && !window.text.startsWith('xn--', label) ? hyphen : position
-  return length > 0 && isTopLevel(window.text, label, last, onlyLetters) ? last : end
+  if (labels === 0) return label !== '' && mayBeginDot(window.at(position)) ? spelledDomainEnd(window, begin) : -1
+  return label === '' ? end : Math.max(end, topLevelEnd(window, start, position, label))
+}
+
+/**
+ * Returns the end of the top-level domain that begins at `start`, or -1. A hyphen in `label`, or a word that is glued to
+ * it, belongs to the sentence.
+ */
+function topLevelEnd(window: TextWindow, start: number, end: number, label: string): number {
+  if (isTopLevelDomain(label)) return end
+  const hyphen = label.indexOf('-')
+  const word = hyphen > 0 ? label.slice(0, hyphen) : label
+  const length = hyphen > 0 && isTopLevelDomain(word) ? hyphen : leadingTopLevelDomain(word)
+  if (length === 0) return -1
+  let position = start
+  for (let count = 0; count < length; count++) position = window.read(position)
+  return position
 }
 
 /** May separate the labels of a domain; after a domain it ends the sentence. */
 function isIdeographicStop(code: number): boolean {
   return code === 0x3002 || code === 0xff61
-}
-
-/** Whether the label at [start, end) could be a top-level domain: letters only, not a file extension. */
-function isTopLevel(text: string, start: number, end: number, onlyLetters: boolean): boolean {
-  if (!onlyLetters) return text.startsWith('xn--', start)
-  const length = end - start
-  return length > 1 && length < 25 && !(length < 5 && FILE_ENDINGS.has(text.slice(start, end).toLowerCase()))
 }
 
 /** Returns the end of labels joined by dots, spelled or not, that end in a top-level domain; or -1. */
@@ -71,14 +64,9 @@ export function spelledDomainEnd(window: TextWindow, begin: number): number {
   let position = begin
   for (let labels = 1; position - begin < MAX_SPELLED; labels++) {
     const start = position
-    let onlyLetters = true
-    for (; position - begin < MAX_SPELLED; position++) {
-      const code = window.at(position)
-      if (!isLabelCharacter(code)) break
-      onlyLetters &&= (kindOf(code) & LETTER) !== 0
-    }
+    while (position - begin < MAX_SPELLED && isLabelCharacter(window.at(position))) position++
     if (position === start) return end
-    if (labels > 1 && isTopLevel(window.text, start, position, onlyLetters)) end = position
+    if (labels > 1 && isTopLevelDomain(window.text.slice(start, position))) end = position
     position = dotEnd(window, position)
     if (position < 0) return end
   }
@@ -134,17 +122,21 @@ export function isClosing(code: number): boolean {
 }
 
 /** Returns the domain of an address found in a text, decoded and in lower case. */
-export function emailDomain(address: string): string {
-  const plain = emailAddress(address)
-  return plain.slice(plain.lastIndexOf('@') + 1)
-}
+export const emailDomain = (found: string): string => domainOf(emailAddress(found))
+
+export const domainOf = (address: string): string => address.slice(address.lastIndexOf('@') + 1)
 
 /** Returns an address found in a text, decoded and in lower case. */
 export function emailAddress(address: string): string {
   const window = new TextWindow()
   window.text = address
+  return addressAt(window, 0, address.length)
+}
+
+/** The same for an address in a window, which stays as it is. */
+export function addressAt(window: TextWindow, start: number, end: number): string {
   let decoded = ''
-  for (let position = 0; position < address.length; ) {
+  for (let position = start; position < end; ) {
     position = window.read(position)
     decoded += String.fromCharCode(window.code)
   }

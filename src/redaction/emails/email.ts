@@ -7,6 +7,7 @@ import type { Match } from '../text/match.ts'
 import type { TextWindow } from '../text/text-window.ts'
 import { domainEnd } from './email-domain.ts'
 import { localStart } from './local-part.ts'
+import { isAccount } from './user-at-host.ts'
 
 /** Finds the address around the at sign at [at, afterAt). */
 export function findEmail(window: TextWindow, at: number, afterAt: number): Match | null {
@@ -17,7 +18,8 @@ export function findEmail(window: TextWindow, at: number, afterAt: number): Matc
   window.candidate = start
   if (start === at || !mayBeginAddress(window, start)) return null
   const end = window.at(afterAt) === 0x5b ? addressLiteralEnd(window, afterAt) : domainEnd(window, afterAt)
-  if (end < 0 || isRepositoryPath(window, start, at, end)) return null
+  if (end < 0 || isRepositoryPath(window, start, at, end) || isVersion(window, afterAt, end)) return null
+  if (isAccount(window, start, end)) return null
   // Markdown emphasis: `_jane@example.com_`
   const emphasized = window.text.charCodeAt(start) === 0x5f && window.at(end) === 0x5f
   return { type: 'email', start: emphasized ? start + 1 : start, end }
@@ -39,6 +41,11 @@ function isRepositoryPath(window: TextWindow, start: number, at: number, end: nu
   if (at - start > 3 || !/^(?:git|hg|svn)$/i.test(window.text.slice(start, at))) return false
   const next = window.at(end)
   return next === 0x3a || next === 0x2f
+}
+
+/** `numpy@1.26.4.dev`: two numbers or more before the last label. */
+function isVersion(window: TextWindow, begin: number, end: number): boolean {
+  return /^(?:\d+\.){2,}[a-z]+$/i.test(window.text.slice(begin, end))
 }
 
 /** `jane@[192.0.2.1]` */

@@ -1,4 +1,5 @@
 /** Credit card numbers: a prefix and length of a known network with the Luhn check digit, or a word right before. */
+import { isSpoiledTestCard } from '../code/published.ts'
 import { beginsAlone, DigitReader, endsAlone, followsWord, textBefore } from '../text/digits.ts'
 import { passesLuhn } from '../text/luhn.ts'
 import type { Match } from '../text/match.ts'
@@ -70,23 +71,17 @@ function isCardNumber(window: TextWindow, start: number): boolean {
   return evidence === 'clear' || (evidence === 'rare' ? CARD_WORD : CARD_LABEL).test(context)
 }
 
-/** Published test numbers without their check digit: with another one they illustrate an invalid card. */
-const TEST_STEMS = new Set(
-  (
-    '411111111111111 401288888888188 424242424242424 400000000000000 455673758689985 555555555555444 510510510510510 ' +
-    '520082828282821 222300304840001 37828224631000 37144963539843 601111111111111 601100099013942 305693090259 ' +
-    '3056930902590 3852000002323 353011133330000 356600202036050 620000000000000'
-  ).split(' '),
-)
-
 /** As long as most cards, no test number, and labeled as one. */
 function isLabeledCard(window: TextWindow, start: number): boolean {
   const { values, count } = digits
   if (count < 15 || count > 16 || !beginsAlone(window, start)) return false
   if (!followsWord(window, start) || !CARD_NUMBER.test(textBefore(window, start, 40))) return false
-  const stem = values.subarray(0, count - 1)
-  return stem.some((digit) => digit !== values[0]) && !TEST_STEMS.has(stem.join(''))
+  const number = values.subarray(0, count)
+  return number.subarray(0, -1).some((digit) => digit !== values[0]) && !isSpoiledTestCard(number.join(''))
 }
+
+/** Whether a word for cards is near, so that a number of any form may be one's. */
+export const isCardNear = (window: TextWindow, start: number): boolean => CARD_WORD.test(textBefore(window, start, 64))
 
 /** Whether the first digits are those of any network that `network` knows. */
 function mayBeKnown(): boolean {

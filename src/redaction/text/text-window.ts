@@ -5,6 +5,7 @@
  * count. Detectors read forward only through `at` and `read`; either one sets `cut` when the requested character has
  * not arrived. The scanner then discards the result and holds the text back from `candidate`.
  */
+import { Fences } from '../code/fences.ts'
 import { IGNORED, isAlphanumeric, kindOf, LITERAL, MAX_INVISIBLE, plain } from './characters.ts'
 import { entityCode, hexValue, isPlain, MAX_ENTITY, NONE } from './escapes.ts'
 
@@ -36,6 +37,8 @@ const scratch = new Scratch(SCRATCH_LENGTH)
 /** For long texts: only the thread of large bodies has many, and ends soon. */
 let longScratch: Scratch | undefined
 
+export type CodeParts = 'all' | 'fenced' | 'none'
+
 export class TextWindow {
   #text = ''
   #codes: Uint16Array = scratch.codes
@@ -48,6 +51,9 @@ export class TextWindow {
   candidate = 0
   /** The decoded character that `read` found. */
   code = NONE
+  /** What of the text is code. */
+  codeParts: CodeParts = 'none'
+  readonly #fences = new Fences()
 
   get text(): string {
     return this.#text
@@ -56,6 +62,19 @@ export class TextWindow {
   set text(text: string) {
     this.#text = text
     this.#codes = codesOf(text)
+  }
+
+  /** Adds text, after dropping as many characters at the front. */
+  append(chunk: string, dropped: number): void {
+    if (this.codeParts === 'fenced') this.#fences.drop(this.#text, dropped)
+    this.floor = Math.max(0, this.floor - dropped)
+    this.text = dropped > 0 ? this.#text.slice(dropped) + chunk : this.#text + chunk
+  }
+
+  /** Whether a position stands in code. */
+  isInCode(position: number): boolean {
+    if (this.codeParts !== 'fenced') return this.codeParts === 'all'
+    return this.#fences.surround(this.#text, position)
   }
 
   /** The code units of the text, followed by arbitrary ones. Valid until the text of any other window is set. */

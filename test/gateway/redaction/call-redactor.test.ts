@@ -20,7 +20,10 @@ const CALL = { id: null, caller: { agentId: 'w-1', runId: null } } as unknown as
 function open(policy: Policy = DEFAULT_POLICY, known: string[] = []) {
   const incidents = { recordAll: () => undefined, newInRequest: (findings: readonly Finding[]) => [...findings] }
   const originals = new SealedOriginals(randomBytes(32).toString('base64'))
-  return new CallRedactor({ redactor: Redactor.of({ policy, known }), incidents, originals }, CALL)
+  return new CallRedactor(
+    { redactor: Redactor.of({ policy, known: known.map((value) => ({ value })) }), incidents, originals },
+    CALL,
+  )
 }
 
 /** As another thread redacts and cuts it. */

@@ -1,6 +1,14 @@
 import { type CliCommand, examples } from '../../command.ts'
 import { rotateAndReport } from './rotation-progress.ts'
-import { commandWithEnvironment, getSecret, readValue, SECRET_HELP, showChange, withVault } from './vault-client.ts'
+import {
+  commandWithEnvironment,
+  getSecret,
+  readValue,
+  SECRET_HELP,
+  showChange,
+  warnOfOrdinary,
+  withVault,
+} from './vault-client.ts'
 
 export const rotateSecretCommand: CliCommand = (terminal) =>
   commandWithEnvironment('rotate')
@@ -10,6 +18,7 @@ export const rotateSecretCommand: CliCommand = (terminal) =>
     .addHelpText('after', examples(['secrets rotate OPENAI_API_KEY', 'asks for the value']))
     .action(async (name, { fromFile, json: asJson, ...flags }) => {
       const value = await readValue(fromFile, terminal)
+      warnOfOrdinary(name, value, terminal)
       const secret = await withVault(flags, terminal, async (client, environment) =>
         rotateAndReport(client, await getSecret(client, name, environment), value, terminal.err),
       )

@@ -10,6 +10,7 @@ import {
   SECRETS,
   secretPath,
   showChange,
+  warnOfOrdinary,
   withVault,
 } from './vault-client.ts'
 
@@ -31,6 +32,7 @@ export const setSecretCommand: CliCommand = (terminal) =>
     .action(async (name, { fromFile, org, agent, json: asJson, ...flags }) => {
       requireOrg({ org, agent })
       const value = await readValue(fromFile, terminal)
+      warnOfOrdinary(name, value, terminal)
       if (org) return setCentral(name, value, { env: flags.env, agent, json: asJson }, terminal)
       const { secret, change } = await withVault(
         flags,

@@ -3,6 +3,7 @@
  * process of this machine could read it there.
  */
 import { CageError } from '../../../core/errors.ts'
+import { isOrdinaryValue } from '../../../redaction/known/ordinary-value.ts'
 import type { SecretView } from '../../../vault/secret.ts'
 import type { Vault } from '../../../vault/vault.ts'
 import type { ApiClient, ClientFlags } from '../../client/client.ts'
@@ -74,6 +75,15 @@ export const unknownSecret = (name: string, environment: string): CageError =>
 export function showChange(secret: SecretView, change: string, asJson: boolean | undefined, terminal: Terminal): void {
   if (asJson) return terminal.out(json(secret))
   terminal.err(`${secret.name} of ${secret.environment} ${change} (version ${secret.version})`)
+}
+
+/** A word that stands in ordinary texts is not hidden in all of them. */
+export function warnOfOrdinary(name: string, value: string, terminal: Terminal): void {
+  if (!isOrdinaryValue(value)) return
+  terminal.err(
+    `warning: the value of ${name} is an ordinary word or very short, so it is redacted only beside the name of a secret, ` +
+      'in connection strings and where the environment is printed; see docs/vault.md',
+  )
 }
 
 export const secretRow = (secret: SecretView): string[] => [

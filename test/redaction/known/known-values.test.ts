@@ -1,11 +1,11 @@
 import { expect, test } from 'vitest'
-import { DEFAULT_POLICY } from '../../src/redaction/policy.ts'
-import { Redactor } from '../../src/redaction/redactor.ts'
-import fc from '../support/fast-check.ts'
+import { DEFAULT_POLICY } from '../../../src/redaction/policy.ts'
+import { Redactor } from '../../../src/redaction/redactor.ts'
+import fc from '../../support/fast-check.ts'
 
 const redactorOf = (...values: string[]): Redactor => {
   const redactor = new Redactor(DEFAULT_POLICY)
-  redactor.know(values)
+  redactor.know(values.map((value) => ({ value })))
   return redactor
 }
 
@@ -38,8 +38,8 @@ test.each([
 })
 
 test('the longest of several values that begin alike is taken', () => {
-  const redactor = redactorOf('sesame-open', 'sesame-open-wide')
-  expect(redactor.redact('sesame-open-wide sesame-open-wi').text).toBe('[SECRET_REDACTED] [SECRET_REDACTED]-wi')
+  const redactor = redactorOf('sesame42-open', 'sesame42-open-wide')
+  expect(redactor.redact('sesame42-open-wide sesame42-open-wi').text).toBe('[SECRET_REDACTED] [SECRET_REDACTED]-wi')
 })
 
 test('values are forgotten when they are replaced', () => {
