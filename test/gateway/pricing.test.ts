@@ -213,25 +213,58 @@ describe('what is charged', () => {
   })
 
   test.each([
-    // 1,000 × $10 a million beside the $0.00075 of the rest; then a window of 128,000.
-    { smell: 1_000, cost: '0.01075', claimed: undefined },
-    { smell: 90_000_000, cost: '1.28075', claimed: '900.00075' },
-  ])(
-    'of $smell tokens nobody knows is an estimate at the dearest rate, and no more than a model can read',
-    async ({ smell, cost, claimed }) => {
+    {
+      what: 'are in the total is that of the total',
+      more: { smell_tokens: 1_000 },
+      cost: '0.00075',
+      isEstimate: false,
+    },
+    {
+      what: 'the total exceeds the rest by is at the dearest rate',
+      more: { total_tokens: 170, smell_tokens: 20 },
+      cost: '0.00095',
+      isEstimate: true,
+    },
+    {
+      what: 'no total confirms is at the dearest rate',
+      more: { total_tokens: null, smell_tokens: 20 },
+      cost: '0.00095',
+      isEstimate: true,
+    },
+  ])('of unknown tokens that $what', async ({ more, cost, isEstimate }) => {
+    const cage = await openTestRuntime()
+    cage.provider.does(replies({ usage: { ...usage, ...more } }))
+    await cage.addAgent().chat(body)
+    expect(onlyRow(cage)).toMatchObject({ cost, isEstimate, code: null })
+  })
+
+  test.each([1_000, 90_000_000])(
+    'of %i unknown tokens that no total confirms is at most what the call could cost, and stops nobody',
+    async (smell_tokens) => {
       const cage = await openTestRuntime()
-      cage.provider.does(replies({ usage: { ...usage, smell_tokens: smell } }))
-      await cage.addAgent().chat(body)
-      const { price, ...row } = onlyRow(cage)
-      expect(row).toMatchObject({ cost, isEstimate: true, code: 'overrun' })
-      expect(price?.claimed_usd).toBe(claimed)
+      cage.provider.does(replies({ usage: { ...usage, total_tokens: undefined, smell_tokens } }))
+      const agent = cage.addAgent()
+      await agent.chat(body)
+      const { cost, held, isEstimate, code } = onlyRow(cage)
+      expect({ cost, isEstimate, code }).toEqual({ cost: held, isEstimate: true, code: null })
       expect((await cage.event('call.completed')).data.estimated).toBe(true)
+      expect((await agent.chat(body)).status).toBe(200)
     },
   )
 
+  test('of a total beyond what a model can read and write is no more than that', async () => {
+    const cage = await openTestRuntime()
+    cage.provider.does(replies({ usage: { ...usage, total_tokens: 90_000_150 } }))
+    await cage.addAgent().chat(body)
+    const { price, ...row } = onlyRow(cage)
+    // A window of 128,000 × $10 a million beside the $0.00075 of the rest.
+    expect(row).toMatchObject({ cost: '1.28075', isEstimate: true, code: 'overrun' })
+    expect(price?.claimed_usd).toBe('900.00075')
+  })
+
   test('of tokens that have a price is charged in full, also when it is more than what was held', async () => {
     const cage = await openTestRuntime()
-    cage.provider.does(replies({ usage: { ...usage, prompt_tokens: 100_000, smell_tokens: 5 } }))
+    cage.provider.does(replies({ usage: { ...usage, prompt_tokens: 100_000, total_tokens: 100_055 } }))
     await cage.addAgent().chat(body)
     expect(onlyRow(cage)).toMatchObject({ cost: '0.25055', isEstimate: true, code: 'overrun' })
   })
