@@ -77,6 +77,34 @@ describe('a call that does not say how much it wants', () => {
     ])
   })
 
+  test.each(['2', '1', '0.4'])(
+    'is never cut below a useful answer as $%s runs out: the last one is refused with its reason',
+    async (limit) => {
+      const cage = await openTestRuntime({ budget: { on_exhausted: 'refuse' } })
+      const agent = cage.addAgent({ limit })
+      const content = 'word '.repeat(41_000)
+      const limits: (number | undefined)[] = []
+      cage.provider.does((response, received) => {
+        const { max_completion_tokens } = JSON.parse(received.body) as { max_completion_tokens?: number }
+        limits.push(max_completion_tokens)
+        const usage = { prompt_tokens: 41_008, completion_tokens: Math.min(1_800, max_completion_tokens ?? 1_800) }
+        return answer({ usage })(response, received)
+      })
+      const body = JSON.stringify({ model: 'gpt-4o', messages: [{ role: 'user', content }] })
+      const ask = () => agent.send('openai', 'POST', '/chat/completions', body)
+      let reply = await ask()
+      while (reply.status === 200) reply = await ask()
+      expect([reply.status, reply.json().error]).toMatchObject([402, { code: 'budget_exceeded' }])
+      expect(reply.text).toContain('with an answer of 256 tokens')
+      expect(limits.length).toBeGreaterThan(2)
+      expect(Math.min(...limits.map((tokens) => tokens ?? Number.POSITIVE_INFINITY))).toBeGreaterThanOrEqual(256)
+      // What is left pays for no further useful answer: 41,008 tokens and 256, and the framing.
+      const left = Number(limit) - Number(agent.balance().spent)
+      expect(left).toBeGreaterThanOrEqual(0)
+      expect(left).toBeLessThan((41_200 * 2.5 + 256 * 10) / 1e6)
+    },
+  )
+
   test.each(['gpt-3.5-turbo', 'gpt-4-turbo', 'gpt-4o-2024-05-13', 'gpt-4o', 'o1', 'o3-mini', 'gpt-5', 'gpt-4'])(
     'is sent as it is where that is not so, and held for its longest answer: %s',
     async (model) => {
