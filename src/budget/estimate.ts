@@ -2,7 +2,8 @@
  * The maximum cost of a call before it is sent, and its estimated cost when the provider does not report usage.
  *
  * A byte-level tokenizer never makes more tokens than there are bytes, so the size of the request in bytes bounds its
- * input without tokenizing it. The exact tokenizer is used only when that bound does not fit the money left.
+ * input without tokenizing it. The exact tokenizer is used only when that bound does not fit the money left, or leaves
+ * too little of it for the longest answer.
  */
 
 import { CageError } from '../core/errors.ts'
@@ -39,7 +40,10 @@ export interface Bound {
   outputTokens: number
   /** Maximum input tokens; charged for a request that cannot be read if no usage is reported. */
   inputTokens: number
-  /** Written into the request when the client set no limit, or one above the model's maximum. */
+  /**
+   * Written into the request when the client set no limit, or one above the model's maximum. Never less than a useful
+   * answer, which may be more than the money left pays for.
+   */
   clampTo: number | null
   /** Limit of uses of each of the provider's own tools. */
   toolUses: number | null
@@ -55,6 +59,8 @@ const UNKNOWN_OUTPUT_TOKENS = 4_096
 const SHARE = 10
 /** … but at least this many tokens if half of the remaining budget pays for them. */
 const MIN_OUTPUT_TOKENS = 2_048
+/** No answer is cut below this to fit a budget: what it costs would buy nothing. */
+export const USEFUL_OUTPUT_TOKENS = 256
 /** Searches of a model that makes them unasked and reports them afterwards. */
 const MAX_OWN_SEARCHES = 50
 /** Maximum uses of the provider's own tools without a client limit: Anthropic's own loop ends there. */
@@ -81,7 +87,8 @@ export async function boundCall(price: Price, size: CallSize, available: Nanodol
   const loose = bound(byBytes)
   // Audio has more bytes than tokens, and no tokenizer.
   const isCounted = COUNTED.test(size.model) && textBytes <= MAX_COUNTED_BYTES && !demands.audioInput
-  if (loose.maxCost <= available || !size.text || !isCounted) return loose
+  const isEnough = loose.maxCost <= available && (loose.clampTo === null || size.maxOutputTokens !== null)
+  if (isEnough || !size.text || !isCounted) return loose
   const counted = (await countTokens(await size.text(), size.model)) + FRAMING_TOKENS
   return bound(Math.min(textBytes, counted) + images + addedTokens)
 }
@@ -112,8 +119,9 @@ function boundWith(price: Price, size: CallSize, inputTokens: number, available:
   const isFree = share === Math.floor(Number.MAX_SAFE_INTEGER / answers)
   if (!isClamped || isFree || (maxAnswer !== null && maxAnswer <= share))
     return bound(maxAnswer ?? MAX_OUTPUT_TOKENS, null)
-  const target = Math.max(share, Math.min(MIN_OUTPUT_TOKENS, affordable(2)))
-  const limit = Math.max(1, Math.min(target, price.outputLimit ?? UNKNOWN_OUTPUT_TOKENS, roomFor(price, size)))
+  const most = Math.min(price.outputLimit ?? UNKNOWN_OUTPUT_TOKENS, roomFor(price, size))
+  const target = Math.max(share, Math.min(MIN_OUTPUT_TOKENS, affordable(2)), USEFUL_OUTPUT_TOKENS)
+  const limit = Math.min(target, most)
   return bound(limit, limit)
 }
 

@@ -194,7 +194,7 @@ function toPrice(
     cacheWriteHour: toRate(prices.cache_write_1h_mtok) ?? cacheWrite,
     // Embeddings have no output.
     output: toRate(prices.output_mtok) ?? flatRate(0),
-    audioInput: toRate(prices.input_audio_mtok),
+    audioInput: toRate(prices.input_audio_mtok) ?? audioAsInput(provider, input),
     audioOutput: toRate(prices.output_audio_mtok),
     // All that such a model writes is images.
     imageOutput:
@@ -210,6 +210,10 @@ function toPrice(
     contextWindow: model.context_window ?? null,
   }
 }
+
+/** Google's models have one rate for all that they read, unless another is published for audio. */
+export const audioAsInput = (provider: string, input: Rate): Rate | undefined =>
+  listedAs(provider) === 'google' ? input : undefined
 
 /** Returns the highest rate; rates with tiers are higher than those without. */
 const highest = (rates: readonly (Rate | undefined)[]): Rate | undefined =>

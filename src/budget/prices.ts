@@ -7,7 +7,7 @@
  * - All amounts are integers, in picodollars, and rounded up once, at the end, to a nanodollar.
  * - Parts of a usage are included in the whole: cached and audio tokens in `input`, audio in `output`. Reasoning is
  *   output. Readers of usage (`dialects/`) convert every vendor's counts to this shape.
- * - Usage without a price is charged at the highest known rate, and `isExact` marks it as an estimate.
+ * - Usage without a price is charged at the highest known rate, and `isExact` marks it as an estimate. Unconfirmed counts are not in the cost: `claim.ts` adds what they may cost at most.
  */
 
 import type { Config } from '../config/schema.ts'
@@ -17,7 +17,7 @@ import { type Nanodollars, nanodollars, UNLIMITED } from '../core/money.ts'
 import type { Usage } from '../dialects/dialect.ts'
 import { isBuiltIn, knownProvider } from '../dialects/known-providers.ts'
 import type { Price } from './price.ts'
-import { BUILT_IN_LIST, type PriceList } from './price-list.ts'
+import { audioAsInput, BUILT_IN_LIST, type PriceList } from './price-list.ts'
 import { flatRate, highestRate, picosPerUse, type Rate, rateAt } from './rate.ts'
 import { type Factor, termsOf, UNKNOWN_TERM } from './service-terms.ts'
 
@@ -88,7 +88,7 @@ export class Prices {
     if (this.#config.price_list?.unknown !== 'dearest') return undefined
     const ofProvider = await this.list.models(provider, now)
     const all = ofProvider.length > 0 ? ofProvider : await this.list.allModels(now)
-    return dearestOf(all.map(({ price }) => price))
+    return dearestPrice(all.map(({ price }) => price))
   }
 }
 
@@ -175,7 +175,7 @@ export function fromConfig(price: Config['prices'][string], provider: string, mo
     cacheWrite,
     cacheWriteHour: given(flatRate, price.cache_write_1h_per_mtok) ?? cacheWrite,
     output: flatRate(price.output_per_mtok),
-    audioInput: given(flatRate, price.audio_input_per_mtok),
+    audioInput: given(flatRate, price.audio_input_per_mtok) ?? audioAsInput(provider, input),
     audioOutput: given(flatRate, price.audio_output_per_mtok),
     imageOutput: given(flatRate, price.image_output_per_mtok),
     request: given(picosPerUse, price.calls_per_thousand),
@@ -190,7 +190,7 @@ export function fromConfig(price: Config['prices'][string], provider: string, mo
 }
 
 /** Returns the highest rate of each kind, as an estimate; undefined for no prices. */
-function dearestOf(prices: readonly Price[]): Price | undefined {
+function dearestPrice(prices: readonly Price[]): Price | undefined {
   const [first] = prices
   if (!first) return undefined
   const all = [...RATE_KINDS, ...USE_KINDS].map((kind) => [kind, highestOf(prices.map((price) => price[kind]))])
@@ -248,7 +248,8 @@ const isExactSum = (picos: number): boolean => picos >= 0 && Number.isSafeIntege
 export function isExact(price: Price, usage: Usage): boolean {
   return (
     !price.isEstimate &&
-    !usage.unknownTokens &&
+    !unknownOf(price, usage) &&
+    !usage.unconfirmedTokens &&
     PRICED_KINDS.every((kind) => price[kind] !== undefined || !usage[kind]) &&
     // The share of images in the output, if not reported.
     (price.imageOutput === undefined || usage.imageOutput !== undefined || usage.output === 0) &&
@@ -258,7 +259,7 @@ export function isExact(price: Price, usage: Usage): boolean {
 }
 
 /** Kinds of tokens that a price may omit. */
-const PRICED_KINDS = ['audioInput', 'audioOutput', 'reasoning', 'citation'] as const
+const PRICED_KINDS = ['audioInput', 'audioOutput'] as const
 
 /** Returns the rates that `costOf` uses, for the call's row: picodollars per token and per use, and their source. */
 export function appliedRates(price: Price, usage: Usage): Record<string, number | string> {
@@ -331,8 +332,8 @@ type Line<R = number> = [count: number, rate: R, name: string]
 
 /** Usage in tokens: the usual kinds always, others only if used. */
 function tokenLines(price: Price, usage: Usage): Line[] {
-  const { input, cachedInput, cacheWrite, cacheWriteHour, output, unknownTokens = 0 } = usage
-  const { reasoning = 0, citation = 0 } = usage
+  const { input, cachedInput, cacheWrite, cacheWriteHour, output, reasoning = 0, citation = 0 } = usage
+  const unknownTokens = unknownOf(price, usage)
   const at = (rate: Rate) => rateAt(rate, input)
   const dearest = () =>
     Math.max(
@@ -356,13 +357,17 @@ function tokenLines(price: Price, usage: Usage): Line[] {
     [output - audioOutput - imageOutput, at(price.output), 'output'],
   ]
   if (price.imageOutput && imageOutput > 0) lines.push([imageOutput, at(price.imageOutput), 'image_output'])
-  if (reasoning > 0) lines.push([reasoning, price.reasoning ? at(price.reasoning) : dearest(), 'reasoning'])
-  if (citation > 0) lines.push([citation, price.citation ? at(price.citation) : dearest(), 'citation'])
+  if (reasoning > 0 && price.reasoning) lines.push([reasoning, at(price.reasoning), 'reasoning'])
+  if (citation > 0 && price.citation) lines.push([citation, at(price.citation), 'citation'])
   if (audioInput > 0) lines.push([audioInput, price.audioInput ? at(price.audioInput) : dearest(), 'audio_input'])
   if (audioOutput > 0) lines.push([audioOutput, price.audioOutput ? at(price.audioOutput) : dearest(), 'audio_output'])
   if (unknownTokens > 0) lines.push([unknownTokens, dearest(), 'unknown_tokens'])
   return lines
 }
+
+/** Returns the tokens of the provider's total that are in no count, nor in one that is priced in addition to the others. */
+const unknownOf = (price: Price, { unknownTokens = 0, reasoning = 0, citation = 0 }: Usage): number =>
+  Math.max(0, unknownTokens - (price.reasoning ? reasoning : 0) - (price.citation ? citation : 0))
 
 /** Usage in uses; rate undefined if it has no price. */
 function useLines(price: Price, usage: Usage): Line<number | undefined>[] {

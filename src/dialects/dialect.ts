@@ -69,14 +69,16 @@ export interface Usage {
   audioOutput?: number
   /** Image tokens within the output; undefined if not reported. */
   imageOutput?: number
-  /** In addition to input and output: reasoning, and what was read of the cited sources. */
+  /** Reasoning, and what was read of cited sources: in addition to the others where they have a price of their own. */
   reasoning?: number
   citation?: number
   webSearches?: number
   previewSearches?: number
   fileSearches?: number
-  /** Tokens that the provider reports in unknown fields, in addition to the others. */
+  /** Tokens in addition to the others, as the provider's total says. */
   unknownTokens?: number
+  /** Counts in unknown fields of a usage without a total: they may be parts of the others. */
+  unconfirmedTokens?: number
   /** Terms that the call was served on, if not standard: "flex", "priority", "fast" … */
   terms?: readonly string[]
 }

@@ -1,7 +1,16 @@
-/** Reads the usage that a provider reports. No token count is ignored: unknown fields count too. */
+/**
+ * Reads the usage that a provider reports, by the grammar that all of them share: a total, the counts that it is the sum
+ * of, and parts of those counts. No token count is ignored, and none is counted twice.
+ *
+ * The rules are:
+ * - Servers have several names for one count, and some send it under more than one: the largest is the count.
+ * - Whatever stands below the details of a count is a part of it, by any name.
+ * - An unknown count may be a part of a known one. If there is a total, it decides: only what it exceeds the sum of the
+ *   known counts by was read or written in addition. Without a total nobody knows, and the charge is an estimate.
+ */
 
 import { add, max, type Nanodollars, nanodollars, ZERO_NANOS } from '../core/money.ts'
-import { tokenCount } from './dialect.ts'
+import { tokenCount, type Usage } from './dialect.ts'
 import { isObject, type Json, type JsonObject } from './json.ts'
 
 /** Looks up counts in a usage, and records whether one was invalid. */
@@ -10,32 +19,34 @@ export class UsageReader {
   isRepaired = false
   readonly #usage: JsonObject
   /** A few of each format: searching an array is faster than building a set. */
-  readonly #known: string[] = []
+  readonly #known: (readonly string[])[] = []
 
   constructor(usage: JsonObject) {
     this.#usage = usage
   }
 
-  /** Returns the count at a path such as "prompt_tokens_details.cached_tokens"; undefined if absent. */
-  find(path: string): number | undefined {
-    this.#known.push(path)
-    const [head, tail] = stepsOf(path)
-    const below = this.#usage[head]
-    const value = tail === undefined ? below : isObject(below) ? below[tail] : undefined
-    if (value === undefined || value === null) return undefined
-    const count = tokenCount(value)
-    if (count === undefined) this.isRepaired = true
-    return count
+  /** Returns the largest count under any of its names, which are paths; undefined if it has none. */
+  find(...names: readonly string[]): number | undefined {
+    this.#known.push(names)
+    let largest: number | undefined
+    for (const name of names) {
+      const value = this.#valueAt(name)
+      if (value === undefined || value === null) continue
+      const count = tokenCount(value)
+      if (count === undefined) this.isRepaired = true
+      else if (largest === undefined || count > largest) largest = count
+    }
+    return largest
   }
 
   /** Returns a count, 0 if absent. */
-  count(path: string): number {
-    return this.find(path) ?? 0
+  count(...names: readonly string[]): number {
+    return this.find(...names) ?? 0
   }
 
-  /** Marks counts that are included in others and cost the same. */
-  ignore(...paths: readonly string[]): void {
-    this.#known.push(...paths)
+  /** Marks counts that are included in others and cost the same, and objects of which all counts are. */
+  ignore(names: readonly string[]): void {
+    this.#known.push(names)
   }
 
   /**
@@ -52,11 +63,22 @@ export class UsageReader {
     return max(own, this.#usage.is_byok === true ? add(own, passedOn) : passedOn)
   }
 
+  /**
+   * Returns the tokens in addition to the known counts, whose sum is `known`: what the provider's total exceeds it by.
+   * Without a credible total, those of unknown fields, which may be parts of known ones.
+   */
+  beyond(known: number, total: number): Pick<Usage, 'unknownTokens' | 'unconfirmedTokens'> {
+    if (total >= known && total > 0) return total > known ? { unknownTokens: total - known } : {}
+    const unconfirmedTokens = this.#unknownTokens()
+    return unconfirmedTokens > 0 ? { unconfirmedTokens } : {}
+  }
+
   /** Sums the token counts that were neither looked up nor ignored. */
-  unknownTokens(): number {
+  #unknownTokens(): number {
     let sum = 0
     for (const name in this.#usage) {
       const value = this.#usage[name]
+      if (this.#isKnown(name)) continue
       if (!isObject(value)) sum += this.#unknown(name, value)
       else for (const below in value) sum += this.#unknown(`${name}.${below}`, value[below])
     }
@@ -64,17 +86,27 @@ export class UsageReader {
   }
 
   #unknown(path: string, value: Json | undefined): number {
-    return /(tokens?|TokenCount)$/.test(path) && !this.#known.includes(path) ? (tokenCount(value) ?? 0) : 0
+    return /(tokens?|TokenCount)$/.test(path) && !this.#isKnown(path) ? (tokenCount(value) ?? 0) : 0
+  }
+
+  #isKnown(path: string): boolean {
+    return this.#known.some((names) => names.includes(path))
+  }
+
+  #valueAt(path: string): Json | undefined {
+    let value: Json | undefined = this.#usage
+    for (const step of stepsOf(path)) value = isObject(value) ? value[step] : undefined
+    return value
   }
 }
 
 /** The paths are constants of the formats. */
-const STEPS = new Map<string, readonly [head: string, tail: string | undefined]>()
+const STEPS = new Map<string, readonly string[]>()
 
-function stepsOf(path: string): readonly [head: string, tail: string | undefined] {
+function stepsOf(path: string): readonly string[] {
   const known = STEPS.get(path)
   if (known) return known
-  const steps = path.split('.') as [string, string | undefined]
+  const steps = path.split('.')
   STEPS.set(path, steps)
   return steps
 }

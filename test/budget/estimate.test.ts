@@ -86,12 +86,23 @@ describe('the most a call can cost', () => {
       known: { outputLimit: 4_096, maxAnswerTokens: 4_096 },
       held: 4_096,
     },
-    { name: 'one token when nothing is left', available: '0', known: {}, clampTo: 1 },
+    { name: 'a useful answer, where half of what is left pays for less', available: '0.3', known: {}, clampTo: 256 },
+    { name: 'a useful answer, which nothing pays for when nothing is left', available: '0', known: {}, clampTo: 256 },
+    { name: 'no more than the model can say, useful or not', available: '0', known: { outputLimit: 99 }, clampTo: 99 },
   ])('of one that does not say how much it wants is $name', async (row) => {
     const { available, known, bytes = 0, clampTo = null, held = clampTo! } = row
     const price = { ...priceOf(0, 1_000), ...known }
     const bound = await boundCall(price, { ...unsaid, bytes }, dollars(available), true)
     expect(bound).toMatchObject({ clampTo, maxCost: dollars('0.001') * held })
+  })
+
+  test('of one that does not say how much it wants is what remains after its tokens, not its bytes', async () => {
+    const text = () => 'word '.repeat(400)
+    const prompt = { ...unsaid, bytes: 2_000, text }
+    const price = { ...priceOf(1_000, 1_000), outputLimit: 16_384 }
+    // Its bytes cost $2 and leave 1,000 tokens in half of the money; its 400 tokens and the framing leave more than 2,048.
+    expect((await boundCall(price, { ...prompt, text: null }, dollars('6'), true)).clampTo).toBe(1_000)
+    expect((await boundCall(price, prompt, dollars('6'), true)).clampTo).toBe(2_048)
   })
 
   test.each([{ contextWindow: 8_192 }, { maxAnswerTokens: 4_096 }, {}])(

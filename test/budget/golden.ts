@@ -554,7 +554,7 @@ const CHAT_COMPLETIONS: readonly GoldenRow[] = [
     isEstimate: true,
   },
   {
-    name: 'a field of tokens nobody knows, at the dearest rate',
+    name: 'a part of the input that nobody knows',
     model: 'gpt-4o',
     reply: {
       usage: {
@@ -564,9 +564,8 @@ const CHAT_COMPLETIONS: readonly GoldenRow[] = [
         prompt_tokens_details: { cached_tokens: 0, smell_tokens: 70 },
       },
     },
-    worked: '1,000 × 2.5 + 100 × 10 + 70 × 10 a million',
-    usd: '0.0042',
-    isEstimate: true,
+    worked: '1,000 × 2.5 + 100 × 10 a million, as the total says',
+    usd: '0.0035',
   },
   {
     name: 'a total that is more than its parts',
@@ -910,9 +909,8 @@ const RESPONSES: readonly GoldenRow[] = [
         thought_tokens: 40,
       },
     },
-    worked: '1,000 × 1.25 + 100 × 10 + 40 × 10 a million',
-    usd: '0.00265',
-    isEstimate: true,
+    worked: '1,000 × 1.25 + 100 × 10 a million, as the total says',
+    usd: '0.00225',
   },
   {
     name: 'a usage that is null',
@@ -1305,16 +1303,16 @@ const MESSAGES: readonly GoldenRow[] = [
         ],
       },
     },
-    worked: '100 × 5 + 10 × 25 + 50 × 25 a million',
-    usd: '0.002',
+    worked: '100 × 5 + 10 × 25 a million, and what the claim adds',
+    usd: '0.00075',
     isEstimate: true,
   },
   {
-    name: 'a field of tokens nobody knows, at the dearest rate',
+    name: 'a field of tokens nobody knows, which may be a part of the others',
     model: 'claude-haiku-4-5',
     reply: { usage: { input_tokens: 100, output_tokens: 10, dream_tokens: 7 } },
-    worked: '100 × 1 + 10 × 5 + 7 × 5 a million',
-    usd: '0.000185',
+    worked: '100 × 1 + 10 × 5 a million, and what the claim adds',
+    usd: '0.00015',
     isEstimate: true,
   },
   {

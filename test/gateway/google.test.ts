@@ -169,3 +169,24 @@ test('embeddings for another model than the path’s are refused', async () => {
   expect((await agent.send('google', 'POST', path, asking('models/gemini-embedding-001'))).status).toBe(200)
   expect(cage.rows()).toMatchObject([{ model: 'gemini-embedding-001', state: 'charged', estimated: 1 }])
 })
+
+test('audio for a model without a rate of its own for it costs what its input costs', async () => {
+  const { cage, agent } = await openGoogle()
+  const usageMetadata = {
+    promptTokenCount: 1_010,
+    candidatesTokenCount: 2,
+    totalTokenCount: 1_012,
+    promptTokensDetails: [
+      { modality: 'TEXT', tokenCount: 10 },
+      { modality: 'AUDIO', tokenCount: 1_000 },
+    ],
+  }
+  cage.provider.does(sends(200, JSON_TYPE, { ...reply([{ text: 'Hello.' }], END), usageMetadata }))
+  const parts = [{ text: 'Who?' }, { inlineData: { mimeType: 'audio/mp3', data: 'SUQz'.repeat(2_000) } }]
+  const generationConfig = { maxOutputTokens: 100 }
+  const path = '/v1beta/models/gemini-2.5-pro:generateContent'
+  const answer = await agent.send('google', 'POST', path, JSON.stringify({ contents: [{ parts }], generationConfig }))
+  expect(answer.status).toBe(200)
+  // 1,010 × $1.25 + 2 × $10 a million
+  expect(cage.rows()).toMatchObject([{ cost_nanos: 1_282_500, estimated: 0, code: null }])
+})

@@ -77,6 +77,34 @@ describe('a call that does not say how much it wants', () => {
     ])
   })
 
+  test.each(['2', '1', '0.4'])(
+    'is never cut below a useful answer as $%s runs out: the last one is refused with its reason',
+    async (limit) => {
+      const cage = await openTestRuntime({ budget: { on_exhausted: 'refuse' } })
+      const agent = cage.addAgent({ limit })
+      const content = 'word '.repeat(41_000)
+      const limits: (number | undefined)[] = []
+      cage.provider.does((response, received) => {
+        const { max_completion_tokens } = JSON.parse(received.body) as { max_completion_tokens?: number }
+        limits.push(max_completion_tokens)
+        const usage = { prompt_tokens: 41_008, completion_tokens: Math.min(1_800, max_completion_tokens ?? 1_800) }
+        return answer({ usage })(response, received)
+      })
+      const body = JSON.stringify({ model: 'gpt-4o', messages: [{ role: 'user', content }] })
+      const ask = () => agent.send('openai', 'POST', '/chat/completions', body)
+      let reply = await ask()
+      while (reply.status === 200) reply = await ask()
+      expect([reply.status, reply.json().error]).toMatchObject([402, { code: 'budget_exceeded' }])
+      expect(reply.text).toContain('with an answer of 256 tokens')
+      expect(limits.length).toBeGreaterThan(2)
+      expect(Math.min(...limits.map((tokens) => tokens ?? Number.POSITIVE_INFINITY))).toBeGreaterThanOrEqual(256)
+      // What is left pays for no further useful answer: 41,008 tokens and 256, and the framing.
+      const left = Number(limit) - Number(agent.balance().spent)
+      expect(left).toBeGreaterThanOrEqual(0)
+      expect(left).toBeLessThan((41_200 * 2.5 + 256 * 10) / 1e6)
+    },
+  )
+
   test.each(['gpt-3.5-turbo', 'gpt-4-turbo', 'gpt-4o-2024-05-13', 'gpt-4o', 'o1', 'o3-mini', 'gpt-5', 'gpt-4'])(
     'is sent as it is where that is not so, and held for its longest answer: %s',
     async (model) => {
@@ -213,25 +241,58 @@ describe('what is charged', () => {
   })
 
   test.each([
-    // 1,000 × $10 a million beside the $0.00075 of the rest; then a window of 128,000.
-    { smell: 1_000, cost: '0.01075', claimed: undefined },
-    { smell: 90_000_000, cost: '1.28075', claimed: '900.00075' },
-  ])(
-    'of $smell tokens nobody knows is an estimate at the dearest rate, and no more than a model can read',
-    async ({ smell, cost, claimed }) => {
+    {
+      what: 'are in the total is that of the total',
+      more: { smell_tokens: 1_000 },
+      cost: '0.00075',
+      isEstimate: false,
+    },
+    {
+      what: 'the total exceeds the rest by is at the dearest rate',
+      more: { total_tokens: 170, smell_tokens: 20 },
+      cost: '0.00095',
+      isEstimate: true,
+    },
+    {
+      what: 'no total confirms is at the dearest rate',
+      more: { total_tokens: null, smell_tokens: 20 },
+      cost: '0.00095',
+      isEstimate: true,
+    },
+  ])('of unknown tokens that $what', async ({ more, cost, isEstimate }) => {
+    const cage = await openTestRuntime()
+    cage.provider.does(replies({ usage: { ...usage, ...more } }))
+    await cage.addAgent().chat(body)
+    expect(onlyRow(cage)).toMatchObject({ cost, isEstimate, code: null })
+  })
+
+  test.each([1_000, 90_000_000])(
+    'of %i unknown tokens that no total confirms is at most what the call could cost, and stops nobody',
+    async (smell_tokens) => {
       const cage = await openTestRuntime()
-      cage.provider.does(replies({ usage: { ...usage, smell_tokens: smell } }))
-      await cage.addAgent().chat(body)
-      const { price, ...row } = onlyRow(cage)
-      expect(row).toMatchObject({ cost, isEstimate: true, code: 'overrun' })
-      expect(price?.claimed_usd).toBe(claimed)
+      cage.provider.does(replies({ usage: { ...usage, total_tokens: undefined, smell_tokens } }))
+      const agent = cage.addAgent()
+      await agent.chat(body)
+      const { cost, held, isEstimate, code } = onlyRow(cage)
+      expect({ cost, isEstimate, code }).toEqual({ cost: held, isEstimate: true, code: null })
       expect((await cage.event('call.completed')).data.estimated).toBe(true)
+      expect((await agent.chat(body)).status).toBe(200)
     },
   )
 
+  test('of a total beyond what a model can read and write is no more than that', async () => {
+    const cage = await openTestRuntime()
+    cage.provider.does(replies({ usage: { ...usage, total_tokens: 90_000_150 } }))
+    await cage.addAgent().chat(body)
+    const { price, ...row } = onlyRow(cage)
+    // A window of 128,000 × $10 a million beside the $0.00075 of the rest.
+    expect(row).toMatchObject({ cost: '1.28075', isEstimate: true, code: 'overrun' })
+    expect(price?.claimed_usd).toBe('900.00075')
+  })
+
   test('of tokens that have a price is charged in full, also when it is more than what was held', async () => {
     const cage = await openTestRuntime()
-    cage.provider.does(replies({ usage: { ...usage, prompt_tokens: 100_000, smell_tokens: 5 } }))
+    cage.provider.does(replies({ usage: { ...usage, prompt_tokens: 100_000, total_tokens: 100_055 } }))
     await cage.addAgent().chat(body)
     expect(onlyRow(cage)).toMatchObject({ cost: '0.25055', isEstimate: true, code: 'overrun' })
   })

@@ -86,28 +86,32 @@ const withUses = (tools: Json | undefined, uses: number): Json | undefined =>
 function readUsage(usage: JsonObject): ReportedUsage | undefined {
   const read = new UsageReader(usage)
   const uncached = read.find('input_tokens')
-  const output = read.find('output_tokens')
-  if (uncached === undefined || output === undefined) return undefined
+  const answer = read.find('output_tokens')
+  if (uncached === undefined || answer === undefined) return undefined
   const cachedInput = read.count('cache_read_input_tokens')
   const forFiveMinutes = read.count('cache_creation.ephemeral_5m_input_tokens')
   const cacheWriteHour = read.count('cache_creation.ephemeral_1h_input_tokens')
   const written = Math.max(read.count('cache_creation_input_tokens'), forFiveMinutes + cacheWriteHour)
   const webSearches = read.count('server_tool_use.web_search_requests')
-  read.ignore('output_tokens_details.thinking_tokens')
+  read.ignore(PARTS)
   const compacted = readIterations(usage.iterations)
-  const unknownTokens = read.unknownTokens() + compacted.unknownTokens
+  // Anthropic's input_tokens excludes cache reads and writes; servers that add OpenAI's name for it include them there.
+  const input = Math.max(uncached + cachedInput + written, read.count('prompt_tokens'))
+  const output = Math.max(answer, read.count('completion_tokens'))
+  const beyond = read.beyond(input + output, read.count('total_tokens'))
+  const unconfirmedTokens = (beyond.unconfirmedTokens ?? 0) + compacted.unconfirmedTokens
   const cost = read.cost()
   const terms = [...tierTerms(usage.service_tier), ...tierTerms(usage.speed), ...geoTerms(usage.inference_geo)]
   return {
-    // Anthropic's input_tokens excludes cache reads and writes.
     usage: {
-      input: uncached + cachedInput + written + compacted.input,
+      input: input + compacted.input,
       cachedInput,
       cacheWrite: written - cacheWriteHour,
       cacheWriteHour,
       output: output + compacted.output,
       ...(webSearches > 0 && { webSearches }),
-      ...(unknownTokens > 0 && { unknownTokens }),
+      ...beyond,
+      ...(unconfirmedTokens > 0 && { unconfirmedTokens }),
       ...(terms.length > 0 && { terms }),
     },
     ...(cost !== undefined && { cost }),
@@ -116,9 +120,12 @@ function readUsage(usage: JsonObject): ReportedUsage | undefined {
   }
 }
 
+/** Included in other counts, at their price. */
+const PARTS = ['cache_creation', 'input_tokens_details', 'output_tokens_details']
+
 /** Usage of the steps within one call. The totals omit what compacting the conversation took, which is also charged. */
-function readIterations(iterations: Json | undefined): { input: number; output: number; unknownTokens: number } {
-  const sums = { input: 0, output: 0, unknownTokens: 0 }
+function readIterations(iterations: Json | undefined): { input: number; output: number; unconfirmedTokens: number } {
+  const sums = { input: 0, output: 0, unconfirmedTokens: 0 }
   for (const step of Array.isArray(iterations) ? iterations : []) {
     if (!isObject(step) || step.type === 'message') continue
     const input = tokenCount(step.input_tokens) ?? 0
@@ -126,7 +133,7 @@ function readIterations(iterations: Json | undefined): { input: number; output: 
     if (step.type === 'compaction') {
       sums.input += input
       sums.output += output
-    } else sums.unknownTokens += input + output
+    } else sums.unconfirmedTokens += input + output
   }
   return sums
 }

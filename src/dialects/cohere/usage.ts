@@ -12,13 +12,12 @@ export function readCohereUsage(usage: Json | undefined): ReportedUsage | undefi
   const output = read.count('output_tokens')
   const searches = read.count('search_units')
   if (input + output + searches === 0) return undefined
-  const unknownTokens = read.unknownTokens()
   return {
     usage: {
       ...{ input, cachedInput: 0, cacheWrite: 0, cacheWriteHour: 0, output },
       // These take the place of the searches that the request was held for.
       ...(searches > 0 && { previewSearches: searches }),
-      ...(unknownTokens > 0 && { unknownTokens }),
+      ...read.beyond(input + output, 0),
     },
     isFinal: true,
     isRepaired: read.isRepaired,

@@ -16,9 +16,9 @@ export function readGoogleUsage(metadata: Json | undefined, hasOutput = true): R
   const results = read.count('toolUsePromptTokenCount')
   const cached = read.count('cachedContentTokenCount')
   const isAbsurd = cached > prompt
-  const output = (answer ?? 0) + thoughts
-  // An answer that was blocked or only thought about has no count of its own.
-  const unknownTokens = Math.max(0, total - prompt - results - output) + read.unknownTokens()
+  // An answer that was blocked or only thought about has no count of its own. Early models count thoughts in the answer.
+  const isInAnswer = thoughts <= (answer ?? 0) && total === prompt + results + (answer ?? 0)
+  const output = (answer ?? 0) + (isInAnswer ? 0 : thoughts)
   const { audio: audioInput } = byModality(metadata.promptTokensDetails)
   const { audio: audioOutput, image: imageOutput } = byModality(metadata.candidatesTokensDetails)
   const terms = [...tierTerms(lower(metadata.serviceTier)), ...tierTerms(trafficOf(metadata.trafficType))]
@@ -32,7 +32,7 @@ export function readGoogleUsage(metadata: Json | undefined, hasOutput = true): R
       ...(audioInput > 0 && { audioInput }),
       ...(audioOutput > 0 && { audioOutput }),
       ...(hasOutput && { imageOutput }),
-      ...(unknownTokens > 0 && { unknownTokens }),
+      ...read.beyond(prompt + results + output, total),
       ...(terms.length > 0 && { terms }),
     },
     isFinal: true,

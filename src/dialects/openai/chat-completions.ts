@@ -14,9 +14,9 @@ import { isObject, type Json, type JsonObject, positiveInteger, requireModel } f
 import { fieldsOf, readFields, unpricedField } from '../request-fields.ts'
 import { statusOfError } from '../stream-error.ts'
 import { StreamTexts } from '../stream-texts.ts'
-import { tierTerms, UsageReader } from '../usage.ts'
+import { tierTerms } from '../usage.ts'
 import { fields } from './fields.ts'
-import { asReported, imageTokens } from './usage.ts'
+import { imageTokens, readOpenAiUsage } from './usage.ts'
 
 export const chatCompletions: Format = {
   name: 'chat-completions',
@@ -56,7 +56,7 @@ export const chatCompletions: Format = {
 
   textOf: (body) => withoutImages([body.messages, body.tools, body.functions, body.response_format]),
 
-  usageOf: (reply) => readChatUsage(reply.usage, reply.service_tier),
+  usageOf: (reply) => readOpenAiUsage(reply.usage, reply.service_tier),
 
   readStream: (redact, wantsUsage) => new ChatStream(redact, wantsUsage),
 }
@@ -115,45 +115,6 @@ function onlyLimitIn(refusal: string): string | undefined {
   return /\bmax_tokens\b/.test(refusal) ? 'max_completion_tokens' : 'max_tokens'
 }
 
-/** Reads usage as chat completions and completions report it. `tier`: the reply's service_tier. */
-export function readChatUsage(usage: Json | undefined, tier: Json | undefined): ReportedUsage | undefined {
-  if (!isObject(usage)) return undefined
-  const read = new UsageReader(usage)
-  const input = read.find('prompt_tokens')
-  const output = read.find('completion_tokens')
-  if (input === undefined || output === undefined) return undefined
-  // DeepSeek and Moonshot report cached tokens in fields of their own.
-  const cached = ['prompt_tokens_details.cached_tokens', 'prompt_cache_hit_tokens', 'cached_tokens'].map((path) =>
-    read.count(path),
-  )
-  read.ignore(...PARTS)
-  return asReported(read, tier, {
-    input,
-    output,
-    cachedInput: Math.max(...cached),
-    cacheWrite: read.count('prompt_tokens_details.cache_write_tokens'),
-    audioInput: read.count('prompt_tokens_details.audio_tokens'),
-    audioOutput: read.count('completion_tokens_details.audio_tokens'),
-    imageOutput: read.find('completion_tokens_details.image_tokens'),
-    // Perplexity counts it in addition to the completion.
-    reasoning: read.count('reasoning_tokens'),
-    citation: read.count('citation_tokens'),
-    webSearches: read.count('num_search_queries'),
-    total: read.count('total_tokens'),
-  })
-}
-
-/** Included in other counts, at their price: reasoning is output, and so are rejected predictions. */
-const PARTS = [
-  'prompt_tokens_details.text_tokens',
-  'prompt_tokens_details.image_tokens',
-  'prompt_cache_miss_tokens',
-  'completion_tokens_details.reasoning_tokens',
-  'completion_tokens_details.text_tokens',
-  'completion_tokens_details.accepted_prediction_tokens',
-  'completion_tokens_details.rejected_prediction_tokens',
-]
-
 /** Reads streams of chat completions and of completions: choices whose texts arrive in pieces. */
 export class ChatStream implements StreamReader {
   isFinished = false
@@ -187,7 +148,7 @@ export class ChatStream implements StreamReader {
     }
     const chunk = parseFrame(frame)
     this.#tier = chunk.service_tier ?? this.#tier
-    this.#usage = readChatUsage(chunk.usage, this.#tier) ?? this.#usage
+    this.#usage = readOpenAiUsage(chunk.usage, this.#tier) ?? this.#usage
     const { choices, usage } = chunk
     const error = frame.event === 'error' || chunk.object === 'error' ? (chunk.error ?? chunk) : chunk.error
     // Requested by us, not by the client.

@@ -4,7 +4,8 @@ import { type Format, TEXT_ONLY } from '../dialect.ts'
 import { isObject, type Json, positiveInteger, requireModel } from '../json.ts'
 import { fieldsOf, readFields } from '../request-fields.ts'
 import { tierTerms } from '../usage.ts'
-import { askedUsage, ChatStream, readChatUsage } from './chat-completions.ts'
+import { askedUsage, ChatStream } from './chat-completions.ts'
+import { readOpenAiUsage } from './usage.ts'
 
 /** The API's default limit of output tokens. */
 const DEFAULT_MAX_TOKENS = 16
@@ -41,7 +42,7 @@ export const completions: Format = {
 
   textOf: (body) => JSON.stringify([body.prompt, body.suffix]),
 
-  usageOf: (reply) => readChatUsage(reply.usage, reply.service_tier),
+  usageOf: (reply) => readOpenAiUsage(reply.usage, reply.service_tier),
 
   readStream: (redact, wantsUsage) => new ChatStream(redact, wantsUsage),
 }

@@ -2,7 +2,7 @@
 import { embeddingsFormat } from '../embeddings.ts'
 import { isObject } from '../json.ts'
 import { fieldsOf, readFields } from '../request-fields.ts'
-import { readChatUsage } from './chat-completions.ts'
+import { readOpenAiUsage } from './usage.ts'
 
 const FIELDS = fieldsOf('input', 'dimensions', 'encoding_format', 'input_type', 'truncate', 'task')
 
@@ -18,5 +18,6 @@ export const embeddings = embeddingsFormat({
   textOf: (body) => JSON.stringify(body.input),
 
   // As in chat completions, without output.
-  usageOf: ({ usage }) => (isObject(usage) ? readChatUsage({ completion_tokens: 0, ...usage }, undefined) : undefined),
+  usageOf: ({ usage }) =>
+    isObject(usage) ? readOpenAiUsage({ completion_tokens: 0, ...usage }, undefined) : undefined,
 })

@@ -3,8 +3,7 @@ import { CageError } from '../../core/errors.ts'
 import { type Format, type ReportedUsage, type StreamReader, TEXT_ONLY } from '../dialect.ts'
 import { isObject, type JsonObject, positiveInteger, requireModel } from '../json.ts'
 import { fieldsOf, readFields, unpricedField } from '../request-fields.ts'
-import { UsageReader } from '../usage.ts'
-import { asReported } from './usage.ts'
+import { readOpenAiUsage } from './usage.ts'
 
 export const images: Format = {
   name: 'images',
@@ -50,21 +49,8 @@ const unknownSize = (model: string): CageError =>
     hint: 'to allow it, add "POST /images/generations" with its price under "providers.openai.routes" in the configuration',
   })
 
+/** All that such a model writes is images, unless it says how much is. */
 function readImagesUsage(usage: JsonObject): ReportedUsage | undefined {
-  const read = new UsageReader(usage)
-  const input = read.find('input_tokens')
-  const output = read.find('output_tokens')
-  if (input === undefined || output === undefined) return undefined
-  read.ignore('input_tokens_details.text_tokens', 'input_tokens_details.image_tokens')
-  read.ignore('output_tokens_details.text_tokens')
-  return asReported(read, undefined, {
-    input,
-    output,
-    cachedInput: read.count('input_tokens_details.cached_tokens'),
-    cacheWrite: 0,
-    audioInput: 0,
-    audioOutput: 0,
-    imageOutput: read.find('output_tokens_details.image_tokens') ?? output,
-    total: read.count('total_tokens'),
-  })
+  const reported = readOpenAiUsage(usage, undefined)
+  return reported && { ...reported, usage: { imageOutput: reported.usage.output, ...reported.usage } }
 }

@@ -14,9 +14,9 @@ import { fieldsOf, readFields } from '../request-fields.ts'
 import { statusOfError } from '../stream-error.ts'
 import { StreamTexts } from '../stream-texts.ts'
 import type { TextPlace } from '../texts.ts'
-import { tierTerms, UsageReader } from '../usage.ts'
+import { tierTerms } from '../usage.ts'
 import { fields } from './fields.ts'
-import { asReported, imageTokens } from './usage.ts'
+import { imageTokens, readOpenAiUsage } from './usage.ts'
 
 export const responses: Format = {
   name: 'responses',
@@ -76,35 +76,13 @@ export function readResponseUsage({
   output: items,
   tools,
 }: JsonObject): ReportedUsage | undefined {
-  if (!isObject(usage)) return undefined
-  const read = new UsageReader(usage)
-  const input = read.find('input_tokens')
-  const output = read.find('output_tokens')
-  if (input === undefined || output === undefined) return undefined
-  read.ignore(...PARTS)
   const searches = countOf(items, (item) => item.type === 'web_search_call' && isSearch(item))
   const isPreview = countOf(tools, (tool) => /^web_search_preview/.test(String(tool.type))) > 0
-  return asReported(read, service_tier, {
-    input,
-    output,
-    cachedInput: read.count('input_tokens_details.cached_tokens'),
-    cacheWrite: read.count('input_tokens_details.cache_write_tokens'),
-    audioInput: read.count('input_tokens_details.audio_tokens'),
-    audioOutput: read.count('output_tokens_details.audio_tokens'),
-    imageOutput: read.find('output_tokens_details.image_tokens'),
-    total: read.count('total_tokens'),
-    [isPreview ? 'previewSearches' : 'webSearches']: searches,
+  return readOpenAiUsage(usage, service_tier, {
+    ...(searches > 0 && { [isPreview ? 'previewSearches' : 'webSearches']: searches }),
     fileSearches: countOf(items, (item) => item.type === 'file_search_call'),
   })
 }
-
-/** Included in other counts, at their price. */
-const PARTS = [
-  'input_tokens_details.text_tokens',
-  'input_tokens_details.image_tokens',
-  'output_tokens_details.reasoning_tokens',
-  'output_tokens_details.text_tokens',
-]
 
 const countOf = (items: Json | undefined, matches: (item: JsonObject) => boolean): number =>
   Array.isArray(items) ? items.filter((item) => isObject(item) && matches(item)).length : 0

@@ -6,13 +6,14 @@
  * - No call reads more than the model's window, or writes more than the longest answer: what is reported beyond that is
  *   recorded but not charged. So one absurd figure does not use up the whole budget.
  * - No call writes less than what was delivered. An answer longer than its limit is charged by its length.
- * - An estimate, made when nothing is reported, is never more than the hold.
+ * - An estimate, made when nothing is reported, is never more than the hold. Counts that may be parts of others add at
+ *   most what the call could cost within its limits, and are no overrun.
  */
 import type { Bound } from '../../budget/estimate.ts'
 import type { Price } from '../../budget/price.ts'
 import { costOf, isExact, maxCostOf } from '../../budget/prices.ts'
 import type { Answered } from '../../budget/trust.ts'
-import { max, min, type Nanodollars, nanodollars, subtract, toUsd, ZERO_NANOS } from '../../core/money.ts'
+import { add, max, min, type Nanodollars, nanodollars, subtract, toUsd, ZERO_NANOS } from '../../core/money.ts'
 import type { Usage } from '../../dialects/dialect.ts'
 import type { Delivered } from '../bodies/answer.ts'
 import type { LlmCall } from '../call.ts'
@@ -60,7 +61,9 @@ export function claimOf(
   const claimed = max(listed, reported)
   const likely = isLikely(usage, bound) ? listed : costOf(price, likelyPart(usage, bound))
   const maxCost = max(likely, min(reported, bound.largest))
-  const cost = measured.isReported || isLonger ? min(claimed, maxCost) : min(claimed, hold.maxCost)
+  const limit = nanodollars(Math.ceil(bound.maxCost * admission.factor))
+  const known = measured.isReported || isLonger ? min(claimed, maxCost) : min(claimed, hold.maxCost)
+  const cost = max(known, min(add(known, unconfirmedCost(price, usage)), limit))
   const isEstimate =
     !measured.isReported ||
     measured.isRepaired ||
@@ -74,12 +77,19 @@ export function claimOf(
     usage,
     price,
     estimated: isEstimate || other === null,
-    isOverrun: (measured.isReported || isLonger) && claimed > Math.max(ONE_NANO, bound.maxCost * admission.factor),
+    isOverrun: (measured.isReported || isLonger) && claimed > Math.max(ONE_NANO, limit),
     remarks: {
       ...(reported > listed && { reported_usd: toUsd(reported) }),
       ...(cost < claimed && { claimed_usd: toUsd(claimed) }),
     },
   }
+}
+
+/** Counts that no total confirms cost at most this. */
+function unconfirmedCost(price: Price, usage: Usage): Nanodollars {
+  const { unknownTokens = 0, unconfirmedTokens = 0 } = usage
+  if (unconfirmedTokens === 0) return ZERO_NANOS
+  return subtract(costOf(price, { ...usage, unknownTokens: unknownTokens + unconfirmedTokens }), costOf(price, usage))
 }
 
 /** Returns how the answer shows that the model obeys its limits, for its trust. */

@@ -2,7 +2,7 @@
  * What a call may cost at its provider, and the hold for it: price, limits, trust, hold. The body sent is the one that
  * was bounded here.
  */
-import { type Bound, boundCall } from '../../budget/estimate.ts'
+import { type Bound, boundCall, USEFUL_OUTPUT_TOKENS } from '../../budget/estimate.ts'
 import type { Hold } from '../../budget/ledger.ts'
 import type { Money } from '../../budget/open-money.ts'
 import type { Price } from '../../budget/price.ts'
@@ -94,7 +94,7 @@ async function holdAdmitted(
     const { bound, hold } = await meter.money.raiseWait
       .run(call.caller, signal, () => holdBound(meter, call, { price, admission, bytes }, signal))
       .catch((error) => {
-        throw call.demands.serverTools ? withToolsExplained(error) : error
+        throw explained(error, call, meter.money)
       })
     const { clampTo, toolUses } = bound
     isSent = clampTo === null && toolUses === null
@@ -105,15 +105,23 @@ async function holdAdmitted(
   }
 }
 
-/** Why so little text may cost so much. */
-function withToolsExplained(error: unknown): unknown {
+/** Says why so little text may cost so much, and why no shorter answer was asked for. */
+function explained(error: unknown, { demands, maxOutputTokens }: LlmCall, { clamp }: Money): unknown {
   if (!(error instanceof BudgetExceededError)) return error
-  const { message, facts } = error
-  const why = 'each use of a tool that the provider runs may read a whole context window'
-  return new CageError('budget_exceeded', `${message}: ${why}`, {
-    facts,
-    hint: `limit how often they are used (max_uses, max_tool_calls), leave them out (mcp_servers, tools), or ${error.hint}`,
-  })
+  const { message, facts, hint } = error
+  const because = (why: string, instead: string) =>
+    new CageError('budget_exceeded', `${message}: ${why}`, { facts, hint: `${instead}, or ${hint}` })
+  if (demands.serverTools)
+    return because(
+      'each use of a tool that the provider runs may read a whole context window',
+      'limit how often they are used (max_uses, max_tool_calls), leave them out (mcp_servers, tools)',
+    )
+  if (maxOutputTokens === null && clamp)
+    return because(
+      `that is the request with an answer of ${USEFUL_OUTPUT_TOKENS} tokens, and a shorter one is not asked for`,
+      'send less text, set a limit of tokens',
+    )
+  return error
 }
 
 async function holdBound(
