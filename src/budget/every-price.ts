@@ -1,6 +1,7 @@
 /** All known prices, for lists of them. */
 import type { Clock } from '../core/clock.ts'
 import { nanodollars, toUsd, type Usd } from '../core/money.ts'
+import { vendorOf } from '../dialects/known-providers.ts'
 import type { Price } from './price.ts'
 import type { PriceList } from './price-list.ts'
 import { fromConfig, isMatch, meantBy, type PriceConfig } from './prices.ts'
@@ -18,11 +19,16 @@ export async function everyPrice(
   clock: Pick<Clock, 'now'>,
   list: PriceList,
 ): Promise<Priced[]> {
-  const listed = await Promise.all(providers.map((provider) => list.models(provider, clock.now())))
+  const vendor = (provider: string) => vendorOf(provider, config.providers[provider]?.base_url)
+  const listed = await Promise.all(
+    providers.map(async (provider) =>
+      (await list.models(vendor(provider), clock.now())).map((one) => ({ ...one, provider })),
+    ),
+  )
   const own = Object.entries(config.prices).flatMap(([key, override]) => {
     const { providers: meant, model } = meantBy(config, key)
     const asked = meant.filter((provider) => providers.includes(provider))
-    return asked.length === 0 ? [] : [{ asked, model, price: fromConfig(override, asked[0]!, model) }]
+    return asked.length === 0 ? [] : [{ asked, model, price: fromConfig(override, vendor(asked[0]!), model) }]
   })
   const isOverridden = ({ provider, model }: Priced) =>
     own.some((one) => isMatch(one.model, model) && one.asked.includes(provider))

@@ -4,6 +4,7 @@
  */
 import { InvalidConfigError, type Key, keyText, type Problem } from '../config/problems.ts'
 import type { Config } from '../config/schema.ts'
+import { vendorOf } from '../dialects/known-providers.ts'
 import type { Price } from './price.ts'
 import type { PriceList } from './price-list.ts'
 import { isMatch, meantBy, type PriceConfig } from './prices.ts'
@@ -32,7 +33,7 @@ export async function requirePlausiblePrices(
 ): Promise<void> {
   const problems: Problem[] = []
   for (const [name, override] of Object.entries(config.prices)) {
-    const prices = override.confirm ? [] : await listedFor(meantBy(config, name), list, atMs)
+    const prices = override.confirm ? [] : await listedFor(config, meantBy(config, name), list, atMs)
     for (const [kind, part] of RATES) {
       const usd = override[kind]
       const [first, ...others] = prices.flatMap((price) => price[part]?.base || [])
@@ -55,14 +56,16 @@ const isNear = (picos: number, list: number): boolean => picos <= list * MAX_FAC
  * all models that it means, of which one must be near.
  */
 async function listedFor(
+  config: PriceConfig,
   { providers, model }: ReturnType<typeof meantBy>,
   list: PriceList,
   atMs: number,
 ): Promise<Price[]> {
   for (const provider of providers) {
+    const vendor = vendorOf(provider, config.providers[provider]?.base_url)
     const found = model.includes('*')
-      ? (await list.models(provider, atMs)).flatMap((one) => (isMatch(model, one.model) ? one.price : []))
-      : [await list.price(provider, model, atMs)]
+      ? (await list.models(vendor, atMs)).flatMap((one) => (isMatch(model, one.model) ? one.price : []))
+      : [await list.price(vendor, model, atMs)]
     const prices = found.filter((price) => price !== undefined)
     if (prices.length > 0) return prices
   }

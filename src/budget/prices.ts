@@ -15,7 +15,7 @@ import type { Clock } from '../core/clock.ts'
 import { PriceUnknownError } from '../core/errors.ts'
 import { type Nanodollars, nanodollars, UNLIMITED } from '../core/money.ts'
 import type { Usage } from '../dialects/dialect.ts'
-import { isBuiltIn, knownProvider } from '../dialects/known-providers.ts'
+import { isBuiltIn, knownProvider, vendorAt, vendorOf } from '../dialects/known-providers.ts'
 import type { Price } from './price.ts'
 import { audioAsInput, BUILT_IN_LIST, type PriceList } from './price-list.ts'
 import { flatRate, highestRate, picosPerUse, type Rate, rateAt } from './rate.ts'
@@ -48,9 +48,9 @@ export class Prices {
     if (known) return known
     const found =
       this.#override(provider, model) ??
-      (await this.list.price(provider, model, now)) ??
+      (await this.list.price(this.#vendorOf(provider), model, now)) ??
       this.#priceOfProvider(provider, model) ??
-      (await this.#dearest(provider, now))
+      (await this.#dearest(this.#vendorOf(provider), now))
     if (!found) throw new PriceUnknownError(provider, model, hintFor(this.#config, provider, model))
     const named = this.#named.get(key)
     const price = named === undefined ? found : { ...found, outputLimit: Math.min(named, found.outputLimit ?? named) }
@@ -75,12 +75,16 @@ export class Prices {
 
   #override(provider: string, model: string): Price | undefined {
     const override = overrideOf(this.#config, provider, model)
-    return override && fromConfig(override, provider, model)
+    return override && fromConfig(override, this.#vendorOf(provider), model)
+  }
+
+  #vendorOf(provider: string): string {
+    return vendorOf(provider, this.#config.providers[provider]?.base_url)
   }
 
   #priceOfProvider(provider: string, model: string): Price | undefined {
     const price = this.#config.providers[provider]?.price
-    return price ? fromConfig(price, provider, model) : localPrice(this.#config, provider, model)
+    return price ? fromConfig(price, this.#vendorOf(provider), model) : localPrice(this.#config, provider, model)
   }
 
   /** Returns the highest price of each kind at a provider, or in the whole list if that does not have the provider. */
@@ -158,14 +162,17 @@ function localPrice({ providers }: PriceConfig, provider: string, model: string)
 
 const LOOPBACK = /^(localhost|127(\.\d+){3}|\[::1\])$/
 
-/** Returns a hint for a model whose price is configured without its provider; undefined otherwise. */
-const hintFor = ({ prices }: PriceConfig, provider: string, model: string): string | undefined =>
-  Object.hasOwn(prices, model)
-    ? `the price of "${model}" is for the vendors' own providers: write "${provider}/${model}" under "prices" in the configuration`
-    : undefined
+/** Returns a hint where the usual one, a price for the model, is not the way; undefined otherwise. */
+function hintFor({ prices, providers }: PriceConfig, provider: string, model: string): string | undefined {
+  if (Object.hasOwn(prices, model))
+    return `the price of "${model}" is for the vendors' own providers: write "${provider}/${model}" under "prices" in the configuration`
+  const address = providers[provider]?.base_url
+  if (address === undefined || !isBuiltIn(provider) || vendorAt(address) !== undefined) return undefined
+  return `"${provider}" is the server at ${address}: add "${provider}/${model}" under "prices" in the configuration, or name the server there (providers.<name>.base_url) with a price for all its models (providers.<name>.price)`
+}
 
-/** Converts a configured price. Omitted kinds of input cost the same as input. */
-export function fromConfig(price: Config['prices'][string], provider: string, model: string): Price {
+/** Converts a configured price. Omitted kinds of input cost the same as input. `vendor`: whose terms apply. */
+export function fromConfig(price: Config['prices'][string], vendor: string, model: string): Price {
   const input = flatRate(price.input_per_mtok)
   const cacheWrite = given(flatRate, price.cache_write_per_mtok) ?? input
   const search = given(picosPerUse, price.web_search_per_thousand)
@@ -175,13 +182,13 @@ export function fromConfig(price: Config['prices'][string], provider: string, mo
     cacheWrite,
     cacheWriteHour: given(flatRate, price.cache_write_1h_per_mtok) ?? cacheWrite,
     output: flatRate(price.output_per_mtok),
-    audioInput: given(flatRate, price.audio_input_per_mtok) ?? audioAsInput(provider, input),
+    audioInput: given(flatRate, price.audio_input_per_mtok) ?? audioAsInput(vendor, input),
     audioOutput: given(flatRate, price.audio_output_per_mtok),
     imageOutput: given(flatRate, price.image_output_per_mtok),
     request: given(picosPerUse, price.calls_per_thousand),
     webSearch: search,
     previewSearch: search,
-    terms: termsOf(provider, model),
+    terms: termsOf(vendor, model),
     contextWindow: price.context_window ?? null,
     outputLimit: price.max_output_tokens,
     maxAnswerTokens: price.max_output_tokens,

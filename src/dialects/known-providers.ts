@@ -209,6 +209,19 @@ export const KNOWN_PROVIDER_NAMES = Object.keys(KNOWN_PROVIDERS) as KnownProvide
 export const knownProvider = (name: string): KnownProvider | undefined =>
   Object.hasOwn(KNOWN_PROVIDERS, name) ? KNOWN_PROVIDERS[name as KnownProviderName] : undefined
 
+/** Returns the vendor whose own server an address is; undefined for any other server. */
+export function vendorAt(address: string | undefined): KnownProviderName | undefined {
+  const { protocol, host } = new URL(address ?? 'none:')
+  if (protocol !== 'https:') return undefined
+  return KNOWN_PROVIDER_NAMES.find((name) => {
+    const { baseUrl, vendorHosts }: KnownProvider = KNOWN_PROVIDERS[name]
+    return vendorHosts?.test(host) ?? (baseUrl !== undefined && new URL(baseUrl).host === host)
+  })
+}
+
+/** Returns who a provider is: the vendor that its address belongs to, whatever it is called here, else its name. */
+export const vendorOf = (name: string, address: string | undefined): string => vendorAt(address) ?? name
+
 /** A provider's name in OpenTelemetry. */
 export const telemetryNameOf = (provider: string): string => knownProvider(provider)?.telemetryName ?? provider
 

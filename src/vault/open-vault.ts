@@ -4,7 +4,7 @@ import type { Config } from '../config/schema.ts'
 import type { Clock } from '../core/clock.ts'
 import { ancestorsWith } from '../core/process-table.ts'
 import type { Store } from '../db/store.ts'
-import { knownProvider } from '../dialects/known-providers.ts'
+import { knownProvider, vendorOf } from '../dialects/known-providers.ts'
 import type { StateManager } from '../state/state-manager.ts'
 import { CentralSecrets } from './central-secrets.ts'
 import type { SecretValue } from './live-values.ts'
@@ -90,9 +90,16 @@ export function closeVault({ vault, central, rotation, keys }: Secrets): void {
 
 export function keyNamesOf({ providers, services }: Pick<Config, 'providers' | 'services'>): KeyNames {
   const ofProvider = namesOf(providers)
-  const known = Object.values(ofProvider).filter((name) => name !== undefined)
-  return { providers: ofProvider, services: namesOf(services), ofProviders: new Set(known) }
+  const known = Object.entries(ofProvider)
+    .flatMap(([provider, name]) => [name, keyVariableOf(provider)])
+    .filter((name) => name !== undefined)
+  return { providers: ofProvider, services: keysOfServices(services), ofProviders: new Set(known) }
 }
+
+const keysOfServices = (services: Config['services']): KeyNames['services'] =>
+  Object.fromEntries(
+    Object.entries(services).map(([name, { api_key_secret }]) => [name, api_key_secret ?? keyVariableOf(name)]),
+  )
 
 /** All variables in which clients of these providers look for a key. */
 export const usedKeyNames = (providers: Config['providers']): (string | undefined)[] => [
@@ -100,16 +107,17 @@ export const usedKeyNames = (providers: Config['providers']): (string | undefine
   ...Object.keys(providers).flatMap((name) => knownProvider(name)?.keyVariables ?? []),
 ]
 
-/** The name of each provider's or service's key, in the vault or in the environment. */
-export const namesOf = (
-  named: Readonly<Record<string, { api_key_secret?: string | undefined }>>,
-): Record<string, string | undefined> =>
+/** The name of each provider's key, in the vault or in the environment: that of the vendor at its address. */
+export const namesOf = (providers: Config['providers']): Record<string, string | undefined> =>
   Object.fromEntries(
-    Object.entries(named).map(([name, { api_key_secret }]) => [
+    Object.entries(providers).map(([name, { api_key_secret, base_url }]) => [
       name,
-      api_key_secret ?? knownProvider(name)?.keyVariables[0],
+      api_key_secret ?? keyVariableOf(vendorOf(name, base_url)),
     ]),
   )
+
+/** Where clients of a known provider look for its key. */
+export const keyVariableOf = (name: string): string | undefined => knownProvider(name)?.keyVariables[0]
 
 function recordExposure(state: StateManager): void {
   const pids = ancestorsWith('IRON_CAGE_MASTER_KEY')

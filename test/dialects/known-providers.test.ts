@@ -63,6 +63,31 @@ describe('prices', () => {
     expect(price.input.base).toBeGreaterThan(0)
   })
 
+  test.each([
+    ['openai', 'https://openrouter.ai/api/v1', 'anthropic/claude-sonnet-4.5', 'openrouter'],
+    ['openai', 'https://api.groq.com/openai/v1', 'llama-3.3-70b-versatile', 'groq'],
+    ['openai', 'https://api.deepseek.com', 'deepseek-chat', 'deepseek'],
+    ['openai', 'https://generativelanguage.googleapis.com/v1beta/openai/', 'gemini-2.5-flash', 'google'],
+    ['openai', 'https://mine.openai.azure.com/openai/v1/', 'gpt-4o', 'azure'],
+    ['anthropic', 'https://api.deepseek.com/anthropic', 'deepseek-chat', 'deepseek'],
+    ['mine', 'https://openrouter.ai/api/v1', 'openai/gpt-4o-mini', 'openrouter'],
+  ])('%s at %s has the prices of that vendor', async (name, base_url, model, vendor) => {
+    const price = await prices({ [name]: { base_url } }).get(name, model)
+    expect(price).toEqual(await prices({ [vendor]: {} }).get(vendor, model))
+  })
+
+  test.each(['http://openrouter.ai/api/v1', 'https://openrouter.ai.example.com/v1', 'https://proxy.example.com/v1'])(
+    'openai at %s has those of OpenAI, and a refusal says how to name the server',
+    async (base_url) => {
+      const elsewhere = prices({ openai: { base_url } })
+      expect(await elsewhere.get('openai', 'gpt-4o')).toEqual(await prices({ openai: {} }).get('openai', 'gpt-4o'))
+      await expect(elsewhere.get('openai', 'anthropic/claude-sonnet-4.5')).rejects.toMatchObject({
+        code: 'price_unknown',
+        hint: expect.stringContaining(`"openai" is the server at ${base_url}`),
+      })
+    },
+  )
+
   test('a local server costs nothing on this machine, and has no price elsewhere', async () => {
     expect((await prices({ vllm: {} }).get('vllm', 'qwen3')).output.base).toBe(0)
     const elsewhere = prices({ vllm: { base_url: 'https://gpu.company.com/v1' } }).get('vllm', 'qwen3')

@@ -204,7 +204,7 @@ test('a process that gets SIGUSR1 before and after its gate lives on, with a han
   for (let sent = 0; sent < 100; sent++) process.kill(pid!, 'SIGUSR1')
   expect(cage.runtime.state.read().agents[agentId]).toMatchObject({ state: 'running', pid, restarts: 0 })
   await cage.runtime.supervisor.stop(agentId)
-  expect(cage.runtime.state.read().agents[agentId]).toMatchObject({ state: 'stopped', signal: 'SIGTERM' })
+  expect(cage.runtime.state.read().agents[agentId]).toMatchObject({ state: 'stopped', signal: 'SIGINT' })
 })
 
 function overwrite(path: string, from: number, bytes: number): void {

@@ -6,7 +6,7 @@
 import { CageError } from '../../core/errors.ts'
 import { isBuiltIn, knownProvider } from '../../dialects/known-providers.ts'
 import type { StateManager } from '../../state/state-manager.ts'
-import type { Secrets } from '../../vault/open-vault.ts'
+import { keyVariableOf, type Secrets } from '../../vault/open-vault.ts'
 import type { LlmCall } from '../call.ts'
 import type { Provider } from './provider.ts'
 import type { Answer } from './upstream.ts'
@@ -32,7 +32,10 @@ export class Keyring {
     this.#state = state
     this.#keys = keys
     this.#names = keyNames.providers
-    this.#named = Object.entries(this.#names)
+    this.#named = Object.entries(this.#names).flatMap(([provider, key]) => [
+      [provider, key] as const,
+      [provider, keyVariableOf(provider)] as const,
+    ])
   }
 
   /**
@@ -63,12 +66,15 @@ export class Keyring {
     const environment = this.#environmentOf(caller)
     const keyOf = (variable: string | undefined) => variable && this.#keys.find(variable, environment)
     const { value: sent } = sentKey
+    const variable = this.#names[name]
+    // Whoever points the clients of one vendor to another one may leave the key where they look for it.
+    const instead = settings.api_key_secret === undefined ? keyOf(keyVariableOf(name)) : undefined
+    const value = keyOf(variable) ?? instead
     const isOthers = sent && this.#named.some(([other, key]) => other !== name && keyOf(key) === sent)
-    const isOwn = sent && !isOthers && settings.api_key_secret === undefined && !dialect.signs
+    const isReplaced = sent && sent === instead && sent !== value
+    const isOwn = sent && !isOthers && !isReplaced && settings.api_key_secret === undefined && !dialect.signs
     // The client's own key is sent in the headers that the client used.
     if (isOwn) return { value: this.#keys.currentKeyFor(sent), headers: sentKey.headers }
-    const variable = this.#names[name]
-    const value = keyOf(variable)
     if (value === undefined && variable && this.#keys.isSealed(variable, environment)) {
       throw new CageError('vault_locked', `the key of ${name} is in the vault, which is locked`, {
         facts: { provider: name },

@@ -1,5 +1,6 @@
 import type { ProviderConfig } from '../../config/schema.ts'
 import type { Dialect } from '../../dialects/dialect.ts'
+import { vendorOf } from '../../dialects/known-providers.ts'
 import type { Signer } from '../signing/signer.ts'
 
 /** An LLM provider: its base URL and dialect. */
@@ -18,5 +19,6 @@ export interface Provider {
   readonly signer: Signer | undefined
 }
 
-/** A server under the vendor's name is treated as a proxy of the vendor's own, whatever its URL. */
-export const isVendors = ({ name, dialect, isOfficial }: Provider): boolean => isOfficial || name === dialect.name
+/** A server under the vendor's name is treated as a proxy of the vendor's own, unless its URL is another vendor's. */
+export const isVendors = ({ name, dialect, baseUrl, isOfficial }: Provider): boolean =>
+  isOfficial || (name === dialect.name && vendorOf(name, baseUrl.href) === name)
