@@ -6,7 +6,7 @@ import { dirname, join, resolve } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { freePort } from '../support/free-port.ts'
 import type { AgentCase } from './case.ts'
-import type { CaseProvider } from './provider.ts'
+import { type CaseProvider, CERTIFICATE } from './provider.ts'
 
 const PROGRAM = resolve(import.meta.dirname, '../../bin/iron-cage.cjs')
 /** Has uvicorn. */
@@ -23,7 +23,13 @@ interface Ended {
 /** `port`: of the server that the agent's command starts. */
 export async function wrongsOf(one: AgentCase, provider: CaseProvider): Promise<string[]> {
   const folder = mkdtempSync(join(tmpdir(), 'iron-cage-ordinary-'))
-  const places = { '@DIR@': folder, '@HTTP@': provider.url, '@CONNECT@': provider.proxyUrl, '@PY@': PYTHON }
+  const places = {
+    '@DIR@': folder,
+    '@HTTP@': provider.url,
+    '@CONNECT@': provider.proxyUrl,
+    '@CA@': CERTIFICATE,
+    '@PY@': PYTHON,
+  }
   const port = String(await freePort())
   const named = {
     ...places,
