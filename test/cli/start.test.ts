@@ -11,7 +11,7 @@ import { openPlace, type Place, type Run } from './support.ts'
 const AGENTS = {
   'exit_42.mjs': `console.log('arguments', JSON.stringify(process.argv.slice(2))); process.exitCode = 42`,
   'forever.mjs': `setInterval(() => {}, 1000); console.log('working')`,
-  'tidy.mjs': `setInterval(() => {}, 1000); process.on('SIGTERM', () => process.exit(0)); console.log('working')`,
+  'tidy.mjs': `setInterval(() => {}, 1000); process.on('SIGINT', () => process.exit(0)); console.log('working')`,
   'stubborn.mjs': `setInterval(() => {}, 1000); for (const signal of ['SIGINT', 'SIGTERM']) process.on(signal, () => {}); console.log('working', process.pid)`,
   'chatty.mjs': `setInterval(() => console.log('x'.repeat(1000)), 2)`,
   'leak.mjs': `console.log('write to ceo@acme.com')`,
