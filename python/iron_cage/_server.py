@@ -103,7 +103,7 @@ class Server:
                     output.seek(0)
                     said = output.read().decode(errors="replace").strip()
                     if process.returncode == _BAD_CONFIG and wanted.config is not None:
-                        raise ValueError(said.replace(f"{folder}{os.sep}iron-cage.yaml", "the configuration"))
+                        raise ValueError(said)
                     raise _cannot_start(said or f"it ended with {process.returncode}")
                 if time.monotonic() > deadline:
                     raise _cannot_start(f"it was not ready within {wanted.start_timeout_s:g} s")

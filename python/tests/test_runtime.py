@@ -369,7 +369,7 @@ def test_sections_of_a_dict_configure_the_server_and_mistakes_are_named(provider
         with pytest.warns(RuntimeWarning, match="the configuration given here is not used"), AgentRuntime(config):
             pass
     for wrong in ({"buget": 5}, {"budget": 5, "verbose": True}):
-        with pytest.raises(ValueError, match="the configuration.*(buget|verbose)"), AgentRuntime(wrong):
+        with pytest.raises(ValueError, match="buget|verbose"), AgentRuntime(wrong):
             pass
     assert list(folder.iterdir()) == []
 

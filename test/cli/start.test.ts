@@ -359,7 +359,7 @@ test('the commands of a running server say and do what the agent is and does', a
   const second = place.start(['logs', id, '-f'])
   await second.shows(/working[\s\S]*working/)
   run.child.kill('SIGTERM')
-  expect(await run.ended).toMatchObject({ code: 143 })
+  expect(await run.ended).toMatchObject({ code: 130 })
   expect(await second.ended).toMatchObject({ code: 0, err: '' })
 
   // Nobody serves the database any more.

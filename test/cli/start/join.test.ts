@@ -63,7 +63,7 @@ test('Ctrl-C stops the agent of its terminal and no other; ps shows all of them'
   expect((await place.type(['ps'])).out).toMatch(/first +running[\s\S]*second +running/)
   second.child.kill('SIGINT')
   expect(await second.ended).toMatchObject({
-    code: 143,
+    code: 130,
     err: 'Stopping… press Ctrl-C again to force\n',
   })
   expect(second.out).toMatch(/second stopped/)
@@ -79,8 +79,8 @@ test("the server of a start that has ended stays until the agents of other termi
   expect(await place.type(['stop', agentId(first)])).toMatchObject({ code: 0 })
   expect((await place.type(['ps'])).out).toMatch(/forever +stopped[\s\S]*second +running/)
   expect(await place.type(['stop', agentId(second)])).toMatchObject({ code: 0 })
-  expect(await first.ended).toMatchObject({ code: 143 })
-  expect(await second.ended).toMatchObject({ code: 143 })
+  expect(await first.ended).toMatchObject({ code: 130 })
+  expect(await second.ended).toMatchObject({ code: 130 })
 })
 
 test('a server that ends takes the agents of other terminals with it, and these tell how', async () => {
@@ -90,7 +90,7 @@ test('a server that ends takes the agents of other terminals with it, and these 
   await joined.shows(/INFO {2}working/)
   server.child.kill('SIGTERM')
   expect(await server.ended).toMatchObject({ code: 0 })
-  expect(await joined.ended).toMatchObject({ code: 143 })
+  expect(await joined.ended).toMatchObject({ code: 130 })
 })
 
 test("an agent gets the caller's environment and folder, without the master key", async () => {
