@@ -29,7 +29,7 @@ export class ProcessTree {
    */
   async end(graceMs: number, clock: Clock, isOrphaned = false): Promise<number[]> {
     const killAt = clock.monotonic() + graceMs
-    let terminateAt = isOrphaned ? Number.POSITIVE_INFINITY : killAt - graceMs / 2
+    let terminateAt = isOrphaned || graceMs === 0 ? Number.POSITIVE_INFINITY : killAt - graceMs / 2
     let giveUpAt = Number.POSITIVE_INFINITY
     let pollMs = FIRST_POLL_MS
     await this.refresh()
