@@ -55,15 +55,15 @@ describe('run', () => {
   test('stops a command whose budget is spent with code 3', async () => {
     const call = `curl -s -o /dev/null -w '%{http_code}' "$OPENAI_BASE_URL/chat/completions" -H 'authorization: Bearer sk-x' -d '{"model":"gpt-4o","max_tokens":9,"messages":[]}'`
     // It is stopped with its answer on the way, which it would be too late for.
-    const answered = `trap '' TERM; ${call}`
+    const answered = `trap '' INT TERM; ${call}`
     const { code, out, err } = await inCage(openPlace(), ['sh', '-c', answered], { flags: ['--budget', '0.000001'] })
     expect({ code, out }).toEqual({ code: 3, out: '402' })
     expect(err).toMatch(/Calls +0 completed, 0 failed/)
   })
 
-  test('forwards SIGTERM, and the command may end in its own way', async () => {
+  test('stops on SIGTERM, and the command may end in its own way', async () => {
     const place = openPlace()
-    const script = 'trap "echo tidy; exit 9" TERM; echo ready; while :; do sleep 0.1; done'
+    const script = 'trap "echo tidy; exit 9" INT TERM; echo ready; while :; do sleep 0.1; done'
     const run = place.start(['run', '--port', '0', '--', 'sh', '-c', script])
     await run.shows('ready')
     run.child.kill('SIGTERM')
