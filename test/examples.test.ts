@@ -24,7 +24,7 @@ const isTest = ({ name }: Example) => name.startsWith('testing')
  */
 const TUTORIALS = [
   { name: 'langgraph_chatbot', environment: '.venv-test', limit: '0.0014' },
-  { name: 'openai_quickstart', environment: '.venv-test', limit: '0.000165' },
+  { name: 'openai_quickstart', environment: '.venv-test', limit: '0.00018' },
   { name: 'anthropic_quickstart', environment: '.venv-test', limit: '0.0014' },
 ]
 
