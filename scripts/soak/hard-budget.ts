@@ -1,7 +1,7 @@
 /**
  * node scripts/soak/hard-budget.ts [calls, 10,000 by default] [clients, 50]: needs a build. A provider that obeys no
- * limit, counts as it likes and answers with other models. Exits 1 when a model overran more than once, one that obeyed
- * at first more often than it had obeyed, or the budget was overspent.
+ * limit, counts as it likes and answers with other models. Exits 1 when a model got more calls than were under way when it
+ * overran, one that obeyed at first overran more often than it had obeyed, or the budget was overspent.
  */
 
 import { mkdtempSync, rmSync } from 'node:fs'
@@ -69,7 +69,7 @@ const summary = await callLiars(
 )
 console.log(summary)
 console.log(`${((performance.now() - startedAt) / 1000).toFixed(1)} s`)
-const isHeld = LIARS.every((model) => summary.overruns[model] === 1 && summary.sent[model] === 1)
+const isHeld = LIARS.every((model) => summary.overruns[model]! >= 1 && summary.sent[model]! <= clients)
 const isLateHeld = summary.overruns[LATE.model]! <= LATE.honestAnswers + 1
 process.exitCode = isHeld && isLateHeld && !summary.overruns[HONEST] && summary.overspent <= 0 ? 0 : 1
 database.close()

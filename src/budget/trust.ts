@@ -4,16 +4,17 @@
  *
  * The rules are:
  * - The official servers are trusted, and so is what an admin trusts. Any other model of any other provider is trusted
- *   after a first answer within what was held for its limit; until then its calls run one at a time, each held at the
- *   maximum cost of the model.
- * - After that, the number of parallel calls is the number of answers within their limits plus one: a first answer may
- *   have been short by itself. Further calls queue.
+ *   after a first answer within what was held for its limit; until then each call is held at the maximum cost of the
+ *   model. Calls run in parallel while the budget can pay for each of them so; a call that it cannot pay so runs alone.
+ * - After that, as many calls are held at their own limits as there were answers within them, and one more: a first
+ *   answer may have been short by itself. Further calls are held at the maximum, or queue.
  * - What the first answer read beyond its request (a template, a system prompt of the server's own) does not end the
  *   trust: it is added to the input of later holds, up to a bound.
  * - A request with an unknown field counts as a first call again, until an answer with that field was within its hold.
  * - A charge above its hold is posted. An excess of up to a tenth, or the price of two tokens, is added to later holds
- *   of that model; above that the model is refused until an admin trusts it, and its other calls in progress are ended.
- *   A server that misreports overruns once, by one call, and by what it had already answered when that was detected.
+ *   of that model. Above that the model is refused for this agent until an admin trusts it, and the agent's other calls in
+ *   progress are ended. Others go on: their calls are held at the maximum, whatever the model answers.
+ *   A server that misreports overruns a budget once, by one call, and by what it had already answered when that was detected.
  * - Trust is stored with the provider's base URL: another URL is another server.
  *
  * Rejected alternative: to hold every call at the maximum cost of its model. That is also safe, but five parallel calls
@@ -38,6 +39,8 @@ const MAX_TRUSTED_FACTOR = 2
 const MAX_MODELS = 5_000
 /** Maximum unknown fields stored per model. */
 const MAX_FIELDS = 100
+/** Maximum agents stored per model that is refused for them. */
+const MAX_REFUSED = 1_000
 /** Maximum of counted answers: no provider has more calls in progress than this. */
 const MAX_OBEYED = 1_024
 /** Calls of one model that wait for their turn, across all agents. */
@@ -63,6 +66,8 @@ export interface ModelAdmission {
   readonly factor: number
   /** Tokens that the server is known to read in addition to a request. */
   readonly addedTokens: number
+  /** Other calls of the model run beside it: it must be held at the maximum cost, or not be sent. */
+  readonly isBesideOthers: boolean
   /** Ends it; idempotent. `answered` is omitted for a call that nothing is learned from. */
   end(answered?: Answered): void
 }
@@ -101,6 +106,8 @@ interface TrustEntry extends ModelTrust {
   fields: string[]
   /** Answers within their limits so far; null if an admin trusts it. */
   obeyed: number | null
+  /** The agents whose holds it has overrun. */
+  refusedFor?: AgentId[]
   addedTokens?: number
 }
 
@@ -132,20 +139,25 @@ export class Trust {
   }
 
   /**
-   * Admits a call when it is its turn. `cancel`: ends it if its model is refused in the meantime. Throws CageError
-   * `model_refused`, `too_many_streams` when too many wait, and the signal's reason when the client left.
+   * Admits a call, `mustWait` only when it is its turn: another one that must be held at the maximum may run beside others.
+   * `cancel`: ends it if its model is refused for the agent in the meantime. Throws CageError `model_refused`,
+   * `too_many_streams` when too many wait, and the signal's reason when the client left.
    */
-  async enter(target: CallTarget, signal: AbortSignal, cancel: Cancel): Promise<ModelAdmission> {
+  async enter(target: CallTarget, signal: AbortSignal, cancel: Cancel, mustWait = false): Promise<ModelAdmission> {
     const subject = { ...target, name: nameOf(target) }
     for (;;) {
       const entry = this.#entryOf(subject)
-      if (entry?.state === 'refused') throw refused(entry)
+      if (isRefusedFor(subject.agentId, entry)) throw refused(entry!)
       const isTrusted = this.#isTrusted(subject, entry)
       const { factor = 1, addedTokens = 0 } = entry ?? {}
-      const given = { isTrusted, factor, addedTokens }
+      const given = { isTrusted, factor, addedTokens, isBesideOthers: false }
       if (isTrusted && this.#isUnbounded(subject, entry)) return this.#admission(subject, given)
       const line = this.#lineOf(subject, isTrusted)
       if (line.running.size < this.#roomOf(subject, isTrusted)) return this.#admission(subject, given, line, cancel)
+      if (!mustWait) {
+        const beside = { ...given, isTrusted: false, isBesideOthers: true }
+        return this.#admission(subject, beside, this.#lineOf(subject, false), cancel)
+      }
       await line.turn(subject, signal)
     }
   }
@@ -200,7 +212,9 @@ export class Trust {
   #roomOf(subject: Subject, isTrusted: boolean): number {
     const entry = this.#entryOf(subject)
     // Waiting calls are refused, or change lines.
-    if (entry?.state === 'refused' || this.#isTrusted(subject, entry) !== isTrusted) return Number.POSITIVE_INFINITY
+    if (isRefusedFor(subject.agentId, entry) || this.#isTrusted(subject, entry) !== isTrusted) {
+      return Number.POSITIVE_INFINITY
+    }
     return isTrusted ? (entry?.obeyed ?? 0) + 1 : 1
   }
 
@@ -217,7 +231,7 @@ export class Trust {
     cancel: Cancel = () => undefined,
   ): ModelAdmission {
     let isOpen = true
-    line?.running.add(cancel)
+    line?.running.set(cancel, subject.agentId)
     return {
       ...given,
       end: (answered) => {
@@ -234,12 +248,14 @@ export class Trust {
   #learn(subject: Subject, given: Omit<ModelAdmission, 'end'>, answered: Answered): void {
     const { bound, slack, added } = answered
     const known = this.#entryOf(subject)
-    if (known?.state === 'refused') return
+    if (isRefusedFor(answered.agentId, known)) return
     const entry = known ?? this.#new(subject.name, subject.address)
     const held = bound * given.factor
     const isOfInput = !given.isTrusted && added.tokens <= MAX_ADDED_TOKENS
     const claimed = answered.claimed - (isOfInput ? added.cost : 0)
     if (claimed > Math.max(held * MAX_OVERRUN, held + slack)) return this.#refuse(subject, entry, answered)
+    // It obeys some, but not all.
+    if (entry.state === 'refused') return
     const factor = Math.max(entry.factor, claimed / bound)
     const fields = [...new Set([...entry.fields, ...subject.unknownFields])].slice(0, MAX_FIELDS)
     const addedTokens = Math.max(
@@ -258,21 +274,22 @@ export class Trust {
 
   #refuse({ name, provider, model }: Subject, entry: TrustEntry, { agentId, callId, bound, claimed }: Answered): void {
     const overrun = { call_id: callId, agent_id: agentId, bound_usd: toUsd(bound), claimed_usd: toUsd(claimed) }
-    const next: TrustEntry = { ...entry, state: 'refused', since: isoTime(this.#clock.now()), overrun }
+    const refusedFor = [...(entry.refusedFor ?? []), agentId].slice(-MAX_REFUSED)
+    const next: TrustEntry = { ...entry, state: 'refused', since: isoTime(this.#clock.now()), overrun, refusedFor }
     this.#entries.set(next.name, next)
     this.#state.record(
       {
         type: 'model.refused',
         level: 'CRIT',
         agent_id: agentId,
-        message: `${next.name} reported ${showUsd(overrun.claimed_usd)} for a call that could cost at most ${showUsd(overrun.bound_usd)}, and is refused from now on`,
+        message: `${next.name} reported ${showUsd(overrun.claimed_usd)} for a call that could cost at most ${showUsd(overrun.bound_usd)}, and is refused for this agent from now on`,
         data: { name: next.name, provider, model, ...overrun },
       },
       () => this.#keep(next),
     )
     // They are charged like calls whose client left; nobody receives their answers.
     const running = [...(this.#first.get(name)?.running ?? []), ...(this.#later.get(name)?.running ?? [])]
-    for (const cancel of running) cancel(refused(next))
+    for (const [cancel, caller] of running) if (caller === agentId) cancel(refused(next))
   }
 
   #set(entry: TrustEntry): void {
@@ -315,10 +332,15 @@ const shown = ({
   fields: _fields,
   addedTokens: _added,
   obeyed: _obeyed,
+  refusedFor: _refusedFor,
   ...rest
 }: TrustEntry): ModelTrust => rest
 
 const isPowerOfTwo = (count: number | null): boolean => count !== null && (count & (count - 1)) === 0
+
+/** An overrun of a version that did not note whose it was is one of everybody. */
+const isRefusedFor = (agentId: AgentId, entry: TrustEntry | undefined): boolean =>
+  entry?.state === 'refused' && (entry.refusedFor?.includes(agentId) ?? true)
 
 const tooManyWaiting = (subject: Subject): CageError =>
   new CageError('too_many_streams', `${subject.agentId} has reached its share of calls waiting for ${subject.name}`, {
@@ -341,8 +363,8 @@ const refused = ({ name, overrun }: TrustEntry): CageError =>
 
 /** A bounded number of calls at a time, first come first served. */
 class Line {
-  /** The cancel functions of running calls. */
-  readonly running = new Set<Cancel>()
+  /** The cancel functions of running calls, and whose these are. */
+  readonly running = new Map<Cancel, AgentId>()
   readonly #waiting = new WaitingList<Subject>(MAX_WAITING)
 
   /**

@@ -47,12 +47,13 @@ describe('a model that answers in full whatever its limit', () => {
   test('is remembered across a restart, until an admin trusts it', async () => {
     const first = await open()
     first.provider.does(answer({ usage: reported(60_000) }))
-    await chat(first)
+    const agent = first.addAgent()
+    await chat(first, agent)
+    expect(codeOf(await chat(first, agent))).toBe('model_refused')
     const { folder } = first
     const address = first.provider.url
     await first.close()
     const cage = await open({ folder, others: { deepseek: { base_url: `${address}/deepseek/v1` } } })
-    expect(codeOf(await chat(cage))).toBe('model_refused')
     const { access_token } = await cage.login()
     expect((await cage.get('/api/models', access_token)).json()).toMatchObject({
       models: [{ name: 'deepseek/mine', state: 'refused', overrun: { claimed_usd: '0.6' } }],
@@ -73,8 +74,32 @@ describe('a model that answers in full whatever its limit', () => {
   })
 })
 
+test('a model that overran one budget is refused for that one; others pay the most it can cost, and go on', async () => {
+  const cage = await open()
+  const [overrun, other] = [cage.addAgent({ limit: '5' }), cage.addAgent({ limit: '5' })]
+  cage.provider.doesOnce(answer({ usage: reported(60_000) }))
+  cage.provider.does(answer({ usage: reported(1) }))
+  await chat(cage, overrun)
+  expect(codeOf(await chat(cage, overrun))).toBe('model_refused')
+  for (let call = 0; call < 3; call++) expect((await chat(cage, other)).status).toBe(200)
+  const held = cage.rows().filter(({ agent_id }) => agent_id === other.id)
+  expect(held.map(({ held_nanos }) => toUsd(held_nanos))).toEqual(['1.31072', '1.31072', '1.31072'])
+})
+
 describe('a model that is not known yet', () => {
-  test('is called one at a time, held at the most it can cost, until an answer was within its limit', async () => {
+  test('is called by all at once whose budgets pay the most that each can cost', async () => {
+    const cage = await open()
+    cage.provider.does(async (response, received) => {
+      await cage.provider.arrived(20)
+      return answer({ usage: reported(1) })(response, received)
+    })
+    const agent = cage.addAgent({ limit: '50' })
+    const replies = await Promise.all(Array.from({ length: 20 }, () => chat(cage, agent)))
+    expect(replies.map(({ status }) => status)).toEqual(Array(20).fill(200))
+    expect(new Set(cage.rows().map(({ held_nanos }) => toUsd(held_nanos)))).toEqual(new Set(['1.31072']))
+  })
+
+  test('is called one at a time by a budget that pays one of them, until an answer was within its limit', async () => {
     const cage = await open()
     let [now, most] = [0, 0]
     const held: string[] = []
@@ -86,7 +111,7 @@ describe('a model that is not known yet', () => {
       now -= 1
       return (held.length < 3 ? sends(500, {}, 'no') : answer({ usage: reported(1) }))(response, received)
     })
-    const agent = cage.addAgent({ limit: '50' })
+    const agent = cage.addAgent({ limit: '2' })
     await Promise.all(Array.from({ length: 3 }, () => chat(cage, agent)))
     expect([most, held]).toEqual([1, ['1.31072', '1.31072', '1.31072']])
     // From now on each is held at its own limit.
@@ -122,14 +147,16 @@ describe('a model that is not known yet', () => {
       await gate
       return answer({ usage: reported(1) })(response, received)
     })
-    const [many, other] = [cage.addAgent(), cage.addAgent()]
+    const [many, other] = [cage.addAgent({ limit: '1' }), cage.addAgent({ limit: '1' })]
     const first = chat(cage, many)
     await cage.provider.arrived(1)
     const address = `${cage.provider.url}/v1`
     const leaving = new AbortController()
     const subject = { provider: 'deepseek', model: 'mine', address, isOfficial: false, unknownFields: [] }
     const waiting = Array.from({ length: MAX_WAITING / 2 }, () =>
-      cage.runtime.trust.enter({ ...subject, agentId: many.id }, leaving.signal, () => undefined).catch(() => 'left'),
+      cage.runtime.trust
+        .enter({ ...subject, agentId: many.id }, leaving.signal, () => undefined, true)
+        .catch(() => 'left'),
     )
     const refused = await chat(cage, many)
     expect([refused.status, codeOf(refused)]).toEqual([503, 'too_many_streams'])
@@ -144,7 +171,7 @@ describe('a model that is not known yet', () => {
 
   test('lets the next one in when a client that waited has left', async () => {
     const cage = await open()
-    const agent = cage.addAgent()
+    const agent = cage.addAgent({ limit: '1' })
     const { promise: gate, resolve: release } = Promise.withResolvers<void>()
     cage.provider.does(async (response, received) => {
       await gate
@@ -190,7 +217,7 @@ test('what is charged up to a tenth above a hold is posted, and held from then o
 describe('a model that has obeyed so far', () => {
   test('is called by as many at once as it has answered within their limits, and one more', async () => {
     const cage = await open()
-    const agent = cage.addAgent({ limit: '50' })
+    const agent = cage.addAgent({ limit: '1' })
     cage.provider.does(answer({ usage: reported(1) }))
     for (let call = 0; call < 3; call++) await chat(cage, agent)
     const { promise: gate, resolve: release } = Promise.withResolvers<void>()
@@ -213,7 +240,7 @@ describe('a model that has obeyed so far', () => {
       await cage.provider.arrived(60)
       return answer({ usage: reported(1) })(response, received)
     })
-    const calls = Array.from({ length: 60 }, () => chat(cage))
+    const calls = Array.from({ length: 60 }, () => chat(cage, cage.addAgent({ limit: '1' })))
     await cage.provider.arrived(1)
     const { access_token } = await cage.login()
     await cage.post('/api/models/deepseek%2Fmine/trust', {}, access_token)
@@ -222,7 +249,7 @@ describe('a model that has obeyed so far', () => {
 
   test('and lies then overruns once: its other call is ended, and those that wait are refused', async () => {
     const cage = await open()
-    const agent = cage.addAgent({ limit: '5' })
+    const agent = cage.addAgent({ limit: '1' })
     cage.provider.does(answer({ usage: reported(1) }))
     await chat(cage, agent)
     cage.provider.doesOnce(async (response, received) => {

@@ -52,16 +52,20 @@ export async function holdCall(
   client: Pick<ClientConnection, 'signal' | 'cancel'>,
 ): Promise<PricedCall> {
   const price = limited(await meter.money.prices.get(call.provider.name, call.model), call)
-  const admission = await meter.money.trust.enter(subjectOf(meter, call), client.signal, (reason) =>
-    client.cancel(reason),
-  )
-  try {
-    return { price, admission, ...(await holdAdmitted(meter, call, price, admission, client.signal)) }
-  } catch (error) {
-    admission.end()
-    throw error
+  for (let mustWait = false; ; mustWait = true) {
+    const cancel = (reason: CageError) => client.cancel(reason)
+    const admission = await meter.money.trust.enter(subjectOf(meter, call), client.signal, cancel, mustWait)
+    try {
+      return { price, admission, ...(await holdAdmitted(meter, call, price, admission, client.signal)) }
+    } catch (error) {
+      admission.end()
+      if (!(error instanceof TooDearBesideOthers)) throw error
+    }
   }
 }
+
+/** The budget cannot pay the most that this call can cost while others run. */
+class TooDearBesideOthers extends Error {}
 
 /** Applies the output limit that the provider named for this call. */
 const limited = (price: Price, { outputLimit }: LlmCall): Price =>
@@ -137,7 +141,9 @@ async function holdBound(
     ledger.accounts.available(caller),
     clamp,
   )
-  const maxCost = maxToHold(bound, admission, ledger.accounts.available(caller))
+  const available = ledger.accounts.available(caller)
+  if (admission.isBesideOthers && bound.largest > available) throw new TooDearBesideOthers()
+  const maxCost = maxToHold(bound, admission, available)
   const { agentId, runId, tokenName } = caller
   const whose = {
     callId: id,
