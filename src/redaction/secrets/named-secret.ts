@@ -57,6 +57,8 @@ function findUserPassword(window: TextWindow, begin: number): SecretMatch | null
   const end = valueEnd(window, start, quote || 0x20, start + MAX_VALUE)
   const colon = window.text.slice(start, end).indexOf(':')
   if (colon < 1 || window.text.startsWith('//', start + colon + 1)) return null
+  // `-u unit.service","id":…`: the colon belongs to the JSON around it.
+  if (NO_USER.test(window.text.slice(start, start + colon))) return null
   const password = window.text.slice(start + colon + 1, end)
   const isCurl = /(?:^|[\s;|&$`"'])curl\s/.test(
     window.text.slice(Math.max(0, window.candidate - 140), window.candidate),
@@ -67,6 +69,8 @@ function findUserPassword(window: TextWindow, begin: number): SecretMatch | null
   const tail = end - start === MAX_VALUE ? { quote: quote || 0x20 } : null
   return isPassword ? { type: 'secret', start: start + colon + 1, end, tail } : null
 }
+
+const NO_USER = /["'`,;{}[\]()<>]/
 
 const IS_VALUE = /^val(?:ue)?$/i
 /** `key="Password" value=`, `name: DB_PASSWORD\n  value:`, `{"name":"API_KEY","value":`. */

@@ -83,6 +83,7 @@ const LEFT_ALONE = [
   'TOKEN_FILE=/run/secrets/token1, key = "./certs/server1.key", private_key: "https://example.com/k1"',
   // Prose.
   'The password: at least 8 characters, one of them a digit. The secret: retryPolicy. Key: C4 major.',
+  '{"content":"journalctl -u getty@tty1.service","id":704339495327280040,"nested":{"deep":1}}',
   'docker run -u 1000:1000 image, sudo -u www1:data2, pino -u http://localhost:8080/logs',
   'password = "value with quotes and 2 spaces"; token expires: 2026-01-15T10:30:00Z; key: 2.5.1',
 ]
