@@ -1,0 +1,1 @@
+"""aider is a command."""
