@@ -10,6 +10,7 @@
  *   answer may have been short by itself. Further calls are held at the maximum, or queue.
  * - What the first answer read beyond its request (a template, a system prompt of the server's own) does not end the
  *   trust: it is added to the input of later holds, up to a bound.
+ * - A tier that the reply names although none was asked for is no overrun, if its price is known: later calls are held at it.
  * - A request with an unknown field counts as a first call again, until an answer with that field was within its hold.
  * - A charge above its hold is posted. An excess of up to a tenth, or the price of two tokens, is added to later holds
  *   of that model. Above that the model is refused for this agent until an admin trusts it, and the agent's other calls in
@@ -66,6 +67,8 @@ export interface ModelAdmission {
   readonly factor: number
   /** Tokens that the server is known to read in addition to a request. */
   readonly addedTokens: number
+  /** Terms that the model is known to be served on unasked. */
+  readonly terms: readonly string[]
   /** Other calls of the model run beside it: it must be held at the maximum cost, or not be sent. */
   readonly isBesideOthers: boolean
   /** Ends it; idempotent. `answered` is omitted for a call that nothing is learned from. */
@@ -84,8 +87,10 @@ export interface Answered {
   slack: Nanodollars
   /** Tokens read beyond the bound, and their cost. */
   added: { tokens: number; cost: Nanodollars }
-  /** The cost that the provider reports. */
+  /** The cost that the provider reports, without the terms below. */
   claimed: Nanodollars
+  /** Terms with a known price that the reply names and nobody asked for. */
+  terms: readonly string[]
 }
 
 /** The trust in one model of one provider. */
@@ -106,6 +111,7 @@ interface TrustEntry extends ModelTrust {
   fields: string[]
   /** Answers within their limits so far; null if an admin trusts it. */
   obeyed: number | null
+  terms?: readonly string[]
   /** The agents whose holds it has overrun. */
   refusedFor?: AgentId[]
   addedTokens?: number
@@ -149,8 +155,8 @@ export class Trust {
       const entry = this.#entryOf(subject)
       if (isRefusedFor(subject.agentId, entry)) throw refused(entry!)
       const isTrusted = this.#isTrusted(subject, entry)
-      const { factor = 1, addedTokens = 0 } = entry ?? {}
-      const given = { isTrusted, factor, addedTokens, isBesideOthers: false }
+      const { factor = 1, addedTokens = 0, terms = [] } = entry ?? {}
+      const given = { isTrusted, factor, addedTokens, terms, isBesideOthers: false }
       if (isTrusted && this.#isUnbounded(subject, entry)) return this.#admission(subject, given)
       const line = this.#lineOf(subject, isTrusted)
       if (line.running.size < this.#roomOf(subject, isTrusted)) return this.#admission(subject, given, line, cancel)
@@ -262,11 +268,16 @@ export class Trust {
       given.addedTokens,
       isOfInput && added.tokens > 0 ? given.addedTokens + added.tokens : 0,
     )
-    const isSame = entry.state === 'trusted' && factor === entry.factor && fields.length === entry.fields.length
+    const terms = [...new Set([...(entry.terms ?? []), ...answered.terms])]
+    const isSame =
+      entry.state === 'trusted' &&
+      factor === entry.factor &&
+      fields.length === entry.fields.length &&
+      terms.length === (entry.terms?.length ?? 0)
     // For official servers only overruns are stored.
-    if (subject.isOfficial && factor === 1) return
+    if (subject.isOfficial && factor === 1 && terms.length === 0) return
     const obeyed = entry.obeyed === null ? null : Math.min(entry.obeyed + 1, MAX_OBEYED)
-    const next: TrustEntry = { ...entry, state: 'trusted', factor, fields, addedTokens, obeyed }
+    const next: TrustEntry = { ...entry, state: 'trusted', factor, fields, addedTokens, terms, obeyed }
     // Not stored for each answer: a restart forgets up to half of them.
     if (isSame && !isPowerOfTwo(obeyed)) this.#entries.set(next.name, next)
     else if (!isSame || obeyed !== entry.obeyed) this.#set(next)
@@ -332,6 +343,7 @@ const shown = ({
   fields: _fields,
   addedTokens: _added,
   obeyed: _obeyed,
+  terms: _terms,
   refusedFor: _refusedFor,
   ...rest
 }: TrustEntry): ModelTrust => rest

@@ -224,6 +224,20 @@ describe('what is charged', () => {
     expect(Number(held)).toBeGreaterThan(Number(onlyRow(plain).held) * 1.69)
   })
 
+  test('is of a tier that the reply names unasked; later calls are held at it, and nobody is refused', async () => {
+    const cage = await openTestRuntime()
+    const full = { prompt_tokens: 100, completion_tokens: 5_000, total_tokens: 5_100 }
+    cage.provider.does(replies({ service_tier: 'priority', usage: full }))
+    const agent = cage.addAgent()
+    for (let call = 0; call < 3; call++) expect((await agent.chat({ ...body, max_tokens: 5_000 })).status).toBe(200)
+    const [first, second, third] = cage.rows()
+    // 1.7 × (100 × $2.50 + 5,000 × $10 a million)
+    expect([first, second, third].map((row) => row!.cost_nanos)).toEqual(Array(3).fill(85_425_000))
+    expect([first!.code, second!.code, third!.code]).toEqual(['overrun', null, null])
+    expect(second!.held_nanos).toBeGreaterThanOrEqual(85_425_000)
+    expect(cage.of('model.refused')).toEqual([])
+  })
+
   test('is recorded in the row with the tier, the rates, the list and the day', async () => {
     const cage = await openTestRuntime()
     cage.provider.does(replies({ service_tier: 'flex', usage }))

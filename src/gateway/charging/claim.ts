@@ -9,7 +9,6 @@
  * - An estimate, made when nothing is reported, is never more than the hold. Counts that may be parts of others add at
  *   most what the call could cost within its limits, and are no overrun.
  */
-import type { Bound } from '../../budget/estimate.ts'
 import type { Price } from '../../budget/price.ts'
 import { costOf, isExact, maxCostOf } from '../../budget/prices.ts'
 import type { Answered } from '../../budget/trust.ts'
@@ -93,14 +92,22 @@ function unconfirmedCost(price: Price, usage: Usage): Nanodollars {
 }
 
 /** Returns how the answer shows that the model obeys its limits, for its trust. */
-export function learnedFrom({ id: callId, caller, answers }: LlmCall, bound: Bound, claim: Claim): Answered {
-  const { price, usage, claimed } = claim
+export function learnedFrom(
+  { id: callId, caller, answers, demands }: LlmCall,
+  { bound, admission }: Pick<PricedCall, 'bound' | 'admission'>,
+  claim: Claim,
+): Answered {
+  const { price, usage } = claim
+  const isUnasked = (term: string) => !demands.terms.includes(term) && !admission.terms.includes(term)
+  const terms = (usage.terms ?? []).filter((term) => isUnasked(term) && Object.hasOwn(price.terms ?? {}, term))
+  const asked = { ...usage, terms: (usage.terms ?? []).filter((term) => !terms.includes(term)) }
+  const claimed = terms.length === 0 ? claim.claimed : min(claim.claimed, costOf(price, asked))
   const withoutTokens = maxCostOf(price, 0, 0)
   const costOfTokens = (input: number, output: number) => subtract(maxCostOf(price, input, output), withoutTokens)
   const slack = costOfTokens(0, SLACK_TOKENS * Math.min(answers, MAX_ANSWERS))
   const tokens = Math.max(0, usage.input - bound.inputTokens)
   const added = { tokens, cost: costOfTokens(tokens, 0) }
-  return { agentId: caller.agentId, callId, bound: max(ONE_NANO, bound.maxCost), slack, added, claimed }
+  return { agentId: caller.agentId, callId, bound: max(ONE_NANO, bound.maxCost), slack, added, claimed, terms }
 }
 
 /** No call that is charged costs less. */

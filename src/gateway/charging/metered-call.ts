@@ -133,7 +133,7 @@ export class MeteredCall {
    */
   async assess(reported: ReportedUsage | undefined, delivered: Delivered, status: number): Promise<void> {
     const { claim } = await this.#claim(reported, delivered)
-    this.#assessed = { claim, status, learned: learnedFrom(this.call, this.#priced.bound, claim) }
+    this.#assessed = { claim, status, learned: learnedFrom(this.call, this.#priced, claim) }
   }
 
   /** Another call is made for the same request, as the records of both say. */
@@ -183,7 +183,7 @@ export class MeteredCall {
   async #assessBroken(status: number, abandoned: Ending['abandoned']): Promise<Assessed> {
     const { call, reader } = this
     const { claim, isReported } = await this.#claim(reader?.usage(), this.delivered())
-    if (claim.isOverrun) return { claim, status, learned: learnedFrom(call, this.#priced.bound, claim) }
+    if (claim.isOverrun) return { claim, status, learned: learnedFrom(call, this.#priced, claim) }
     const answered = abandoned && { ...abandoned, hasBegun: reader !== undefined }
     const least = answered && !isReported ? abandonedCost(call, this.#priced, answered) : undefined
     if (least === undefined) return { claim, status, learned: undefined }

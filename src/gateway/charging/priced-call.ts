@@ -134,10 +134,11 @@ async function holdBound(
   { price, admission, bytes }: Pick<PricedCall, 'price' | 'admission' | 'bytes'>,
   signal: AbortSignal,
 ): Promise<Pick<PricedCall, 'bound' | 'hold'>> {
+  const terms = [...new Set([...demands.terms, ...admission.terms])]
   const addedTokens = admission.addedTokens + (isVendors(provider) ? 0 : ADDED_TOKENS)
   const bound = await boundCall(
     price,
-    { bytes, maxOutputTokens, answers, model, text: body.text(format), demands, addedTokens },
+    { bytes, maxOutputTokens, answers, model, text: body.text(format), demands: { ...demands, terms }, addedTokens },
     ledger.accounts.available(caller),
     clamp,
   )
