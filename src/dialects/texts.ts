@@ -78,6 +78,8 @@ export class TextWalk {
   readonly #visitor: TextVisitor
   #place: TextPlace = 'reply'
   #isSigned = false
+  /** Below the input of a tool, whose fields have names that users choose. */
+  #isToolInput = false
 
   constructor(fields: Fields, visitor: TextVisitor) {
     this.#fields = fields
@@ -90,6 +92,7 @@ export class TextWalk {
   change<T extends Json>(value: T, place: TextPlace = 'reply'): T {
     this.#place = place
     this.steps.length = 0
+    this.#isToolInput = false
     return this.#any(value, '') as T
   }
 
@@ -100,6 +103,8 @@ export class TextWalk {
     if (this.steps.length > MAX_DEPTH) throw new RangeError('the value is nested too deeply')
     if (Array.isArray(value)) return this.#list(value, name)
     if (isRawNumber(value)) return this.#number(value, JSON.stringify(value), name)
+    // What tools are given is not signed, whatever its fields are called.
+    if (this.#isToolInput) return this.#object(value, name)
     const outer = this.#isSigned
     this.#isSigned ||= this.#fields.signed !== undefined && isSigned(value, name, this.#fields.signed)
     const safe = this.#object(value, name)
@@ -107,7 +112,6 @@ export class TextWalk {
     return safe === value ? value : this.#resigned(value, safe)
   }
 
-  /** What tools are given is not signed, whatever its fields are called. */
   #resigned(original: JsonObject, safe: JsonObject): JsonObject {
     if (!this.#visitor.signature || this.#place === 'tool_arguments') return safe
     const name = Object.keys(original).find((field) => isSignature(field) && isSealed(original[field]))
@@ -118,7 +122,8 @@ export class TextWalk {
   #string(text: string, name: string): string {
     if (text === '') return text
     if (this.#isSigned) return this.#visit(text, 'blob', name)
-    const shape = Object.hasOwn(this.#fields.opaque, name) ? this.#fields.opaque[name] : undefined
+    const known = Object.hasOwn(this.#fields.opaque, name) ? this.#fields.opaque[name] : undefined
+    const shape = this.#isToolInput && known !== 'word' ? undefined : known
     if (shape !== undefined && SHAPES[shape](text)) return this.#visit(text, shape === 'word' ? 'word' : 'blob', name)
     // Signatures have many names, and come through servers of other dialects.
     const isUnknown = shape === undefined && name !== '' && !this.#fields.names.has(name)
@@ -196,13 +201,18 @@ export class TextWalk {
   }
 
   #field(name: string, safeName: string, item: Json): Json {
-    const outer = this.#place
-    if (this.#fields.tools.has(name)) this.#place = 'tool_arguments'
+    const [outer, isOuterInput] = [this.#place, this.#isToolInput]
+    if (this.#fields.tools.has(name)) {
+      this.#place = 'tool_arguments'
+      // At the top of a request "input" is the conversation.
+      this.#isToolInput ||= this.steps.length > 0
+    }
     this.steps.push(safeName)
     const tokens = TOKENS.has(name) ? this.#tokens(item) : undefined
     const safe = tokens === undefined ? this.#any(item, name) : tokens === 'kept' ? item : withoutTokens(item)
     this.steps.pop()
     this.#place = outer
+    this.#isToolInput = isOuterInput
     return safe
   }
 
@@ -269,9 +279,12 @@ const MIN_NUMBER = 10 ** (MIN_DIGITS - 1)
 
 const SHAPES: Readonly<Record<Shape, (text: string) => boolean>> = {
   word: (text) => text.length <= 256 && /^@?[A-Za-z0-9_][\w.:/+=-]*$/.test(text),
-  sealed: (text) => /^[A-Za-z0-9+/_-]{64,}={0,2}$/.test(text),
+  sealed: (text) => /^[A-Za-z0-9+/_-]{64,}={0,2}$/.test(text) && !GROUPS_OF_DIGITS.test(text),
   media: (text) => text.length >= 64 && MEDIA.test(text),
 }
+
+/** A number with nothing but separators around it: in random base64 there is none. */
+const GROUPS_OF_DIGITS = /(?<![A-Za-z0-9])\d(?:[-_+/]?\d){8,}(?![A-Za-z0-9])/
 
 /** Long, and too mixed for a text or a number: only its issuer can read it. */
 const isRandom = (text: string): boolean =>

@@ -72,6 +72,15 @@ describe('what is read as text', () => {
     [{ made_up: '4111111111111111'.repeat(4) }, 'text'],
     [{ content: SIGNATURE }, 'text'],
     [{ arguments: { made_up: SIGNATURE } }, 'text'],
+    [{ data: `4111-1111-1111-1111_${SEAL}` }, 'text'],
+    [{ made_up: `${SIGNATURE}+415/555/0132` }, 'text'],
+    // What a tool is given has names that users choose.
+    [{ content: { arguments: { data: SEAL } } }, 'text'],
+    [{ content: { arguments: { to: { url: PNG } } } }, 'text'],
+    [{ content: { arguments: { id: 'call_a1' } } }, 'word'],
+    [{ content: [{ arguments: {} }, { data: SEAL }] }, 'blob'],
+    // At the top of a request it may be the conversation.
+    [{ arguments: [{ data: SEAL }] }, 'blob'],
   ])('is no prose only while it has the shape: %j is %s', (value, kind) => {
     expect(
       looked(value)
@@ -98,6 +107,8 @@ describe('what is read as text', () => {
       )![1].kind
     expect(kindOf(SEAL)).toBe('blob')
     expect(kindOf('s')).toBe('text')
+    const given = { arguments: { type: 'thinking', thinking: 'a thought', signature: SEAL } }
+    expect(looked({ content: given }, { signed }).find(([text]) => text === 'a thought')![1].kind).toBe('text')
   })
 })
 
