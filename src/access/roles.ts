@@ -22,6 +22,8 @@ export interface AgentIdentity {
   run: {
     agentId: AgentId
     runId: RunId | null
+    /** What its run is a part of, outermost. (Default: nothing.) */
+    partOf?: RunId | AgentId | undefined
     name: string
     script: string
     /** Of a client without supervision. */

@@ -13,6 +13,8 @@ import type { Connection, Peer, Peers, RunProcess } from './peers.ts'
 export interface TokenRun {
   agentId: AgentId
   runId: RunId
+  /** What this is a part of, outermost: a run, or an agent without a process. (Default: nothing, it is a run.) */
+  partOf?: RunId | AgentId | undefined
   /** The agent's name and its script. */
   name: string
   script: string

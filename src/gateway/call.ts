@@ -12,6 +12,8 @@ import type { Encoder } from './replies/frames.ts'
 export interface Caller {
   agentId: AgentId
   runId: RunId | null
+  /** What its run is a part of, outermost: a run, or a client without supervision. (Default: nothing.) */
+  partOf?: RunId | AgentId | undefined
   /** For a client with an API token. */
   tokenId?: string | undefined
   tokenName?: string | undefined

@@ -69,7 +69,7 @@ async function callerBehind(
   return callerOf(run)
 }
 
-const callerOf = ({ agentId, runId, onRefused }: TokenRun): Caller => ({ agentId, runId, onRefused })
+const callerOf = ({ agentId, runId, partOf, onRefused }: TokenRun): Caller => ({ agentId, runId, partOf, onRefused })
 
 function clientOf(apiTokens: ApiTokens, sent: readonly string[]): Caller {
   const row = sent.map((key) => apiTokens.find(key)).find((found) => found !== undefined)

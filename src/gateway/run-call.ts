@@ -26,11 +26,11 @@ import { ProviderRefusal, report, type SentCall, StreamRefusal } from './provide
 import type { Answer } from './provider/upstream.ts'
 import { CallRedactor } from './redaction/call-redactor.ts'
 import { redactRequest } from './redaction/redact-request.ts'
-import { watchModel } from './replies/answering-model.ts'
 import type { Framing } from './replies/frames.ts'
 import { framingOf, serverSentEvents } from './replies/framing.ts'
 import { passedHeaders, readAll } from './replies/reply.ts'
 import { relayFrames } from './replies/stream.ts'
+import { modelWatcher, toolWatcher, watchFrames } from './replies/watched-frames.ts'
 import type { Road } from './road.ts'
 import { waitUntilRunnable } from './wait-until-runnable.ts'
 
@@ -97,6 +97,7 @@ async function attemptCall(
       })
       .finally(() => redactor.close())
     sent.permit.succeeded()
+    road.tools.answered(call)
   } catch (error) {
     // The client has this error as it came.
     if (error instanceof StreamRefusal && client.hasBegun) return
@@ -134,6 +135,7 @@ async function relayReply(
   const bytes = await readAll(sent, call.provider.name, client)
   const reply = await readReply(road.redaction, bytes, call)
   open.answeredBy = reply.model
+  road.tools.asked(call, reply.tools)
   await open.assess(reply.usage, reply.delivered, sent.status)
   const headers = headersOf(open, sent, redactor)
   const safe = await reply.redacted(redactor)
@@ -155,9 +157,14 @@ async function relayStream(
   client: ClientConnection,
 ): Promise<void> {
   const { format, provider, trace } = open.call
-  const reader = watchModel(format.readStream(redactor, open.call.wantsUsage), (model) => {
+  const names = modelWatcher((model) => {
     open.answeredBy = model
   })
+  const asks = toolWatcher((tools) => road.tools.asked(open.call, tools))
+  const reader = watchFrames(
+    format.readStream(redactor, open.call.wantsUsage),
+    road.tools.isOn ? [names, asks] : [names],
+  )
   open.reader = reader
   open.delivered = () => deliveredText(reader.deliveredText, redactor.cutCharacters)
   const headers = { ...headersOf(open, sent, redactor), 'cache-control': 'no-cache' }

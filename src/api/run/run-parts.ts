@@ -45,7 +45,15 @@ export function partRoutes({ state, store: { checkpoints }, money: { ledger }, a
           gateway: z.string().describe('Path for its calls.'),
         }),
       handle: async ({ context, body: { budget_usd: limit, pid }, identity }) => {
-        const { agentId, runId: within, name, script, onRefused, process: own } = runOf(identity)
+        const {
+          agentId,
+          runId: within,
+          partOf = within ?? agentId,
+          name,
+          script,
+          onRefused,
+          process: own,
+        } = runOf(identity)
         const process = own ?? (pid && (await runTokens.processOf(connectionOf(context), agentId, pid)))
         const runId = newRunId()
         const around = bearerOf(context)
@@ -54,7 +62,8 @@ export function partRoutes({ state, store: { checkpoints }, money: { ledger }, a
         const parts = open.get(agentId) ?? new Set()
         open.set(agentId, parts.add(runId))
         if (parts.size > MAX_PARTS) end(agentId, parts.values().next().value!)
-        const token = runTokens.issue({ agentId, runId, name, script, onRefused, lives, process: process || undefined })
+        const part = { agentId, runId, partOf, name, script, onRefused, lives, process: process || undefined }
+        const token = runTokens.issue(part)
         const gateway = `/gateway/${process ? runTokens.addressOf(runId, token) : token}`
         return { agent_id: agentId, run_id: runId, token, gateway }
       },

@@ -5,6 +5,7 @@ import type { DialectName } from '../../dialects/dialects.ts'
 import { modelOf } from '../../dialects/usage.ts'
 import type { Redactor } from '../../redaction/redactor.ts'
 import type { LlmCall } from '../call.ts'
+import { toolsAskedIn } from '../limits/tool-calls.ts'
 import type { Found, RedactedCall } from '../redaction/call-findings.ts'
 import type { CallRedactor } from '../redaction/call-redactor.ts'
 import type { SealedOriginals } from '../redaction/sealed-originals.ts'
@@ -32,6 +33,8 @@ export interface Reply {
   model: string | undefined
   usage: ReportedUsage | undefined
   delivered: Delivered
+  /** Names of the tools that it asks to call. */
+  tools: readonly string[]
   /** Returns the redacted body. Throws CageError `redaction_failed`. */
   redacted(redactor: CallRedactor): Promise<string | Buffer>
 }
@@ -62,18 +65,19 @@ export async function readReply(
     const named = { dialect: dialect.name as DialectName, format: format.name }
     const args = { bytes, ...policyOf(redaction, body), provider: name, format: named }
     const size = bytes.length
-    const { model, usage, characters, redacted } = await redaction.large.run('readReply', args, {
+    const { model, usage, tools, characters, redacted } = await redaction.large.run('readReply', args, {
       agentId: caller.agentId,
       signal: NEVER,
     })
     const delivered = { length: characters, tokens: () => Promise.resolve(Math.ceil(size / BYTES_PER_TOKEN)) }
-    return { model, usage, delivered, redacted: (redactor) => taken(redactor, redacted) }
+    return { model, usage, tools, delivered, redacted: (redactor) => taken(redactor, redacted) }
   }
   const text = bytes.toString('utf8')
   const reply = parseReply(text, name)
   return {
     model: modelOf(reply),
     usage: format.usageOf(reply),
+    tools: toolsAskedIn(reply),
     delivered: deliveredText(text),
     redacted: async (redactor) => {
       const safe = redactor.reply(text, reply, dialect.fields)

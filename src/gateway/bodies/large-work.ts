@@ -12,6 +12,7 @@ import { modelOf } from '../../dialects/usage.ts'
 import { Redactor, type RedactorSettings } from '../../redaction/redactor.ts'
 import type { Finding } from '../../redaction/text/match.ts'
 import { type CallFacts, type ModelNaming, readFacts } from '../call-facts.ts'
+import { toolsAskedIn } from '../limits/tool-calls.ts'
 import type { Found, RedactedCall, RedactedSide } from '../redaction/call-findings.ts'
 import { CallRedactor } from '../redaction/call-redactor.ts'
 import { parseWithoutTokens, withoutTokens } from '../redaction/own-tokens.ts'
@@ -89,11 +90,13 @@ export const LARGE_WORK = {
     const { text, value } = parsed(bytes, provider)
     if (value === undefined) throw replyInvalid(provider, 'is not JSON')
     const reply = requireReply(value, provider)
-    const facts: { model: string | undefined; usage: ReportedUsage | undefined; characters: number } = {
-      model: modelOf(reply),
-      usage: formatOf(format).usageOf(reply),
-      characters: text.length,
-    }
+    const facts: { model: string | undefined; usage: ReportedUsage | undefined; tools: string[]; characters: number } =
+      {
+        model: modelOf(reply),
+        usage: formatOf(format).usageOf(reply),
+        tools: toolsAskedIn(reply),
+        characters: text.length,
+      }
     return { ...facts, redacted: redacted(bytes, text, reply, { dialect: format.dialect, ...policy }) }
   },
 

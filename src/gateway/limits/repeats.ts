@@ -5,21 +5,24 @@
 import { hash } from 'node:crypto'
 import { crc32 } from 'node:zlib'
 import { isObject, type Json, type JsonObject } from '../../dialects/json.ts'
+import { type ShownCalls, shownIn, type ToolCall } from './tool-calls.ts'
 
 export interface Repeats {
   /** Equal for equal requests; a conversation that grows has another one each time. */
   fingerprint: string
   /** The last tool that the model called, and how often in a row with the same arguments; null without one. */
   tool: { name: string; times: number } | null
-  /** Calls of tools, and results of calls that are not shown. */
-  toolCalls: ToolCall[]
+  tools: ShownTools
 }
 
-export interface ToolCall {
-  /** Equal for the same call in a later request. */
-  id: string
-  /** Null for a result, which does not name its tool. */
-  name: string | null
+/** The calls of tools that a request shows. */
+export interface ShownTools {
+  /** In order. */
+  calls: ToolCall[]
+  /** How many of them, at the end, have run since the model last spoke. */
+  fresh: number
+  /** Ids of the calls whose results it has. */
+  results: string[]
 }
 
 /** Reads a request of any dialect. */
@@ -27,16 +30,29 @@ export function repeatsOf(body: JsonObject): Repeats {
   const conversation = body.messages ?? body.input ?? body.contents ?? body.prompt ?? null
   const items = Array.isArray(conversation) ? conversation : [conversation]
   const last = JSON.stringify([body.model, items.length, shortened(items.at(-1))])
-  const calls = items.slice(-MAX_ITEMS).map(toolCallsOf)
-  const first = Math.max(0, items.length - MAX_ITEMS)
+  const shown = items.slice(-MAX_ITEMS)
+  const tools = shownTools(shown, shown.map(shownIn))
   return {
     fingerprint: last.length > MAX_FINGERPRINT ? hash('sha1', last, 'base64') : last,
-    tool: lastTool(calls.flat()),
-    toolCalls: calls.flatMap((ofItem, index) =>
-      ofItem.map(({ id, name, text }) => ({ id: id ?? `${first + index} ${text}`, name })),
-    ),
+    tool: lastTool(tools.calls),
+    tools,
   }
 }
+
+function shownTools(items: readonly Json[], shown: readonly ShownCalls[]): ShownTools {
+  let at = items.length - 1
+  while (at >= 0 && shown[at]!.calls.length === 0 && isForModel(items[at]!, shown[at]!)) at--
+  let fresh = 0
+  // Some dialects have an item for each of the calls that a model makes at once.
+  for (; at >= 0 && shown[at]!.calls.length > 0; at--) fresh += shown[at]!.calls.length
+  return { calls: shown.flatMap(({ calls }) => calls), fresh, results: shown.flatMap(({ results }) => results) }
+}
+
+/** Whether an item answers the model. */
+const isForModel = (item: Json, { results }: ShownCalls): boolean =>
+  results.length > 0 || (isObject(item) && typeof item.role === 'string' && !MODEL.test(item.role))
+
+const MODEL = /^(assistant|model|chatbot)$/i
 
 /** Returns an item with its long texts as checksums: writing them as JSON takes eight times as long, a hash twice. */
 function shortened(item: Json | undefined): Json | undefined {
@@ -53,50 +69,9 @@ const MAX_FINGERPRINT = 120
 /** Read from the end: calls and results of more rounds than are ever counted. */
 const MAX_ITEMS = 130
 
-function lastTool(all: readonly ShownCall[]): Repeats['tool'] {
-  const calls = all.filter(isNamed).toReversed()
-  const [last] = calls
+function lastTool(calls: readonly ToolCall[]): Repeats['tool'] {
+  const last = calls.at(-1)
   if (!last) return null
-  const others = calls.findIndex(({ text }) => text !== last.text)
-  return { name: last.name, times: others === -1 ? calls.length : others }
-}
-
-interface ShownCall {
-  /** Undefined in dialects without ids. */
-  id: string | undefined
-  name: string | null
-  /** Its name and arguments. */
-  text: string
-}
-
-const isNamed = (call: ShownCall): call is ShownCall & { name: string } => call.name !== null
-
-const CALL = /^((mcp_|server_)?tool_use|function_call|mcp_call)$/
-const RESULT = /^((mcp_)?tool_result|function_call_output)$/
-
-/** Those of one message or item, in order. */
-function toolCallsOf(item: Json): ShownCall[] {
-  if (!isObject(item)) return []
-  const shown: ShownCall[] = []
-  for (const parts of [item, item.tool_calls, item.content, item.parts]) {
-    // By loops: most messages have none, and every call reads them.
-    if (!Array.isArray(parts)) addToolCall(shown, parts)
-    else for (const part of parts) addToolCall(shown, part)
-  }
-  return shown
-}
-
-function addToolCall(shown: ShownCall[], part: Json | undefined): void {
-  if (!isObject(part)) return
-  const type = typeof part.type === 'string' ? part.type : ''
-  const resultOf = part.tool_call_id ?? (RESULT.test(type) ? (part.tool_use_id ?? part.call_id) : undefined)
-  if (typeof resultOf === 'string') {
-    shown.push({ id: resultOf, name: null, text: '' })
-    return
-  }
-  const call = part.function ?? part.functionCall ?? (CALL.test(type) && part)
-  if (!isObject(call) || typeof call.name !== 'string') return
-  const id = part.call_id ?? part.id ?? call.id
-  const text = JSON.stringify([call.name, call.arguments ?? call.input ?? call.args])
-  shown.push({ id: typeof id === 'string' ? id : undefined, name: call.name, text })
+  const other = calls.findLastIndex(({ text }) => text !== last.text)
+  return { name: last.name, times: calls.length - 1 - other }
 }
