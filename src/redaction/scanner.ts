@@ -27,6 +27,7 @@ import type { SecretMatch, Tail } from './secrets/secret.ts'
 import { tailEnd } from './secrets/secret-tail.ts'
 import { findUrlPassword } from './secrets/url-password.ts'
 import { kindOf, plain, RUN } from './text/characters.ts'
+import { findEncodedWord } from './text/encoded-word.ts'
 import { hexValue } from './text/escapes.ts'
 import type { Match } from './text/match.ts'
 import { type CodeParts, TextWindow } from './text/text-window.ts'
@@ -48,6 +49,7 @@ const KEPT = 160
 const NO_STARTS = new Uint8Array(65_536)
 
 export class Scanner {
+  readonly #types: readonly PiiType[]
   readonly #plan: Plan
   readonly #window = new TextWindow()
   /** A secret whose end has not arrived. */
@@ -65,6 +67,7 @@ export class Scanner {
   constructor(types: readonly PiiType[], known?: KnownValues, code: CodeParts = 'none') {
     this.#known = known
     this.#window.codeParts = code
+    this.#types = types
     this.#plan = planFor(types)
   }
 
@@ -207,10 +210,8 @@ export class Scanner {
         return findNumber(window, position, this.#plan.detects)
       case trigger.AT_SIGN:
         return this.#detectAtSign(position)
-      case trigger.ESCAPE: {
-        const next = window.read(position)
-        return next > position + 1 && window.code === 0x40 ? findEmail(window, position, next) : null
-      }
+      case trigger.ESCAPE:
+        return this.#detectEscaped(position)
       case trigger.LETTER_T:
         return this.#firstOf(findWordAt, findBracketedAt, position)
       case trigger.LETTER_J:
@@ -232,7 +233,9 @@ export class Scanner {
       case trigger.ANCHOR:
         return findAnchoredSecret(window, position)
       case trigger.ASSIGNMENT:
-        return findNamedSecret(window, position)
+        return this.#detectEquals(position)
+      case trigger.ENCODED_WORD:
+        return findEncodedWord(window, position, (text) => new Scanner(this.#types).scan(text, true)[0]?.type)
       // The first character of a known value.
       default:
         return null
@@ -247,6 +250,19 @@ export class Scanner {
   #detectAtSign(position: number): Match | null {
     const match = findEmail(this.#window, position, position + 1)
     return match || this.#window.cut ? match : this.#firstOf(findSpacedAtSign, findBracketedAt, position)
+  }
+
+  #detectEscaped(position: number): Match | null {
+    const window = this.#window
+    const next = window.read(position)
+    return next > position + 1 && window.code === 0x40 ? findEmail(window, position, next) : null
+  }
+
+  /** `jane=40example.com`, `key=…` */
+  #detectEquals(position: number): Match | null {
+    const { email, secret } = this.#plan.detects
+    const match = email && this.#window.at(position + 1) === 0x34 ? this.#detectEscaped(position) : null
+    return match || this.#window.cut || !secret ? match : findNamedSecret(this.#window, position)
   }
 
   #detectColon(position: number): Match | null {

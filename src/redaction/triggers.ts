@@ -23,6 +23,7 @@ export const ANCHOR = 10
 export const LETTER_J = 11
 export const LETTER_T = 12
 export const ASSIGNMENT = 13
+export const ENCODED_WORD = 14
 
 /** What is detected, and where the scanner must stop for it. Created once per selection of types. */
 export interface Plan {
@@ -76,6 +77,7 @@ function addTriggers(plan: Plan): void {
     ahead: isVisible,
   })
   add(plan, LETTER_J, 'J', { behind: (code) => code === 0x79 || code === 0x51 })
+  add(plan, ENCODED_WORD, '?', { behind: (code) => code === 0x3d, ahead: isWord })
   if (email) addEmailTriggers(plan)
   if (secret) addSecretTriggers(plan)
   const isHex: Test = (code) => mac && hexValue(code) >= 0
@@ -87,10 +89,11 @@ function addTriggers(plan: Plan): void {
 function addEmailTriggers(plan: Plan): void {
   add(plan, AT_SIGN, '@', {})
   for (const code of [0xff20, 0xfe6b]) plan.triggers[code] = AT_SIGN
-  // `%40`, `&#64;`, `&commat;`, `\u0040`
-  add(plan, ESCAPE, '%', { ahead: (code) => code === 0x34 })
+  // `%40`, `%2540`, `&#64;`, `&commat;`, `\u0040`, `\x40`, `=40`
+  add(plan, ESCAPE, '%', { ahead: (code) => code === 0x34 || code === 0x32 })
   add(plan, ESCAPE, '&', { ahead: (code) => code === 0x23 || code === 0x63 })
-  add(plan, ESCAPE, '\\', { ahead: (code) => code === 0x75 })
+  add(plan, ESCAPE, '\\', { ahead: (code) => code === 0x75 || code === 0x78 })
+  add(plan, ASSIGNMENT, '=', { ahead: (code) => code === 0x34 })
   add(plan, LETTER_T, 'tT', {
     behind: (code) => (code | 0x20) === 0x61,
     ahead: (code) => code === 0x20 || code === 0x5f || isClosing(code),

@@ -34,6 +34,47 @@ const FOUND: [text: string, ...values: string[]][] = [
   ['nora dot lind at example dot com', 'email:nora dot lind at example dot com'],
   ['nora_at_example_dot_com', 'email:nora_at_example_dot_com'],
   ['nora @ example . com', 'email:nora @ example . com'],
+  // As programs write it.
+  ['nora\\@example.com and nora\\\\@example.com', 'email:nora\\@example.com', 'email:nora\\\\@example.com'],
+  [
+    'to=nora=40example.com nora=2Elind=40example=2Ecom',
+    'email:nora=40example.com',
+    'email:nora=2Elind=40example=2Ecom',
+  ],
+  ['=?utf-8?q?nora=2Elind=40example=2Ecom?=', 'email:nora=2Elind=40example=2Ecom'],
+  ['To: =?UTF-8?B?bm9yYUBleGFtcGxlLmNvbQ==?= x', 'email:=?UTF-8?B?bm9yYUBleGFtcGxlLmNvbQ==?='],
+  ['=?iso-8859-1?b?Y2FsbCAyMTItNTU1LTAxODc=?=', 'phone:=?iso-8859-1?b?Y2FsbCAyMTItNTU1LTAxODc=?='],
+  [
+    'q=nora%2540example.com nora%252540example%25252Ecom',
+    'email:nora%2540example.com',
+    'email:nora%252540example%25252Ecom',
+  ],
+  ['nora\\x40example\\x2ecom nora\\u{40}example.com', 'email:nora\\x40example\\x2ecom', 'email:nora\\u{40}example.com'],
+  ['nora\\u{0040}example\\u{2e}com', 'email:nora\\u{0040}example\\u{2e}com'],
+  ['{\\"to\\":\\"nora\\\\u0040example.com\\"}', 'email:nora\\\\u0040example.com'],
+  ['\\\\\\"nora\\\\\\\\u0040example\\\\\\\\u002ecom\\\\\\"', 'email:nora\\\\\\\\u0040example\\\\\\\\u002ecom'],
+  [
+    'nora@<em>example</em>.com, nora@<b>exam</b>ple.com',
+    'email:nora@<em>example</em>.com',
+    'email:nora@<b>exam</b>ple.com',
+  ],
+  ['nora<wbr>@<wbr>example.com', 'email:nora<wbr>@<wbr>example.com'],
+  ['<b>nora@example.com</b><br>next.com', 'email:nora@example.com'],
+  ['to nora@example.com.\nnet income', 'email:nora@example.com'],
+  ['nora@example-x.\ncom', 'email:nora@example-x.\ncom'],
+  ['"nora@mail.corp-x.\\r\\n  com"', 'email:nora@mail.corp-x.\\r\\n  com'],
+  ['nora\ufffd@example.com nora@\0example.com', 'email:nora\ufffd@example.com', 'email:nora@\0example.com'],
+  ['4242_4242_4242_4242 212_555_0187', 'credit_card:4242_4242_4242_4242', 'phone:212_555_0187'],
+  ['<td>4242</td><td>4242</td> <td>4242</td><td>4242</td>', 'credit_card:4242</td><td>4242</td> <td>4242</td><td>4242'],
+  ['phone <b>212</b><i>555</i><i>0187</i>', 'phone:212</b><i>555</i><i>0187'],
+  ['\x1b[31m4242\x1b[0m 4242 42\x1b[1;32m42 4242', 'credit_card:4242\x1b[0m 4242 42\x1b[1;32m42 4242'],
+  ['212-\x1b[1m555\x1b[0m-0187', 'phone:212-\x1b[1m555\x1b[0m-0187'],
+  [
+    'export_212-555-0187_536-90-4399_4242-4242-4242-4242_aaa',
+    'phone:212-555-0187',
+    'ssn:536-90-4399',
+    'credit_card:4242-4242-4242-4242',
+  ],
   // Phone.
   ['(212) 555-0187 212-555-0187 212.555.0187', 'phone:(212) 555-0187', 'phone:212-555-0187', 'phone:212.555.0187'],
   ['1-212-555-0187, +1 (212) 555-0187', 'phone:1-212-555-0187', 'phone:+1 (212) 555-0187'],
@@ -62,6 +103,8 @@ const FOUND: [text: string, ...values: string[]][] = [
   ['card4242424242424242', 'credit_card:4242424242424242'],
   ['DE89 3704 0044 0532 0130 00', 'iban:DE89 3704 0044 0532 0130 00'],
   ['pay gb29nwbk60161331926819.', 'iban:gb29nwbk60161331926819'],
+  ['ＤＥ８９３７０４００４４０５３２０１３０００', 'iban:ＤＥ８９３７０４００４４０５３２０１３０００'],
+  ['DE89_3704_0044_0532_0130_00', 'iban:DE89_3704_0044_0532_0130_00'],
   // IP.
   ['http://198.51.100.23:8080/x 192.0.2.0/24', 'ip:198.51.100.23', 'ip:192.0.2.0'],
   ['[2001:db8::1]:443 fe80::1%eth0 ::ffff:192.0.2.1', 'ip:2001:db8::1', 'ip:fe80::1%eth0', 'ip:::ffff:192.0.2.1'],
@@ -97,6 +140,8 @@ const LEFT_ALONE: string[] = [
   'AKIA is a prefix, sk-is one too, ghp_xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx, sk-estimator-html-representation-fallback',
   'token = os.environ["API_TOKEN"]; https://user:password@example.com; data:image/png;base64,iVBORw0KGgoAAAANSUhEUgAAAAEAAAAB',
   '-----BEGIN PUBLIC KEY-----\nMIIBIjANBgkq\n-----END PUBLIC KEY-----',
+  'nora@localhost.\nInfo follows. a=40; x=40.5; 100%25 of users; user_2125550187; 1_212_555_0187_9',
+  '<td>212</td><td>555</td><td>0187</td><td>9</td>, 200_300_4000_5000, 1_000_000_000, =?utf-8?B?bm9yYQ==?=',
 ]
 
 describe('findPii', () => {
@@ -178,6 +223,16 @@ describe('time is linear on every input', () => {
       '401. \n',
       '71.0@\\2',
       '1000 ',
+      '=?u?b?YWFhYWFh?= ',
+      '<b>',
+      'a@<b>',
+      '1</b>',
+      '\\\\',
+      '%25',
+      'a=40',
+      '\x1b[1m1',
+      'a@b.\n',
+      '1_',
     ])
 
   // A megabyte takes a tenth of a second; quadratic work on it takes minutes, and the test runs out of time.

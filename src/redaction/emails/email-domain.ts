@@ -1,5 +1,6 @@
 /** The part of an e-mail address after the at sign. */
-import { isAlphanumeric, isIdeographic } from '../text/characters.ts'
+import { isAlphanumeric, isBlank, isIdeographic } from '../text/characters.ts'
+import { inlineTagEnd } from '../text/tags.ts'
 import { TextWindow } from '../text/text-window.ts'
 import { isTopLevelDomain, leadingTopLevelDomain } from './top-level-domain.ts'
 
@@ -15,8 +16,16 @@ export function domainEnd(window: TextWindow, begin: number): number {
   let start = begin
   /** The label that is read, decoded. */
   let label = ''
+  let labelEnd = begin
   let position = begin
   while (position - begin < MAX_DOMAIN) {
+    const tag = label === '' && labels === 0 ? -1 : inlineTagEnd(window, position)
+    if (tag > 0) {
+      // What follows may be another word.
+      if (labels > 0 && label !== '') end = Math.max(end, topLevelEnd(window, start, labelEnd, label))
+      position = tag
+      continue
+    }
     const next = window.read(position)
     const code = window.code
     if (code === 0x2e || (isIdeographicStop(code) && labels === 0)) {
@@ -28,15 +37,47 @@ export function domainEnd(window: TextWindow, begin: number): number {
       // `mail@example.com谢谢`: another script begins another word.
       if (isIdeographic(code) && labels > 0 && label !== '' && label.charCodeAt(label.length - 1) < 0x80) break
       label += String.fromCharCode(code)
+      labelEnd = next
     } else {
       break
     }
     position = next
   }
+  if (label === '' && labels > 0 && end < 0) return brokenEnd(window, position)
   // `jane@example[dot]com`
   if (labels === 0) return label !== '' && mayBeginDot(window.at(position)) ? spelledDomainEnd(window, begin) : -1
-  return label === '' ? end : Math.max(end, topLevelEnd(window, start, position, label))
+  return label === '' ? end : Math.max(end, topLevelEnd(window, start, labelEnd, label))
 }
+
+/** Returns the end of a top-level domain in the next line, as a long address is wrapped after a dot; or -1. */
+function brokenEnd(window: TextWindow, position: number): number {
+  let start = position
+  for (
+    let breaks = 0;
+    breaks < MAX_BREAK && (isBreak(window, start) || (breaks > 0 && isBlank(window.at(start))));
+    breaks++
+  )
+    start += window.at(start) === 0x5c ? 2 : 1
+  if (start === position) return -1
+  let end = start
+  while (end - start < MAX_WRAPPED && isLowerCase(window.at(end))) end++
+  return !isLabelCharacter(window.at(end)) && isTopLevelDomain(window.text.slice(start, end)) ? end : -1
+}
+
+/** `\r`, `\n`, as themselves or as JSON has them. */
+function isBreak(window: TextWindow, position: number): boolean {
+  const code = window.at(position)
+  if (code !== 0x5c) return code === 0x0a || code === 0x0d
+  const letter = window.at(position + 1)
+  return letter === 0x6e || letter === 0x72
+}
+
+const isLowerCase = (code: number): boolean => code >= 0x61 && code <= 0x7a
+
+/** Characters of a line break and of the indent after it. */
+const MAX_BREAK = 12
+/** Longest top-level domain in the next line. */
+const MAX_WRAPPED = 12
 
 /**
  * Returns the end of the top-level domain that begins at `start`, or -1. A hyphen in `label`, or a word that is glued to

@@ -3,7 +3,9 @@
  * are escaped (`jane%40example.com`) or invisible ones are inserted. Spelled ones are in `spelled-email.ts`.
  */
 import { DIGIT, isAlphanumeric, kindOf } from '../text/characters.ts'
+import { MAX_SLASHES } from '../text/escapes.ts'
 import type { Match } from '../text/match.ts'
+import { inlineTagEnd, inlineTagStart } from '../text/tags.ts'
 import type { TextWindow } from '../text/text-window.ts'
 import { domainEnd } from './email-domain.ts'
 import { localStart } from './local-part.ts'
@@ -12,17 +14,33 @@ import { isAccount } from './user-at-host.ts'
 /** Finds the address around the at sign at [at, afterAt). */
 export function findEmail(window: TextWindow, at: number, afterAt: number): Match | null {
   // In hostile text most at signs have no domain: checking that first avoids the search back.
-  window.read(afterAt)
+  const domain = afterTags(window, afterAt)
+  window.read(domain)
   if (!isAlphanumeric(window.code) && window.code !== 0x5b && !window.cut) return null
-  const start = localStart(window.text, at, window.floor)
+  const localEnd = beforeMark(window, at)
+  const start = localStart(window.text, localEnd, window.floor)
   window.candidate = start
-  if (start === at || !mayBeginAddress(window, start)) return null
-  const end = window.at(afterAt) === 0x5b ? addressLiteralEnd(window, afterAt) : domainEnd(window, afterAt)
-  if (end < 0 || isRepositoryPath(window, start, at, end) || isVersion(window, afterAt, end)) return null
+  if (start === localEnd || !mayBeginAddress(window, start)) return null
+  const end = window.at(domain) === 0x5b ? addressLiteralEnd(window, domain) : domainEnd(window, domain)
+  if (end < 0 || isRepositoryPath(window, start, localEnd, end) || isVersion(window, domain, end)) return null
   if (isAccount(window, start, end)) return null
   // Markdown emphasis: `_jane@example.com_`
   const emphasized = window.text.charCodeAt(start) === 0x5f && window.at(end) === 0x5f
   return { type: 'email', start: emphasized ? start + 1 : start, end }
+}
+
+/** Returns the end of a local part before an at sign that is escaped (`\\@`) or within tags. */
+function beforeMark({ text, floor }: TextWindow, at: number): number {
+  let end = at
+  while (at - end < MAX_SLASHES && text.charCodeAt(end - 1) === 0x5c) end--
+  if (text.charCodeAt(end - 1) === 0x3e) end = inlineTagStart(text, end)
+  return Math.max(end, floor)
+}
+
+function afterTags(window: TextWindow, from: number): number {
+  let start = from
+  for (let end = inlineTagEnd(window, start); end > 0; end = inlineTagEnd(window, start)) start = end
+  return start
 }
 
 /** An earlier at sign makes it a typo or a handle; a scheme makes it the user or password of a URL. */

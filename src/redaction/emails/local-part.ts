@@ -5,6 +5,8 @@ import { endsColor, escapeBefore, escapedCode } from '../text/escapes.ts'
 /** Maximum length of a local part, in raw characters (64 are legal; escapes take more). */
 export const MAX_LOCAL = 96
 
+const NUL = 0
+
 /** Returns the start of a local part that ends at `end`; `end` without one. */
 export function localStart(text: string, end: number, floor: number): number {
   let start = localRun(text, end, floor)
@@ -36,9 +38,9 @@ export function localRun(text: string, end: number, floor: number): number {
   let start = end
   while (start > limit) {
     const escaped = escapeBefore(text, start)
-    const kind = kindOf(escaped > 0 ? escapedCode : text.charCodeAt(start - 1))
+    const code = escaped > 0 ? escapedCode : text.charCodeAt(start - 1)
     const length = escaped || 1
-    if (!(kind & (LOCAL | IGNORED)) || start - length < limit) break
+    if (!(code === NUL || kindOf(code) & (LOCAL | IGNORED)) || start - length < limit) break
     start -= length
   }
   return start

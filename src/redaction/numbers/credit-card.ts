@@ -1,6 +1,6 @@
 /** Credit card numbers: a prefix and length of a known network with the Luhn check digit, or a word right before. */
 import { isSpoiledTestCard } from '../code/published.ts'
-import { beginsAlone, DigitReader, endsAlone, followsWord, textBefore } from '../text/digits.ts'
+import { beginsAlone, DigitReader, endsAlone, followsWord, type Separator, textBefore } from '../text/digits.ts'
 import { passesLuhn } from '../text/luhn.ts'
 import type { Match } from '../text/match.ts'
 import type { TextWindow } from '../text/text-window.ts'
@@ -29,21 +29,23 @@ export function findCreditCard(window: TextWindow, start: number): Match | null 
   return findGrouped(window, start, end)
 }
 
+const GROUPED: ReadonlySet<Separator> = new Set([' ', '-', '.', '_', '<>'])
+
 function findGrouped(window: TextWindow, start: number, firstEnd: number): Match | null {
   let end = firstEnd
-  let form = ''
+  let form: Separator = ''
   let second = 0
   for (let group = 1; group < 5 && digits.count < MAX_DIGITS; group++) {
     const before = digits.count
     const next = digits.separator(end)
     if (group === 1) form = digits.form
-    if (digits.form !== form || (form !== ' ' && form !== '-' && form !== '.')) return null
+    if (digits.form !== form || !GROUPED.has(form)) return null
     end = digits.takeAll(next)
     const length = digits.count - before
     if (group === 1) second = length
     if (second === 4 ? length !== 4 && group < 4 && !isShortAmex(group, length) : second !== 6 || group > 2) return null
     if (digits.count < 14) continue
-    const match = accept(window, start, end)
+    const match = accept(window, start, end, form)
     if (match) return match
     if (length === 3) return null
   }
@@ -56,18 +58,20 @@ function isShortAmex(group: number, length: number): boolean {
   return group === 3 && length === 3 && (two === 34 || two === 37)
 }
 
-function accept(window: TextWindow, start: number, end: number): Match | null {
-  if (digits.count > MAX_DIGITS || !endsAlone(window, end)) return null
-  const isCard = passesLuhn(digits.values, digits.count) ? isCardNumber(window, start) : isLabeledCard(window, start)
+function accept(window: TextWindow, start: number, end: number, form: Separator = ''): Match | null {
+  if (digits.count > MAX_DIGITS || !endsAlone(window, end, form)) return null
+  const isCard = passesLuhn(digits.values, digits.count)
+    ? isCardNumber(window, start, form)
+    : isLabeledCard(window, start)
   return isCard ? { type: 'credit_card', start, end } : null
 }
 
-function isCardNumber(window: TextWindow, start: number): boolean {
+function isCardNumber(window: TextWindow, start: number, form: Separator): boolean {
   const evidence = network()
   if (evidence === 'unknown' && !followsWord(window, start)) return false
   const context = textBefore(window, start, 64)
   // `card4111…`: the word is glued to the number.
-  if (!beginsAlone(window, start) && !/(?:card|pan|cc|visa)$/.test(context)) return false
+  if (!beginsAlone(window, start, form) && !/(?:card|pan|cc|visa)$/.test(context)) return false
   return evidence === 'clear' || (evidence === 'rare' ? CARD_WORD : CARD_LABEL).test(context)
 }
 

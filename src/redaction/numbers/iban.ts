@@ -1,5 +1,5 @@
 /** IBANs: a country, its length, and remainder 1 modulo 97. */
-import { isWordCharacter } from '../text/characters.ts'
+import { isWordCharacter, plain } from '../text/characters.ts'
 import { beginsWord } from '../text/digits.ts'
 import type { Match } from '../text/match.ts'
 import type { TextWindow } from '../text/text-window.ts'
@@ -16,6 +16,9 @@ for (const entry of (
   LENGTHS[countryKey(entry.charCodeAt(0), entry.charCodeAt(1))] = Number(entry.slice(2))
 }
 
+/** Space, hyphen, dot, underscore. */
+const SEPARATORS: ReadonlySet<number> = new Set([0x20, 0x2d, 0x2e, 0x5f])
+
 /** The characters of a candidate as numbers: digits are themselves, letters 10 to 35. */
 const values = new Uint8Array(40)
 
@@ -26,7 +29,7 @@ const values = new Uint8Array(40)
 export function findIban(window: TextWindow, digits: number): Match | null {
   const start = window.before(digits) === 0x20 ? digits - 3 : digits - 2
   if (start < window.floor || !beginsWord(window, start)) return null
-  const length = LENGTHS[countryKey(window.text.charCodeAt(start), window.text.charCodeAt(start + 1))]
+  const length = LENGTHS[countryKey(plain(window.text.charCodeAt(start)), plain(window.text.charCodeAt(start + 1)))]
   if (!length) return null
   window.candidate = start
   let end = start
@@ -34,7 +37,7 @@ export function findIban(window: TextWindow, digits: number): Match | null {
     let next = window.read(end)
     let value = letterOrDigit(window.code)
     if (value < 0) {
-      const isSeparator = window.code === 0x20 || window.code === 0x2d || window.code === 0x2e
+      const isSeparator = SEPARATORS.has(window.code)
       if (!isSeparator || count < 2) return null
       next = window.read(next)
       value = letterOrDigit(window.code)

@@ -16,7 +16,7 @@ import {
   MAX_INVISIBLE,
   plain,
 } from '../text/characters.ts'
-import { beginsWord, endsEscape, followsFigure, separatorOf } from '../text/digits.ts'
+import { beginsWord, DigitReader, endsEscape, followsFigure, separatorOf } from '../text/digits.ts'
 import { escapeBefore, escapedCode, mayEndEscape } from '../text/escapes.ts'
 import type { Match } from '../text/match.ts'
 import type { TextWindow } from '../text/text-window.ts'
@@ -53,6 +53,7 @@ function standsAlone(window: TextWindow, position: number, length: number): bool
   const next = window.at(end)
   if (next >= 0x80 || ENDS_NUMBER[next] === 0) return false
   if (ENDS_NUMBER[next] === 1) return true
+  if (next === 0x3c) return !goesOnBehindTags(window, end) && !mayFollowCountry(window, position)
   const second = window.at(end + 1)
   if (mayJoin(second) && (!isSeparator(second) || mayJoin(window.at(end + 2)))) return false
   // `GB82 WEST …`
@@ -61,8 +62,8 @@ function standsAlone(window: TextWindow, position: number, length: number): bool
 
 /** 1 if no number continues after a character, 2 if that depends on the next ones. */
 const ENDS_NUMBER = new Uint8Array(128)
-for (const character of '\n\r",:;\'`]}>=*!?{<_^$@#|') ENDS_NUMBER[character.charCodeAt(0)] = 1
-for (const separator of ' .') ENDS_NUMBER[separator.charCodeAt(0)] = 2
+for (const character of '\n\r",:;\'`]}>=*!?{^$@#|') ENDS_NUMBER[character.charCodeAt(0)] = 1
+for (const separator of ' ._<') ENDS_NUMBER[separator.charCodeAt(0)] = 2
 
 /** A number may continue with it after a separator: a digit, a possible escape of one, or another separator. */
 function mayJoin(code: number): boolean {
@@ -218,12 +219,21 @@ function goesOn(window: TextWindow, next: number, end: number): boolean {
     window.read(end)
     return window.code === 0x28 || window.code === 0x29 || separatorOf(window.code) !== ''
   }
+  if (code === 0x3c) return goesOnBehindTags(window, end)
   const form = separatorOf(code)
   if (form === '') return false
   const second = window.at(end + 1)
   if (kindOf(second) & (DIGIT | IGNORED) || second === 0x28) return true
   // Two separators count as one only as ` - ` or `. `.
   return separatorOf(plain(second)) === (form === ' ' ? '-' : ' ') && mayJoin(window.at(end + 2))
+}
+
+const tags = new DigitReader()
+
+/** `4111</td><td>1111` */
+function goesOnBehindTags(window: TextWindow, end: number): boolean {
+  tags.begin(window)
+  return tags.separator(end) > end
 }
 
 /** The first group could begin a phone number: after a plus, an international prefix, or with groups of this size. */

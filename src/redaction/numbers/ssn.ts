@@ -44,7 +44,7 @@ export function findSsn(window: TextWindow, start: number): Match | null {
   const isUniform = digits.form === form
   const end = digits.take(serial, 4)
   if (end < 0 || digits.isDigitAt(end) || digits.number(0, 9) === 0) return null
-  if (!beginsAlone(window, start) || !endsAlone(window, end)) return null
+  if (!beginsAlone(window, start, form) || !endsAlone(window, end, form)) return null
   const isCertain =
     isUniform && isIssuable() && (form === '-' || isCalledSsn(window, start, form) || isNamedAfter(window, end))
   return isCertain || isLabeled(window, start) ? { type: 'ssn', start, end } : null

@@ -53,7 +53,7 @@ function isClear(window: TextWindow, digit: number): boolean {
   if (!hasTrunkZero(window, digit)) return false
   return form === '.'
     ? lengths === CLEAR_GROUPS_WITH_DOTS
-    : form !== '/' && form !== 'mixed' && CLEAR_GROUPS.has(lengths)
+    : form !== '/' && form !== '_' && form !== '<>' && form !== 'mixed' && CLEAR_GROUPS.has(lengths)
 }
 
 function isLabeledPhone(window: TextWindow, start: number, digit: number): boolean {

@@ -48,11 +48,13 @@ export function findLabeledPhone(window: TextWindow, digit: number): Match | nul
 
 function findWithLead(window: TextWindow, digit: number, lead: Lead): Match | null {
   window.candidate = lead.start
-  if (!isFreeBefore(window, lead)) return null
+  if (!isFreeBefore(window, digit, lead)) return null
   const end = numberEnd(window, digit, lead)
   if (end < 0) return null
   const withExtension = extensionEnd(window, end)
-  const isFreeAfter = withExtension > end || (lead.plus ? endsWord(plain(window.at(end))) : endsAlone(window, end))
+  const form = window.before(end - 4) === 0x2d ? '-' : ''
+  const isFreeAfter =
+    withExtension > end || (lead.plus ? endsWord(plain(window.at(end))) : endsAlone(window, end, form))
   return isFreeAfter ? { type: 'phone', start: lead.start, end: withExtension } : null
 }
 
@@ -108,8 +110,9 @@ function readBefore(window: TextWindow, end: number): number {
 }
 
 /** A bracket may follow a word (`fax(415)…`), and so may a hyphen when the word says phone. */
-function isFreeBefore(window: TextWindow, { start, bracket, isEscaped }: Lead): boolean {
-  if (isEscaped || beginsAlone(window, start)) return true
+function isFreeBefore(window: TextWindow, digit: number, { start, bracket, isEscaped }: Lead): boolean {
+  const form = window.at(digit + 3) === 0x2d ? '-' : ''
+  if (isEscaped || beginsAlone(window, start, form)) return true
   if (bracket) return !(kindOf(window.before(start)) & DIGIT) || endsEscape(window, start)
   return (
     plain(window.before(start)) === 0x2d &&
@@ -144,6 +147,8 @@ function northAmericanEnd(window: TextWindow, digit: number, lead: Lead, country
   if (end < 0) return number > afterExchange ? vanityEnd(window, lead, country, number, 4) : -1
   if (digits.isDigitAt(end)) return -1
   const separated = exchange > area && number > afterExchange
+  // The cells of a table are mostly figures.
+  if (form === '<>' && !isPhoneNear(window, lead.start)) return -1
   // Groups between spaces after another number are a row of figures.
   if (separated && form === ' ' && !bracket && followsFigure(window, lead.start)) return -1
   if (separated && (bracket || isClearForm(form, digits.form, country))) return end

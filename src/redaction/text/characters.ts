@@ -7,10 +7,12 @@ export const LETTER = 2
 export const LOCAL = 4
 /** Allowed in an address, a secret or an escape of either: a stream holds these back at its end. */
 export const RUN = 8
-/** Invisible: zero-width characters and soft hyphens. They split data for a pattern, not for a reader. */
+/** Invisible: zero-width characters, soft hyphens, what is no text. They split data for a pattern, not for a reader. */
 export const IGNORED = 16
 /** ASCII that always stands for itself: it begins no escape. */
 export const LITERAL = 32
+/** Begins a terminal's color sequence. */
+export const ESCAPE = 0x1b
 /** This many in a row are skipped. The bound keeps the held-back text short. */
 export const MAX_INVISIBLE = 8
 
@@ -102,12 +104,18 @@ mark(LETTER | LOCAL | RUN, 0xff66, 0xffdc)
 markEach(LOCAL | RUN, "._%+-'\uff0e\uff3f\uff0d\uff0b\u2024")
 // Arabic-Indic digits; like full-width ones their last four bits are their value.
 for (const zero of [0x660, 0x6f0]) for (let code = zero; code < zero + 10; code++) KINDS[code] = DIGIT | LOCAL | RUN
-markEach(RUN, '\\&#;~')
+markEach(RUN, '\\&#;~={}')
+// NUL is invisible as well, but also stands for the end of a text.
+mark(RUN, 0)
 mark(LITERAL, 0x20, 0x7e)
-for (const begin of '%\\&') KINDS[begin.charCodeAt(0)] = kindOf(begin.charCodeAt(0)) & ~LITERAL
-/** Besides the well-known ones: joiners, direction marks, invisible operators, variation selectors, a backspace. */
+for (const begin of '%\\&=') KINDS[begin.charCodeAt(0)] = kindOf(begin.charCodeAt(0)) & ~LITERAL
+/**
+ * Besides the well-known ones: joiners, direction marks, invisible operators, variation selectors, a backspace, the
+ * beginning of a color sequence, what a decoder writes for bytes that are no character.
+ */
 const INVISIBLE: [first: number, last: number][] = [
   [0x08, 0x08],
+  [ESCAPE, ESCAPE],
   [0xad, 0xad],
   [0x34f, 0x34f],
   [0x61c, 0x61c],
@@ -117,6 +125,7 @@ const INVISIBLE: [first: number, last: number][] = [
   [0x2060, 0x206f],
   [0xfe00, 0xfe0f],
   [0xfeff, 0xfeff],
+  [0xfffd, 0xfffd],
   // Tags (U+E0000 to U+E007F) as two code units. Emoji have such a second unit too, but another first one.
   [0xdb40, 0xdb40],
   [0xdc00, 0xdc7f],

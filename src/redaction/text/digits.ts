@@ -1,6 +1,7 @@
 /** Shared by the detectors of numbers: reading digits and separators, and whether a number stands alone. */
 import {
   DIGIT,
+  ESCAPE,
   IGNORED,
   isAlphanumeric,
   isDash,
@@ -9,10 +10,10 @@ import {
   kindOf,
   LETTER,
   LITERAL,
-  MAX_INVISIBLE,
   plain,
 } from './characters.ts'
 import { endsColor, escapeBefore } from './escapes.ts'
+import { tagEnd } from './tags.ts'
 import type { TextWindow } from './text-window.ts'
 
 /** Reads the digits of a number group by group. Each detector has one and calls `begin` for every number. */
@@ -23,9 +24,11 @@ export class DigitReader {
   /** The separator that `separator` passed last. */
   form: Separator = ''
   #window!: TextWindow
+  #colors = 0
 
   begin(window: TextWindow): void {
     this.#window = window
+    this.#colors = 0
     this.count = 0
     this.form = ''
   }
@@ -52,12 +55,10 @@ export class DigitReader {
       let code = window.at(position)
       let kind = kindOf(code)
       if (!(kind & DIGIT)) {
-        if (!(kind & IGNORED)) break
-        let next = position
-        for (let skipped = 0; kind & IGNORED && skipped < MAX_INVISIBLE; skipped++) {
-          code = window.at(++next)
-          kind = kindOf(code)
-        }
+        if (!(kind & IGNORED) || (code === ESCAPE && ++this.#colors > MAX_COLORS)) break
+        const next = window.visibleFrom(position)
+        code = window.at(next)
+        kind = kindOf(code)
         if (!(kind & DIGIT)) break
         position = next
       }
@@ -74,7 +75,7 @@ export class DigitReader {
     const code = this.#window.at(from)
     this.form = separatorOf(code)
     if (this.form === '') {
-      if (kindOf(code) & LITERAL) return from
+      if (kindOf(code) & LITERAL) return code === 0x3c ? this.#tags(from) : from
     } else if (this.isDigitAt(from + 1)) return from + 1
     const next = this.#window.read(from)
     this.form = separatorOf(this.#window.code)
@@ -86,6 +87,19 @@ export class DigitReader {
     if (separatorOf(this.#window.code) !== ' ') return next
     this.form = ' - '
     return third
+  }
+
+  /** Passes the tags between two groups: cells of a table, or highlighted ones. */
+  #tags(from: number): number {
+    let end = from
+    for (let tags = 0; tags < MAX_TAGS && this.#window.at(end) === 0x3c; tags++) {
+      const next = tagEnd(this.#window, end)
+      if (next < 0) return from
+      end = this.#window.at(next) === 0x20 ? next + 1 : next
+    }
+    if (!this.isDigitAt(end)) return from
+    this.form = '<>'
+    return end
   }
 
   /** Returns the position after `wanted` digits with a space between any two, at two places perhaps a hyphen; or -1. */
@@ -114,19 +128,33 @@ export class DigitReader {
   }
 }
 
-export type Separator = '' | ' ' | '-' | '.' | '/' | ' - '
+/** `<>`: tags of HTML. */
+export type Separator = '' | ' ' | '-' | '.' | '/' | '_' | ' - ' | '<>'
+
+/** Changes of color within one group of digits or after it. */
+const MAX_COLORS = 8
+
+/** `</b></td><td><b>` */
+const MAX_TAGS = 4
 
 /** A plus encodes a space in a URL's form data. */
 export function separatorOf(code: number): Separator {
   if (code >= 0x20 && code <= 0x2f) return SEPARATORS[code - 0x20] as Separator
+  if (code === 0x5f) return '_'
   return isDash(code) ? '-' : ''
 }
 
 /** From the space to the slash. */
 const SEPARATORS: Separator[] = [' ', '', '', '', '', '', '', '', '', '', '', ' ', '', '-', '.', '/']
 
-/** Nothing before a number makes it part of something longer: a word, a decimal, a code with hyphens, a price. */
-export function beginsAlone(window: TextWindow, start: number): boolean {
+/** Where hyphens are within a number, underscores are around it: `export_212-555-0187_2024`. */
+const joinsWords = (form: Separator): boolean => form === '-'
+
+/**
+ * Nothing before a number makes it part of something longer: a word, a decimal, a code with hyphens, a price. `form`:
+ * what separates its groups. (Default: nothing.)
+ */
+export function beginsAlone(window: TextWindow, start: number, form: Separator = ''): boolean {
   const before = plain(window.before(start))
   switch (before) {
     case 0x24: // $
@@ -135,8 +163,9 @@ export function beginsAlone(window: TextWindow, start: number): boolean {
       return false
     case 0x2e: // .
       return !(kindOf(window.before(start - 1)) & DIGIT)
-    case 0x2d: // -
     case 0x5f: // _
+      return joinsWords(form) || !isAlphanumeric(window.before(start - 1))
+    case 0x2d: // -
       return !isAlphanumeric(window.before(start - 1))
     default:
       return !(kindOf(before) & DIGIT || isGluing(before)) || endsEscape(window, start)
@@ -161,13 +190,14 @@ export function endsEscape(window: TextWindow, start: number): boolean {
 }
 
 /** Nothing after a number makes it part of something longer. */
-export function endsAlone(window: TextWindow, end: number): boolean {
+export function endsAlone(window: TextWindow, end: number, form: Separator = ''): boolean {
   const next = plain(window.at(end))
   switch (next) {
     case 0x2e: // .
       return !(kindOf(window.at(end + 1)) & DIGIT)
-    case 0x2d: // -
     case 0x5f: // _
+      return joinsWords(form) || !isAlphanumeric(window.at(end + 1))
+    case 0x2d: // -
       return !isAlphanumeric(window.at(end + 1))
     default:
       return endsWord(next)

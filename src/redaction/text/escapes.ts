@@ -1,4 +1,7 @@
-/** Escapes of URLs (`%40`), JSON (`\u0040`) and HTML (`&#64;`, `&commat;`) that stand for plain characters. */
+/**
+ * Escapes that stand for plain characters: of URLs (`%40`, twice `%2540`), JSON and programs (`\u0040`, `\x40`,
+ * `\u{40}`, in JSON within JSON `\\u0040`), HTML (`&#64;`, `&commat;`) and mail (`=40`).
+ */
 import { isAlphanumeric } from './characters.ts'
 
 /** No character: the end of the text, or not an escape. */
@@ -40,9 +43,19 @@ export function isPlain(code: number): boolean {
   return code > 0x1f && code < 0x7f
 }
 
-/** A semicolon or a hexadecimal digit: no escape ends in anything else. */
+/** A semicolon, a brace or a hexadecimal digit: no escape ends in anything else. */
 export function mayEndEscape(last: number): boolean {
-  return last === 0x3b || hexValue(last) >= 0
+  return last === 0x3b || last === 0x7d || hexValue(last) >= 0
+}
+
+/** URLs are escaped again with each URL that they are put into, as JSON is within JSON. */
+export const MAX_NESTED = 3
+/** Backslashes before an escape that is nested so often. */
+export const MAX_SLASHES = 2 ** MAX_NESTED
+
+/** Mail writes only some characters of addresses as an equals sign and two digits. */
+export function isOfMail(code: number): boolean {
+  return code === 0x40 || code === 0x2e || code === 0x5f || code === 0x2d || code === 0x2b
 }
 
 /** The character that `escapeBefore` found. */
@@ -53,12 +66,41 @@ export function escapeBefore(text: string, end: number): number {
   if (end < 3) return 0
   const last = text.charCodeAt(end - 1)
   if (last === 0x3b) return entityBefore(text, end)
+  if (last === 0x7d) return bracedBefore(text, end)
   const low = hexValue(last)
   if (low < 0) return 0
-  const length = text.charCodeAt(end - 3) === 0x25 ? 3 : isJsonEscape(text, end - 6) ? 6 : 0
-  if (length === 0) return 0
   escapedCode = hexValue(text.charCodeAt(end - 2)) * 16 + low
-  return isPlain(escapedCode) ? length : 0
+  return isPlain(escapedCode) ? hexLength(text, end) : 0
+}
+
+/** The length of an escape whose two last digits end at a position. */
+function hexLength(text: string, end: number): number {
+  const before = text.charCodeAt(end - 3)
+  if (before === 0x25) return 3
+  if (before === 0x3d) return isOfMail(escapedCode) ? 3 : 0
+  if (before === 0x78) return lengthWithSlashes(text, end, end - 3)
+  if (before === 0x30) return text.startsWith('u00', end - 5) ? lengthWithSlashes(text, end, end - 5) : 0
+  let digits = end - 2
+  for (let nested = 0; nested < MAX_NESTED && text.startsWith('25', digits - 2); nested++) digits -= 2
+  return digits < end - 2 && text.charCodeAt(digits - 1) === 0x25 ? end - digits + 1 : 0
+}
+
+/** `\u{40}` */
+function bracedBefore(text: string, end: number): number {
+  const found = BRACED.exec(text.slice(Math.max(0, end - MAX_BRACED), end))
+  if (!found) return 0
+  escapedCode = Number.parseInt(found[1]!, 16)
+  return isPlain(escapedCode) ? lengthWithSlashes(text, end, end - found[0].length) : 0
+}
+
+const BRACED = /u\{([\da-f]{1,6})\}$/i
+const MAX_BRACED = 9
+
+/** The length of an escape whose letter is at a position, with the backslashes before it; 0 if there is none. */
+function lengthWithSlashes(text: string, end: number, letter: number): number {
+  let start = letter
+  while (letter - start < MAX_SLASHES && text.charCodeAt(start - 1) === 0x5c) start--
+  return start < letter ? end - start : 0
 }
 
 function entityBefore(text: string, end: number): number {
@@ -73,12 +115,8 @@ function entityBefore(text: string, end: number): number {
   return 0
 }
 
-function isJsonEscape(text: string, start: number): boolean {
-  return start >= 0 && text.charCodeAt(start) === 0x5c && text.startsWith('u00', start + 1)
-}
-
 /** Maximum characters between the bracket and the end of a color sequence. */
-const MAX_COLOR = 16
+export const MAX_COLOR = 16
 const COLOR_BEGIN = /(?:\\u001b|\\x1b|\\033|\\e)$/i
 
 /** A terminal's color sequence (`ESC[1;32m`) ends before a position, raw or as JSON and shells write it. */
@@ -90,6 +128,6 @@ export function endsColor(text: string, end: number): boolean {
 }
 
 /** Digits, colon, semicolon. */
-function isOfColor(code: number): boolean {
+export function isOfColor(code: number): boolean {
   return code >= 0x30 && code <= 0x3b
 }

@@ -6,8 +6,19 @@
  * not arrived. The scanner then discards the result and holds the text back from `candidate`.
  */
 import { Fences } from '../code/fences.ts'
-import { IGNORED, isAlphanumeric, kindOf, LITERAL, MAX_INVISIBLE, plain } from './characters.ts'
-import { entityCode, hexValue, isPlain, MAX_ENTITY, NONE } from './escapes.ts'
+import { ESCAPE, IGNORED, isAlphanumeric, kindOf, LITERAL, MAX_INVISIBLE, plain } from './characters.ts'
+import {
+  entityCode,
+  hexValue,
+  isOfColor,
+  isOfMail,
+  isPlain,
+  MAX_COLOR,
+  MAX_ENTITY,
+  MAX_NESTED,
+  MAX_SLASHES,
+  NONE,
+} from './escapes.ts'
 
 /** Memory for the code units of a text, reused by the next one. */
 class Scratch {
@@ -77,6 +88,12 @@ export class TextWindow {
     return this.#fences.surround(this.#text, position)
   }
 
+  /** Takes its code units again, after another window had a text of at most so many characters. */
+  restore(length: number): void {
+    for (let index = 0; index < Math.min(length, this.#text.length); index++)
+      this.#codes[index] = this.#text.charCodeAt(index) || ZERO_WIDTH
+  }
+
   /** The code units of the text, followed by arbitrary ones. Valid until the text of any other window is set. */
   get codes(): Uint16Array {
     return this.#codes
@@ -105,29 +122,76 @@ export class TextWindow {
   }
 
   #readOther(index: number, first: number): number {
-    let next = index
-    let code = first
-    for (let skipped = 0; kindOf(code) & IGNORED && skipped < MAX_INVISIBLE; skipped++) code = this.at(++next)
-    if (code === 0x25 || code === 0x5c || code === 0x26) return this.#readEscape(next, code)
+    const next = kindOf(first) & IGNORED ? this.visibleFrom(index) : index
+    const code = next === index ? first : this.at(next)
+    if (code === 0x25 || code === 0x5c || code === 0x26 || code === 0x3d) return this.#readEscape(next, code)
     this.code = plain(code)
     return next + 1
   }
 
-  #readEscape(index: number, code: number): number {
-    const decoded =
-      code === 0x25
-        ? this.#hex(index + 1, 2)
-        : code === 0x26
-          ? this.#entity(index + 1)
-          : this.at(index + 1) === 0x75
-            ? this.#hex(index + 2, 4)
-            : NONE
-    if (isPlain(decoded)) {
-      this.code = decoded
-      return code === 0x25 ? index + 3 : code === 0x5c ? index + 6 : this.text.indexOf(';', index) + 1
+  /** Returns the position after invisible characters and color sequences, or after as many as are skipped. */
+  visibleFrom(index: number): number {
+    let next = index
+    for (let skipped = 0; skipped < MAX_INVISIBLE; skipped++) {
+      const code = this.at(next)
+      if (!(kindOf(code) & IGNORED)) break
+      next = code === ESCAPE ? this.#colorEnd(next) : next + 1
     }
+    return next
+  }
+
+  #colorEnd(start: number): number {
+    if (this.at(start + 1) !== 0x5b) return start + 1
+    let end = start + 2
+    while (end - start < MAX_COLOR && isOfColor(this.at(end))) end++
+    return this.at(end) === 0x6d ? end + 1 : start + 1
+  }
+
+  #readEscape(index: number, code: number): number {
+    const end =
+      code === 0x25
+        ? this.#percentEnd(index + 1)
+        : code === 0x5c
+          ? this.#slashEnd(index + 1)
+          : code === 0x26
+            ? this.#entityEnd(index + 1)
+            : this.#mailEnd(index + 1)
+    if (end > 0) return end
     this.code = code
     return index + 1
+  }
+
+  /** Sets `code` to a plain character and returns the end of its escape, or returns 0. */
+  #decoded(code: number, end: number): number {
+    if (!isPlain(code)) return 0
+    this.code = code
+    return end
+  }
+
+  #percentEnd(index: number): number {
+    let digits = index
+    for (let nested = 0; nested < MAX_NESTED && this.at(digits) === 0x32 && this.at(digits + 1) === 0x35; nested++) {
+      if (hexValue(this.at(digits + 2)) < 0) break
+      digits += 2
+    }
+    return this.#decoded(this.#hex(digits, 2), digits + 2)
+  }
+
+  #slashEnd(index: number): number {
+    let letter = index
+    while (letter - index < MAX_SLASHES && this.at(letter) === 0x5c) letter++
+    const form = this.at(letter)
+    if (form === 0x78) return this.#decoded(this.#hex(letter + 1, 2), letter + 3)
+    if (form !== 0x75) return 0
+    if (this.at(letter + 1) !== 0x7b) return this.#decoded(this.#hex(letter + 1, 4), letter + 5)
+    let brace = letter + 2
+    while (brace - letter < MAX_BRACE && hexValue(this.at(brace)) >= 0) brace++
+    return this.at(brace) === 0x7d ? this.#decoded(this.#hex(letter + 2, brace - letter - 2), brace + 1) : 0
+  }
+
+  #mailEnd(index: number): number {
+    const code = this.#hex(index, 2)
+    return isOfMail(code) ? this.#decoded(code, index + 2) : 0
   }
 
   #hex(index: number, length: number): number {
@@ -141,19 +205,31 @@ export class TextWindow {
   }
 
   /** An HTML entity: a number, or one of the few names that stand for a character of an address. */
-  #entity(index: number): number {
+  #entityEnd(index: number): number {
     for (let end = index; end < index + MAX_ENTITY; end++) {
       const code = this.at(end)
-      if (code === 0x3b) return entityCode(this.text, index, end)
-      if (code !== 0x23 && !(code < 0x80 && isAlphanumeric(code))) return NONE
+      if (code === 0x3b) return this.#decoded(entityCode(this.text, index, end), end + 1)
+      if (code !== 0x23 && !(code < 0x80 && isAlphanumeric(code))) return 0
     }
-    return NONE
+    return 0
   }
 }
 
+/** Of `u{` and its digits. */
+const MAX_BRACE = 8
+
 /** Reading a character of an array takes a third of the time of reading one of a string. */
 function codesOf(text: string): Uint16Array {
-  if (text.length <= SCRATCH_LENGTH) return scratch.write(text)
-  if (text.length > (longScratch?.codes.length ?? 0)) longScratch = new Scratch(Math.max(text.length, MAPPED_LENGTH))
-  return longScratch!.write(text)
+  const codes = scratchFor(text.length).write(text)
+  for (let nul = text.indexOf('\0'); nul >= 0; nul = text.indexOf('\0', nul + 1)) codes[nul] = ZERO_WIDTH
+  return codes
+}
+
+/** Stands for NUL, which is as invisible. */
+const ZERO_WIDTH = 0x200b
+
+function scratchFor(length: number): Scratch {
+  if (length <= SCRATCH_LENGTH) return scratch
+  if (length > (longScratch?.codes.length ?? 0)) longScratch = new Scratch(Math.max(length, MAPPED_LENGTH))
+  return longScratch!
 }
