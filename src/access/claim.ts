@@ -2,10 +2,10 @@
  * Takes a database for this process, outside with the server file (`server-file.ts`) and a lock of the system, and within.
  */
 import { randomBytes } from 'node:crypto'
-import { linkSync, readFileSync, renameSync, rmSync, statSync, writeFileSync } from 'node:fs'
+import { linkSync, readFileSync, renameSync, rmSync, statSync } from 'node:fs'
 import { CageError } from '../core/errors.ts'
 import { processStarted } from '../core/process-table.ts'
-import { serverFilePath } from '../db/files.ts'
+import { createOwnFile, requireOwnFiles, serverFilePath } from '../db/files.ts'
 import { lockDatabase } from '../db/lock.ts'
 import { isStorageFault } from '../db/storage-fault.ts'
 import type { Store } from '../db/store.ts'
@@ -27,8 +27,9 @@ export async function takeDatabase(databasePath: string, token: string): Promise
   const content = (url: string) => JSON.stringify({ pid: process.pid, pid_started: started, url, token })
   const isOurs = () => readOrNothing(path)?.includes(token) === true
   const draft = `${path}.${randomBytes(4).toString('hex')}`
-  const write = (url: string) => writeFileSync(draft, content(url), { mode: 0o600 })
+  const write = (url: string) => createOwnFile(draft, content(url), 'w')
   let unlock: (() => void) | undefined
+  requireOwnFiles(databasePath)
   try {
     unlock = lockDatabase(databasePath)
     if (!unlock) throw taken(databasePath, await readServerFile(databasePath))

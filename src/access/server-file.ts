@@ -3,7 +3,7 @@
  * reaches it. It is also the lock: one server per database. A file whose process is gone, or whose pid now belongs
  * to another process (its start time differs), was left by a killed server and is replaced.
  */
-import { readFileSync } from 'node:fs'
+import { readFileSync, statSync } from 'node:fs'
 import { processStarted } from '../core/process-table.ts'
 import { serverFilePath } from '../db/files.ts'
 
@@ -18,9 +18,12 @@ export interface ServerFile {
 
 /** Reads the file of a running server; undefined when none runs. */
 export async function readServerFile(databasePath: string): Promise<ServerFile | undefined> {
+  const path = serverFilePath(databasePath)
   let file: ServerFile
   try {
-    file = JSON.parse(readFileSync(serverFilePath(databasePath), 'utf8')) as ServerFile
+    // What is no file may have no end.
+    if (!statSync(path).isFile()) return undefined
+    file = JSON.parse(readFileSync(path, 'utf8')) as ServerFile
   } catch {
     return undefined
   }

@@ -14,11 +14,11 @@
  */
 
 import { createHmac, createSecretKey, type KeyObject, randomBytes, timingSafeEqual } from 'node:crypto'
-import { closeSync, constants, fdatasyncSync, openSync, readFileSync, writeFileSync, writeSync } from 'node:fs'
+import { closeSync, constants, fdatasyncSync, openSync, readFileSync, writeSync } from 'node:fs'
 import { open } from 'node:fs/promises'
 import type { Clock, Timer } from '../core/clock.ts'
 import { CageError } from '../core/errors.ts'
-import { auditHeadPath, auditKeyPath, walPath } from '../db/files.ts'
+import { auditHeadPath, auditKeyPath, createOwnFile, walPath } from '../db/files.ts'
 import { BEGINNING, type Head } from './hash.ts'
 
 const WRITE_AFTER_MS = 1_000
@@ -58,8 +58,8 @@ export class Anchor implements Witness {
     if (hasBegun) throw keyMissing(databasePath)
     const bytes = randomBytes(32)
     const made = createSecretKey(bytes)
-    writeFileSync(auditHeadPath(databasePath), headText(made, BEGINNING), { mode: 0o600 })
-    writeFileSync(auditKeyPath(databasePath), `${bytes.toString('base64')}\n`, { mode: 0o600, flag: 'wx' })
+    createOwnFile(auditHeadPath(databasePath), headText(made, BEGINNING), 'w')
+    createOwnFile(auditKeyPath(databasePath), `${bytes.toString('base64')}\n`)
     return new Anchor(databasePath, made, BEGINNING, source)
   }
 

@@ -27,8 +27,8 @@ import { verifyChain } from '../audit/verify.ts'
 import { isoTime, systemClock } from '../core/clock.ts'
 import { CageError } from '../core/errors.ts'
 import { newToken } from '../core/tokens.ts'
-import { isOfPanel, requireNoJournal } from '../db/database.ts'
-import { COMPANIONS, SQLITE_FILES } from '../db/files.ts'
+import { isOfPanel } from '../db/database.ts'
+import { COMPANIONS, requireOwnFiles, SQLITE_FILES } from '../db/files.ts'
 import { readStore } from '../db/store.ts'
 import { JOURNAL } from '../uplink/journal.ts'
 
@@ -60,7 +60,7 @@ export async function backUp(path: string, file: string): Promise<Backup> {
   }
   const companions = COMPANIONS.filter((of) => existsSync(of(path)))
   return withDraft(file, `cannot back up ${path}`, async (draft) => {
-    requireNoJournal(path)
+    requireOwnFiles(path)
     for (const of of companions) writeFileSync(of(draft), readFileSync(of(path)), { mode: 0o600 })
     writeFileSync(draft, '', { mode: 0o600 })
     await copyOnline(path, draft)

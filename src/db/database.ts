@@ -4,14 +4,14 @@
  * busy or full disk is an immediate error, and the parts that must not lose data retry without blocking the event loop.
  */
 
-import { chmodSync, closeSync, existsSync, mkdirSync, openSync } from 'node:fs'
+import { chmodSync, closeSync, mkdirSync, openSync } from 'node:fs'
 import { dirname } from 'node:path'
 import Sqlite from 'better-sqlite3'
 import { getTableName, is, Table } from 'drizzle-orm'
 import { type BetterSQLite3Database, drizzle } from 'drizzle-orm/better-sqlite3'
 import { CageError } from '../core/errors.ts'
 import { checkStructure } from './check-structure.ts'
-import { journalPath } from './files.ts'
+import { requireOwnFiles } from './files.ts'
 import { GroupCommit } from './group-commit.ts'
 import { start } from './migrations/0007-start.ts'
 import { checkpointScripts } from './migrations/0008-checkpoint-scripts.ts'
@@ -83,7 +83,7 @@ export function openDatabase({ path, synchronous = 'normal' }: DatabaseOptions):
   let endCheck = () => {}
   try {
     if (path !== ':memory:') {
-      requireNoJournal(path)
+      requireOwnFiles(path)
       mkdirSync(dirname(path), { recursive: true })
       // Before SQLite opens it: the files it creates next to a new one get the same mode.
       closeSync(openSync(path, 'a', 0o600))
@@ -146,7 +146,7 @@ export function openDatabase({ path, synchronous = 'normal' }: DatabaseOptions):
 export function readDatabase(path: string): Pick<Database, 'orm'> & Disposable {
   let client: Sqlite.Database | undefined
   try {
-    requireNoJournal(path)
+    requireOwnFiles(path)
     client = new Sqlite(path, { readonly: true })
     requireNoPanel(client)
     if ((client.pragma('user_version', { simple: true }) as number) !== VERSION) {
@@ -175,7 +175,7 @@ function requireNoPanel(client: Sqlite.Database): void {
 export function readMeta(path: string, key: string): string | undefined {
   let client: Sqlite.Database | undefined
   try {
-    requireNoJournal(path)
+    requireOwnFiles(path)
     client = new Sqlite(path, { readonly: true })
     // A file that no server has used yet has no tables.
     const isEmpty = client.prepare("SELECT 1 FROM sqlite_schema WHERE name = 'meta'").get() === undefined
@@ -190,19 +190,6 @@ export function readMeta(path: string, key: string): string | undefined {
   } finally {
     client?.close()
   }
-}
-
-/**
- * Ours never has a rollback journal, and SQLite would write the pages of one into the database before anything else:
- * anyone who can write next to the database could change it. Throws CageError `database_unusable`.
- */
-export function requireNoJournal(path: string): void {
-  const journal = journalPath(path)
-  if (!existsSync(journal)) return
-  throw new CageError('database_unusable', `${journal} exists, which Iron Cage never creates`, {
-    facts: { path: journal },
-    hint: 'another program created it: move it away, then start again',
-  })
 }
 
 /** Throws CageError `audit_broken` or `database_unusable` naming the tables that were dropped. */

@@ -4,10 +4,10 @@
  * user only, created when first needed; whoever can read both files can read everything, as the agent itself can.
  */
 import { hkdfSync, randomBytes } from 'node:crypto'
-import { readFileSync, writeFileSync } from 'node:fs'
+import { readFileSync } from 'node:fs'
 import { decrypt, encrypt, NONCE_BYTES } from '../core/aes-gcm.ts'
 import { CageError } from '../core/errors.ts'
-import { dataKeyPath } from './files.ts'
+import { createOwnFile, dataKeyPath } from './files.ts'
 
 export interface Seal {
   /** AES-256-GCM. `about`: the place the data belongs to; it opens nowhere else. */
@@ -51,7 +51,7 @@ function readOrMakeKey(path: string): Buffer {
   } catch (error) {
     if ((error as NodeJS.ErrnoException).code !== 'ENOENT') throw error
     const key = randomBytes(32)
-    writeFileSync(path, `${key.toString('base64')}\n`, { mode: 0o600, flag: 'wx' })
+    createOwnFile(path, `${key.toString('base64')}\n`)
     return key
   }
   throw new CageError('database_unusable', `${path} does not hold a key`, { hint: 'restore the original file' })

@@ -120,6 +120,11 @@ const usage: Record<string, Row> = {
     code: 2,
     err: text("iron-cage: unknown option '--leads'", "  hint: put the agent's own arguments after --"),
   },
+  'a device is trusted by nobody, for it may have no end': {
+    run: ['config', 'trust', '/dev/zero'],
+    code: 2,
+    err: text('iron-cage: /dev/zero is no file', '  hint: name the configuration file to accept'),
+  },
   'start without a script': {
     run: ['start'],
     code: 2,

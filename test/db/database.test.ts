@@ -1,12 +1,16 @@
-import { readFileSync, rmSync, statSync, writeFileSync } from 'node:fs'
+import { execFileSync } from 'node:child_process'
+import { mkdirSync, readFileSync, rmSync, statSync, symlinkSync, writeFileSync } from 'node:fs'
 import { dirname } from 'node:path'
 import Sqlite from 'better-sqlite3'
 import { getTableColumns, is, Table } from 'drizzle-orm'
 import { getTableConfig, type SQLiteTable } from 'drizzle-orm/sqlite-core'
 import { describe, expect, onTestFinished, test } from 'vitest'
+import { takeDatabase } from '../../src/access/claim.ts'
+import { readServerFile } from '../../src/access/server-file.ts'
 import { type CallId, toAgentId, toCallId } from '../../src/core/ids.ts'
 import { nanodollars } from '../../src/core/money.ts'
 import { openDatabase, readDatabase } from '../../src/db/database.ts'
+import { createOwnFile, databaseFiles } from '../../src/db/files.ts'
 import { start } from '../../src/db/migrations/0007-start.ts'
 import { isStorageFault } from '../../src/db/storage-fault.ts'
 import { callTable } from '../../src/db/tables/calls.ts'
@@ -20,6 +24,8 @@ function open(path = ':memory:') {
   onTestFinished(() => database.close())
   return database
 }
+
+const SUFFIXES = databaseFiles('').filter((suffix) => suffix !== '-journal')
 
 describe('a database', () => {
   test('is created at its path, for this user only, and opened again', () => {
@@ -41,6 +47,27 @@ describe('a database', () => {
       expect(use).toThrow(expect.objectContaining({ code: 'database_unusable', facts: { path: `${path}-journal` } }))
     }
     expect(readFileSync(`${path}-journal`, 'utf8')).toBe('x')
+  })
+
+  test.each(
+    SUFFIXES.flatMap((suffix) => (['a folder', 'a named pipe', 'a device'] as const).map((kind) => [suffix, kind])),
+  )('is not opened where "%s" of its files is %s, which would be waited for without end', async (suffix, kind) => {
+    const path = temporaryFile()
+    const file = path + suffix
+    if (kind === 'a folder') mkdirSync(file)
+    else if (kind === 'a named pipe') execFileSync('mkfifo', [file])
+    else symlinkSync('/dev/zero', file)
+    const refused = expect.objectContaining({ code: 'database_unusable', message: expect.stringContaining(kind) })
+    for (const use of [() => openDatabase({ path }), () => readDatabase(path)]) expect(use).toThrow(refused)
+    await expect(takeDatabase(path, 'token')).rejects.toEqual(refused)
+    expect(await readServerFile(path)).toBeUndefined()
+  })
+
+  test('that cannot have the files beside it names the one that could not be created', () => {
+    const path = temporaryFile()
+    expect(() => createOwnFile(`${path}.missing/key`, 'x')).toThrow(
+      expect.objectContaining({ code: 'database_unusable', facts: { path: `${path}.missing/key` } }),
+    )
   })
 
   test('keeps the checkpoint of a name for the script that ran under it when that was saved', () => {

@@ -1,4 +1,4 @@
-import { existsSync } from 'node:fs'
+import { existsSync, statSync } from 'node:fs'
 import { resolve } from 'node:path'
 import { Command } from '@commander-js/extra-typings'
 import { AgentFolders } from '../../../config/agent-folders.ts'
@@ -15,8 +15,13 @@ export const trustConfigCommand: CliCommand = (terminal) =>
       const name = file ?? CONFIG_FILES.find((each) => existsSync(resolve(terminal.cwd, each))) ?? CONFIG_FILES[0]
       const path = resolve(terminal.cwd, name)
       if (!existsSync(path)) {
-        throw new CageError('not_found', `${name} does not exist`, { hint: 'name the configuration file to accept' })
+        throw noFile('not_found', `${name} does not exist`)
       }
+      // A device may have no end.
+      if (!statSync(path).isFile()) throw noFile('usage', `${name} is no file`)
       new AgentFolders(terminal.env.variables.HOME).trust(path)
       terminal.out(`${name} is trusted as long as it does not change`)
     })
+
+const noFile = (code: 'not_found' | 'usage', message: string): CageError =>
+  new CageError(code, message, { hint: 'name the configuration file to accept' })
