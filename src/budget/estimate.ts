@@ -80,7 +80,8 @@ export async function boundCall(price: Price, size: CallSize, available: Nanodol
   // Instead of their bytes: a small file can be a large image, and a large one is scaled down.
   const images = demands.images * demands.imageTokens
   const textBytes = size.bytes - demands.imageBytes
-  const byBytes = textBytes + images + addedTokens
+  const unwritten = images + addedTokens + demands.toolTokens
+  const byBytes = textBytes + unwritten
   if (demands.serverTools) return boundTools(price, size, byBytes, clamp ? available : UNLIMITED)
   // Cited sources were read outside the request.
   if (demands.isInputUnseen || price.citation) return bound(Math.max(byBytes, windowOf(price)))
@@ -90,19 +91,23 @@ export async function boundCall(price: Price, size: CallSize, available: Nanodol
   const isEnough = loose.maxCost <= available && (loose.clampTo === null || size.maxOutputTokens !== null)
   if (isEnough || !size.text || !isCounted) return loose
   const counted = (await countTokens(await size.text(), size.model)) + FRAMING_TOKENS
-  return bound(Math.min(textBytes, counted) + images + addedTokens)
+  return bound(Math.min(textBytes, counted) + unwritten)
 }
 
 function boundWith(price: Price, size: CallSize, inputTokens: number, available: Nanodollars, toolUses = 0): Bound {
-  const { maxOutputTokens: requested, answers } = size
+  const { maxOutputTokens: requested, answers, demands } = size
   const uses = usesOf(price, size, toolUses)
   const maxAnswer = price.maxAnswerTokens ?? price.contextWindow
+  const longest = price.outputLimit ?? maxAnswer ?? MAX_OUTPUT_TOKENS
+  const isCompacted = demands.compactsFrom !== null && inputTokens >= demands.compactsFrom
+  const costOf = (input: number, output: number) =>
+    isCompacted ? maxCostOf(price, input * 2, output + longest, uses) : maxCostOf(price, input, output, uses)
   const bound = (output: number, clampTo: number | null): Bound => {
-    const outputTokens = atMost(output * answers)
-    const maxCost = maxCostOf(price, inputTokens, outputTokens, uses)
+    const outputTokens = atMost((output + demands.predictedBytes) * answers)
+    const maxCost = costOf(inputTokens, outputTokens)
     const largestInput = Math.max(inputTokens, windowOf(price))
-    const largestOutput = atMost(Math.max(output, price.outputLimit ?? maxAnswer ?? MAX_OUTPUT_TOKENS) * answers)
-    const largest = max(maxCost, maxCostOf(price, largestInput, largestOutput, uses))
+    const largestOutput = atMost((Math.max(output, longest) + demands.predictedBytes) * answers)
+    const largest = max(maxCost, costOf(largestInput, largestOutput))
     return { maxCost, largest, largestInput, largestOutput, outputTokens, inputTokens, clampTo, toolUses: null }
   }
   const isClamped = available !== UNLIMITED
@@ -113,10 +118,10 @@ function boundWith(price: Price, size: CallSize, inputTokens: number, available:
     return bound(limit, limit)
   }
   const affordable = (parts: number) =>
-    Math.floor(outputTokensFor(price, inputTokens, divide(available, parts), uses) / answers)
+    Math.floor(outputTokensFor(price, inputTokens, divide(available, parts), uses) / answers) - demands.predictedBytes
   const share = affordable(SHARE)
   // Without a limit the answer can be as long as the model allows.
-  const isFree = share === Math.floor(Number.MAX_SAFE_INTEGER / answers)
+  const isFree = share === Math.floor(Number.MAX_SAFE_INTEGER / answers) - demands.predictedBytes
   if (!isClamped || isFree || (maxAnswer !== null && maxAnswer <= share))
     return bound(maxAnswer ?? MAX_OUTPUT_TOKENS, null)
   const most = Math.min(price.outputLimit ?? UNKNOWN_OUTPUT_TOKENS, roomFor(price, size))
@@ -148,7 +153,7 @@ function boundTools(price: Price, size: CallSize, bytes: number, available: Nano
 }
 
 const usesOf = (price: Price, { demands }: CallSize, toolUses: number): MaxUses => ({
-  audioInput: demands.audioInput,
+  audioInput: demands.audioInput || demands.isAudioUnseen,
   audioOutput: demands.audioOutput,
   searches: demands.searches + toolUses + (price.citation ? MAX_OWN_SEARCHES : 0),
   besideTokens: price.citation || price.reasoning ? windowOf(price) : 0,

@@ -11,6 +11,7 @@ import type { PriceList } from './price-list.ts'
 import { Prices } from './prices.ts'
 import { RaiseWait } from './raise-wait.ts'
 import type { SharedMoney } from './shared-money.ts'
+import { StoredInputs } from './stored-inputs.ts'
 import { Trust } from './trust.ts'
 
 export interface Money {
@@ -24,6 +25,8 @@ export interface Money {
   trust: Trust
   /** Limit calls without a token limit to what the budget can pay. (config.budget.clamp_max_tokens) */
   clamp: boolean
+  /** What providers have stored. */
+  stored: StoredInputs
   /** The model that cheaper ones are compared with; null for none. (config.budget.baseline) */
   baseline: string | null
 }
@@ -54,6 +57,7 @@ export function openMoney(
     raiseWait: new RaiseWait(ledger.accounts, clock, ledger.accounts.pauseMs),
     prices: new Prices(config, clock, list ?? openPriceList(config.price_list)),
     trust: new Trust({ store, state, clock }),
+    stored: new StoredInputs(),
     clamp: config.budget.clamp_max_tokens,
     baseline: config.budget.baseline ?? null,
   }

@@ -16,6 +16,16 @@ import type { Fields, FoundTokenIds, Leaf, TextPlace } from './texts.ts'
 export interface Demands {
   /** The provider reads more than the request contains: stored answers, files, documents, the web. */
   isInputUnseen: boolean
+  /** Recordings may be among it. */
+  isAudioUnseen: boolean
+  /** Ids of what the provider has stored and the model reads: unseen, unless this gateway delivered it. */
+  references: readonly string[]
+  /** Tokens that the vendor adds for its tools. */
+  toolTokens: number
+  /** Bytes of an answer that the client predicts: what of it is rejected is output as well. */
+  predictedBytes: number
+  /** Input tokens from which the provider first has a model summarize the conversation; null if it does not. */
+  compactsFrom: number | null
   images: number
   /** Bytes of images in the request. */
   imageBytes: number
@@ -44,6 +54,11 @@ export interface ServerTools {
 /** A request that is only its text. */
 export const TEXT_ONLY: Demands = {
   isInputUnseen: false,
+  isAudioUnseen: false,
+  references: [],
+  toolTokens: 0,
+  predictedBytes: 0,
+  compactsFrom: null,
   images: 0,
   imageBytes: 0,
   imageTokens: 0,
@@ -105,6 +120,8 @@ export interface ReportedUsage {
   isRepaired: boolean
   /** False while a stream is still counting. */
   isFinal: boolean
+  /** Ids under which the provider keeps the response and its items. (Default: none.) */
+  stored?: readonly string[]
 }
 
 /** Redacts the texts of one reply. Each text has a `place`, which the policy may not cover. */

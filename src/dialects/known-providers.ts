@@ -173,7 +173,7 @@ export const KNOWN_PROVIDERS = {
     agentVariables: (address) => ({ OLLAMA_HOST: address, OLLAMA_API_BASE: address }),
     baseUrlIn: ollamaAddress,
     isLocal: true,
-    remoteModels: /[:-]cloud$/,
+    remoteModels: /[:-]cloud$/i,
   },
   vllm: {
     label: 'vLLM',

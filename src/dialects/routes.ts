@@ -85,8 +85,9 @@ const PATTERNS = new Map<string, RegExp>()
 function patternOf(template: string): RegExp {
   const known = PATTERNS.get(template)
   if (known) return known
-  const source = template.replace('{model}', `(?<model>${MODEL})`).replaceAll('{id}', ID)
-  const pattern = new RegExp(`^${source}$`, source === template ? '' : 'd')
+  const literal = template.replace(/[.*+?^$()|[\]\\]/g, '\\$&')
+  const source = literal.replace('{model}', () => `(?<model>${MODEL})`).replaceAll('{id}', () => ID)
+  const pattern = new RegExp(`^${source}$`, source === literal ? '' : 'd')
   PATTERNS.set(template, pattern)
   return pattern
 }

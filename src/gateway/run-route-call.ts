@@ -150,8 +150,9 @@ function imagesOf({ n = 1 }: Record<string, unknown>, name: string): number {
 }
 const MAX_IMAGES = 1_000
 
-function charactersOf({ input }: Record<string, unknown>, name: string): number {
-  if (typeof input === 'string') return input.length
+/** How to speak is read as well. */
+function charactersOf({ input, instructions = '' }: Record<string, unknown>, name: string): number {
+  if (typeof input === 'string' && typeof instructions === 'string') return input.length + instructions.length
   throw unreadable(name, '"input", a text')
 }
 

@@ -256,8 +256,6 @@ describe('what a request names without holding it is bounded by the context wind
       '/responses',
       response({ input: [{ content: [{ type: 'input_file', file_url: 'https://x.example/a.pdf' }] }] }),
     ],
-    ['an item of before', '/responses', response({ input: [{ type: 'item_reference', id: 'msg_1' }] })],
-    ['the answer before', '/responses', response({ previous_response_id: 'resp_1' })],
     ['a conversation', '/responses', response({ conversation: 'conv_1' })],
     ['a stored prompt', '/responses', response({ prompt: { id: 'pmpt_1' } })],
     ['a document', '/messages', message({ type: 'document', source: { type: 'base64', data: 'JVBERi0' } })],
@@ -271,6 +269,27 @@ describe('what a request names without holding it is bounded by the context wind
     const { size } = sizeOf(path === '/messages' ? anthropicFormat(path) : openaiFormat(path), body)
     const bound = await boundCall(priceOf(1, 0, 100_000), size, dollars('50'), true)
     expect(bound.maxCost).toBe(dollars('0.1'))
+  })
+
+  test.each<[string, object, string[]]>([
+    ['an item of before', { input: [{ type: 'item_reference', id: 'msg_1' }] }, ['msg_1']],
+    ['an item of before without a type', { input: [{ id: 'msg_1' }, { type: null, id: 'msg_2' }] }, ['msg_1', 'msg_2']],
+    ['a thought of before', { input: [{ type: 'reasoning', id: 'rs_1', summary: [] }] }, ['rs_1']],
+    ['a search of before', { input: [{ type: 'web_search_call', id: 'ws_1', status: 'completed' }] }, ['ws_1']],
+    [
+      'a message without its content',
+      { input: [{ type: 'message', role: 'user', id: 'msg_1', content: [] }] },
+      ['msg_1'],
+    ],
+    ['the answer before', { previous_response_id: 'resp_1' }, ['resp_1']],
+    [
+      'what the client has whole',
+      { input: [{ type: 'reasoning', id: 'rs_1', summary: [], encrypted_content: 'gAAAA' }] },
+      [],
+    ],
+  ])('%s is named, for the gateway may have delivered it', (_what, more, references) => {
+    const { demands } = openaiFormat('/responses').readCall(response(more) as JsonObject)
+    expect(demands).toMatchObject({ references, isInputUnseen: false })
   })
 
   test('but not a document of plain text', () => {

@@ -1,6 +1,7 @@
 /** Anthropic's Messages API. */
-import { readContent, serverTools } from '../demands.ts'
-import type { ServerTools } from '../dialect.ts'
+import { readContent } from '../content.ts'
+import { serverTools, tokensForTools } from '../demands.ts'
+import type { Demands, ServerTools } from '../dialect.ts'
 import {
   type Format,
   parseFrame,
@@ -15,6 +16,7 @@ import { fieldsOf, readFields } from '../request-fields.ts'
 import { statusOfError } from '../stream-error.ts'
 import { StreamTexts } from '../stream-texts.ts'
 import { tierTerms, UsageReader } from '../usage.ts'
+import { ANTHROPIC_CONTENT } from './content.ts'
 import { fields } from './fields.ts'
 
 export const messages: Format = {
@@ -27,7 +29,7 @@ export const messages: Format = {
     answers: 1,
     wantsUsage: true,
     demands: {
-      ...readContent([body.system ?? null, body.messages ?? null], IMAGE_TOKENS),
+      ...readMessages(body),
       terms: [...tierTerms(body.speed), ...geoTerms(body.inference_geo)],
       unknownFields: readFields(body, FIELDS),
       serverTools: readServerTools(body),
@@ -53,11 +55,30 @@ const FIELDS = fieldsOf(
   ...['anthropic_version', 'anthropic_beta', 'betas'],
 )
 
-/**
- * Maximum cost of one image: 4,784 tokens on models that see up to 2,576 pixels, 1,568 on earlier ones (Anthropic's
- * guide "Vision", evaluate image size).
- */
-const IMAGE_TOKENS = 4_784
+function readMessages(body: JsonObject): Demands {
+  const content = readContent([body.system ?? null, body.messages ?? null], ANTHROPIC_CONTENT)
+  return {
+    ...content,
+    // A container has the instructions of skills.
+    isInputUnseen: content.isInputUnseen || isObject(body.container),
+    toolTokens: tokensForTools(body.tools),
+    compactsFrom: compactionOf(body.context_management),
+  }
+}
+
+/** Returns the tokens from which the conversation is compacted, which is a call of its own; null if it never is. */
+function compactionOf(management: Json | undefined): number | null {
+  const edits = isObject(management) && Array.isArray(management.edits) ? management.edits.filter(isObject) : []
+  const from = edits.flatMap(({ type, trigger }) =>
+    isFree(type) ? [] : [isObject(trigger) ? trigger.value : undefined],
+  )
+  return from.length === 0 ? null : Math.min(...from.map((tokens) => tokenCount(tokens) ?? LEAST_COMPACTION))
+}
+
+/** Clearing what is old costs nothing. */
+const isFree = (type: Json | undefined): boolean => /^clear_/.test(String(type))
+/** Anthropic's guide "Compaction": the least that a trigger can be. */
+const LEAST_COMPACTION = 50_000
 
 /** Tools with a limit of uses, and MCP servers without one: there Anthropic's own loop ends after ten. */
 function readServerTools(body: JsonObject): ServerTools | null {

@@ -1,5 +1,6 @@
 /** Bedrock's Converse and its stream. */
 import { CageError } from '../../core/errors.ts'
+import { addImage, addUnseen } from '../content.ts'
 import { requireClientTools } from '../demands.ts'
 import {
   type Demands,
@@ -26,7 +27,7 @@ const conversing = (name: string, isStream: boolean): Format => ({
   readCall: (body) => ({
     model: requireModel(body),
     stream: isStream,
-    maxOutputTokens: positiveInteger(objectIn(body, 'inferenceConfig'), 'maxTokens'),
+    maxOutputTokens: limitIn(body),
     answers: 1,
     wantsUsage: true,
     mayThink: Object.keys(objectIn(body, 'additionalModelRequestFields')).some((field) => THINKING.test(field)),
@@ -37,7 +38,7 @@ const conversing = (name: string, isStream: boolean): Format => ({
   prepare: (body, { clampTo }) => ({
     ...body,
     model: undefined,
-    ...(clampTo !== null && { inferenceConfig: { ...objectIn(body, 'inferenceConfig'), maxTokens: clampTo } }),
+    ...(clampTo !== null && limitedTo(body, clampTo)),
   }),
 
   // No textOf: the models have tokenizers of their own, so the bound by bytes applies.
@@ -49,6 +50,26 @@ const conversing = (name: string, isStream: boolean): Format => ({
 
 export const converse = conversing('converse', false)
 export const converseStream = conversing('converse-stream', true)
+
+/** Amazon's models take a limit of their own as well. */
+function limitIn(body: JsonObject): number | null {
+  const limits = [objectIn(body, 'inferenceConfig'), ownConfig(body)].map((config) =>
+    positiveInteger(config, 'maxTokens'),
+  )
+  const given = limits.filter((limit) => limit !== null)
+  return given.length === 0 ? null : Math.max(...given)
+}
+
+function limitedTo(body: JsonObject, maxTokens: number): JsonObject {
+  const inferenceConfig = { ...objectIn(body, 'inferenceConfig'), maxTokens }
+  const own = ownConfig(body)
+  if (own.maxTokens === undefined) return { inferenceConfig }
+  const fields = objectIn(body, 'additionalModelRequestFields')
+  return { inferenceConfig, additionalModelRequestFields: { ...fields, inferenceConfig: { ...own, maxTokens } } }
+}
+
+const ownConfig = (body: JsonObject): JsonObject =>
+  objectIn(objectIn(body, 'additionalModelRequestFields'), 'inferenceConfig')
 
 const THINKING = /^(thinking|reasoning)/
 
@@ -113,18 +134,12 @@ function readBlocks(blocks: Json | undefined, found: MutableDemands): void {
   for (const block of [blocks ?? []].flat()) {
     if (!isObject(block)) continue
     for (const [kind, value] of Object.entries(block)) {
-      if (kind === 'image') addImage(value, found)
+      if (kind === 'image') addImage(isObject(value) ? (value.source ?? null) : null, found)
       else if (kind === 'toolResult') readBlocks(isObject(value) ? value.content : undefined, found)
       // Documents, videos, and what nobody knows yet.
-      else if (!TEXTS.has(kind)) found.isInputUnseen = true
+      else if (!TEXTS.has(kind)) addUnseen(found)
     }
   }
-}
-
-function addImage(image: Json | undefined, found: MutableDemands): void {
-  const source = isObject(image) ? image.source : undefined
-  found.images += 1
-  found.imageBytes += isObject(source) && typeof source.bytes === 'string' ? source.bytes.length : 0
 }
 
 /** Reads a stream of events: blocks whose texts arrive in pieces, a stop, and the usage. */

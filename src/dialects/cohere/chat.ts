@@ -1,5 +1,6 @@
 /** Cohere's chat, whole and as a stream of typed events. */
-import { readContent, requireClientTools } from '../demands.ts'
+import { readContent } from '../content.ts'
+import { requireClientTools } from '../demands.ts'
 import {
   type Format,
   parseFrame,
@@ -10,6 +11,7 @@ import {
   tokenCount,
 } from '../dialect.ts'
 import { isObject, type Json, type JsonObject, positiveInteger, requireModel } from '../json.ts'
+import { chatContent } from '../openai/content.ts'
 import { fieldsOf, readFields } from '../request-fields.ts'
 import { statusOfError } from '../stream-error.ts'
 import { StreamTexts } from '../stream-texts.ts'
@@ -27,7 +29,7 @@ export const chat: Format = {
       maxOutputTokens: positiveInteger(body, 'max_tokens'),
       answers: 1,
       wantsUsage: true,
-      demands: { ...readContent(body.messages, IMAGE_TOKENS), unknownFields: readFields(body, FIELDS) },
+      demands: { ...readContent(body.messages, chatContent(IMAGE_TOKENS)), unknownFields: readFields(body, FIELDS) },
     }
   },
 

@@ -1,5 +1,6 @@
 /** Google's generateContent and its stream. */
 import { CageError } from '../../core/errors.ts'
+import { addUnseen } from '../content.ts'
 import {
   type Demands,
   type Format,
@@ -98,10 +99,10 @@ function readDemands(body: JsonObject, config: JsonObject): Demands {
     throw unpricedField('responseModalities', 'ask for text, audio or images')
   const found = { ...TEXT_ONLY, imageTokens: IMAGE_TOKENS }
   for (const content of [fieldOf(body, 'systemInstruction'), body.contents].flat()) readParts(content, found)
+  // A cache was read before this request.
+  if (fieldOf(body, 'cachedContent') != null) addUnseen(found)
   return {
     ...found,
-    // A cache was read before this request.
-    isInputUnseen: found.isInputUnseen || fieldOf(body, 'cachedContent') != null,
     audioOutput: answersIn.includes('AUDIO'),
     imageOutput: answersIn.includes('IMAGE'),
   }
@@ -119,15 +120,25 @@ function readParts(content: Json | undefined, found: MutableDemands): void {
 function readPart(part: JsonObject, found: MutableDemands): void {
   const inline = fieldOf(part, 'inlineData')
   if (isObject(inline)) readMedia(inline, found)
+  const file = fieldOf(part, 'fileData')
+  if (file !== undefined) addMedia(file, found)
   const response = fieldOf(part, 'functionResponse')
   if (isObject(response)) readParts(response, found)
-  if (fieldOf(part, 'fileData') !== undefined || !Object.keys(part).every((name) => KNOWN_PART.has(name)))
-    found.isInputUnseen = true
+  if (!Object.keys(part).every((name) => KNOWN_PART.has(name))) addUnseen(found)
 }
 
 const KNOWN_PART: ReadonlySet<string> = new Set(
   bothSpellings([
-    ...['text', 'thought', 'thoughtSignature', 'inlineData', 'functionCall', 'functionResponse', 'executableCode'],
+    ...[
+      'text',
+      'thought',
+      'thoughtSignature',
+      'inlineData',
+      'fileData',
+      'functionCall',
+      'functionResponse',
+      'executableCode',
+    ],
     ...['codeExecutionResult', 'mediaResolution', 'partMetadata'],
   ]),
 )
@@ -139,7 +150,14 @@ function readMedia(inline: JsonObject, found: MutableDemands): void {
     found.images += 1
     found.imageBytes += typeof inline.data === 'string' ? inline.data.length : 0
   } else if (/^audio\//i.test(type)) found.audioInput = true
-  else if (!/^text\//i.test(type)) found.isInputUnseen = true
+  else if (!/^text\//i.test(type)) addMedia(inline, found)
+}
+
+/** What is somewhere else, or is no text: pages, or a recording, which a video has as well. */
+function addMedia(media: Json, found: MutableDemands): void {
+  const type = isObject(media) ? String(fieldOf(media, 'mimeType')) : ''
+  if (/^(image\/|text\/|application\/pdf$)/i.test(type)) found.isInputUnseen = true
+  else addUnseen(found)
 }
 
 /** Throws CageError `price_unknown` for a tool that Google runs. */

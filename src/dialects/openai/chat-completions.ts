@@ -1,5 +1,6 @@
 /** OpenAI's Chat Completions API, and compatible ones. */
-import { readContent, requireClientTools, withoutImages } from '../demands.ts'
+import { readContent } from '../content.ts'
+import { requireClientTools, tokensForTools, withoutImages } from '../demands.ts'
 import {
   type Format,
   type Limits,
@@ -15,6 +16,7 @@ import { fieldsOf, readFields, unpricedField } from '../request-fields.ts'
 import { statusOfError } from '../stream-error.ts'
 import { StreamTexts } from '../stream-texts.ts'
 import { tierTerms } from '../usage.ts'
+import { chatContent } from './content.ts'
 import { fields } from './fields.ts'
 import { imageTokens, readOpenAiUsage } from './usage.ts'
 
@@ -35,7 +37,9 @@ export const chatCompletions: Format = {
       answers,
       wantsUsage: isObject(stream_options) && stream_options.include_usage === true,
       demands: {
-        ...readContent(body.messages, imageTokens(model)),
+        ...readContent(body.messages, chatContent(imageTokens(model))),
+        toolTokens: tokensForTools(body.tools),
+        predictedBytes: body.prediction ? JSON.stringify(body.prediction).length : 0,
         audioOutput: modalities.includes('audio'),
         imageOutput: modalities.includes('image'),
         unknownFields: readFields(body, FIELDS),

@@ -1,6 +1,7 @@
 /** OpenAI's Responses API: typed events, several output items of several parts each. */
 import { CageError } from '../../core/errors.ts'
-import { readContent, serverTools, withoutImages } from '../demands.ts'
+import { readContent } from '../content.ts'
+import { serverTools, tokensForTools, withoutImages } from '../demands.ts'
 import {
   type Format,
   parseFrame,
@@ -15,6 +16,7 @@ import { statusOfError } from '../stream-error.ts'
 import { StreamTexts } from '../stream-texts.ts'
 import type { TextPlace } from '../texts.ts'
 import { tierTerms } from '../usage.ts'
+import { responseContent } from './content.ts'
 import { fields } from './fields.ts'
 import { imageTokens, readOpenAiUsage } from './usage.ts'
 
@@ -22,14 +24,15 @@ export const responses: Format = {
   name: 'responses',
 
   readCall(body) {
-    if (body.background === true) {
+    if (body.background !== undefined && body.background !== null && body.background !== false) {
       throw new CageError('price_unknown', 'background responses cannot be metered, so the call was not sent', {
         facts: { field: 'background' },
         hint: 'leave out "background"',
       })
     }
     const model = requireModel(body)
-    const content = readContent(body.input, imageTokens(model))
+    const content = readContent([body.instructions ?? null, body.input ?? null], responseContent(imageTokens(model)))
+    const { previous_response_id: previous } = body
     return {
       model,
       stream: body.stream === true,
@@ -39,9 +42,10 @@ export const responses: Format = {
       demands: {
         ...content,
         // Data stored at the provider is also read and charged.
-        isInputUnseen:
-          content.isInputUnseen ||
-          [body.previous_response_id, body.conversation, body.prompt].some((stored) => stored != null),
+        isInputUnseen: content.isInputUnseen || [body.conversation, body.prompt].some((stored) => stored != null),
+        references: [...content.references, ...(previous == null ? [] : [String(previous)])],
+        toolTokens: tokensForTools(body.tools),
+        compactsFrom: compactionOf(body.context_management),
         unknownFields: readFields(body, FIELDS),
         terms: tierTerms(body.service_tier),
         serverTools:
@@ -63,6 +67,13 @@ export const responses: Format = {
   readStream: (redact) => new ResponseStream(redact),
 }
 
+/** Returns the tokens from which the conversation is compacted, which is a call of its own; null if it never is. */
+function compactionOf(management: Json | undefined): number | null {
+  const given = [management ?? []].flat()
+  const from = given.map((one) => (isObject(one) ? positiveInteger(one, 'compact_threshold') : null) ?? 0)
+  return from.length === 0 ? null : Math.min(...from)
+}
+
 const FIELDS = fieldsOf(
   ...['input', 'instructions', 'max_output_tokens', 'max_tool_calls', 'tools', 'tool_choice', 'parallel_tool_calls'],
   ...['previous_response_id', 'conversation', 'prompt', 'background', 'include', 'text', 'truncation'],
@@ -75,14 +86,19 @@ export function readResponseUsage({
   service_tier,
   output: items,
   tools,
+  id,
 }: JsonObject): ReportedUsage | undefined {
   const searches = countOf(items, (item) => item.type === 'web_search_call' && isSearch(item))
   const isPreview = countOf(tools, (tool) => /^web_search_preview/.test(String(tool.type))) > 0
-  return readOpenAiUsage(usage, service_tier, {
+  const reported = readOpenAiUsage(usage, service_tier, {
     ...(searches > 0 && { [isPreview ? 'previewSearches' : 'webSearches']: searches }),
     fileSearches: countOf(items, (item) => item.type === 'file_search_call'),
   })
+  return reported && { ...reported, stored: idsOf([{ id: id ?? null }, ...(Array.isArray(items) ? items : [])]) }
 }
+
+const idsOf = (items: readonly Json[]): string[] =>
+  items.flatMap((item) => (isObject(item) && typeof item.id === 'string' && item.id !== '' ? [item.id] : []))
 
 const countOf = (items: Json | undefined, matches: (item: JsonObject) => boolean): number =>
   Array.isArray(items) ? items.filter((item) => isObject(item) && matches(item)).length : 0

@@ -133,6 +133,10 @@ export class MeteredCall {
    */
   async assess(reported: ReportedUsage | undefined, delivered: Delivered, status: number): Promise<void> {
     const { claim } = await this.#claim(reported, delivered)
+    if (reported?.isFinal && reported.stored) {
+      const { input, output, unknownTokens = 0 } = claim.usage
+      this.#meter.money.stored.add(this.call.provider.name, reported.stored, input + output + unknownTokens)
+    }
     this.#assessed = { claim, status, learned: learnedFrom(this.call, this.#priced, claim) }
   }
 

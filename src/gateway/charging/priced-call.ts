@@ -129,16 +129,20 @@ function explained(error: unknown, { demands, maxOutputTokens }: LlmCall, { clam
 }
 
 async function holdBound(
-  { money: { ledger, clamp }, safety }: Meter,
+  { money, safety }: Meter,
   { body, format, provider, model, maxOutputTokens, answers, demands, caller, id }: LlmCall,
   { price, admission, bytes }: Pick<PricedCall, 'price' | 'admission' | 'bytes'>,
   signal: AbortSignal,
 ): Promise<Pick<PricedCall, 'bound' | 'hold'>> {
+  const { ledger, clamp } = money
   const terms = [...new Set([...demands.terms, ...admission.terms])]
-  const addedTokens = admission.addedTokens + (isVendors(provider) ? 0 : ADDED_TOKENS)
+  const stored = money.stored.tokensOf(provider.name, demands.references)
+  const unseen = stored === undefined && { isInputUnseen: true, isAudioUnseen: true }
+  const addedTokens = admission.addedTokens + (isVendors(provider) ? 0 : ADDED_TOKENS) + (stored ?? 0)
+  const asked = { ...demands, ...unseen, terms }
   const bound = await boundCall(
     price,
-    { bytes, maxOutputTokens, answers, model, text: body.text(format), demands: { ...demands, terms }, addedTokens },
+    { bytes, maxOutputTokens, answers, model, text: body.text(format), demands: asked, addedTokens },
     ledger.accounts.available(caller),
     clamp,
   )

@@ -20,9 +20,11 @@ export async function usageOf(
   return { usage: { ...unreported, ...(await estimatedUsage(call, priced, reported, delivered)) }, isReported: false }
 }
 
-/** A long answer with zero output tokens is not believed, if output costs anything. */
-const isSuspicious = ({ output }: Usage, delivered: Delivered, { price }: PricedCall): boolean =>
-  output === 0 && delivered.length > SUSPICIOUS_CHARACTERS && price.output.base > 0
+/** A long answer with zero output tokens is not believed, if output costs anything, nor is any with nothing read for it. */
+const isSuspicious = ({ input, output }: Usage, delivered: Delivered, { price }: PricedCall): boolean =>
+  output === 0 &&
+  price.output.base > 0 &&
+  (delivered.length > SUSPICIOUS_CHARACTERS || (input === 0 && delivered.length > 0))
 
 /** Length from which an answer is long. */
 const SUSPICIOUS_CHARACTERS = 2_000
@@ -52,7 +54,8 @@ async function estimatedInput(
   { inputTokens }: PricedCall['bound'],
   reported: ReportedUsage | undefined,
 ): Promise<number> {
-  if (demands.serverTools || (demands.isInputUnseen && !reported)) return inputTokens
+  const isUnseen = demands.isInputUnseen || demands.references.length > 0
+  if (demands.serverTools || (isUnseen && !reported)) return inputTokens
   if (reported) return reported.usage.input
   const tokens = await body.tokens(model)
   return tokens === undefined ? inputTokens : tokens + demands.images * demands.imageTokens

@@ -1,0 +1,119 @@
+/**
+ * What a request gives its model to read, by the grammar of its dialect. Text counts by its bytes. Whatever the grammar
+ * does not know completely is unseen, and the model may read a whole context window of it (`budget/estimate.ts`): a part
+ * of no known type, one without its content, an id or address in a field that nobody knows.
+ */
+import { type Demands, TEXT_ONLY } from './dialect.ts'
+import { isObject, type Json, type JsonObject } from './json.ts'
+
+/**
+ * What a field has. `data`: JSON that counts by its bytes. `parts`: text, or parts of the grammar. `image`: an image, by
+ * its data, address or id: none costs more than the largest. `audio`: a recording. `pages`: a document, whose pages are
+ * read as text and images. `stored`: what the provider has.
+ */
+export type Field = 'data' | 'parts' | 'image' | 'audio' | 'pages' | 'stored'
+
+/** A kind of part. */
+export interface Shape {
+  fields: Readonly<Record<string, Field>>
+  /** Without any of these its content is at the provider, under its id. (Default: all that it has is in the request.) */
+  needs?: readonly string[]
+}
+
+export interface Grammar {
+  /** Returns the shape of a part; undefined for an unknown one. */
+  shapeOf(part: JsonObject): Shape | undefined
+  /** Maximum tokens of one image. */
+  imageTokens: number
+}
+
+type MutableDemands = { -readonly [Name in keyof Demands]: Demands[Name] }
+
+/** Returns what the content of a request demands. */
+export function readContent(content: Json | undefined, grammar: Grammar): Demands {
+  const found = { ...TEXT_ONLY, imageTokens: grammar.imageTokens, references: [...TEXT_ONLY.references] }
+  readParts(content, grammar, found)
+  return found
+}
+
+function readParts(value: Json | undefined, grammar: Grammar, found: MutableDemands & { references: string[] }): void {
+  if (Array.isArray(value)) for (const item of value) readParts(item, grammar, found)
+  else if (isObject(value)) readPart(value, grammar, found)
+}
+
+function readPart(part: JsonObject, grammar: Grammar, found: MutableDemands & { references: string[] }): void {
+  const shape = grammar.shapeOf(part)
+  if (!shape) return addUnseen(found)
+  if (shape.needs && !shape.needs.some((name) => isPresent(part[name], part))) {
+    // What this gateway has delivered has a known size.
+    if (typeof part.id === 'string' && part.id !== '') found.references.push(part.id)
+    else addUnseen(found)
+  }
+  for (const name in part) {
+    const value = part[name]
+    if (value === undefined || value === null) continue
+    switch (Object.hasOwn(shape.fields, name) ? shape.fields[name] : undefined) {
+      case 'data':
+        break
+      case 'parts':
+        readParts(value, grammar, found)
+        break
+      case 'image':
+        for (const image of [value].flat()) addImage(image, found)
+        break
+      case 'audio':
+        found.audioInput = true
+        // An earlier answer.
+        if (isObject(value) && value.id !== undefined) addUnseen(found)
+        break
+      case 'pages':
+        found.isInputUnseen = true
+        break
+      case 'stored':
+        addUnseen(found)
+        break
+      default:
+        if (mayRefer(value)) addUnseen(found)
+    }
+  }
+}
+
+/** What has an id and nothing else is at the provider. */
+const isPresent = (value: Json | undefined, { id }: JsonObject): boolean => {
+  if (value === undefined || value === null) return false
+  const isEmpty = value === '' || (Array.isArray(value) && value.length === 0)
+  return !isEmpty || id === undefined || id === null
+}
+
+/** It may be a recording, too. */
+export function addUnseen(found: { isInputUnseen: boolean; isAudioUnseen: boolean }): void {
+  found.isInputUnseen = true
+  found.isAudioUnseen = true
+}
+
+/** Its bytes are not tokens. */
+export function addImage(image: Json, found: { images: number; imageBytes: number }): void {
+  const data = isObject(image) ? (image.url ?? image.data ?? image.bytes) : image
+  found.images += 1
+  found.imageBytes += typeof data === 'string' ? data.length : 0
+}
+
+/** An unknown field may name something that the provider has or fetches: by one word, or an address. Text does not. */
+function mayRefer(value: Json): boolean {
+  if (typeof value === 'string') return /^\s*(\S+\s*$|[a-z][\w+.-]*:)/i.test(value)
+  return typeof value === 'object' && value !== null && Object.values(value).some((item) => mayRefer(item ?? null))
+}
+
+/** Returns a function that describes shapes: by what fields have, and which of them are needed. `common`: data of each. */
+export const shapeWith =
+  (common: string) =>
+  (names: Readonly<Partial<Record<Field, string>>>, ...needs: readonly string[]): Shape => {
+    const given = { ...names, data: `${common} ${names.data ?? ''}` }
+    const fields = Object.entries(given).flatMap(([field, words]) =>
+      words
+        .trim()
+        .split(/\s+/)
+        .map((name): [string, Field] => [name, field as Field]),
+    )
+    return { fields: Object.fromEntries(fields), ...(needs.length > 0 && { needs }) }
+  }
