@@ -153,7 +153,7 @@ function boundTools(price: Price, size: CallSize, bytes: number, available: Nano
 }
 
 const usesOf = (price: Price, { demands }: CallSize, toolUses: number): MaxUses => ({
-  audioInput: demands.audioInput || demands.isAudioUnseen,
+  audioTokens: demands.audioBytes,
   audioOutput: demands.audioOutput,
   searches: demands.searches + toolUses + (price.citation ? MAX_OWN_SEARCHES : 0),
   besideTokens: price.citation || price.reasoning ? windowOf(price) : 0,

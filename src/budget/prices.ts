@@ -282,7 +282,8 @@ export function appliedRates(price: Price, usage: Usage): Record<string, number 
 
 /** The maximum uses of a call besides plain tokens, for `maxCostOf`. */
 export interface MaxUses {
-  audioInput: boolean
+  /** Tokens of the input that may be audio. */
+  audioTokens: number
   audioOutput: boolean
   /** Searches of any kind. */
   searches: number
@@ -291,29 +292,24 @@ export interface MaxUses {
   terms: readonly string[]
 }
 
-export const PLAIN: MaxUses = { audioInput: false, audioOutput: false, searches: 0, besideTokens: 0, terms: [] }
+export const PLAIN: MaxUses = { audioTokens: 0, audioOutput: false, searches: 0, besideTokens: 0, terms: [] }
 
 /** Returns the maximum cost of `inputTokens` (however cached) and `outputTokens`. */
 export function maxCostOf(price: Price, inputTokens: number, outputTokens: number, uses: MaxUses = PLAIN): Nanodollars {
-  const highest = highestRate(
-    [
-      price.input,
-      price.cachedInput,
-      price.cacheWrite,
-      price.cacheWriteHour,
-      uses.audioInput ? price.audioInput : undefined,
-    ],
-    inputTokens,
-  )
+  const highest = highestRate([price.input, price.cachedInput, price.cacheWrite, price.cacheWriteHour], inputTokens)
+  const audioTokens = Math.min(uses.audioTokens, inputTokens)
+  const beyondText = Math.max(0, highestRate([price.audioInput], inputTokens) - highest)
   const output = highestOutput(price, inputTokens, uses)
   const search = Math.max(price.webSearch ?? UNPRICED_USE, price.previewSearch ?? UNPRICED_USE, price.fileSearch ?? 0)
   const beside = highestRate([price.reasoning, price.citation], inputTokens)
-  const tokenPicos = inputTokens * highest + outputTokens * output + uses.besideTokens * beside
+  const tokenPicos =
+    inputTokens * highest + audioTokens * beyondText + outputTokens * output + uses.besideTokens * beside
   const picos = tokenPicos + uses.searches * search + (price.request ?? 0)
   if (uses.terms.length === 0 && isExactSum(picos)) return nanosOf(picos)
   const { times, per } = highestFactor(price, uses.terms)
   const tokens =
     BigInt(inputTokens) * BigInt(highest) +
+    BigInt(audioTokens) * BigInt(beyondText) +
     BigInt(outputTokens) * BigInt(output) +
     BigInt(uses.besideTokens) * BigInt(beside)
   const each = BigInt(uses.searches) * BigInt(search) + BigInt(price.request ?? 0)

@@ -30,7 +30,7 @@ export interface Grammar {
 type MutableDemands = { -readonly [Name in keyof Demands]: Demands[Name] }
 
 /** Returns what the content of a request demands. */
-export function readContent(content: Json | undefined, grammar: Grammar): Demands {
+export function readContent(content: Json | undefined, grammar: Grammar): MutableDemands {
   const found = { ...TEXT_ONLY, imageTokens: grammar.imageTokens, references: [...TEXT_ONLY.references] }
   readParts(content, grammar, found)
   return found
@@ -62,9 +62,7 @@ function readPart(part: JsonObject, grammar: Grammar, found: MutableDemands & { 
         for (const image of [value].flat()) addImage(image, found)
         break
       case 'audio':
-        found.audioInput = true
-        // An earlier answer.
-        if (isObject(value) && value.id !== undefined) addUnseen(found)
+        addAudio(isObject(value) ? value.data : value, found)
         break
       case 'pages':
         found.isInputUnseen = true
@@ -86,10 +84,22 @@ const isPresent = (value: Json | undefined, { id }: JsonObject): boolean => {
 }
 
 /** It may be a recording, too. */
-export function addUnseen(found: { isInputUnseen: boolean; isAudioUnseen: boolean }): void {
+export function addUnseen(found: { isInputUnseen: boolean; audioBytes: number }): void {
   found.isInputUnseen = true
-  found.isAudioUnseen = true
+  found.audioBytes = Number.POSITIVE_INFINITY
 }
+
+/** A recording has more bytes than tokens. One by its address, or by the id of an earlier answer, is unseen. */
+export function addAudio(
+  data: Json | undefined,
+  found: { isInputUnseen: boolean; audioInput: boolean; audioBytes: number },
+): void {
+  found.audioInput = true
+  if (typeof data !== 'string' || ADDRESS.test(data)) addUnseen(found)
+  else found.audioBytes += data.length
+}
+
+const ADDRESS = /^\s*(?!data:)[a-z][\w+.-]*:/i
 
 /** Its bytes are not tokens. */
 export function addImage(image: Json, found: { images: number; imageBytes: number }): void {

@@ -48,8 +48,9 @@ const unpricedTool = (tool: string): CageError =>
  * use (pricing) names 530 for any tools, 245 for bash, 700 for the text editor, 735 and 499 for the computer.
  */
 export function tokensForTools(tools: Json | undefined): number {
-  const given = (Array.isArray(tools) ? tools : []).filter(isObject)
-  return given.reduce((sum, { type }) => sum + ownToolTokens(type), given.length > 0 ? ANY_TOOLS : 0)
+  const given = Array.isArray(tools) ? tools : []
+  const own = given.reduce<number>((sum, tool) => sum + (isObject(tool) ? ownToolTokens(tool.type) : 0), 0)
+  return given.length > 0 ? own + ANY_TOOLS : 0
 }
 
 const ANY_TOOLS = 530

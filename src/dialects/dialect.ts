@@ -16,8 +16,6 @@ import type { Fields, FoundTokenIds, Leaf, TextPlace } from './texts.ts'
 export interface Demands {
   /** The provider reads more than the request contains: stored answers, files, documents, the web. */
   isInputUnseen: boolean
-  /** Recordings may be among it. */
-  isAudioUnseen: boolean
   /** Ids of what the provider has stored and the model reads: unseen, unless this gateway delivered it. */
   references: readonly string[]
   /** Tokens that the vendor adds for its tools. */
@@ -32,6 +30,8 @@ export interface Demands {
   /** Maximum tokens of one image. */
   imageTokens: number
   audioInput: boolean
+  /** Bytes of recordings; infinite where what is unseen may have some. */
+  audioBytes: number
   audioOutput: boolean
   imageOutput: boolean
   /** Fields of the request whose cost is unknown (`request-fields.ts`). */
@@ -54,7 +54,6 @@ export interface ServerTools {
 /** A request that is only its text. */
 export const TEXT_ONLY: Demands = {
   isInputUnseen: false,
-  isAudioUnseen: false,
   references: [],
   toolTokens: 0,
   predictedBytes: 0,
@@ -63,6 +62,7 @@ export const TEXT_ONLY: Demands = {
   imageBytes: 0,
   imageTokens: 0,
   audioInput: false,
+  audioBytes: 0,
   audioOutput: false,
   imageOutput: false,
   unknownFields: [],

@@ -370,8 +370,11 @@ describe('audio', () => {
       return (await boundCall(price, { ...size, bytes: 1_000 }, dollars('50'), true)).maxCost
     }
     expect(await maxCost({ messages: [] })).toBe(dollars('0.002'))
-    expect(await maxCost(spoken)).toBe(dollars('0.101'))
-    expect(await maxCost({ ...spoken, modalities: ['audio'] })).toBe(dollars('0.3'))
+    // Its six bytes of sound, which have no more tokens.
+    expect(await maxCost(spoken)).toBe(dollars('0.002594'))
+    expect(await maxCost({ ...spoken, modalities: ['audio'] })).toBe(dollars('0.201594'))
+    const address = { type: 'input_audio', input_audio: { data: 'https://x.example/a.wav' } }
+    expect(await maxCost({ messages: [{ role: 'user', content: [address] }] })).toBe(dollars('200.001'))
   })
 })
 
@@ -459,7 +462,7 @@ test('nothing that a provider may charge within what was asked for is more than 
           cacheWrite: toCache - forAnHour,
           cacheWriteHour: forAnHour,
           output: said,
-          ...(asked.spoken && { audioInput: Math.floor(total * heard!) }),
+          ...(asked.spoken && { audioInput: Math.min(6, Math.floor(total * heard!)) }),
           ...(asked.speaks && { audioOutput: Math.floor(said * spoke!) }),
           ...(asked.searches && { previewSearches: asked.answers }),
           ...(asked.tier && !says.isTierRefused && { terms: [asked.tier] }),

@@ -136,7 +136,8 @@ function readBlocks(blocks: Json | undefined, found: MutableDemands): void {
     for (const [kind, value] of Object.entries(block)) {
       if (kind === 'image') addImage(isObject(value) ? (value.source ?? null) : null, found)
       else if (kind === 'toolResult') readBlocks(isObject(value) ? value.content : undefined, found)
-      // Documents, videos, and what nobody knows yet.
+      else if (kind === 'document') found.isInputUnseen = true
+      // Videos, and what nobody knows yet.
       else if (!TEXTS.has(kind)) addUnseen(found)
     }
   }

@@ -1,6 +1,6 @@
 /** Google's generateContent and its stream. */
 import { CageError } from '../../core/errors.ts'
-import { addUnseen } from '../content.ts'
+import { addAudio, addUnseen } from '../content.ts'
 import {
   type Demands,
   type Format,
@@ -149,7 +149,7 @@ function readMedia(inline: JsonObject, found: MutableDemands): void {
   if (/^image\//i.test(type)) {
     found.images += 1
     found.imageBytes += typeof inline.data === 'string' ? inline.data.length : 0
-  } else if (/^audio\//i.test(type)) found.audioInput = true
+  } else if (/^audio\//i.test(type)) addAudio(inline.data, found)
   else if (!/^text\//i.test(type)) addMedia(inline, found)
 }
 

@@ -39,7 +39,7 @@ export const chatCompletions: Format = {
       demands: {
         ...readContent(body.messages, chatContent(imageTokens(model))),
         toolTokens: tokensForTools(body.tools),
-        predictedBytes: body.prediction ? JSON.stringify(body.prediction).length : 0,
+        predictedBytes: body.prediction ? Buffer.byteLength(JSON.stringify(body.prediction)) : 0,
         audioOutput: modalities.includes('audio'),
         imageOutput: modalities.includes('image'),
         unknownFields: readFields(body, FIELDS),

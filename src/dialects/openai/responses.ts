@@ -1,6 +1,6 @@
 /** OpenAI's Responses API: typed events, several output items of several parts each. */
 import { CageError } from '../../core/errors.ts'
-import { readContent } from '../content.ts'
+import { addUnseen, readContent } from '../content.ts'
 import { serverTools, tokensForTools, withoutImages } from '../demands.ts'
 import {
   type Format,
@@ -32,6 +32,8 @@ export const responses: Format = {
     }
     const model = requireModel(body)
     const content = readContent([body.instructions ?? null, body.input ?? null], responseContent(imageTokens(model)))
+    // Data stored at the provider is also read and charged.
+    if ([body.conversation, body.prompt].some((stored) => stored != null)) addUnseen(content)
     const { previous_response_id: previous } = body
     return {
       model,
@@ -41,8 +43,6 @@ export const responses: Format = {
       wantsUsage: true,
       demands: {
         ...content,
-        // Data stored at the provider is also read and charged.
-        isInputUnseen: content.isInputUnseen || [body.conversation, body.prompt].some((stored) => stored != null),
         references: [...content.references, ...(previous == null ? [] : [String(previous)])],
         toolTokens: tokensForTools(body.tools),
         compactsFrom: compactionOf(body.context_management),

@@ -137,7 +137,7 @@ async function holdBound(
   const { ledger, clamp } = money
   const terms = [...new Set([...demands.terms, ...admission.terms])]
   const stored = money.stored.tokensOf(provider.name, demands.references)
-  const unseen = stored === undefined && { isInputUnseen: true, isAudioUnseen: true }
+  const unseen = stored === undefined && { isInputUnseen: true, audioBytes: Number.POSITIVE_INFINITY }
   const addedTokens = admission.addedTokens + (isVendors(provider) ? 0 : ADDED_TOKENS) + (stored ?? 0)
   const asked = { ...demands, ...unseen, terms }
   const bound = await boundCall(
