@@ -11,6 +11,8 @@ import time
 
 # Protected in each folder that the program may write to.
 _KEPT = (".vscode", ".idea", ".devcontainer", ".envrc", ".husky", ".mcp.json", ".claude", ".cursor")
+# Programs that people, and the next start, run by name.
+_PROGRAMS = (".venv", "venv", "node_modules/.bin")
 _RUN_BY_GIT = ("hooks", "config", "config.worktree")
 # A folder with any of these is a repository, or lacks little for a later program to turn it into one.
 _OF_REPOSITORIES = frozenset(("HEAD", "objects", "refs"))
@@ -34,7 +36,10 @@ def kept_in(folder):
     # A .git that is a link or a file refers to another folder.
     is_elsewhere = os.path.lexists(git) and (os.path.islink(git) or not os.path.isdir(git))
     of_git = [git] if is_elsewhere else [os.path.join(git, name) for name in (*_RUN_BY_GIT, "commondir")]
-    return [os.path.join(folder, name) for name in _KEPT] + of_git + _chosen_hooks(folder, git)
+    # Packages that include Iron Cage are what the next start runs.
+    packages = ("node_modules",) if os.path.lexists(os.path.join(folder, "node_modules/iron-cage")) else ()
+    names = (*_KEPT, *_PROGRAMS, *packages)
+    return [os.path.join(folder, name) for name in names] + of_git + _chosen_hooks(folder, git)
 
 
 def _chosen_hooks(folder, git):
@@ -54,6 +59,7 @@ class Planted:
     def __init__(self, paths, folders=()):
         self._missing = [path for path in dict.fromkeys(paths) if not os.path.lexists(path)]
         self._known = set(paths)
+        self._links = {folder for folder in map(os.path.dirname, self._missing) if os.path.islink(folder)}
         self._folders = folders
         self._begun = time.time() - _COARSE_SECONDS
 
@@ -62,11 +68,11 @@ class Planted:
         for path in self._missing:
             folder = os.path.dirname(path)
             is_of_git = os.path.basename(folder) == ".git"
-            if is_of_git and (os.path.islink(folder) or os.path.isfile(folder)):
-                # The .git refers to a folder elsewhere, which is not touched: the link or file itself is moved.
+            if is_of_git and os.path.isfile(folder) or os.path.islink(folder) and folder not in self._links:
+                # It refers to a folder elsewhere, which is not touched: the link or file itself is moved.
                 path = folder
             if os.path.lexists(path) and not (is_of_git and _is_harmless(path)):
-                yield path, _move(path, _free_name(path + _ASIDE))
+                yield path, move_aside(path)
         for repository in _repositories(self._folders):
             for path in (os.path.join(repository, name) for name in _RUN_BY_GIT):
                 if (
@@ -74,7 +80,7 @@ class Planted:
                     and self._is_changed(path, repository)
                     and not _is_harmless(path)
                 ):
-                    yield path, _move(path, _free_name(path + _ASIDE))
+                    yield path, move_aside(path)
 
     def _is_free(self, path, repository):
         """Returns True if ``path`` is one of ``paths``, or is in a folder inside the repository that is listed as writable."""
@@ -129,7 +135,9 @@ def _changed(path):
         return 0
 
 
-def _move(path, aside):
+def move_aside(path):
+    """Renames what a program has put at ``path``. Returns its new path."""
+    aside = _free_name(path + _ASIDE)
     try:
         os.rename(path, aside)
     except PermissionError:

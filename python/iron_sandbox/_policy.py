@@ -1,12 +1,13 @@
 """The policy of a sandbox: level, paths, connections and limits, and the system paths that every program needs."""
 
 import os
+import stat
 import sys
 
 from . import PolicyError, _landlock
 from ._limits import NAMES as LIMITS
 from ._names import RESOLVER_OPTIONS
-from ._planted import Planted, kept_in
+from ._planted import Planted, kept_in, move_aside
 
 LEVELS = ("observe", "standard", "strict")
 # Standard where the kernel supports Landlock, else observe.
@@ -32,13 +33,18 @@ _NAMED_FILES = ("SSL_CERT_FILE", "SSL_CERT_DIR", "REQUESTS_CA_BUNDLE", "CURL_CA_
 # Variables that replace the usual folders of programs below the home folder.
 _HOME_FOLDERS = ("XDG_CACHE_HOME", "XDG_CONFIG_HOME", "XDG_DATA_HOME", "XDG_STATE_HOME")
 _NAMED_PATHS = ("PYTHONPATH", "NODE_PATH", "LD_LIBRARY_PATH")
+# What builds the sandbox.
+_OWN = (os.path.dirname(os.path.abspath(__file__)), sys.prefix, sys.base_prefix)
+_MAX_FILE = 1 << 16
+_INTERPRETERS = ("python", "pypy", "node", "deno", "bun")
 
 
 class Policy:
     """``connect``: with None the network is observed, with a list of "host:port" limited; strict is always limited. ``own``:
-    folders that interpreters look into for modules of the program, whether or not it may read them."""
+    folders that interpreters look into for modules of the program, whether or not it may read them. ``keep``: paths that it
+    may not change although they are in a folder that it may write to, even if ``write`` lists them."""
 
-    def __init__(self, level, read=(), write=(), hide=(), connect=None, allow=(), limits=None, own=()):
+    def __init__(self, level, read=(), write=(), hide=(), connect=None, allow=(), limits=None, own=(), keep=()):
         if level not in (*LEVELS, AUTO):
             raise PolicyError("level: expected one of %s, got %r" % (", ".join((*LEVELS, AUTO)), level))
         if level == AUTO:
@@ -53,6 +59,7 @@ class Policy:
         self._own = {_absolute(path) for path in own}
         # Read-only, unless ``write`` lists the path itself.
         self.keep = [path for folder in self.write for path in self._kept_in(folder)]
+        self.keep += [_absolute(path) for path in keep]
         self.is_enforced = level != "observe"
         self.is_limited = self.is_enforced and (connect is not None or level == "strict")
         self._connect = _endpoints(connect or ())
@@ -76,6 +83,28 @@ class Policy:
         listed = [path for path in self.write if path != folder and _is_below(path, [folder])]
         return [path for path in kept_in(folder) if not _is_below(path, listed)]
 
+    def _keep_programs(self, program, environment):
+        """Keeps what later runs outside: the program's interpreter, this one, and what is found on PATH."""
+        folders = [os.path.realpath(folder) for folder in self._folders]
+        for path in [*_prefixes_of(program), *_OWN, *_on_path(environment)]:
+            around = [folder for folder in folders if _is_below(os.path.realpath(path), [folder])]
+            # In a folder that is listed itself, inside another one, it may be written knowingly.
+            is_listed = os.path.realpath(path) in around or len(set(around)) > 1
+            if around and not is_listed and path not in self.keep:
+                self.keep.append(path)
+
+    def may_change(self, path):
+        """Returns True if the program may replace what is at ``path``."""
+        real = os.path.realpath(path)
+        write, keep = ([os.path.realpath(each) for each in paths] for paths in (self._folders, self.keep))
+        return _is_below(real, write) and not _is_below(real, keep)
+
+    def require_own(self):
+        """Raises PolicyError if the program could change what the next sandbox is built with."""
+        for path in _OWN if self.is_enforced else ():
+            if self.may_change(path):
+                raise PolicyError("the program may write to %s, which builds the sandbox: use another Python" % path)
+
     def planted(self):
         """Returns the ``Planted`` that finds planted files when the program has ended."""
         return Planted(self.hide + self.keep, self._folders) if self.is_enforced else Planted([])
@@ -98,7 +127,12 @@ class Policy:
         return own
 
     def make_own_home(self):
-        """Makes the program's home folder, with links to the granted paths of the user's. Raises OSError."""
+        """Makes the program's home folder, with links to the granted paths of the user's. Raises OSError.
+
+        Runs inside the sandbox: an earlier program may have put links on the way. What is no folder is moved aside.
+        """
+        if os.path.lexists(self.own_home) and (os.path.islink(self.own_home) or not os.path.isdir(self.own_home)):
+            move_aside(self.own_home)
         os.makedirs(self.own_home, 0o700, exist_ok=True)
         try:
             with open(os.path.join(self.own_home, ".gitignore"), "x") as file:
@@ -107,13 +141,12 @@ class Policy:
             pass
         for path in self._granted:
             link = self.own_home + path[len(self.home) :]
-            if (
-                not _is_below(link, self._granted)
-                and not os.path.lexists(link)
-                and not _is_below(self.own_home, [path])
-            ):
-                os.makedirs(os.path.dirname(link), exist_ok=True)
-                os.symlink(path, link)
+            if not _is_below(link, self._granted) and not _is_below(self.own_home, [path]):
+                try:
+                    os.makedirs(os.path.dirname(link), exist_ok=True)
+                    os.symlink(path, link)
+                except OSError:
+                    pass  # The program has something of its own there.
 
     def has_own_temporary(self, path):
         """Returns True if ``path`` is in a private /tmp that hides the machine's, and below no granted path."""
@@ -150,7 +183,12 @@ class Policy:
     def complete(self, program, environment):
         """Adds the system paths that ``program``, or any program, needs. ``program``: absolute path."""
         self.read += _SYSTEM + ["/etc/" + name for name in _SETTINGS]
-        self.read += _interpreter(program)
+        self._keep_programs(program, environment)
+        for prefix in _prefixes_of(program):
+            self.read.append(prefix)
+            if not self.may_change(prefix):
+                self.read += _editable(prefix)
+        self.read += [program, os.path.realpath(program)]
         for name in _NAMED_FILES:
             self.read += [os.path.abspath(environment[name])] if environment.get(name) else []
         for name in _NAMED_PATHS:
@@ -163,34 +201,54 @@ class Policy:
         self.write.append(self.temporary)
 
 
-def _interpreter(program):
-    """Returns the program, with its prefix if it is an installed interpreter: <prefix>/bin/<program>."""
-    found = [program]
+def _prefixes_of(program):
+    """Returns where an interpreter is installed, as <prefix>/bin/<program>: by its own path, by its real one, and what its
+    virtual environment was made from. None for any other program."""
+    found = []
     for path in (program, os.path.realpath(program)):
         folder, name = os.path.split(path)
-        prefix = os.path.dirname(folder)
-        found.append(path)
-        if os.path.basename(folder) == "bin" and name.startswith(("python", "pypy", "node", "deno", "bun")):
+        prefix, kind = os.path.split(folder)
+        # A shim is a script that looks for the interpreter below the folder beside it.
+        if kind == "shims" or kind == "bin" and name.startswith(_INTERPRETERS):
             found.append(prefix)
-            found += _editable(prefix)
-    if os.path.realpath(program) == os.path.realpath(sys.executable):
-        found += [sys.prefix, sys.base_prefix, sys.exec_prefix]
-    return found
+    return list(dict.fromkeys(found + [base for prefix in found for base in _bases(prefix)]))
+
+
+def _bases(environment):
+    """Returns the prefix that a virtual environment names: its own interpreter may be a copy, or a link to another name."""
+    lines = [line.partition("=") for line in _lines(os.path.join(environment, "pyvenv.cfg"))]
+    homes = [value.strip() for name, _, value in lines if name.strip().lower() == "home"]
+    return [os.path.dirname(home) for home in homes if os.path.isabs(home) and os.path.basename(home) == "bin"]
 
 
 def _editable(prefix):
     """Returns the editable installs of an environment: the folders that its .pth files name."""
     found = []
     for version in _folders(os.path.join(prefix, "lib")):
-        packages = os.path.join(version, "site-packages")
-        try:
-            names = [name for name in os.listdir(packages) if name.endswith(".pth")]
-        except OSError:
-            continue
-        for name in names:
-            with open(os.path.join(packages, name), encoding="utf-8", errors="replace") as file:
-                found += [line.strip() for line in file if line.startswith("/")]
+        for path in _folders(os.path.join(version, "site-packages")):
+            if path.endswith(".pth"):
+                found += [line.strip() for line in _lines(path) if line.startswith("/")]
     return found
+
+
+def _on_path(environment):
+    """Returns the folders on PATH; for one of a virtual environment, the whole environment."""
+    folders = [path.rstrip("/") for path in environment.get("PATH", "").split(":") if os.path.isabs(path)]
+    return [_environment_around(folder) or folder for folder in folders]
+
+
+def _environment_around(folder):
+    prefix = os.path.dirname(folder)
+    return prefix if os.path.lexists(os.path.join(prefix, "pyvenv.cfg")) else None
+
+
+def _lines(path):
+    """Returns the lines of a file; none of what is no file, which could keep its reader waiting."""
+    try:
+        with open(os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC), encoding="utf-8", errors="replace") as file:
+            return file.read(_MAX_FILE).splitlines() if stat.S_ISREG(os.fstat(file.fileno()).st_mode) else []
+    except OSError:
+        return []
 
 
 def _folders(path):

@@ -75,7 +75,7 @@ export interface SupervisorOptions {
   /** Absolute paths of the server's own files and folders, which are hidden from sandboxed agents. */
   serverFiles: readonly string[]
   /** Records folders before an agent may write to them. (Default: not recorded.) */
-  agentFolders?: Pick<AgentFolders, 'open' | 'hide'>
+  agentFolders?: Pick<AgentFolders, 'open' | 'hide' | 'folders'>
 }
 
 /** An agent to be started; settings it leaves out come from `agent` in the configuration. */
@@ -121,6 +121,7 @@ export class Supervisor {
       environmentFor: (...facts) => this.#environmentFor(...facts),
       cageFor: (facts, environment) => this.#cageFor(facts, environment),
       launchers: this.#launchers,
+      prepareLauncher: (facts) => this.#prepare(facts),
       agentFolders: options.agentFolders,
       places: {
         isOwn: (target) => new URL(options.serverUrl()).host === target,
@@ -143,14 +144,18 @@ export class Supervisor {
   /** Does in advance what takes long about the start of this agent. Faults show when it starts. */
   prepare(spec: AgentSpec): void {
     try {
-      const { command, cwd, settings, inherited } = this.#factsOf(spec)
-      const environment = inheritedEnvironment(inherited, settings.env)
-      const program = launcherPython({ command, environment })
-      const isCaged = settings.sandbox.level !== 'off' && process.platform === 'linux'
-      if (isCaged && program !== undefined) this.#launchers.prepare({ program, cwd, environment })
+      this.#prepare(this.#factsOf(spec))
     } catch (error) {
       if (!(error instanceof CageError)) throw error
     }
+  }
+
+  #prepare({ command, cwd, settings, inherited }: AgentFacts): void {
+    if (settings.sandbox.level === 'off' || process.platform !== 'linux') return
+    const environment = inheritedEnvironment(inherited, settings.env)
+    const agentFolders = this.#options.agentFolders?.folders ?? []
+    const program = launcherPython({ settings: settings.sandbox, command, cwd, environment, agentFolders })
+    if (program !== undefined) this.#launchers.prepare({ program, cwd, environment })
   }
 
   /**
@@ -346,7 +351,7 @@ export class Supervisor {
   }
 
   #cageFor({ id, command, cwd, path: script, settings }: AgentFacts, environment: AgentEnvironment): Cage {
-    const { serverUrl, serverFiles } = this.#options
+    const { serverUrl, serverFiles, agentFolders } = this.#options
     return cageFor({
       settings: settings.sandbox,
       command,
@@ -356,6 +361,7 @@ export class Supervisor {
       serverUrl: serverUrl(),
       serverFiles,
       lockLimit: lockLimitOf(id),
+      agentFolders: agentFolders?.folders ?? [],
     })
   }
 

@@ -61,6 +61,11 @@ export class AgentFolders {
     }
   }
 
+  /** Where agents may write, or could at some time. */
+  get folders(): string[] {
+    return [...new Set(spansOf(this.#read()).map(({ folder }) => folder))]
+  }
+
   /** Agents may write in these folders from now on. Throws the system's error when this cannot be recorded. */
   open(folders: readonly string[]): void {
     const added = folders.map(realPath).filter((folder) => !this.#open.has(folder))
