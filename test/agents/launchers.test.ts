@@ -44,7 +44,7 @@ async function startedBy(prepare: () => void): Promise<number> {
 
 /** Starts the agent, lets it run and returns what it printed. */
 async function run({ folder, launchers, place }: Site, args: string[], value = 'värde'): Promise<[Program, unknown]> {
-  const words = ['--level', 'observe', '--write', folder, '--report-fd', '3', '--gate', '--same-python', '--']
+  const words = ['--level', 'observe', '--write', folder, '--report-fd', '3', '--gate', '--', python]
   const environment = { PATH: '/usr/bin', OF_THE_RUN: value }
   const child = await launchers.start(place, { words: [...words, join(folder, 'show.py'), ...args], environment })
   child.stdin.end('go\n')

@@ -329,7 +329,7 @@ class Spares(Cage):
         show = "import os, sys; print(sys.argv[1:], os.getcwd(), os.environ['NAME'], 'HOME' in os.environ)"
         for level in LEVELS:
             process = spare(stdout=subprocess.PIPE, env={"OTHER": "1", "HOME": self.work})
-            words = ("--level", level, "--write", self.work, "--same-python", "--", "-c", show, "--level", "\u00fc")
+            words = ("--level", level, "--write", self.work, "--", sys.executable, "-c", show, "--level", "\u00fc")
             instruct(process, *words, cwd=self.work, environment={"NAME": "w\u00e4rde", "HOME": "/nowhere"})
             code, out, _ = finish(process)
             expected = "['--level', '\u00fc'] %s w\u00e4rde True\n" % os.path.realpath(self.work)

@@ -1,0 +1,203 @@
+/**
+ * A project whose agent plants programs wherever a later start could run them, and an observer of what runs outside: the
+ * processes of a command under strace, until each restricts itself.
+ */
+import { spawn } from 'node:child_process'
+import { once } from 'node:events'
+import {
+  chmodSync,
+  chownSync,
+  copyFileSync,
+  cpSync,
+  existsSync,
+  lstatSync,
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  realpathSync,
+  rmSync,
+  symlinkSync,
+  writeFileSync,
+} from 'node:fs'
+import { basename, dirname, join, resolve } from 'node:path'
+import { onTestFinished } from 'vitest'
+
+const IRON_CAGE = resolve(import.meta.dirname, '../../bin/iron-cage.cjs')
+/** That of the system: every user may run it, and it is outside every project. */
+export const SYSTEM_PYTHON = realpathSync('/usr/bin/python3')
+const LIBRARIES = `/usr/lib/${basename(SYSTEM_PYTHON)}`
+/** An ordinary user, also where the tests are root's. */
+const USER = process.getuid?.() === 0 ? { uid: 65534, gid: 65534 } : {}
+
+/** Leaves a file in the home, which a sandboxed program cannot. */
+const ESCAPE = (home: string) => `import os
+try:
+    with open(${JSON.stringify(join(home, 'escaped'))}, "a") as file:
+        file.write(open("/proc/self/status").read())
+except OSError:
+    pass
+`
+const ESCAPING_SCRIPT = (home: string) =>
+  `#!/bin/sh\ngrep -E '^(Seccomp|NoNewPrivs):' /proc/self/status >> ${join(home, 'escaped')} 2>/dev/null\nexec ${SYSTEM_PYTHON} "$@"\n`
+
+export interface Hostile {
+  home: string
+  project: string
+  /** True when something that an agent wrote ran without restrictions. */
+  hasEscaped(): boolean
+  write(path: string, content: string, mode?: number): void
+  /** What the agents of these projects take from: programs, and an interpreter's libraries, that leave `escaped`. */
+  escapingScript: string
+  /** Runs `iron-cage` as an ordinary user; resolves when it has ended. */
+  run(words: readonly string[], options?: RunOptions): Promise<{ code: number | null; out: string }>
+}
+
+export interface RunOptions {
+  env?: Record<string, string>
+  /** Words before the program's. */
+  under?: readonly string[]
+  /** It is interrupted when it shows this text. */
+  until?: RegExp
+}
+
+export function openHostile(): Hostile {
+  // Not in /tmp, which is another one at strict.
+  const base = realpathSync(mkdtempSync('/var/tmp/iron-cage-hostile-'))
+  onTestFinished(() => rmSync(base, { recursive: true, force: true }))
+  const home = join(base, 'home')
+  const project = join(home, 'project')
+  mkdirSync(project, { recursive: true })
+  mkdirSync(join(home, '.iron'))
+  chmodSync(base, 0o755)
+  const write = (path: string, content: string, mode = 0o644) => {
+    const file = resolve(project, path)
+    mkdirSync(dirname(file), { recursive: true })
+    writeFileSync(file, content, { mode })
+  }
+  write('escape.py', ESCAPE(home))
+  return {
+    ...{ home, project, write, escapingScript: ESCAPING_SCRIPT(home) },
+    hasEscaped: () => existsSync(join(home, 'escaped')),
+    async run(words, { env = {}, under = [], until } = {}) {
+      giveAway(base)
+      const [program = '', ...args] = [...under, process.execPath, IRON_CAGE, ...words]
+      const variables = { HOME: home, PATH: '/usr/local/bin:/usr/bin:/bin', ...env }
+      const child = spawn(program, args, { cwd: project, env: variables, stdio: ['ignore', 'pipe', 'pipe'], ...USER })
+      let out = ''
+      const hear = (piece: Buffer) => {
+        out += piece.toString()
+        if (until?.test(out)) child.kill('SIGINT')
+      }
+      child.stdout.on('data', hear)
+      child.stderr.on('data', hear)
+      const [code] = (await once(child, 'close')) as [number | null]
+      return { code, out }
+    },
+  }
+}
+
+function giveAway(folder: string): void {
+  if (USER.uid === undefined) return
+  const entries = readdirSync(folder, { recursive: true, withFileTypes: true })
+  for (const path of [
+    folder,
+    ...entries.filter((entry) => !entry.isSymbolicLink()).map((entry) => join(entry.parentPath, entry.name)),
+  ]) {
+    chownSync(path, USER.uid, USER.gid)
+  }
+}
+
+/** Installs a Python at a prefix: its program is a copy, its libraries are the system's. */
+export function installPython(prefix: string): string {
+  mkdirSync(join(prefix, 'bin'), { recursive: true })
+  mkdirSync(join(prefix, 'lib'), { recursive: true })
+  const python = join(prefix, 'bin', basename(SYSTEM_PYTHON))
+  copyFileSync(SYSTEM_PYTHON, python)
+  symlinkSync(LIBRARIES, join(prefix, 'lib', basename(LIBRARIES)))
+  for (const name of ['python', 'python3']) symlinkSync(basename(python), join(prefix, 'bin', name))
+  return python
+}
+
+/** Makes a virtual environment of a Python, as uv does: without pip, with links. */
+export function makeEnvironment(folder: string, python: string): void {
+  mkdirSync(join(folder, 'bin'), { recursive: true })
+  mkdirSync(join(folder, 'lib', basename(SYSTEM_PYTHON), 'site-packages'), { recursive: true })
+  writeFileSync(join(folder, 'pyvenv.cfg'), `home = ${dirname(python)}\ninclude-system-site-packages = false\n`)
+  symlinkSync(python, join(folder, 'bin/python'))
+  for (const name of ['python3', basename(SYSTEM_PYTHON)]) symlinkSync('python', join(folder, 'bin', name))
+}
+
+/** Libraries of a Python below `folder` whose first import leaves `escaped`; returns the folder to name as `home`. */
+export function writeLibraries(folder: string, escape: string): string {
+  const libraries = join(folder, 'lib', basename(LIBRARIES))
+  mkdirSync(join(folder, 'bin'), { recursive: true })
+  cpSync(join(LIBRARIES, 'encodings'), join(libraries, 'encodings'), { recursive: true })
+  const start = join(libraries, 'encodings/__init__.py')
+  writeFileSync(start, `${readFileSync(start, 'utf8')}\n${escape}`)
+  writeFileSync(join(libraries, 'os.py'), readFileSync(join(LIBRARIES, 'os.py')))
+  rmSync(join(libraries, 'encodings/__pycache__'), { recursive: true, force: true })
+  return join(folder, 'bin')
+}
+
+/** What processes outside every sandbox executed or opened, from an output of strace with these options. */
+export const STRACE = [
+  ...['strace', '-f', '-qq', '-y', '-s', '4096', '--pidns-translation', '--signal=none', '-e'],
+  'trace=execve,execveat,openat,openat2,open,creat,mkdir,mkdirat,symlink,symlinkat,rename,renameat,renameat2,clone,clone3,fork,vfork,seccomp,landlock_restrict_self',
+]
+
+export interface Act {
+  call: string
+  path: string
+  flags: string
+  text: string
+}
+
+/** The calls that name a path, of processes outside. */
+export function outsideActs(trace: string): Act[] {
+  const [inside, unfinished] = [new Set<string>(), new Map<string, string>()]
+  const cwds = new Map<string, string>()
+  const acts: Act[] = []
+  for (const line of trace.split('\n')) {
+    const [, pid = '', rest = ''] = /^(\d+) +(.*)$/.exec(line) ?? []
+    let text = rest
+    if (text.endsWith('<unfinished ...>')) {
+      unfinished.set(pid, text.slice(0, -'<unfinished ...>'.length))
+      // What it did before it was interrupted counts as well.
+      continue
+    }
+    const resumed = /^<\.\.\. \w+ resumed>(.*)$/.exec(text)
+    if (resumed) {
+      text = (unfinished.get(pid) ?? '') + resumed[1]
+      unfinished.delete(pid)
+    }
+    const call = /^(\w+)\(/.exec(text)?.[1]
+    if (call === undefined) continue
+    const result = / = (-?\d+)/.exec(text.slice(text.lastIndexOf(') ')))?.[1]
+    if (['clone', 'clone3', 'fork', 'vfork'].includes(call)) {
+      const child = /\/\* (\d+) in strace's PID NS \*\//.exec(text)?.[1] ?? result
+      if (child !== undefined && inside.has(pid)) inside.add(child)
+    } else if (call === 'landlock_restrict_self' || (call === 'seccomp' && text.includes('SECCOMP_SET_MODE_FILTER'))) {
+      if (result !== undefined && Number(result) >= 0) inside.add(pid)
+    } else if (!inside.has(pid)) acts.push(...actOf(call, text, cwds.get(pid) ?? '/'))
+  }
+  return acts
+}
+
+/** `-y` shows the folder that a path starts from, but for execve. */
+function actOf(call: string, text: string, cwd: string): Act[] {
+  const found = /^\w+\((?:(?:AT_FDCWD|\d+)<([^>]*)>, )?"((?:[^"\\]|\\.)*)"(.*)$/.exec(text)
+  if (!found) return []
+  const [, folder = cwd, name = '', flags = ''] = found
+  return [{ call, path: resolve(folder, name), flags, text }]
+}
+
+/** True for a path that lies below `folder`, or is reached through it, or leads there. */
+export function isReachedThrough(path: string, folder: string): boolean {
+  if (`${path}/`.startsWith(`${folder}/`)) return true
+  try {
+    return `${realpathSync(path)}/`.startsWith(`${folder}/`) && lstatSync(path) !== undefined
+  } catch {
+    return false
+  }
+}
