@@ -1,15 +1,8 @@
 /** Interpreters that an agent may write: none of them ever runs outside its sandbox. */
-import { copyFileSync, existsSync, lstatSync, mkdirSync, readFileSync, rmSync, symlinkSync } from 'node:fs'
+import { copyFileSync, existsSync, lstatSync, mkdirSync, readFileSync, symlinkSync } from 'node:fs'
 import { join } from 'node:path'
 import { describe, expect, test } from 'vitest'
-import {
-  type Hostile,
-  installPython,
-  makeEnvironment,
-  openHostile,
-  SYSTEM_PYTHON,
-  writeLibraries,
-} from '../support/hostile.ts'
+import { type Hostile, makeEnvironment, openHostile, SYSTEM_PYTHON, writeLibraries } from '../support/hostile.ts'
 
 const isLinux = process.platform === 'linux'
 const start = (script: string, ...more: string[]) => ['start', script, '--port', '0', ...more]
@@ -64,7 +57,7 @@ describe.runIf(isLinux).each(LEVELS)('at %s, an interpreter of the agent that it
   test('names no libraries for a program outside, in pyvenv.cfg', async () => {
     const hostile = openHostile()
     makeEnvironment(join(hostile.project, '.venv'), SYSTEM_PYTHON)
-    const fake = writeLibraries(join(hostile.project, 'fake'), readFileSync(join(hostile.project, 'escape.py'), 'utf8'))
+    const fake = writeLibraries(hostile)
     agentOf(hostile, `put(".venv/pyvenv.cfg", "home = ${fake}\\n")\nsys.exit(1)`)
     const { out } = await hostile.run(start('agent.py', ...sandbox))
     expect(existsSync(join(hostile.project, 'life-1')), out).toBe(true)
@@ -90,7 +83,7 @@ describe.runIf(isLinux).each(LEVELS)('at %s, an interpreter of the agent that it
     const bin = join(hostile.project, 'node_modules/.bin')
     mkdirSync(bin, { recursive: true })
     copyFileSync(SYSTEM_PYTHON, join(bin, 'python3'))
-    const fake = writeLibraries(join(hostile.project, 'fake'), readFileSync(join(hostile.project, 'escape.py'), 'utf8'))
+    const fake = writeLibraries(hostile)
     hostile.write('node_modules/.bin/pyvenv.cfg', `home = ${fake}\n`)
     hostile.write('agent.mjs', 'console.log("it runs")')
     const { code, out } = await hostile.run(start('agent.mjs', ...sandbox), {
@@ -154,11 +147,9 @@ describe.runIf(isLinux).each(['standard', 'strict'] as const)('at %s, an agent c
       hostile,
       `attempt(shutil.rmtree, ".iron-sandbox")\nattempt(os.symlink, ${JSON.stringify(join(hostile.home, 'other'))}, ".iron-sandbox")\nsys.exit(1)`,
       'attempt(os.rename, ".iron-sandbox", "was")\nattempt(os.mkfifo, ".iron-sandbox")\nsys.exit(1)',
-      'attempt(os.rename, ".iron-sandbox", "was too")\nput(".iron-sandbox", "a file")\nsys.exit(1)',
     )
-    hostile.write('iron-cage.yaml', JSON.stringify({ agent: { restart: { max: 5 } } }))
     const { code, out } = await hostile.run(start('agent.py', ...sandbox))
-    expect(existsSync(join(hostile.project, 'life-3')), out).toBe(true)
+    expect(existsSync(join(hostile.project, 'life-2')), out).toBe(true)
     expect(code, out).toBe(0)
     expect(existsSync(join(hostile.home, 'other/.gitignore'))).toBe(false)
     expect(lstatSync(join(hostile.project, '.iron-sandbox')).isDirectory()).toBe(true)
@@ -179,9 +170,4 @@ describe.runIf(isLinux)('a Python that an agent may write knowingly', () => {
     await hostile.run(['doctor'], { env })
     expect(hostile.hasEscaped(), out).toBe(false)
   })
-
-  test('of a home builds the sandbox where the system has none', () => {
-    expect(existsSync(installPython(join(openHostile().home, 'python')))).toBe(true)
-  })
 })
-void rmSync

@@ -8,7 +8,6 @@ import {
   chmodSync,
   chownSync,
   copyFileSync,
-  cpSync,
   existsSync,
   lstatSync,
   mkdirSync,
@@ -30,11 +29,10 @@ const LIBRARIES = `/usr/lib/${basename(SYSTEM_PYTHON)}`
 /** An ordinary user, also where the tests are root's. */
 const USER = process.getuid?.() === 0 ? { uid: 65534, gid: 65534 } : {}
 
-/** Leaves a file in the home, which a sandboxed program cannot. */
-const ESCAPE = (home: string) => `import os
+/** Leaves a file in the home, which a sandboxed program cannot. With modules that are part of the interpreter. */
+const ESCAPE = (home: string) => `import posix
 try:
-    with open(${JSON.stringify(join(home, 'escaped'))}, "a") as file:
-        file.write(open("/proc/self/status").read())
+    posix.close(posix.open(${JSON.stringify(join(home, 'escaped'))}, posix.O_WRONLY | posix.O_CREAT, 0o644))
 except OSError:
     pass
 `
@@ -128,16 +126,21 @@ export function makeEnvironment(folder: string, python: string): void {
   for (const name of ['python3', basename(SYSTEM_PYTHON)]) symlinkSync('python', join(folder, 'bin', name))
 }
 
-/** Libraries of a Python below `folder` whose first import leaves `escaped`; returns the folder to name as `home`. */
-export function writeLibraries(folder: string, escape: string): string {
-  const libraries = join(folder, 'lib', basename(LIBRARIES))
-  mkdirSync(join(folder, 'bin'), { recursive: true })
-  cpSync(join(LIBRARIES, 'encodings'), join(libraries, 'encodings'), { recursive: true })
+/** Libraries of a Python below the folder `fake`, whose first import leaves `escaped`. Returns what to name as its `home`. */
+export function writeLibraries({ project }: Hostile): string {
+  const libraries = join(project, 'fake/lib', basename(LIBRARIES))
+  for (const folder of [join(project, 'fake/bin'), join(libraries, 'encodings')]) mkdirSync(folder, { recursive: true })
+  for (const folder of ['', 'encodings']) {
+    for (const name of readdirSync(join(LIBRARIES, folder))) {
+      const file = join(libraries, folder, name)
+      if (!existsSync(file) && name !== '__pycache__') symlinkSync(join(LIBRARIES, folder, name), file)
+    }
+  }
   const start = join(libraries, 'encodings/__init__.py')
-  writeFileSync(start, `${readFileSync(start, 'utf8')}\n${escape}`)
-  writeFileSync(join(libraries, 'os.py'), readFileSync(join(LIBRARIES, 'os.py')))
-  rmSync(join(libraries, 'encodings/__pycache__'), { recursive: true, force: true })
-  return join(folder, 'bin')
+  rmSync(start)
+  const usual = readFileSync(join(LIBRARIES, 'encodings/__init__.py'), 'utf8')
+  writeFileSync(start, `${usual}\n${readFileSync(join(project, 'escape.py'), 'utf8')}`)
+  return join(project, 'fake/bin')
 }
 
 /** What processes outside every sandbox executed or opened, from an output of strace with these options. */
