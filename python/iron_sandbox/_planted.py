@@ -9,6 +9,8 @@ nothing in them is covered.
 import os
 import time
 
+from ._files import is_whole, read
+
 # Protected in each folder that the program may write to.
 _KEPT = (".vscode", ".idea", ".devcontainer", ".envrc", ".husky", ".mcp.json", ".claude", ".cursor")
 # Programs that people, and the next start, run by name.
@@ -20,7 +22,6 @@ _MAX_SEARCH_SECONDS = 2
 # File timestamps are coarser than the clock.
 _COARSE_SECONDS = 0.1
 _ASIDE = ".planted"
-_MAX_CONFIG = 1 << 16
 # Lines in the configuration of a repository that do not make git run anything.
 _HARMLESS = (
     r"\s*(?:[#;].*"
@@ -44,11 +45,7 @@ def kept_in(folder):
 
 def _chosen_hooks(folder, git):
     """Returns the hooks folders that the repository's configuration names."""
-    try:
-        with open(os.path.join(git, "config"), encoding="utf-8", errors="replace") as file:
-            settings = [line.partition("=") for line in file.read(_MAX_CONFIG).splitlines()]
-    except OSError:
-        return []
+    settings = [line.partition("=") for line in (read(os.path.join(git, "config")) or "").splitlines()]
     chosen = [value.strip().strip('"') for name, _, value in settings if name.strip().lower().endswith("hookspath")]
     return [os.path.normpath(os.path.join(folder, os.path.expanduser(path))) for path in chosen]
 
@@ -158,14 +155,13 @@ def _is_harmless(path):
             return all("." in entry.name or entry.is_dir(follow_symlinks=False) for entry in os.scandir(path))
         if os.path.isdir(path):
             return True
-        with open(path, encoding="utf-8", errors="replace") as file:
-            text = file.read(_MAX_CONFIG)
+        text = read(path)
     except OSError:
         return False
     # Imported only if there is a configuration to check: startup is faster without it.
     import re
 
-    return len(text) < _MAX_CONFIG and all(re.fullmatch(_HARMLESS, line, re.IGNORECASE) for line in text.splitlines())
+    return is_whole(text) and all(re.fullmatch(_HARMLESS, line, re.IGNORECASE) for line in text.splitlines())
 
 
 def _free_name(path):

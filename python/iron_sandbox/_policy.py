@@ -1,10 +1,10 @@
 """The policy of a sandbox: level, paths, connections and limits, and the system paths that every program needs."""
 
 import os
-import stat
 import sys
 
 from . import PolicyError, _landlock
+from ._files import read
 from ._limits import NAMES as LIMITS
 from ._names import RESOLVER_OPTIONS
 from ._planted import Planted, kept_in, move_aside
@@ -35,7 +35,6 @@ _HOME_FOLDERS = ("XDG_CACHE_HOME", "XDG_CONFIG_HOME", "XDG_DATA_HOME", "XDG_STAT
 _NAMED_PATHS = ("PYTHONPATH", "NODE_PATH", "LD_LIBRARY_PATH")
 # What builds the sandbox.
 _OWN = (os.path.dirname(os.path.abspath(__file__)), sys.prefix, sys.base_prefix)
-_MAX_FILE = 1 << 16
 _INTERPRETERS = ("python", "pypy", "node", "deno", "bun")
 
 
@@ -243,12 +242,7 @@ def _environment_around(folder):
 
 
 def _lines(path):
-    """Returns the lines of a file; none of what is no file, which could keep its reader waiting."""
-    try:
-        with open(os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC), encoding="utf-8", errors="replace") as file:
-            return file.read(_MAX_FILE).splitlines() if stat.S_ISREG(os.fstat(file.fileno()).st_mode) else []
-    except OSError:
-        return []
+    return (read(path) or "").splitlines()
 
 
 def _folders(path):

@@ -29,6 +29,9 @@ const LIBRARIES = `/usr/lib/${basename(SYSTEM_PYTHON)}`
 /** An ordinary user, also where the tests are root's. */
 const USER = process.getuid?.() === 0 ? { uid: 65534, gid: 65534 } : {}
 
+/** What has not ended by then hangs. */
+const MAX_RUN_MS = 60_000
+
 /** Leaves a file in the home, which a sandboxed program cannot. With modules that are part of the interpreter. */
 const ESCAPE = (home: string) => `import posix
 try:
@@ -47,7 +50,7 @@ export interface Hostile {
   write(path: string, content: string, mode?: number): void
   /** What the agents of these projects take from: programs, and an interpreter's libraries, that leave `escaped`. */
   escapingScript: string
-  /** Runs `iron-cage` as an ordinary user; resolves when it has ended. */
+  /** Runs `iron-cage` as an ordinary user, whose all of this is from the first run on; resolves when it has ended. */
   run(words: readonly string[], options?: RunOptions): Promise<{ code: number | null; out: string }>
 }
 
@@ -59,10 +62,11 @@ export interface RunOptions {
   until?: RegExp
 }
 
-export function openHostile(): Hostile {
+/** `after`: of the test. (Default: of the one that runs, which is not known where several run at once.) */
+export function openHostile(after: (clean: () => void) => void = onTestFinished): Hostile {
   // Not in /tmp, which is another one at strict.
   const base = realpathSync(mkdtempSync('/var/tmp/iron-cage-hostile-'))
-  onTestFinished(() => rmSync(base, { recursive: true, force: true }))
+  after(() => rmSync(base, { recursive: true, force: true }))
   const home = join(base, 'home')
   const project = join(home, 'project')
   mkdirSync(project, { recursive: true })
@@ -74,22 +78,33 @@ export function openHostile(): Hostile {
     writeFileSync(file, content, { mode })
   }
   write('escape.py', ESCAPE(home))
+  let isGiven = false
   return {
     ...{ home, project, write, escapingScript: ESCAPING_SCRIPT(home) },
     hasEscaped: () => existsSync(join(home, 'escaped')),
     async run(words, { env = {}, under = [], until } = {}) {
-      giveAway(base)
+      if (!isGiven) giveAway(base)
+      isGiven = true
       const [program = '', ...args] = [...under, process.execPath, IRON_CAGE, ...words]
       const variables = { HOME: home, PATH: '/usr/local/bin:/usr/bin:/bin', ...env }
-      const child = spawn(program, args, { cwd: project, env: variables, stdio: ['ignore', 'pipe', 'pipe'], ...USER })
+      const child = spawn(program, args, {
+        cwd: project,
+        env: variables,
+        stdio: ['ignore', 'pipe', 'pipe'],
+        detached: true,
+        ...USER,
+      })
       let out = ''
       const hear = (piece: Buffer) => {
         out += piece.toString()
-        if (until?.test(out)) child.kill('SIGINT')
+        // The whole group: strace keeps signals to itself.
+        if (until?.test(out)) process.kill(-child.pid!, 'SIGINT')
       }
       child.stdout.on('data', hear)
       child.stderr.on('data', hear)
+      const tooLong = setTimeout(() => process.kill(-child.pid!, 'SIGKILL'), MAX_RUN_MS)
       const [code] = (await once(child, 'close')) as [number | null]
+      clearTimeout(tooLong)
       return { code, out }
     },
   }
@@ -145,21 +160,22 @@ export function writeLibraries({ project }: Hostile): string {
 
 /** What processes outside every sandbox executed or opened, from an output of strace with these options. */
 export const STRACE = [
-  ...['strace', '-f', '-qq', '-y', '-s', '4096', '--pidns-translation', '--signal=none', '-e'],
+  ...['strace', '-f', '--seccomp-bpf', '-qq', '-y', '-s', '4096', '--pidns-translation', '--signal=none', '-e'],
   'trace=execve,execveat,openat,openat2,open,creat,mkdir,mkdirat,symlink,symlinkat,rename,renameat,renameat2,clone,clone3,fork,vfork,seccomp,landlock_restrict_self',
 ]
 
 export interface Act {
+  /** The program of the process. */
+  program: string
   call: string
   path: string
   flags: string
-  text: string
 }
 
 /** The calls that name a path, of processes outside. */
 export function outsideActs(trace: string): Act[] {
   const [inside, unfinished] = [new Set<string>(), new Map<string, string>()]
-  const cwds = new Map<string, string>()
+  const programs = new Map<string, string>()
   const acts: Act[] = []
   for (const line of trace.split('\n')) {
     const [, pid = '', rest = ''] = /^(\d+) +(.*)$/.exec(line) ?? []
@@ -179,20 +195,27 @@ export function outsideActs(trace: string): Act[] {
     const result = / = (-?\d+)/.exec(text.slice(text.lastIndexOf(') ')))?.[1]
     if (['clone', 'clone3', 'fork', 'vfork'].includes(call)) {
       const child = /\/\* (\d+) in strace's PID NS \*\//.exec(text)?.[1] ?? result
-      if (child !== undefined && inside.has(pid)) inside.add(child)
+      if (child === undefined) continue
+      if (inside.has(pid)) inside.add(child)
+      programs.set(child, programs.get(pid) ?? '')
     } else if (call === 'landlock_restrict_self' || (call === 'seccomp' && text.includes('SECCOMP_SET_MODE_FILTER'))) {
       if (result !== undefined && Number(result) >= 0) inside.add(pid)
-    } else if (!inside.has(pid)) acts.push(...actOf(call, text, cwds.get(pid) ?? '/'))
+    } else if (!inside.has(pid)) {
+      const program = programs.get(pid) ?? ''
+      const found = actsOf(call, text)
+      acts.push(...found.map((act) => ({ ...act, program })))
+      if (call === 'execve' && result === '0') programs.set(pid, found[0]?.path ?? '')
+    }
   }
   return acts
 }
 
-/** `-y` shows the folder that a path starts from, but for execve. */
-function actOf(call: string, text: string, cwd: string): Act[] {
+/** `-y` shows the folder that a path starts from, except of execve, which our programs call with absolute paths. */
+function actsOf(call: string, text: string): Omit<Act, 'program'>[] {
   const found = /^\w+\((?:(?:AT_FDCWD|\d+)<([^>]*)>, )?"((?:[^"\\]|\\.)*)"(.*)$/.exec(text)
   if (!found) return []
-  const [, folder = cwd, name = '', flags = ''] = found
-  return [{ call, path: resolve(folder, name), flags, text }]
+  const [, folder = '/', name = '', flags = ''] = found
+  return [{ call, path: resolve(folder, name), flags }]
 }
 
 /** True for a path that lies below `folder`, or is reached through it, or leads there. */
