@@ -128,7 +128,7 @@ if life == 0:
         put(folder + "/site-packages/sitecustomize.py", module)
         attempt(os.mkfifo, folder + "/site-packages/fifo.pth")
     for name in ("json", "iron_sandbox", "sitecustomize", "usercustomize", "_socket"): put(name + ".py", module)
-    attempt(os.mkfifo, "posix.py")
+    attempt(os.mkfifo, "fifo.py")
     put(".python-version", "../../project/conda")
     for name in (".npmrc", "package.json", "node_modules/zod/index.js"): put(name, "{}")
     attempt(os.makedirs, ".git")
@@ -179,7 +179,7 @@ describe.runIf(process.platform === 'linux')('outside its sandbox, nothing runs 
     hostile.write('plant.py', plantingAgent(hostile, fake))
     hostile.write(
       'agent.py',
-      `${readFileSync(join(hostile.project, 'plant.py'), 'utf8')}\ndef predict(inputs): return inputs\n`,
+      `${readFileSync(join(hostile.project, 'plant.py'), 'utf8')}\ndef predict(inputs):\n    import fifo\n`,
     )
     hostile.write(
       'agent.mjs',
@@ -198,7 +198,12 @@ describe.runIf(process.platform === 'linux')('outside its sandbox, nothing runs 
       await traced(hostile, ['doctor'], env),
       await traced(hostile, ['complete', 'bash', 'iron-cage', 'st'], env),
       await traced(hostile, ['deploy', 'plan', 'agent.py'], env),
-      await traced(hostile, ['deploy', 'up', 'agent.py', '--strategy', 'local', '--port', '0'], env, /can be called|✖/),
+      await traced(
+        hostile,
+        ['deploy', 'up', 'agent.py', '--strategy', 'local', '--port', '0'],
+        env,
+        /ready for calls|✖/,
+      ),
     ]
     expect(
       lives.flatMap(({ suspicious }) => suspicious),
