@@ -41,7 +41,7 @@ import {
 } from './agent.ts'
 import { exitedEvent, survivedEvent } from './agent-events.ts'
 import type { OutputParts } from './agent-output.ts'
-import { type AgentKind, chooseCommand, findTarget, requireFolder } from './command.ts'
+import { type AgentKind, chooseCommand, filesOfEnvironment, findTarget, requireFolder } from './command.ts'
 import { type AgentEnvironment, agentEnvironment, inheritedEnvironment } from './environment.ts'
 import type { AgentEnd } from './exit-code.ts'
 import { Launchers } from './launchers.ts'
@@ -75,7 +75,7 @@ export interface SupervisorOptions {
   /** Absolute paths of the server's own files and folders, which are hidden from sandboxed agents. */
   serverFiles: readonly string[]
   /** Records folders before an agent may write to them. (Default: not recorded.) */
-  agentFolders?: Pick<AgentFolders, 'open' | 'hide' | 'folders'>
+  agentFolders?: Pick<AgentFolders, 'open' | 'hide' | 'folders' | 'requireUntouched'>
 }
 
 /** An agent to be started; settings it leaves out come from `agent` in the configuration. */
@@ -307,6 +307,8 @@ export class Supervisor {
     const target = findTarget({ kind, name: named }, cwd, environment)
     const { path } = target
     const command = chooseCommand({ target, args: settings.args, python: settings.python, cwd, environment })
+    const files = filesOfEnvironment(command.program)
+    for (const file of files) this.#options.agentFolders?.requireUntouched(file)
     const name = settings.name ?? safety.scrub(kind === 'module' ? named : basename(path, extname(path)))
     // As a person would name it; a module is another one in another folder.
     const module = kind === 'module' ? `python -m ${named} in ${cwd}` : undefined

@@ -100,9 +100,11 @@ export class AgentFolders {
   requireUntouched(file: string): void {
     const lines = this.#read()
     const [real, given] = [realPath(file), resolve(file)]
-    const times = [lstatSync(given), statSync(given)].map(({ ctimeMs }) => ctimeMs)
+    const [ofLink, ofFile] = [lstatSync(given).ctimeMs, statSync(given).ctimeMs]
     const touched = spansOf(lines).find(({ folder, from, until, hidden }) => {
       if (!isBelow(real, folder) && !isBelow(given, folder)) return false
+      // What is elsewhere the agent could not change, only the link to it.
+      const times = isBelow(real, folder) ? [ofLink, ofFile] : [ofLink]
       if (!times.some((time) => time >= from && time <= until)) return false
       return !(real in hidden && hidden[real] === identityOf(real))
     })

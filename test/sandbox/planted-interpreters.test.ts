@@ -78,6 +78,26 @@ describe.runIf(isLinux).each(LEVELS)('at %s, an interpreter of the agent that it
     },
   )
 
+  test('that it left when its server was killed does not run before somebody trusts it', async () => {
+    const hostile = openHostile()
+    agentOf(
+      hostile,
+      `put(".venv/pyvenv.cfg", "home = /usr/bin")\nos.makedirs(".venv/bin")\nos.symlink("${SYSTEM_PYTHON}", ".venv/bin/python")\nprint("made", flush=True)\ntime.sleep(600)`,
+      'print("it runs", sys.executable, flush=True)',
+    )
+    await hostile.run(start('agent.py', ...sandbox), { until: /made/, signal: 'SIGKILL' })
+    const { code, out } = await hostile.run(start('agent.py', ...sandbox))
+    expect({ code, out }).toMatchObject({
+      code: 4,
+      out: expect.stringContaining('created or changed while an agent could write'),
+    })
+    for (const file of ['.venv/pyvenv.cfg', '.venv/bin/python']) {
+      expect(await hostile.run(['config', 'trust', file])).toMatchObject({ code: 0 })
+    }
+    const trusted = await hostile.run(start('agent.py', ...sandbox))
+    expect(trusted.out).toContain(`it runs ${hostile.project}/.venv/bin/python`)
+  })
+
   test('that lies before the system on PATH does not build the sandbox', async () => {
     const hostile = openHostile()
     const bin = join(hostile.project, 'node_modules/.bin')

@@ -58,8 +58,10 @@ export interface RunOptions {
   env?: Record<string, string>
   /** Words before the program's. */
   under?: readonly string[]
-  /** It is interrupted when it shows this text. */
+  /** It gets the signal when it shows this text. */
   until?: RegExp
+  /** (Default: SIGINT.) */
+  signal?: NodeJS.Signals
 }
 
 /** `after`: of the test. (Default: of the one that runs, which is not known where several run at once.) */
@@ -82,7 +84,7 @@ export function openHostile(after: (clean: () => void) => void = onTestFinished)
   return {
     ...{ home, project, write, escapingScript: ESCAPING_SCRIPT(home) },
     hasEscaped: () => existsSync(join(home, 'escaped')),
-    async run(words, { env = {}, under = [], until } = {}) {
+    async run(words, { env = {}, under = [], until, signal = 'SIGINT' } = {}) {
       if (!isGiven) giveAway(base)
       isGiven = true
       const [program = '', ...args] = [...under, process.execPath, IRON_CAGE, ...words]
@@ -98,7 +100,7 @@ export function openHostile(after: (clean: () => void) => void = onTestFinished)
       const hear = (piece: Buffer) => {
         out += piece.toString()
         // The whole group: strace keeps signals to itself.
-        if (until?.test(out)) process.kill(-child.pid!, 'SIGINT')
+        if (until?.test(out)) process.kill(-child.pid!, signal)
       }
       child.stdout.on('data', hear)
       child.stderr.on('data', hear)
