@@ -35,6 +35,7 @@ _HOME_FOLDERS = ("XDG_CACHE_HOME", "XDG_CONFIG_HOME", "XDG_DATA_HOME", "XDG_STAT
 _NAMED_PATHS = ("PYTHONPATH", "NODE_PATH", "LD_LIBRARY_PATH")
 # What builds the sandbox.
 _OWN = (os.path.dirname(os.path.abspath(__file__)), sys.prefix, sys.base_prefix)
+_SYSTEM_FOLDERS = ("/usr/", "/bin/", "/sbin/", "/lib/")
 _INTERPRETERS = ("python", "pypy", "node", "deno", "bun")
 
 
@@ -54,6 +55,7 @@ class Policy:
         self.read = [_absolute(path) for path in read]
         self.write = [_absolute(path) for path in write]
         self._folders = list(self.write)
+        self._real_folders = list(dict.fromkeys(map(os.path.realpath, self.write)))
         self.hide = [_absolute(path) for path in hide]
         self._own = {_absolute(path) for path in own}
         # Read-only, unless ``write`` lists the path itself.
@@ -82,21 +84,21 @@ class Policy:
         listed = [path for path in self.write if path != folder and _is_below(path, [folder])]
         return [path for path in kept_in(folder) if not _is_below(path, listed)]
 
-    def _keep_programs(self, program, environment):
+    def _keep_programs(self, prefixes, environment):
         """Keeps what later runs outside: the program's interpreter, this one, and what is found on PATH."""
-        folders = [os.path.realpath(folder) for folder in self._folders]
-        for path in [*_prefixes_of(program), *_OWN, *_on_path(environment)]:
-            around = [folder for folder in folders if _is_below(os.path.realpath(path), [folder])]
-            # In a folder that is listed itself, inside another one, it may be written knowingly.
-            is_listed = os.path.realpath(path) in around or len(set(around)) > 1
-            if around and not is_listed and path not in self.keep:
+        for path in [*prefixes, *_OWN, *environment.get("PATH", "").split(":")]:
+            real = _real(path)
+            around = [folder for folder in self._real_folders if _is_below(real, [folder])]
+            if around and os.path.lexists(os.path.join(os.path.dirname(path), "pyvenv.cfg")):
+                path, real = os.path.dirname(path), os.path.dirname(real)
+            # In a folder that is listed itself, or inside another listed one, it may be written knowingly.
+            if len(around) == 1 and real not in around and path not in self.keep:
                 self.keep.append(path)
 
     def may_change(self, path):
         """Returns True if the program may replace what is at ``path``."""
-        real = os.path.realpath(path)
-        write, keep = ([os.path.realpath(each) for each in paths] for paths in (self._folders, self.keep))
-        return _is_below(real, write) and not _is_below(real, keep)
+        real = _real(path)
+        return _is_below(real, self._real_folders) and not _is_below(real, map(os.path.realpath, self.keep))
 
     def require_own(self):
         """Raises PolicyError if the program could change what the next sandbox is built with."""
@@ -182,8 +184,9 @@ class Policy:
     def complete(self, program, environment):
         """Adds the system paths that ``program``, or any program, needs. ``program``: absolute path."""
         self.read += _SYSTEM + ["/etc/" + name for name in _SETTINGS]
-        self._keep_programs(program, environment)
-        for prefix in _prefixes_of(program):
+        prefixes = _prefixes_of(program)
+        self._keep_programs(prefixes, environment)
+        for prefix in prefixes:
             self.read.append(prefix)
             if not self.may_change(prefix):
                 self.read += _editable(prefix)
@@ -230,15 +233,9 @@ def _editable(prefix):
     return found
 
 
-def _on_path(environment):
-    """Returns the folders on PATH; for one of a virtual environment, the whole environment."""
-    folders = [path.rstrip("/") for path in environment.get("PATH", "").split(":") if os.path.isabs(path)]
-    return [_environment_around(folder) or folder for folder in folders]
-
-
-def _environment_around(folder):
-    prefix = os.path.dirname(folder)
-    return prefix if os.path.lexists(os.path.join(prefix, "pyvenv.cfg")) else None
+def _real(path):
+    """Returns the real path; the system's own links lead to no other folder, and resolving them takes time."""
+    return path if path.startswith(_SYSTEM_FOLDERS) else os.path.realpath(path)
 
 
 def _lines(path):

@@ -137,7 +137,7 @@ async function runToItsEnd(named: string, args: readonly string[], { cwd, env }:
   const child = spawn(program, args, { cwd, env: trustedEnvironment(env.variables, folders), stdio: ['ignore', 2, 2] })
   const code = await exitOf(child, program)
   if (code === 0) return
-  throw new CageError('deployment_failed', `"${[program, ...args].join(' ')}" ended with ${code ?? 'a signal'}`, {
+  throw new CageError('deployment_failed', `"${[named, ...args].join(' ')}" ended with ${code ?? 'a signal'}`, {
     hint: 'correct what it says above, and deploy again',
   })
 }
