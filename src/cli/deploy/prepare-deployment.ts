@@ -17,7 +17,7 @@ import { type Plan, planDeployment } from '../../deploy/plan.ts'
 import { requireStrategy, type Strategies } from '../../deploy/strategies.ts'
 import { BUILT_IN, gatewayVariables, knownProvider } from '../../dialects/known-providers.ts'
 import { ask } from '../../sandbox/ask.ts'
-import { findTrusted } from '../../sandbox/trusted-program.ts'
+import { findTrusted, trustedPath } from '../../sandbox/trusted-program.ts'
 import type { Terminal } from '../output/terminal.ts'
 import { type AgentFlags, commandWithAgent } from '../settings/flags.ts'
 import { loadServerFlags } from '../settings/server-flags.ts'
@@ -136,7 +136,7 @@ async function plannedWith(
   const address = `http://127.0.0.1:${port}`
   return {
     ...{ loaded, name, agent, judgments, chosen, plan, deployments, address },
-    spec: specOf(plan, agent, loaded, name),
+    spec: specOf(plan, agent, loaded, name, terminal),
   }
 }
 
@@ -159,8 +159,12 @@ function specOf(
   agent: AgentFacts,
   { config }: LoadedConfig,
   name: string,
+  terminal: Terminal,
 ): AgentSpec {
-  const [program = '', ...args] = command
+  const [named = '', ...args] = command
+  // The client of a container runtime sets up a sandbox of its own, which ours would not let it.
+  const isOutside = strategy.runInterface.sandbox === 'container'
+  const program = isOutside ? requireTrusted(named, terminal) : named
   const { sandbox, env, provider_keys } = config.agent
   return {
     script: program,
@@ -174,8 +178,7 @@ function specOf(
     sandbox: {
       ...sandbox,
       read: [...sandbox.read, agent.script, folder],
-      // The client of a container runtime sets up a sandbox of its own, which ours would not let it.
-      ...(strategy.runInterface.sandbox === 'container' ? { level: 'off' as const } : {}),
+      ...(isOutside ? { level: 'off' as const } : {}),
     },
   }
 }
@@ -226,6 +229,17 @@ function impossible(asked: string, judgments: readonly Judgment[]): CageError {
   const lines = judgments.map((judgment) => `${judgment.strategy.name}: ${obstacles(judgment).join('; ')}`)
   return new CageError('bad_request', [`this agent cannot be deployed with ${asked} here`, ...lines].join('\n'), {
     hint: 'install what is missing, or choose another strategy: iron-cage strategies list',
+  })
+}
+
+/** The path of a program that runs without a sandbox. Throws CageError `deployment_failed` for one that an agent may write. */
+export function requireTrusted(named: string, { cwd, env: { variables } }: Pick<Terminal, 'cwd' | 'env'>): string {
+  const { folders } = new AgentFolders(variables.HOME)
+  const isPath = named.includes('/')
+  const found = isPath ? trustedPath(resolve(cwd, named), folders) : findTrusted(named, variables, folders)
+  if (found !== undefined) return found
+  throw new CageError('deployment_failed', `${named} is not on this machine, or is where an agent may write`, {
+    hint: 'install it outside the folders of agents: it runs without a sandbox',
   })
 }
 

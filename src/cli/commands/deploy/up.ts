@@ -7,7 +7,7 @@ import { AgentFolders } from '../../../config/agent-folders.ts'
 import { CageError } from '../../../core/errors.ts'
 import type { AgentId } from '../../../core/ids.ts'
 import { writePlan } from '../../../deploy/plan.ts'
-import { findTrusted, trustedEnvironment, trustedPath } from '../../../sandbox/trusted-program.ts'
+import { trustedEnvironment } from '../../../sandbox/trusted-program.ts'
 import { type ApiClient, connectToDatabase } from '../../client/client.ts'
 import { type CliCommand, examples } from '../../command.ts'
 import {
@@ -16,6 +16,7 @@ import {
   type Prepared,
   prepareDeployment,
   programFile,
+  requireTrusted,
 } from '../../deploy/prepare-deployment.ts'
 import { confirm } from '../../deploy/selector-agent.ts'
 import { tree } from '../../output/print.ts'
@@ -128,23 +129,14 @@ async function runInThisCage({ plan, spec }: Prepared, terminal: Terminal): Prom
 
 /** A command that prepares the deployment. Throws CageError `deployment_failed`. */
 async function runToItsEnd(named: string, args: readonly string[], { cwd, env }: Terminal): Promise<void> {
+  const program = requireTrusted(named, { cwd, env })
   const { folders } = new AgentFolders(env.variables.HOME)
-  const find = named.includes('/')
-    ? trustedPath(resolve(cwd, named), folders)
-    : findTrusted(named, env.variables, folders)
-  const program = find ?? refuse(named)
   // Its output is a message: the data of this command is its own.
   const child = spawn(program, args, { cwd, env: trustedEnvironment(env.variables, folders), stdio: ['ignore', 2, 2] })
   const code = await exitOf(child, program)
   if (code === 0) return
   throw new CageError('deployment_failed', `"${[named, ...args].join(' ')}" ended with ${code ?? 'a signal'}`, {
     hint: 'correct what it says above, and deploy again',
-  })
-}
-
-function refuse(program: string): never {
-  throw new CageError('deployment_failed', `${program} is not on this machine, or is where an agent may write`, {
-    hint: 'install it outside the folders of agents: it runs without a sandbox',
   })
 }
 
