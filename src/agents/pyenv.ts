@@ -16,7 +16,10 @@ export function versionsBehind(program: string): string | undefined {
 /** The chosen versions, the first that is there first, as paths of their `bin` folders; "system" for that of the system. */
 export function chosenVersions(versions: string, cwd: string, { PYENV_VERSION }: AgentEnvironment): string[] {
   const chosen = PYENV_VERSION || nearest(cwd) || read(join(dirname(versions), 'version')) || 'system'
-  const names = chosen.split(/[\s:]+/).filter((name) => name !== '' && !name.includes('/') && !name.startsWith('.'))
+  const lines = chosen.split('\n').filter((line) => !line.startsWith('#'))
+  const names = lines
+    .flatMap((line) => line.split(/[\s:]+/))
+    .filter((name) => name !== '' && !name.includes('/') && !name.startsWith('.'))
   return names.flatMap((name) => (name === 'system' ? [name] : installed(versions, name)))
 }
 
