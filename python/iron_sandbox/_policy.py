@@ -33,8 +33,6 @@ _NAMED_FILES = ("SSL_CERT_FILE", "SSL_CERT_DIR", "REQUESTS_CA_BUNDLE", "CURL_CA_
 # Variables that replace the usual folders of programs below the home folder.
 _HOME_FOLDERS = ("XDG_CACHE_HOME", "XDG_CONFIG_HOME", "XDG_DATA_HOME", "XDG_STATE_HOME")
 _NAMED_PATHS = ("PYTHONPATH", "NODE_PATH", "LD_LIBRARY_PATH")
-# What builds the sandbox.
-_OWN = (os.path.dirname(os.path.abspath(__file__)), sys.prefix, sys.base_prefix)
 _SYSTEM_FOLDERS = ("/usr/", "/bin/", "/sbin/", "/lib/")
 _INTERPRETERS = ("python", "pypy", "node", "deno", "bun")
 
@@ -86,7 +84,7 @@ class Policy:
 
     def _keep_programs(self, prefixes, environment):
         """Keeps what later runs outside: the program's interpreter, this one, and what is found on PATH."""
-        for path in [*prefixes, *_OWN, *environment.get("PATH", "").split(":")]:
+        for path in [*prefixes, *_own(), *environment.get("PATH", "").split(":")]:
             real = _real(path)
             around = [folder for folder in self._real_folders if _is_below(real, [folder])]
             if around and os.path.lexists(os.path.join(os.path.dirname(path), "pyvenv.cfg")):
@@ -97,12 +95,15 @@ class Policy:
 
     def may_change(self, path):
         """Returns True if the program may replace what is at ``path``."""
-        real = _real(path)
-        return _is_below(real, self._real_folders) and not _is_below(real, map(os.path.realpath, self.keep))
+        # A link can be replaced where it is, and what it leads to where that is.
+        places = (_real(path), os.path.join(_real(os.path.dirname(path)), os.path.basename(path)))
+        within = [place for place in places if _is_below(place, self._real_folders)]
+        keep = [os.path.realpath(kept) for kept in self.keep] if within else []
+        return any(not _is_below(place, keep) for place in within)
 
     def require_own(self):
         """Raises PolicyError if the program could change what the next sandbox is built with."""
-        for path in _OWN if self.is_enforced else ():
+        for path in _own() if self.is_enforced else ():
             if self.may_change(path):
                 raise PolicyError("the program may write to %s, which builds the sandbox: use another Python" % path)
 
@@ -214,6 +215,11 @@ def _prefixes_of(program):
         if kind == "shims" or kind == "bin" and name.startswith(_INTERPRETERS):
             found.append(prefix)
     return list(dict.fromkeys(found + [base for prefix in found for base in _bases(prefix)]))
+
+
+def _own():
+    """Returns what builds the sandbox: this package and this Python."""
+    return [os.path.dirname(os.path.abspath(__file__)), *_prefixes_of(sys.executable), sys.executable]
 
 
 def _bases(environment):

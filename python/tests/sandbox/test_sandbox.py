@@ -488,6 +488,54 @@ class Folders(Cage):
             self.assertEqual(os.listdir(self.work + "/.git/hooks"), [])
             self.assertTrue(os.path.exists(self.work + "/.vscode/x"))
 
+    def test_programs_that_are_run_later_are_moved_aside_or_read_only(self):
+        names = (".venv", "venv", "node_modules/.bin")
+        text = "mkdir -p %s; for name in %s; do touch $name/tool; done" % ((" ".join(names),) * 2)
+        for level in CONFINED:
+            err, planted = self.leave(level, text)
+            self.assertEqual(sorted(planted), sorted((name, name + ".planted") for name in names), err)
+            for name in names:
+                os.rename(os.path.join(self.work, name + ".planted"), os.path.join(self.work, name))
+            for name in names:
+                self.assertIn("Read-only", self.leave(level, "echo x > %s/tool" % name)[0])
+            self.assertIn("busy", self.leave(level, "mv node_modules aside")[0])
+            subprocess.run(["rm", "-r", *(os.path.join(self.work, name) for name in names)], check=True)
+
+    def test_packages_that_are_a_link_elsewhere_are_moved_aside_as_that_link(self):
+        with tempfile.TemporaryDirectory(dir="/var/tmp") as other:
+            os.makedirs(other + "/.bin")
+            _, planted = self.leave("standard", "rmdir node_modules; ln -s %s node_modules" % other)
+            self.assertEqual(planted, [("node_modules", "node_modules.planted")])
+            self.assertTrue(os.path.isdir(other + "/.bin"))
+
+    def test_a_python_that_the_program_may_write_builds_no_sandbox(self):
+        prefix = Path(self.work, "env")
+        subprocess.run([SYSTEM_PYTHON, "-m", "venv", "--without-pip", str(prefix)], check=True)
+        launch = [str(prefix / "bin/python"), *stage.LAUNCH, "--level", "standard"]
+        for writable in (prefix, prefix / "bin"):
+            done = subprocess.run(
+                [*launch, "--write", str(writable), "--", "/bin/true"], capture_output=True, text=True
+            )
+            self.assertEqual((done.returncode, "use another Python" in done.stderr), (2, True), done.stderr)
+        # In a folder that the program may write it is read-only.
+        done = subprocess.run(
+            [*launch, "--write", self.work, "--", "/bin/sh", "-c", "echo x > %s/bin/python" % prefix],
+            capture_output=True,
+            text=True,
+        )
+        self.assertIn("Read-only", done.stderr)
+
+    def test_what_is_no_file_keeps_nobody_waiting(self):
+        os.makedirs(self.work + "/.git")
+        os.makedirs(self.work + "/env/lib/python3.11/site-packages")
+        for name in (".git/config", "env/pyvenv.cfg", "env/lib/python3.11/site-packages/x.pth"):
+            os.mkfifo(os.path.join(self.work, name))
+        os.makedirs(self.work + "/env/bin")
+        os.symlink("/bin/true", self.work + "/env/bin/python")
+        for level in CONFINED:
+            code, _, err = captured(level, self.work + "/env/bin/python", words=["--write", self.work])
+            self.assertEqual(code, 0, err)
+
     def test_modules_are_not_taken_from_a_folder_that_the_program_may_write_to(self):
         environment = {**os.environ, "PYTHONPATH": str(PYTHON)}
         options = {"env": environment, "cwd": self.work, "capture_output": True, "text": True}
