@@ -75,6 +75,8 @@ class Policy:
         self.own_home = os.path.join(work, ".iron-sandbox")
         self._granted = [path for path in self.read + self.write if _is_below(path, [self.home]) and path != self.home]
         self._prefixes = None
+        # The packages of its Python are read-only and were never compiled, as uv installs them.
+        self._is_uncompiled = False
         # Process id of the guard, outside the sandbox; set by ``launch``.
         self.guard = 0
 
@@ -120,6 +122,9 @@ class Policy:
             own["HOME"] = self.own_home
             # Packages that the user installed remain importable.
             own.setdefault("PYTHONUSERBASE", os.path.join(self.home, ".local"))
+            if self._is_uncompiled:
+                # Otherwise each start would compile what it imports, and keep nothing of it.
+                own.setdefault("PYTHONPYCACHEPREFIX", os.path.join(self.own_home, ".cache/python"))
             for name in _HOME_FOLDERS:
                 if not _is_below(own.get(name, ""), self.write):
                     own.pop(name, None)
@@ -191,6 +196,7 @@ class Policy:
             self.read.append(prefix)
             if not self.may_change(prefix):
                 self.read += _editable(prefix)
+            self._is_uncompiled |= prefix in self.keep and _is_uncompiled(prefix)
         self.read += [program, os.path.realpath(program)]
         for name in _NAMED_FILES:
             self.read += [os.path.abspath(environment[name])] if environment.get(name) else []
@@ -227,6 +233,16 @@ def _bases(environment):
     lines = [line.partition("=") for line in _lines(os.path.join(environment, "pyvenv.cfg"))]
     homes = [value.strip() for name, _, value in lines if name.strip().lower() == "home"]
     return [os.path.dirname(home) for home in homes if os.path.isabs(home) and os.path.basename(home) == "bin"]
+
+
+def _is_uncompiled(prefix):
+    packages = [
+        path
+        for version in _folders(os.path.join(prefix, "lib"))
+        for path in _folders(os.path.join(version, "site-packages"))
+        if os.path.isfile(os.path.join(path, "__init__.py"))
+    ]
+    return bool(packages) and not any(os.path.isdir(os.path.join(path, "__pycache__")) for path in packages)
 
 
 def _editable(prefix):

@@ -525,6 +525,28 @@ class Folders(Cage):
         )
         self.assertIn("Read-only", done.stderr)
 
+    def test_packages_that_nobody_compiled_are_compiled_once(self):
+        prefix = Path(self.work, ".venv")
+        subprocess.run([SYSTEM_PYTHON, "-m", "venv", "--without-pip", str(prefix)], check=True)
+        (package,) = prefix.glob("lib/python3*/site-packages")
+        (package / "package").mkdir()
+        (package / "package/__init__.py").write_text("where = __cached__")
+        words = [
+            str(prefix / "bin/python"),
+            "-c",
+            "import os, package; print(os.path.exists(package.where), package.where)",
+        ]
+        writes = {"PYTHONDONTWRITEBYTECODE": ""}
+        for level in CONFINED:
+            for _ in range(2):
+                code, out, err = captured(level, *words, words=["--write", self.work], cwd=self.work, env=writes)
+                self.assertIn("True %s/.iron-sandbox/.cache/python/" % self.work, out, err)
+        (package / "package/__pycache__").mkdir()
+        _, out, err = captured(
+            "standard", *words, words=["--write", self.work], cwd=self.work, env={"PYTHONDONTWRITEBYTECODE": "1"}
+        )
+        self.assertIn("False %s" % package, out, err)
+
     def test_what_is_no_file_keeps_nobody_waiting(self):
         os.makedirs(self.work + "/.git")
         os.makedirs(self.work + "/env/lib/python3.11/site-packages")
