@@ -10,6 +10,7 @@ command -v chromium > /dev/null || command -v google-chrome > /dev/null || [ -n 
   missing+=(chromium fonts-dejavu-core)
 [ -n "$(ls /usr/lib/postgresql/*/bin/initdb 2> /dev/null)" ] || missing+=(postgresql)
 command -v redis-server > /dev/null || missing+=(redis-server)
+command -v strace > /dev/null || missing+=(strace)
 command -v javac > /dev/null || missing+=(openjdk-17-jdk-headless)
 python3 -c 'import ensurepip' 2> /dev/null || missing+=(python3 python3-venv)
 

@@ -54,8 +54,6 @@ def _enter_strict(policy, channel):
     size = policy.limits.get("file_mb", _MEMORY_MB)
     _view.build(policy.read, policy.write, policy.temporary, size)
     _view.mask(policy.hide, policy.keep, policy.write)
-    if policy.own_home.startswith(policy.temporary + "/"):
-        policy.make_own_home()
     return has_own_users
 
 
@@ -156,6 +154,7 @@ def _become(policy, body, channel, signals, group, has_own_users, init):
     if policy.is_enforced:
         _privileges.drop(keep_for_root=not has_own_users)
         _landlock.restrict(policy.read, policy.write, deny_connect=policy.is_limited, deny_bind=not policy.may_listen)
+        policy.make_own_home()
     allow = policy.allow
     code = _seccomp.program(
         policy.is_enforced,

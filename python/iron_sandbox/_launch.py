@@ -41,8 +41,6 @@ def launch(policy, body, report=None, ignored=None, group=None):
     ours, theirs = open_pair()
     if policy.level != "strict":
         os.mkdir(policy.temporary, 0o700)
-    if policy.is_enforced and policy.own_home != os.path.join("/tmp", ".iron-sandbox"):
-        policy.make_own_home()
     guard = policy.guard = os.getpid()
     if group is None:
         group = Group.open(policy.limits)

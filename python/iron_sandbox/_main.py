@@ -19,6 +19,7 @@ usage: iron-sandbox [options] -- program [arguments]
   --read PATH        what the program may read and execute besides the system and itself
   --write PATH       what it may read and change
   --hide PATH        what it may not see although it lies in one of these
+  --keep PATH        what it may not change although it lies in one of these
   --own PATH         a folder of the program's own that it may not read: opening the folder is not reported
   --connect H:P      a host and port it may connect to; limits the network (strict is limited always)
   --limit-network    limits the network although nothing is listed
@@ -26,12 +27,12 @@ usage: iron-sandbox [options] -- program [arguments]
   --memory-mb N  --processes N  --cpu-s N  --open-files N  --file-mb N
   --report-fd N      a descriptor that gets a line of JSON for what is refused
   --locks N          marks every process of the program by this limit of file locks, which limits nothing
-  --same-python      the program is this Python; what follows -- are its arguments
+  --env NAME=VALUE   a variable of the program that this Python must not have: LD_PRELOAD, for example
   --gate             the program begins when a line comes in, and not at all when the input ends before
   --stdin-fd N       with --gate: a descriptor that becomes the program's stdin (default: /dev/null)
        iron-sandbox --wait: all of this, the folder and the environment come in by stdin"""
 
-_LISTS = ("read", "write", "hide", "own", "connect", "allow")
+_LISTS = ("read", "write", "hide", "keep", "own", "connect", "allow", "env")
 _LIMITS = ("memory-mb", "processes", "cpu-s", "open-files", "file-mb")
 _NUMBERS = (*_LIMITS, "report-fd", "locks", "stdin-fd")
 _UNSAFE_MODULES = (
@@ -99,7 +100,7 @@ def _parse(words):
         name = word[2:]
         if word in ("--help", "-h"):
             raise PolicyError(USAGE)
-        if word in ("--explain", "--json", "--limit-network", "--same-python", "--gate"):
+        if word in ("--explain", "--json", "--limit-network", "--gate"):
             options[name] = True
         elif word.startswith("--") and name in (*_LISTS, *_NUMBERS, "level"):
             if not words:
@@ -121,18 +122,19 @@ def _number(word, value):
 
 
 def _prepare(options, command):
-    if "same-python" in options:
-        command = [sys.executable, *command]
     if not command:
         raise PolicyError("no program is named\n" + USAGE)
     limits = {name.replace("-", "_"): options[name] for name in _LIMITS if name in options}
     connect = options.get("connect", [] if "limit-network" in options else None)
-    lists = {name: options.get(name, ()) for name in ("read", "write", "hide", "own", "allow")}
+    lists = {name: options.get(name, ()) for name in ("read", "write", "hide", "keep", "own", "allow")}
+    # The loader of this process has read its own by now.
+    os.environ.update(variable.split("=", 1) for variable in options.get("env", ()))
     policy = Policy(options["level"], connect=connect, limits=limits, **lists)
     program = _find(command[0])
     if program is not None:
         policy.read.append(os.getcwd())
         policy.complete(program, os.environ)
+        policy.require_own()
     return policy, program, command
 
 

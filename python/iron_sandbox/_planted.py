@@ -9,8 +9,12 @@ nothing in them is covered.
 import os
 import time
 
+from ._files import is_whole, read
+
 # Protected in each folder that the program may write to.
 _KEPT = (".vscode", ".idea", ".devcontainer", ".envrc", ".husky", ".mcp.json", ".claude", ".cursor")
+# Programs that people, and the next start, run by name.
+_PROGRAMS = (".venv", "venv", "node_modules/.bin")
 _RUN_BY_GIT = ("hooks", "config", "config.worktree")
 # A folder with any of these is a repository, or lacks little for a later program to turn it into one.
 _OF_REPOSITORIES = frozenset(("HEAD", "objects", "refs"))
@@ -18,7 +22,6 @@ _MAX_SEARCH_SECONDS = 2
 # File timestamps are coarser than the clock.
 _COARSE_SECONDS = 0.1
 _ASIDE = ".planted"
-_MAX_CONFIG = 1 << 16
 # Lines in the configuration of a repository that do not make git run anything.
 _HARMLESS = (
     r"\s*(?:[#;].*"
@@ -34,16 +37,15 @@ def kept_in(folder):
     # A .git that is a link or a file refers to another folder.
     is_elsewhere = os.path.lexists(git) and (os.path.islink(git) or not os.path.isdir(git))
     of_git = [git] if is_elsewhere else [os.path.join(git, name) for name in (*_RUN_BY_GIT, "commondir")]
-    return [os.path.join(folder, name) for name in _KEPT] + of_git + _chosen_hooks(folder, git)
+    # Packages that include Iron Cage are what the next start runs.
+    packages = ("node_modules",) if os.path.lexists(os.path.join(folder, "node_modules/iron-cage")) else ()
+    names = (*_KEPT, *_PROGRAMS, *packages)
+    return [os.path.join(folder, name) for name in names] + of_git + _chosen_hooks(folder, git)
 
 
 def _chosen_hooks(folder, git):
     """Returns the hooks folders that the repository's configuration names."""
-    try:
-        with open(os.path.join(git, "config"), encoding="utf-8", errors="replace") as file:
-            settings = [line.partition("=") for line in file.read(_MAX_CONFIG).splitlines()]
-    except OSError:
-        return []
+    settings = [line.partition("=") for line in (read(os.path.join(git, "config")) or "").splitlines()]
     chosen = [value.strip().strip('"') for name, _, value in settings if name.strip().lower().endswith("hookspath")]
     return [os.path.normpath(os.path.join(folder, os.path.expanduser(path))) for path in chosen]
 
@@ -54,6 +56,7 @@ class Planted:
     def __init__(self, paths, folders=()):
         self._missing = [path for path in dict.fromkeys(paths) if not os.path.lexists(path)]
         self._known = set(paths)
+        self._links = {folder for folder in map(os.path.dirname, self._missing) if os.path.islink(folder)}
         self._folders = folders
         self._begun = time.time() - _COARSE_SECONDS
 
@@ -62,11 +65,11 @@ class Planted:
         for path in self._missing:
             folder = os.path.dirname(path)
             is_of_git = os.path.basename(folder) == ".git"
-            if is_of_git and (os.path.islink(folder) or os.path.isfile(folder)):
-                # The .git refers to a folder elsewhere, which is not touched: the link or file itself is moved.
+            if is_of_git and os.path.isfile(folder) or os.path.islink(folder) and folder not in self._links:
+                # It refers to a folder elsewhere, which is not touched: the link or file itself is moved.
                 path = folder
             if os.path.lexists(path) and not (is_of_git and _is_harmless(path)):
-                yield path, _move(path, _free_name(path + _ASIDE))
+                yield path, move_aside(path)
         for repository in _repositories(self._folders):
             for path in (os.path.join(repository, name) for name in _RUN_BY_GIT):
                 if (
@@ -74,7 +77,7 @@ class Planted:
                     and self._is_changed(path, repository)
                     and not _is_harmless(path)
                 ):
-                    yield path, _move(path, _free_name(path + _ASIDE))
+                    yield path, move_aside(path)
 
     def _is_free(self, path, repository):
         """Returns True if ``path`` is one of ``paths``, or is in a folder inside the repository that is listed as writable."""
@@ -129,7 +132,9 @@ def _changed(path):
         return 0
 
 
-def _move(path, aside):
+def move_aside(path):
+    """Renames what a program has put at ``path``. Returns its new path."""
+    aside = _free_name(path + _ASIDE)
     try:
         os.rename(path, aside)
     except PermissionError:
@@ -150,14 +155,13 @@ def _is_harmless(path):
             return all("." in entry.name or entry.is_dir(follow_symlinks=False) for entry in os.scandir(path))
         if os.path.isdir(path):
             return True
-        with open(path, encoding="utf-8", errors="replace") as file:
-            text = file.read(_MAX_CONFIG)
+        text = read(path)
     except OSError:
         return False
     # Imported only if there is a configuration to check: startup is faster without it.
     import re
 
-    return len(text) < _MAX_CONFIG and all(re.fullmatch(_HARMLESS, line, re.IGNORECASE) for line in text.splitlines())
+    return is_whole(text) and all(re.fullmatch(_HARMLESS, line, re.IGNORECASE) for line in text.splitlines())
 
 
 def _free_name(path):

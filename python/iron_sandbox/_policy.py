@@ -4,9 +4,10 @@ import os
 import sys
 
 from . import PolicyError, _landlock
+from ._files import read
 from ._limits import NAMES as LIMITS
 from ._names import RESOLVER_OPTIONS
-from ._planted import Planted, kept_in
+from ._planted import Planted, kept_in, move_aside
 
 LEVELS = ("observe", "standard", "strict")
 # Standard where the kernel supports Landlock, else observe.
@@ -32,13 +33,16 @@ _NAMED_FILES = ("SSL_CERT_FILE", "SSL_CERT_DIR", "REQUESTS_CA_BUNDLE", "CURL_CA_
 # Variables that replace the usual folders of programs below the home folder.
 _HOME_FOLDERS = ("XDG_CACHE_HOME", "XDG_CONFIG_HOME", "XDG_DATA_HOME", "XDG_STATE_HOME")
 _NAMED_PATHS = ("PYTHONPATH", "NODE_PATH", "LD_LIBRARY_PATH")
+_SYSTEM_FOLDERS = ("/usr/", "/bin/", "/sbin/", "/lib/")
+_INTERPRETERS = ("python", "pypy", "node", "deno", "bun")
 
 
 class Policy:
     """``connect``: with None the network is observed, with a list of "host:port" limited; strict is always limited. ``own``:
-    folders that interpreters look into for modules of the program, whether or not it may read them."""
+    folders that interpreters look into for modules of the program, whether or not it may read them. ``keep``: paths that it
+    may not change although they are in a folder that it may write to, even if ``write`` lists them."""
 
-    def __init__(self, level, read=(), write=(), hide=(), connect=None, allow=(), limits=None, own=()):
+    def __init__(self, level, read=(), write=(), hide=(), connect=None, allow=(), limits=None, own=(), keep=()):
         if level not in (*LEVELS, AUTO):
             raise PolicyError("level: expected one of %s, got %r" % (", ".join((*LEVELS, AUTO)), level))
         if level == AUTO:
@@ -49,10 +53,12 @@ class Policy:
         self.read = [_absolute(path) for path in read]
         self.write = [_absolute(path) for path in write]
         self._folders = list(self.write)
+        self._real_folders = list(dict.fromkeys(map(os.path.realpath, self.write)))
         self.hide = [_absolute(path) for path in hide]
         self._own = {_absolute(path) for path in own}
         # Read-only, unless ``write`` lists the path itself.
         self.keep = [path for folder in self.write for path in self._kept_in(folder)]
+        self.keep += [_absolute(path) for path in keep]
         self.is_enforced = level != "observe"
         self.is_limited = self.is_enforced and (connect is not None or level == "strict")
         self._connect = _endpoints(connect or ())
@@ -69,12 +75,39 @@ class Policy:
         self.own_home = os.path.join(work, ".iron-sandbox")
         self._granted = [path for path in self.read + self.write if _is_below(path, [self.home]) and path != self.home]
         self._prefixes = None
+        # The packages of its Python are read-only and were never compiled, as uv installs them.
+        self._is_uncompiled = False
         # Process id of the guard, outside the sandbox; set by ``launch``.
         self.guard = 0
 
     def _kept_in(self, folder):
         listed = [path for path in self.write if path != folder and _is_below(path, [folder])]
         return [path for path in kept_in(folder) if not _is_below(path, listed)]
+
+    def _keep_programs(self, prefixes, environment):
+        """Keeps what later runs outside: the program's interpreter, this one, and what is found on PATH."""
+        for path in [*prefixes, *_own(), *environment.get("PATH", "").split(":")]:
+            real = _real(path)
+            around = [folder for folder in self._real_folders if _is_below(real, [folder])]
+            if around and os.path.lexists(os.path.join(os.path.dirname(path), "pyvenv.cfg")):
+                path, real = os.path.dirname(path), os.path.dirname(real)
+            # In a folder that is listed itself, or inside another listed one, it may be written knowingly.
+            if len(around) == 1 and real not in around and path not in self.keep:
+                self.keep.append(path)
+
+    def may_change(self, path):
+        """Returns True if the program may replace what is at ``path``."""
+        # A link can be replaced where it is, and what it leads to where that is.
+        places = (_real(path), os.path.join(_real(os.path.dirname(path)), os.path.basename(path)))
+        within = [place for place in places if _is_below(place, self._real_folders)]
+        keep = [os.path.realpath(kept) for kept in self.keep] if within else []
+        return any(not _is_below(place, keep) for place in within)
+
+    def require_own(self):
+        """Raises PolicyError if the program could change what the next sandbox is built with."""
+        for path in _own() if self.is_enforced else ():
+            if self.may_change(path):
+                raise PolicyError("the program may write to %s, which builds the sandbox: use another Python" % path)
 
     def planted(self):
         """Returns the ``Planted`` that finds planted files when the program has ended."""
@@ -89,6 +122,9 @@ class Policy:
             own["HOME"] = self.own_home
             # Packages that the user installed remain importable.
             own.setdefault("PYTHONUSERBASE", os.path.join(self.home, ".local"))
+            if self._is_uncompiled:
+                # Otherwise each start would compile what it imports, and keep nothing of it.
+                own.setdefault("PYTHONPYCACHEPREFIX", os.path.join(self.own_home, ".cache/python"))
             for name in _HOME_FOLDERS:
                 if not _is_below(own.get(name, ""), self.write):
                     own.pop(name, None)
@@ -98,7 +134,12 @@ class Policy:
         return own
 
     def make_own_home(self):
-        """Makes the program's home folder, with links to the granted paths of the user's. Raises OSError."""
+        """Makes the program's home folder, with links to the granted paths of the user's. Raises OSError.
+
+        Runs inside the sandbox: an earlier program may have put links on the way. What is no folder is moved aside.
+        """
+        if os.path.lexists(self.own_home) and (os.path.islink(self.own_home) or not os.path.isdir(self.own_home)):
+            move_aside(self.own_home)
         os.makedirs(self.own_home, 0o700, exist_ok=True)
         try:
             with open(os.path.join(self.own_home, ".gitignore"), "x") as file:
@@ -107,13 +148,12 @@ class Policy:
             pass
         for path in self._granted:
             link = self.own_home + path[len(self.home) :]
-            if (
-                not _is_below(link, self._granted)
-                and not os.path.lexists(link)
-                and not _is_below(self.own_home, [path])
-            ):
-                os.makedirs(os.path.dirname(link), exist_ok=True)
-                os.symlink(path, link)
+            if not _is_below(link, self._granted) and not _is_below(self.own_home, [path]):
+                try:
+                    os.makedirs(os.path.dirname(link), exist_ok=True)
+                    os.symlink(path, link)
+                except OSError:
+                    pass  # The program has something of its own there.
 
     def has_own_temporary(self, path):
         """Returns True if ``path`` is in a private /tmp that hides the machine's, and below no granted path."""
@@ -150,7 +190,14 @@ class Policy:
     def complete(self, program, environment):
         """Adds the system paths that ``program``, or any program, needs. ``program``: absolute path."""
         self.read += _SYSTEM + ["/etc/" + name for name in _SETTINGS]
-        self.read += _interpreter(program)
+        prefixes = _prefixes_of(program)
+        self._keep_programs(prefixes, environment)
+        for prefix in prefixes:
+            self.read.append(prefix)
+            if not self.may_change(prefix):
+                self.read += _editable(prefix)
+            self._is_uncompiled |= prefix in self.keep and _is_uncompiled(prefix)
+        self.read += [program, os.path.realpath(program)]
         for name in _NAMED_FILES:
             self.read += [os.path.abspath(environment[name])] if environment.get(name) else []
         for name in _NAMED_PATHS:
@@ -163,34 +210,58 @@ class Policy:
         self.write.append(self.temporary)
 
 
-def _interpreter(program):
-    """Returns the program, with its prefix if it is an installed interpreter: <prefix>/bin/<program>."""
-    found = [program]
+def _prefixes_of(program):
+    """Returns where an interpreter is installed, as <prefix>/bin/<program>: by its own path, by its real one, and what its
+    virtual environment was made from. None for any other program."""
+    found = []
     for path in (program, os.path.realpath(program)):
         folder, name = os.path.split(path)
-        prefix = os.path.dirname(folder)
-        found.append(path)
-        if os.path.basename(folder) == "bin" and name.startswith(("python", "pypy", "node", "deno", "bun")):
+        prefix, kind = os.path.split(folder)
+        # A shim is a script that looks for the interpreter below the folder beside it.
+        if kind == "shims" or kind == "bin" and name.startswith(_INTERPRETERS):
             found.append(prefix)
-            found += _editable(prefix)
-    if os.path.realpath(program) == os.path.realpath(sys.executable):
-        found += [sys.prefix, sys.base_prefix, sys.exec_prefix]
-    return found
+    return list(dict.fromkeys(found + [base for prefix in found for base in _bases(prefix)]))
+
+
+def _own():
+    """Returns what builds the sandbox: this package and this Python."""
+    return [os.path.dirname(os.path.abspath(__file__)), *_prefixes_of(sys.executable), sys.executable]
+
+
+def _bases(environment):
+    """Returns the prefix that a virtual environment names: its own interpreter may be a copy, or a link to another name."""
+    lines = [line.partition("=") for line in _lines(os.path.join(environment, "pyvenv.cfg"))]
+    homes = [value.strip() for name, _, value in lines if name.strip().lower() == "home"]
+    return [os.path.dirname(home) for home in homes if os.path.isabs(home) and os.path.basename(home) == "bin"]
+
+
+def _is_uncompiled(prefix):
+    packages = [
+        path
+        for version in _folders(os.path.join(prefix, "lib"))
+        for path in _folders(os.path.join(version, "site-packages"))
+        if os.path.isfile(os.path.join(path, "__init__.py"))
+    ]
+    return bool(packages) and not any(os.path.isdir(os.path.join(path, "__pycache__")) for path in packages)
 
 
 def _editable(prefix):
     """Returns the editable installs of an environment: the folders that its .pth files name."""
     found = []
     for version in _folders(os.path.join(prefix, "lib")):
-        packages = os.path.join(version, "site-packages")
-        try:
-            names = [name for name in os.listdir(packages) if name.endswith(".pth")]
-        except OSError:
-            continue
-        for name in names:
-            with open(os.path.join(packages, name), encoding="utf-8", errors="replace") as file:
-                found += [line.strip() for line in file if line.startswith("/")]
+        for path in _folders(os.path.join(version, "site-packages")):
+            if path.endswith(".pth"):
+                found += [line.strip() for line in _lines(path) if line.startswith("/")]
     return found
+
+
+def _real(path):
+    """Returns the real path; the system's own links lead to no other folder, and resolving them takes time."""
+    return path if path.startswith(_SYSTEM_FOLDERS) else os.path.realpath(path)
+
+
+def _lines(path):
+    return (read(path) or "").splitlines()
 
 
 def _folders(path):

@@ -9,8 +9,8 @@ import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync } from 'node:f
 import { availableParallelism, loadavg, tmpdir } from 'node:os'
 import { join, resolve } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
-import { findSystemPython } from '../../src/sandbox/cage.ts'
 import { CONTROLLER, explainMachine } from '../../src/sandbox/machine.ts'
+import { findTrustedPython } from '../../src/sandbox/trusted-program.ts'
 import { FakeProvider } from '../../test/support/provider.ts'
 import { quantile } from '../bench/figures.ts'
 import { Cage } from './cage.ts'
@@ -116,9 +116,9 @@ async function run(level: 'standard' | 'off', provider: FakeProvider): Promise<n
   return worst
 }
 
-const python = findSystemPython(process.env as Record<string, string>)
+const python = findTrustedPython(undefined, process.env, [])
 if (python === undefined) throw new Error('there is no python3')
-const { groups } = await explainMachine(python, process.env)
+const { groups } = await explainMachine(python, process.env as Record<string, string>)
 const provider = await FakeProvider.open()
 try {
   const machine = `${availableParallelism()} processors, load ${loadavg()[0]!.toFixed(1)}`

@@ -92,6 +92,8 @@ export interface AgentParts {
   cageFor: (facts: AgentFacts, environment: AgentEnvironment) => Cage
   /** Starts the launchers of sandboxes. */
   launchers: Launchers
+  /** Starts the launcher of the agent's next run in advance. */
+  prepareLauncher: (facts: AgentFacts) => void
   /** Records the folders that sandboxed agents may write to, before they do. */
   agentFolders: Pick<AgentFolders, 'open' | 'hide'> | undefined
   /** Looks up places that an agent connects to, as "host:port". */
@@ -354,14 +356,11 @@ export class Agent {
   /** Spawns in the sandbox; without one if the level is `auto` and none can be built. */
   async #spawn(launch: Launch): Promise<AgentProcess> {
     const cage = this.#recordFolders(this.#parts.cageFor(this.facts, launch.environment))
-    const { agentFolders, launchers, clock } = this.#parts
+    const { agentFolders, launchers, prepareLauncher, clock } = this.#parts
     const base = inheritedEnvironment(this.facts.inherited, this.facts.settings.env)
     try {
       const process = await spawnAgent({ ...launch, cage, launchers: { own: launchers, base } })
-      if (cage.launcher) {
-        const place = { program: cage.launcher.program, cwd: launch.cwd, environment: base }
-        clock.after(SPARE_DELAY_MS, () => launchers.prepare(place)).unref()
-      }
+      if (cage.launcher) clock.after(SPARE_DELAY_MS, () => prepareLauncher(this.facts)).unref()
       if (process.isServerHidden) agentFolders?.hide(cage.writes, cage.hides)
       return process
     } catch (error) {

@@ -7,6 +7,7 @@ import { delimiter, dirname, extname, isAbsolute, join, resolve } from 'node:pat
 import { CageError } from '../core/errors.ts'
 import { isSingleExecutable } from '../core/package-folder.ts'
 import type { AgentEnvironment } from './environment.ts'
+import { chosenVersions, versionsBehind } from './pyenv.ts'
 
 export interface Command {
   program: string
@@ -134,7 +135,7 @@ export function findPython({ target, python: named, environment, cwd }: CommandC
   const usual = [...(VIRTUAL_ENV ? [pythonIn(VIRTUAL_ENV)] : []), ...near, 'python3']
   const places = named === undefined ? usual : [named.includes('/') ? resolve(named) : named]
   for (const place of places) {
-    const found = place.includes('/') ? executableOrNone(place) : findProgram(place, environment)
+    const found = place.includes('/') ? executableOrNone(place) : pythonOnPath(place, cwd, environment)
     if (found) return found
   }
   const tried = places.map((place) => (place.includes('/') ? place : `${place} on PATH`)).join(', ')
@@ -143,6 +144,20 @@ export function findPython({ target, python: named, environment, cwd }: CommandC
     facts: { path: places.at(-1) },
     hint: found && `there is one here: --python ${found}`,
   })
+}
+
+/** A shim of pyenv stands for what it would start. */
+function pythonOnPath(name: string, cwd: string, environment: AgentEnvironment): string | undefined {
+  const found = programsOnPath(name, environment)
+  for (const program of found) {
+    const versions = versionsBehind(program)
+    if (versions === undefined) return program
+    const folder = chosenVersions(versions, cwd, environment).find(
+      (bin) => bin === 'system' || isExecutable(join(bin, name)),
+    )
+    if (folder !== 'system') return folder === undefined ? program : join(folder, name)
+  }
+  return found[0]
 }
 
 /** uv and Poetry keep .venv beside these; a member of a workspace has its own, and the workspace the environment. */
@@ -159,6 +174,12 @@ const pythonsNear = (folder: string): string[] => ['.venv', 'venv'].map((name) =
 
 const pythonIn = (virtualEnvironment: string): string => join(virtualEnvironment, 'bin', 'python')
 
+/** What makes a Python that of a virtual environment; none for any other program. */
+export function filesOfEnvironment(program: string): string[] {
+  const settings = join(dirname(dirname(program)), 'pyvenv.cfg')
+  return existsSync(settings) ? [settings, program] : []
+}
+
 /** The Node we run on; in the single executable, the one on PATH. */
 function findNode(environment: AgentEnvironment): string {
   const found = isSingleExecutable() ? findProgram('node', environment) : process.execPath
@@ -167,9 +188,12 @@ function findNode(environment: AgentEnvironment): string {
 }
 
 /** The absolute path of a program on PATH. */
-export function findProgram(name: string, environment: AgentEnvironment): string | undefined {
-  const folders = (environment.PATH ?? '').split(delimiter).filter(isAbsolute)
-  return folders.map((folder) => join(folder, name)).find(isExecutable)
+export const findProgram = (name: string, environment: AgentEnvironment): string | undefined =>
+  programsOnPath(name, environment)[0]
+
+function programsOnPath(name: string, { PATH = '' }: AgentEnvironment): string[] {
+  const folders = PATH.split(delimiter).filter(isAbsolute)
+  return folders.map((folder) => join(folder, name)).filter(isExecutable)
 }
 
 const executableOrNone = (path: string): string | undefined => (isExecutable(path) ? path : undefined)

@@ -7,9 +7,10 @@
  * - A spare launcher is started as a new one would be: same program, folder and environment, but for what belongs to a
  *   single run. Anything else is no spare for this agent, and a new launcher is started.
  * - It has seen no secret before it gets its instructions, and starts one agent.
+ * - Its program may run outside a sandbox (`trusted-program.ts`), and variables of the C library are for the agent only.
  */
 import type { Socket } from 'node:net'
-import { launching } from '../sandbox/cage.ts'
+import { launching, outside } from '../sandbox/cage.ts'
 import type { AgentEnvironment } from './environment.ts'
 import { type Descriptors, type Program, spawnProgram } from './spawn.ts'
 
@@ -43,7 +44,8 @@ export class Launchers {
     const key = JSON.stringify(place)
     if (this.#isClosed || this.#spare?.key === key) return
     void this.#retire()
-    const { program, cwd, environment: env } = place
+    const { program, cwd, environment } = place
+    const { env } = outside(environment)
     const launcher = spawnProgram(program, [...launching(), '--wait'], { cwd, env, stdio: [...STDIO] })
       .then((child) => {
         setReferenced(child, false)
@@ -69,7 +71,8 @@ export class Launchers {
       spare.stdin.write(`${Buffer.byteLength(instructions)}\n${instructions}`)
       return spare
     }
-    return spawnProgram(program, [...launching(), ...words], { cwd, env: environment, stdio: [...STDIO] })
+    const { env, options } = outside(environment)
+    return spawnProgram(program, [...launching(), ...options, ...words], { cwd, env, stdio: [...STDIO] })
   }
 
   /** Ends the spare launcher; resolves when it has ended. */
@@ -96,9 +99,10 @@ export class Launchers {
 function startWith(
   { stdin, stdout, stderr }: Descriptors,
   { program, cwd }: LauncherPlace,
-  { words, environment: env }: Instructions,
+  { words, environment }: Instructions,
 ): Promise<Program> {
-  const args = [...launching(), '--stdin-fd', '4', ...words]
+  const { env, options } = outside(environment)
+  const args = [...launching(), '--stdin-fd', '4', ...options, ...words]
   return spawnProgram(program, args, { cwd, env, stdio: ['pipe', stdout, stderr, 'pipe', stdin] })
 }
 

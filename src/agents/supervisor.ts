@@ -41,7 +41,7 @@ import {
 } from './agent.ts'
 import { exitedEvent, survivedEvent } from './agent-events.ts'
 import type { OutputParts } from './agent-output.ts'
-import { type AgentKind, chooseCommand, findTarget, requireFolder } from './command.ts'
+import { type AgentKind, chooseCommand, filesOfEnvironment, findTarget, requireFolder } from './command.ts'
 import { type AgentEnvironment, agentEnvironment, inheritedEnvironment } from './environment.ts'
 import type { AgentEnd } from './exit-code.ts'
 import { Launchers } from './launchers.ts'
@@ -75,7 +75,7 @@ export interface SupervisorOptions {
   /** Absolute paths of the server's own files and folders, which are hidden from sandboxed agents. */
   serverFiles: readonly string[]
   /** Records folders before an agent may write to them. (Default: not recorded.) */
-  agentFolders?: Pick<AgentFolders, 'open' | 'hide'>
+  agentFolders?: Pick<AgentFolders, 'open' | 'hide' | 'folders' | 'requireUntouched'>
 }
 
 /** An agent to be started; settings it leaves out come from `agent` in the configuration. */
@@ -121,6 +121,7 @@ export class Supervisor {
       environmentFor: (...facts) => this.#environmentFor(...facts),
       cageFor: (facts, environment) => this.#cageFor(facts, environment),
       launchers: this.#launchers,
+      prepareLauncher: (facts) => this.#prepare(facts),
       agentFolders: options.agentFolders,
       places: {
         isOwn: (target) => new URL(options.serverUrl()).host === target,
@@ -143,14 +144,18 @@ export class Supervisor {
   /** Does in advance what takes long about the start of this agent. Faults show when it starts. */
   prepare(spec: AgentSpec): void {
     try {
-      const { command, cwd, settings, inherited } = this.#factsOf(spec)
-      const environment = inheritedEnvironment(inherited, settings.env)
-      const program = launcherPython({ command, environment })
-      const isCaged = settings.sandbox.level !== 'off' && process.platform === 'linux'
-      if (isCaged && program !== undefined) this.#launchers.prepare({ program, cwd, environment })
+      this.#prepare(this.#factsOf(spec))
     } catch (error) {
       if (!(error instanceof CageError)) throw error
     }
+  }
+
+  #prepare({ command, cwd, settings, inherited }: AgentFacts): void {
+    if (settings.sandbox.level === 'off' || process.platform !== 'linux') return
+    const environment = inheritedEnvironment(inherited, settings.env)
+    const agentFolders = this.#options.agentFolders?.folders ?? []
+    const program = launcherPython({ settings: settings.sandbox, command, cwd, environment, agentFolders })
+    if (program !== undefined) this.#launchers.prepare({ program, cwd, environment })
   }
 
   /**
@@ -302,6 +307,8 @@ export class Supervisor {
     const target = findTarget({ kind, name: named }, cwd, environment)
     const { path } = target
     const command = chooseCommand({ target, args: settings.args, python: settings.python, cwd, environment })
+    const files = filesOfEnvironment(command.program)
+    for (const file of files) this.#options.agentFolders?.requireUntouched(file)
     const name = settings.name ?? safety.scrub(kind === 'module' ? named : basename(path, extname(path)))
     // As a person would name it; a module is another one in another folder.
     const module = kind === 'module' ? `python -m ${named} in ${cwd}` : undefined
@@ -346,7 +353,7 @@ export class Supervisor {
   }
 
   #cageFor({ id, command, cwd, path: script, settings }: AgentFacts, environment: AgentEnvironment): Cage {
-    const { serverUrl, serverFiles } = this.#options
+    const { serverUrl, serverFiles, agentFolders } = this.#options
     return cageFor({
       settings: settings.sandbox,
       command,
@@ -356,6 +363,7 @@ export class Supervisor {
       serverUrl: serverUrl(),
       serverFiles,
       lockLimit: lockLimitOf(id),
+      agentFolders: agentFolders?.folders ?? [],
     })
   }
 

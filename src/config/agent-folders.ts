@@ -61,6 +61,11 @@ export class AgentFolders {
     }
   }
 
+  /** Where agents may write, or could at some time. */
+  get folders(): string[] {
+    return [...new Set(spansOf(this.#read()).map(({ folder }) => folder))]
+  }
+
   /** Agents may write in these folders from now on. Throws the system's error when this cannot be recorded. */
   open(folders: readonly string[]): void {
     const added = folders.map(realPath).filter((folder) => !this.#open.has(folder))
@@ -95,9 +100,11 @@ export class AgentFolders {
   requireUntouched(file: string): void {
     const lines = this.#read()
     const [real, given] = [realPath(file), resolve(file)]
-    const times = [lstatSync(given), statSync(given)].map(({ ctimeMs }) => ctimeMs)
+    const [ofLink, ofFile] = [lstatSync(given).ctimeMs, statSync(given).ctimeMs]
     const touched = spansOf(lines).find(({ folder, from, until, hidden }) => {
       if (!isBelow(real, folder) && !isBelow(given, folder)) return false
+      // What is elsewhere the agent could not change, only the link to it.
+      const times = isBelow(real, folder) ? [ofLink, ofFile] : [ofLink]
       if (!times.some((time) => time >= from && time <= until)) return false
       return !(real in hidden && hidden[real] === identityOf(real))
     })

@@ -2,7 +2,7 @@
  * What is known of an agent and of this machine without running anything of the agent: the facts that strategies name and
  * that a choice is explained with.
  */
-import { existsSync, readFileSync, statSync } from 'node:fs'
+import { readFileSync, statSync } from 'node:fs'
 import { basename, dirname, extname, join } from 'node:path'
 import { findProgram } from '../agents/command.ts'
 
@@ -92,7 +92,7 @@ function importsOf(script: string): Set<string> {
     for (const [, from, listed = ''] of readFileSync(file, 'utf8').matchAll(IMPORT)) {
       for (const name of from ? [from] : listed.split(',').map((word) => word.trim().split(/[\s.]/)[0]!)) {
         const beside = join(dirname(script), `${name}.py`)
-        if (existsSync(beside)) files.push(beside)
+        if (isFile(beside)) files.push(beside)
         else names.add(name)
       }
     }

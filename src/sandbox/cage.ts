@@ -4,19 +4,23 @@
  *
  *   cage.ts       settings become a launcher's command line · reports.ts: the launcher's reports
  *   bypass.ts     connections to providers · machine.ts: what this machine supports, for `doctor`
+ *   trusted-program.ts   which program may run outside · ask.ts: questions to an agent's interpreter
  *
  * The rules are:
  * - `strict`, `standard` and `observe` are refused where they are not supported; only `auto` falls back, and
  *   reports it.
  * - The home folder and its parents are never granted as a whole.
  * - The server's files are hidden where they are inside a granted folder.
+ * - The launcher has an interpreter of its own, which no agent may write (`trusted-program.ts`); the agent's interpreter
+ *   starts inside.
  */
-import { accessSync, closeSync, constants, existsSync, openSync, readSync, realpathSync } from 'node:fs'
-import { delimiter, dirname, isAbsolute, join, resolve, sep } from 'node:path'
+import { existsSync, realpathSync } from 'node:fs'
+import { dirname, join, resolve, sep } from 'node:path'
 import { CONFIG_FILES } from '../config/config.ts'
 import type { Config } from '../config/schema.ts'
 import { CageError } from '../core/errors.ts'
 import { packageFolder } from '../core/package-folder.ts'
+import { findTrustedPython, splitEnvironment } from './trusted-program.ts'
 
 type Settings = Config['agent']['sandbox']
 
@@ -35,6 +39,8 @@ export interface CageRequest {
   serverFiles: readonly string[]
   /** The mark that identifies its processes (`lockLimitOf`). */
   lockLimit: number
+  /** Folders that other agents may write, or could. (Default: none.) */
+  agentFolders?: readonly string[]
   /** (Default: this one's.) */
   platform?: NodeJS.Platform
 }
@@ -60,33 +66,43 @@ export function cageFor(request: CageRequest): Cage {
   const { level } = settings
   const open = (why: string): Cage => ({ level, launcher: null, why, writes: [], closed: [], hides: [] })
   if (level === 'off') return open('switched off')
+  const home = environment.HOME
+  const writes = writesOf(request)
   const python = launcherPython(request)
-  const missing =
-    platform !== 'linux'
-      ? 'the sandbox needs a Linux kernel'
-      : python === undefined && 'no Python 3 found to build the sandbox'
+  const missing = platform !== 'linux' ? 'the sandbox needs a Linux kernel' : python === undefined && NO_PYTHON
   if (missing || python === undefined) {
     if (level === 'auto') return open(missing || '')
     throw unavailable(level, missing || '')
   }
-  const home = environment.HOME
   const granted = (paths: readonly string[]) => paths.filter((path) => !isHomeOrAbove(path, home))
   const closed = [...new Set([request.cwd, dirname(request.script)])].filter((path) => isHomeOrAbove(path, home))
-  const absolutes = (paths: readonly string[]) => paths.map((path) => absolute(path, request.cwd, home))
-  const writes = granted([request.cwd, ...absolutes(settings.write)])
   const own = [
     dirname(request.script),
     request.script,
     ...packagesAbove(request.script),
     ...installedIn(request.script),
   ]
-  const reads = granted([...own, ownFolder(), ...absolutes(settings.read)])
+  const reads = granted([...own, ownFolder(), ...absolutes(settings.read, request)])
   const isUsed = (path: string) => [...writes, ...reads].some((folder) => isBelow(path, folder))
   // Missing files as well: whatever an agent leaves under such a name is moved aside.
   const hidden = [...request.serverFiles, ...configFilesIn(writes)].filter(isUsed)
-  const launcher = launcherOf(request, python, { read: reads, write: writes, own: closed, hide: [...new Set(hidden)] })
+  const keeps = ownPrograms().filter((path) => writes.some((folder) => isBelow(path, folder)))
+  const paths = { read: reads, write: writes, own: closed, hide: [...new Set(hidden)], keep: keeps }
+  const launcher = launcherOf(request, python, paths)
   return { level, launcher, why: null, writes, closed, hides: hidden.filter((path) => existsSync(path)) }
 }
+
+const NO_PYTHON =
+  'there is no Python 3.9 or newer to build it that no agent may write: install that of the system ("apt-get install python3", "dnf install python3")'
+
+/** Where the agent may write: its working folder and what the configuration lists, without the home and its parents. */
+function writesOf(request: Pick<CageRequest, 'settings' | 'cwd' | 'environment'>): string[] {
+  const paths = [request.cwd, ...absolutes(request.settings.write, request)]
+  return paths.filter((path) => !isHomeOrAbove(path, request.environment.HOME))
+}
+
+const absolutes = (paths: readonly string[], { cwd, environment }: Pick<CageRequest, 'cwd' | 'environment'>) =>
+  paths.map((path) => absolute(path, cwd, environment.HOME))
 
 /** The error for a level that is not supported; `why` is the reason of the launcher or of this machine. */
 export function unavailable(level: string, why: string): CageError {
@@ -127,15 +143,23 @@ function pythonOf(script: string): string[] {
 const configFilesIn = (folders: readonly string[]): string[] =>
   folders.flatMap((folder) => CONFIG_FILES.map((name) => join(folder, name)))
 
+/** What the next `iron-cage` runs: this program, its packages and its Node, which an agent may not change. */
+function ownPrograms(): string[] {
+  const folder = packageFolder().replace(/\/$/, '')
+  const packages = folder.lastIndexOf(`${sep}node_modules${sep}`)
+  const parts = ['bin', 'dist', 'python', 'src', 'node_modules', 'package.json'].map((name) => join(folder, name))
+  const installed = packages < 0 ? parts : [folder.slice(0, packages + '/node_modules'.length)]
+  return [...installed, process.execPath, realpathSync(process.execPath)].filter((path) => existsSync(path))
+}
+
 /** The Python packages that agents import, and the launcher. */
-const ownFolder = (): string => join(packageFolder(), 'python')
+export const ownFolder = (): string => join(packageFolder(), 'python')
 
 function launcherOf(
   { settings, command, serverUrl, lockLimit }: CageRequest,
   python: string,
-  paths: Readonly<Record<'read' | 'write' | 'own' | 'hide', readonly string[]>>,
+  paths: Readonly<Record<'read' | 'write' | 'own' | 'hide' | 'keep', readonly string[]>>,
 ): { program: string; words: string[] } {
-  const isPython = command.program === python
   // Always limited at `strict`; at other levels a list of places means that others are refused.
   const isLimited = settings.level === 'strict' || settings.connect.length > 0
   const connect = isLimited ? [new URL(serverUrl).host, ...settings.connect] : []
@@ -148,9 +172,9 @@ function launcherOf(
       value === undefined ? [] : [`--${name.replaceAll('_', '-')}`, String(value)],
     ),
     ...['--locks', String(lockLimit), '--report-fd', '3', '--gate'],
-    ...(isPython ? ['--same-python', '--'] : ['--', command.program]),
+    ...['--', command.program, ...command.args],
   ]
-  return { program: python, words: [...words, ...command.args] }
+  return { program: python, words }
 }
 
 const option = (name: string, values: readonly string[]): string[] => values.flatMap((value) => [name, value])
@@ -162,46 +186,18 @@ export const launching = (): string[] => [
   ownFolder(),
 ]
 
-/** The Python that builds the sandbox: the agent's own interpreter, else the first one on PATH. */
-export function launcherPython({
-  command,
-  environment,
-}: Pick<CageRequest, 'command' | 'environment'>): string | undefined {
-  if (/^python[\d.]*$/.test(command.program.split('/').at(-1)!)) return command.program
-  return findSystemPython(environment)
+/** The environment of a launcher, and the options that give its program the rest. */
+export function outside(environment: CageRequest['environment']): { env: Record<string, string>; options: string[] } {
+  const { safe, loader } = splitEnvironment(environment)
+  return { env: safe, options: Object.entries(loader).flatMap(([name, value]) => ['--env', `${name}=${value}`]) }
 }
 
-/**
- * The absolute path of the first python3 on PATH that is a program; a wrapper script of a version manager only if there
- * is none.
- */
-export function findSystemPython({ PATH = '' }: Readonly<Record<string, string>>): string | undefined {
-  const found = PATH.split(delimiter)
-    .filter(isAbsolute)
-    .map((folder) => join(folder, 'python3'))
-    .filter(isExecutable)
-  // A wrapper script takes longer to find its Python than the sandbox takes to build.
-  return found.find((path) => !isScript(path)) ?? found[0]
-}
-
-function isExecutable(path: string): boolean {
-  try {
-    accessSync(path, constants.X_OK)
-    return true
-  } catch {
-    return false
-  }
-}
-
-function isScript(path: string): boolean {
-  const start = Buffer.alloc(2)
-  const file = openSync(path, 'r')
-  try {
-    readSync(file, start)
-  } finally {
-    closeSync(file)
-  }
-  return start.toString() === '#!'
+/** The Python that builds the sandbox; undefined when all that there are could be the work of an agent. */
+export function launcherPython(
+  request: Pick<CageRequest, 'settings' | 'command' | 'cwd' | 'environment' | 'agentFolders'>,
+): string | undefined {
+  const writable = [...writesOf(request), ...(request.agentFolders ?? [])]
+  return findTrustedPython(request.command.program, request.environment, writable)
 }
 
 function absolute(path: string, cwd: string, home: string | undefined): string {

@@ -2,7 +2,7 @@
 import { execFile } from 'node:child_process'
 import { promisify } from 'node:util'
 import * as z from 'zod'
-import { launching } from './cage.ts'
+import { launching, outside } from './cage.ts'
 
 export const CONTROLLER = z.enum(['cpu', 'memory', 'pids'])
 const WHY_NOT = z.string().nullable()
@@ -18,8 +18,9 @@ const EXPLANATION = z.object({
 })
 export type Explanation = z.output<typeof EXPLANATION>
 
-/** Throws when the Python cannot be run. */
-export async function explainMachine(python: string, env: NodeJS.ProcessEnv): Promise<Explanation> {
+/** `python`: one that may run outside a sandbox. Throws when it cannot be run. */
+export async function explainMachine(python: string, environment: Record<string, string>): Promise<Explanation> {
+  const { env } = outside(environment)
   const { stdout } = await promisify(execFile)(python, [...launching(), '--explain', '--json'], { env })
   return EXPLANATION.parse(JSON.parse(stdout))
 }

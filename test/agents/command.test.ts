@@ -1,3 +1,4 @@
+import { execFileSync } from 'node:child_process'
 import { chmodSync, mkdirSync, rmSync, symlinkSync, writeFileSync } from 'node:fs'
 import { dirname, join, resolve } from 'node:path'
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
@@ -59,6 +60,28 @@ describe('the interpreter of a Python script', () => {
     }
     const active = file('active/bin/python', 0o755)
     expect(choose(script, { environment }).program).toBe(active)
+  })
+
+  it('is what a shim of pyenv stands for: of the variable, the nearest .python-version, or its own version', () => {
+    const script = file('agent.py')
+    const system = file('system/python3', 0o755)
+    const shim = file('.pyenv/shims/python3', 0o755)
+    const of = (version: string) => file(`.pyenv/versions/${version}/bin/python3`, 0o755)
+    const [old, newer, newest] = [of('3.9.18'), of('3.12.9'), of('3.12.10')]
+    const environment = { PATH: `${dirname(shim)}:${dirname(system)}` }
+    const cwd = dirname(file('project/deep/nothing'))
+    const chosen = (more = {}) => choose(script, { cwd, environment: { ...environment, ...more } }).program
+    expect(chosen()).toBe(system)
+    writeFileSync(file('.pyenv/version'), '3.9.18\n')
+    expect(chosen()).toBe(old)
+    writeFileSync(file('project/.python-version'), '# none\n3.11\n3.12\n')
+    expect(chosen()).toBe(newest)
+    expect(chosen({ PYENV_VERSION: '3.12.9:3.9.18' })).toBe(newer)
+    // None of these leads out of pyenv's folder.
+    expect(chosen({ PYENV_VERSION: '../../project' })).toBe(shim)
+    rmSync(join(folder, 'project/.python-version'))
+    execFileSync('mkfifo', [join(folder, 'project/.python-version')])
+    expect(chosen()).toBe(old)
   })
 
   it.each(['pyproject.toml', 'uv.lock', 'poetry.lock'])(

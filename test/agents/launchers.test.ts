@@ -1,6 +1,6 @@
 /** Launchers of sandboxes that wait for their agent: they start it as a new one would, and end when nobody needs them. */
 import { once } from 'node:events'
-import { mkdtempSync, realpathSync, rmSync, writeFileSync } from 'node:fs'
+import { mkdtempSync, readFileSync, realpathSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { describe, expect, onTestFinished, test } from 'vitest'
@@ -44,7 +44,7 @@ async function startedBy(prepare: () => void): Promise<number> {
 
 /** Starts the agent, lets it run and returns what it printed. */
 async function run({ folder, launchers, place }: Site, args: string[], value = 'värde'): Promise<[Program, unknown]> {
-  const words = ['--level', 'observe', '--write', folder, '--report-fd', '3', '--gate', '--same-python', '--']
+  const words = ['--level', 'observe', '--write', folder, '--report-fd', '3', '--gate', '--', python]
   const environment = { PATH: '/usr/bin', OF_THE_RUN: value }
   const child = await launchers.start(place, { words: [...words, join(folder, 'show.py'), ...args], environment })
   child.stdin.end('go\n')
@@ -55,6 +55,26 @@ async function run({ folder, launchers, place }: Site, args: string[], value = '
   expect([await child.exited, err]).toEqual([{ exitCode: 0, signal: null }, ''])
   return [child, JSON.parse(out)]
 }
+
+describe.runIf(isLinux)('variables of the C library', () => {
+  test.each([true, false])('are for the agent, not for its launcher (a spare one: %s)', async (isSpare) => {
+    const { launchers, place, folder } = open()
+    // Not even a library that cannot be loaded is noticed.
+    const LD_PRELOAD = join(folder, 'no-library.so')
+    const environment = { PATH: '/usr/bin', LD_PRELOAD }
+    const own = { ...place, environment }
+    if (isSpare) await startedBy(() => launchers.prepare(own))
+    const words = ['--level', 'observe', '--report-fd', '3', '--gate', '--', '/bin/sh', '-c', 'echo $LD_PRELOAD']
+    const child = await launchers.start(own, { words, environment })
+    const launcher = readFileSync(`/proc/${child.pid}/environ`, 'utf8')
+    child.stdin.end('go\n')
+    let out = ''
+    child.stdout!.on('data', (piece) => (out += piece))
+    await once(child, 'close')
+    expect(launcher).not.toContain('LD_PRELOAD')
+    expect(out.trim()).toBe(LD_PRELOAD)
+  })
+})
 
 describe.runIf(isLinux)('a spare launcher', () => {
   test('becomes the agent with its arguments, folder and environment, and no other variable', async () => {

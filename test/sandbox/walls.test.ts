@@ -239,18 +239,20 @@ open("/proc/sys/user/max_user_namespaces", "w").write("0")
 os.execv(sys.argv[1], sys.argv[1:])`
 
 describe.runIf(isLinux)('where namespaces cannot be made', () => {
-  test('standard says which file of the server it cannot hide, and what to do', async () => {
-    const [folder, wrapper] = [newFolder(), join(newFolder(), 'python3')]
-    writeFileSync(wrapper, `#!/bin/sh\nexec ${python} -c '${WITHOUT_NAMESPACES}' ${python} "$@"\n`, { mode: 0o755 })
-    const database = join(folder, 'state.db')
-    const agents = openAgents({ ...behind('standard', {}, { python: wrapper }), folder, serverFiles: [database] })
-    const id = await agents.start('reach_out.py', { args: ['./state.db'] })
-    await agents.supervisor.whenEnded(id)
-    expect(agents.lines()).toEqual([expect.stringMatching(/^done/)])
-    expect(agents.state.read().agents[id]!.sandbox).toMatchObject({
-      level: 'standard',
-      why: `no mount namespaces, so it can reach ${database}: choose another path with --db`,
+  test('standard says which file of the server it cannot hide, and what to do', () => {
+    const folder = newFolder()
+    writeFileSync(join(folder, 'agent.py'), 'print(open("iron_state.db", "rb").read(6))')
+    const ironCage = join(import.meta.dirname, '../../bin/iron-cage.cjs')
+    const words = ['start', 'agent.py', '--port', '0', '--python', python, '--sandbox', 'standard']
+    const { stdout } = spawnSync(python, ['-c', WITHOUT_NAMESPACES, process.execPath, ironCage, ...words], {
+      cwd: folder,
+      encoding: 'utf8',
     })
+    expect(stdout).toContain("b'SQLite'")
+    expect(stdout).toMatch(/Sandbox +standard/)
+    expect(stdout).toContain(
+      `no mount namespaces, so it can reach ${folder}/iron_state.db: choose another path with --db`,
+    )
   })
 })
 

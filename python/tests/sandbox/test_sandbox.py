@@ -329,7 +329,7 @@ class Spares(Cage):
         show = "import os, sys; print(sys.argv[1:], os.getcwd(), os.environ['NAME'], 'HOME' in os.environ)"
         for level in LEVELS:
             process = spare(stdout=subprocess.PIPE, env={"OTHER": "1", "HOME": self.work})
-            words = ("--level", level, "--write", self.work, "--same-python", "--", "-c", show, "--level", "\u00fc")
+            words = ("--level", level, "--write", self.work, "--", sys.executable, "-c", show, "--level", "\u00fc")
             instruct(process, *words, cwd=self.work, environment={"NAME": "w\u00e4rde", "HOME": "/nowhere"})
             code, out, _ = finish(process)
             expected = "['--level', '\u00fc'] %s w\u00e4rde True\n" % os.path.realpath(self.work)
@@ -487,6 +487,76 @@ class Folders(Cage):
             self.assertEqual((code, out), (0, "[core]own\n"), err)
             self.assertEqual(os.listdir(self.work + "/.git/hooks"), [])
             self.assertTrue(os.path.exists(self.work + "/.vscode/x"))
+
+    def test_programs_that_are_run_later_are_moved_aside_or_read_only(self):
+        names = (".venv", "venv", "node_modules/.bin")
+        text = "mkdir -p %s; for name in %s; do touch $name/tool; done" % ((" ".join(names),) * 2)
+        for level in CONFINED:
+            err, planted = self.leave(level, text)
+            self.assertEqual(sorted(planted), sorted((name, name + ".planted") for name in names), err)
+            for name in names:
+                os.rename(os.path.join(self.work, name + ".planted"), os.path.join(self.work, name))
+            for name in names:
+                self.assertIn("Read-only", self.leave(level, "echo x > %s/tool" % name)[0])
+            self.assertIn("busy", self.leave(level, "mv node_modules aside")[0])
+            subprocess.run(["rm", "-r", *(os.path.join(self.work, name) for name in names)], check=True)
+
+    def test_packages_that_are_a_link_elsewhere_are_moved_aside_as_that_link(self):
+        with tempfile.TemporaryDirectory(dir="/var/tmp") as other:
+            os.makedirs(other + "/.bin")
+            _, planted = self.leave("standard", "rmdir node_modules; ln -s %s node_modules" % other)
+            self.assertEqual(planted, [("node_modules", "node_modules.planted")])
+            self.assertTrue(os.path.isdir(other + "/.bin"))
+
+    def test_a_python_that_the_program_may_write_builds_no_sandbox(self):
+        prefix = Path(self.work, "env")
+        subprocess.run([SYSTEM_PYTHON, "-m", "venv", "--without-pip", str(prefix)], check=True)
+        launch = [str(prefix / "bin/python"), *stage.LAUNCH, "--level", "standard"]
+        for writable in (prefix, prefix / "bin"):
+            done = subprocess.run(
+                [*launch, "--write", str(writable), "--", "/bin/true"], capture_output=True, text=True
+            )
+            self.assertEqual((done.returncode, "use another Python" in done.stderr), (2, True), done.stderr)
+        # In a folder that the program may write it is read-only.
+        done = subprocess.run(
+            [*launch, "--write", self.work, "--", "/bin/sh", "-c", "echo x > %s/bin/python" % prefix],
+            capture_output=True,
+            text=True,
+        )
+        self.assertIn("Read-only", done.stderr)
+
+    def test_packages_that_nobody_compiled_are_compiled_once(self):
+        prefix = Path(self.work, ".venv")
+        subprocess.run([SYSTEM_PYTHON, "-m", "venv", "--without-pip", str(prefix)], check=True)
+        (package,) = prefix.glob("lib/python3*/site-packages")
+        (package / "package").mkdir()
+        (package / "package/__init__.py").write_text("where = __cached__")
+        words = [
+            str(prefix / "bin/python"),
+            "-c",
+            "import os, package; print(os.path.exists(package.where), package.where)",
+        ]
+        writes = {"PYTHONDONTWRITEBYTECODE": ""}
+        for level in CONFINED:
+            for _ in range(2):
+                code, out, err = captured(level, *words, words=["--write", self.work], cwd=self.work, env=writes)
+                self.assertIn("True %s/.iron-sandbox/.cache/python/" % self.work, out, err)
+        (package / "package/__pycache__").mkdir()
+        _, out, err = captured(
+            "standard", *words, words=["--write", self.work], cwd=self.work, env={"PYTHONDONTWRITEBYTECODE": "1"}
+        )
+        self.assertIn("False %s" % package, out, err)
+
+    def test_what_is_no_file_keeps_nobody_waiting(self):
+        os.makedirs(self.work + "/.git")
+        os.makedirs(self.work + "/env/lib/python3.11/site-packages")
+        for name in (".git/config", "env/pyvenv.cfg", "env/lib/python3.11/site-packages/x.pth"):
+            os.mkfifo(os.path.join(self.work, name))
+        os.makedirs(self.work + "/env/bin")
+        os.symlink("/bin/true", self.work + "/env/bin/python")
+        for level in CONFINED:
+            code, _, err = captured(level, self.work + "/env/bin/python", words=["--write", self.work])
+            self.assertEqual(code, 0, err)
 
     def test_modules_are_not_taken_from_a_folder_that_the_program_may_write_to(self):
         environment = {**os.environ, "PYTHONPATH": str(PYTHON)}

@@ -8,8 +8,10 @@ import { openSync, readFileSync } from 'node:fs'
 import { isatty } from 'node:tty'
 import { readServerFile } from '../../access/server-file.ts'
 import type { AgentSpec } from '../../agents/supervisor.ts'
+import { AgentFolders } from '../../config/agent-folders.ts'
 import type { Policies } from '../../config/policy.ts'
 import { CageError } from '../../core/errors.ts'
+import { findTrusted, trustedEnvironment } from '../../sandbox/trusted-program.ts'
 import { type CliCommand, examples } from '../command.ts'
 import type { Terminal } from '../output/terminal.ts'
 import { commandWithAgent } from '../settings/flags.ts'
@@ -42,7 +44,7 @@ export const runCommand: CliCommand = (terminal) =>
       const join = () => joinServer(start, withoutInput(terminal))
       if (await readServerFile(loaded.config.db.path)) return join()
       const own = onStderr(terminal)
-      const restoreTerminal = isatty(0) ? keepTerminal() : () => {}
+      const restoreTerminal = isatty(0) ? keepTerminal(terminal) : () => {}
       const show: AgentShow = {
         ...start,
         agent: { ...agent, descriptors: { stdin: inputOf(), stdout: 1, stderr: 2 } },
@@ -99,10 +101,14 @@ function isInForeground(): boolean {
 }
 
 /** Returns a function that gives the terminal back its settings, which a killed command leaves as they are. */
-function keepTerminal(): () => void {
-  const { stdout } = spawnSync('stty', ['-g'], { stdio: [0, 'pipe', 'ignore'], encoding: 'utf8' })
+function keepTerminal({ env: { variables } }: Terminal): () => void {
+  const { folders } = new AgentFolders(variables.HOME)
+  const env = trustedEnvironment(variables, folders)
+  const stty = findTrusted('stty', variables, folders)
+  if (stty === undefined) return () => {}
+  const { stdout } = spawnSync(stty, ['-g'], { stdio: [0, 'pipe', 'ignore'], encoding: 'utf8', env })
   const settings = stdout?.trim()
-  return () => void (settings && spawnSync('stty', [settings], { stdio: [0, 'ignore', 'ignore'] }))
+  return () => void (settings && spawnSync(stty, [settings], { stdio: [0, 'ignore', 'ignore'], env }))
 }
 
 /** The command is no member of this terminal's session: what the terminal sends to its members comes from us. */

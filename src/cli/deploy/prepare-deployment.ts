@@ -1,11 +1,11 @@
 /** What `deploy plan` and `deploy up` share: the facts, the choice, and the plan. */
-import { spawnSync } from 'node:child_process'
 import { existsSync, statSync } from 'node:fs'
 import { basename, dirname, extname, join, resolve } from 'node:path'
 import { Option } from '@commander-js/extra-typings'
-import { findProgram, findPython } from '../../agents/command.ts'
+import { findPython } from '../../agents/command.ts'
 import { serverFilesOf } from '../../agents/server-files.ts'
 import type { AgentSpec } from '../../agents/supervisor.ts'
+import { AgentFolders } from '../../config/agent-folders.ts'
 import type { LoadedConfig } from '../../config/config.ts'
 import type { Config } from '../../config/schema.ts'
 import { CageError } from '../../core/errors.ts'
@@ -16,6 +16,8 @@ import { type AgentFacts, readAgentFacts } from '../../deploy/facts.ts'
 import { type Plan, planDeployment } from '../../deploy/plan.ts'
 import { requireStrategy, type Strategies } from '../../deploy/strategies.ts'
 import { BUILT_IN, gatewayVariables, knownProvider } from '../../dialects/known-providers.ts'
+import { ask } from '../../sandbox/ask.ts'
+import { findTrusted, trustedPath } from '../../sandbox/trusted-program.ts'
 import type { Terminal } from '../output/terminal.ts'
 import { type AgentFlags, commandWithAgent } from '../settings/flags.ts'
 import { loadServerFlags } from '../settings/server-flags.ts'
@@ -87,7 +89,7 @@ export async function prepareDeployment(typed: string, flags: DeployFlags, termi
   const strategies = loadStrategies(flags, terminal)
   const judgments = judge(strategies.usable, agent, {
     variables,
-    hasModule: (module) => hasModule(python, module, variables),
+    hasModule: (module) => hasModule(module, { python, config, cwd: agent.folder, environment: variables }),
   })
   const found: Found = { loaded, agent, judgments, python }
   const named = flags.strategy === 'auto' ? undefined : choose(judgments, flags.strategy, strategies)
@@ -114,6 +116,7 @@ async function plannedWith(
   const deployments = new Deployments(database)
   const port = flags.callPort ?? String(await freePort())
   const { masterKeyFile } = terminal.env.readMasterKey()
+  const { folders } = new AgentFolders(variables.HOME)
   const serverFiles = serverFilesOf({ config, configFile: loaded.file, masterKeyFile })
   const values = {
     ...{ name, script, python, port },
@@ -122,7 +125,7 @@ async function plannedWith(
     callable: agent.callable ?? '',
     folder: deployments.folderOf(name),
     sdk: join(packageFolder(), 'python/iron_cage/deployment'),
-    container: findProgram('podman', variables) ?? findProgram('docker', variables) ?? 'podman',
+    container: findTrusted('podman', variables, folders) ?? findTrusted('docker', variables, folders) ?? 'podman',
     budget: String(config.budget.limit_usd),
     gpu: agent.needsGpu ? 'T4' : '',
     env: variableNames(config, database)
@@ -133,7 +136,7 @@ async function plannedWith(
   const address = `http://127.0.0.1:${port}`
   return {
     ...{ loaded, name, agent, judgments, chosen, plan, deployments, address },
-    spec: specOf(plan, agent, loaded, name),
+    spec: specOf(plan, agent, loaded, name, terminal),
   }
 }
 
@@ -156,8 +159,12 @@ function specOf(
   agent: AgentFacts,
   { config }: LoadedConfig,
   name: string,
+  terminal: Terminal,
 ): AgentSpec {
-  const [program = '', ...args] = command
+  const [named = '', ...args] = command
+  // The client of a container runtime sets up a sandbox of its own, which ours would not let it.
+  const isOutside = strategy.runInterface.sandbox === 'container'
+  const program = isOutside ? requireTrusted(named, terminal) : named
   const { sandbox, env, provider_keys } = config.agent
   return {
     script: program,
@@ -171,8 +178,7 @@ function specOf(
     sandbox: {
       ...sandbox,
       read: [...sandbox.read, agent.script, folder],
-      // The client of a container runtime sets up a sandbox of its own, which ours would not let it.
-      ...(strategy.runInterface.sandbox === 'container' ? { level: 'off' as const } : {}),
+      ...(isOutside ? { level: 'off' as const } : {}),
     },
   }
 }
@@ -205,15 +211,35 @@ const deploymentName = (name: string): string =>
     .replaceAll(/[^a-z0-9]+/g, '-')
     .replaceAll(/^-|-$/g, '') || 'agent'
 
-function hasModule(python: string, module: string, env: Readonly<Record<string, string>>): boolean {
+function hasModule(module: string, { python, config, cwd, environment }: InterpreterPlace): boolean {
   const code = 'import importlib.util, sys; sys.exit(importlib.util.find_spec(sys.argv[1]) is None)'
-  return spawnSync(python, ['-c', code, module], { env, stdio: 'ignore' }).status === 0
+  const { folders: agentFolders } = new AgentFolders(environment.HOME)
+  const args = ['-c', code, module]
+  return ask({ settings: config.agent.sandbox, program: python, args, cwd, environment, agentFolders }) !== undefined
+}
+
+interface InterpreterPlace {
+  python: string
+  config: Config
+  cwd: string
+  environment: Readonly<Record<string, string>>
 }
 
 function impossible(asked: string, judgments: readonly Judgment[]): CageError {
   const lines = judgments.map((judgment) => `${judgment.strategy.name}: ${obstacles(judgment).join('; ')}`)
   return new CageError('bad_request', [`this agent cannot be deployed with ${asked} here`, ...lines].join('\n'), {
     hint: 'install what is missing, or choose another strategy: iron-cage strategies list',
+  })
+}
+
+/** The path of a program that runs without a sandbox. Throws CageError `deployment_failed` for one that an agent may write. */
+export function requireTrusted(named: string, { cwd, env: { variables } }: Pick<Terminal, 'cwd' | 'env'>): string {
+  const { folders } = new AgentFolders(variables.HOME)
+  const isPath = named.includes('/')
+  const found = isPath ? trustedPath(resolve(cwd, named), folders) : findTrusted(named, variables, folders)
+  if (found !== undefined) return found
+  throw new CageError('deployment_failed', `${named} is not on this machine, or is where an agent may write`, {
+    hint: 'install it outside the folders of agents: it runs without a sandbox',
   })
 }
 

@@ -3,9 +3,11 @@ import { once } from 'node:events'
 import { resolve } from 'node:path'
 import { readServerFile } from '../../../access/server-file.ts'
 import type { AgentStatus } from '../../../api/agents.ts'
+import { AgentFolders } from '../../../config/agent-folders.ts'
 import { CageError } from '../../../core/errors.ts'
 import type { AgentId } from '../../../core/ids.ts'
 import { writePlan } from '../../../deploy/plan.ts'
+import { trustedEnvironment } from '../../../sandbox/trusted-program.ts'
 import { type ApiClient, connectToDatabase } from '../../client/client.ts'
 import { type CliCommand, examples } from '../../command.ts'
 import {
@@ -14,6 +16,7 @@ import {
   type Prepared,
   prepareDeployment,
   programFile,
+  requireTrusted,
 } from '../../deploy/prepare-deployment.ts'
 import { confirm } from '../../deploy/selector-agent.ts'
 import { tree } from '../../output/print.ts'
@@ -125,12 +128,14 @@ async function runInThisCage({ plan, spec }: Prepared, terminal: Terminal): Prom
 }
 
 /** A command that prepares the deployment. Throws CageError `deployment_failed`. */
-async function runToItsEnd(program: string, args: readonly string[], { cwd, env }: Terminal): Promise<void> {
+async function runToItsEnd(named: string, args: readonly string[], { cwd, env }: Terminal): Promise<void> {
+  const program = requireTrusted(named, { cwd, env })
+  const { folders } = new AgentFolders(env.variables.HOME)
   // Its output is a message: the data of this command is its own.
-  const child = spawn(program, args, { cwd, env: env.variables, stdio: ['ignore', 2, 2] })
+  const child = spawn(program, args, { cwd, env: trustedEnvironment(env.variables, folders), stdio: ['ignore', 2, 2] })
   const code = await exitOf(child, program)
   if (code === 0) return
-  throw new CageError('deployment_failed', `"${[program, ...args].join(' ')}" ended with ${code ?? 'a signal'}`, {
+  throw new CageError('deployment_failed', `"${[named, ...args].join(' ')}" ended with ${code ?? 'a signal'}`, {
     hint: 'correct what it says above, and deploy again',
   })
 }

@@ -11,7 +11,8 @@ import { AgentFolders } from '../../../config/agent-folders.ts'
 import { systemClock } from '../../../core/clock.ts'
 import { packageFolder } from '../../../core/package-folder.ts'
 import { readProcessTable } from '../../../core/process-table.ts'
-import { findSystemPython } from '../../../sandbox/cage.ts'
+import { ask } from '../../../sandbox/ask.ts'
+import { launcherPython } from '../../../sandbox/cage.ts'
 import { CONTROLLER, explainMachine } from '../../../sandbox/machine.ts'
 import { type Check, type CheckResult, fail, isAtLeast, ok, type Subject, warn } from './check.ts'
 
@@ -116,41 +117,48 @@ function pythonOf({ loaded, terminal }: Subject): string {
   return loaded.config.agent.python ?? (VIRTUAL_ENV ? join(VIRTUAL_ENV, 'bin', 'python') : 'python3')
 }
 
-async function lookAtPython(subject: Subject): Promise<CheckResult> {
-  const python = pythonOf(subject)
-  const question = ['-c', 'import sys; print("%d.%d.%d" % sys.version_info[:3])']
-  try {
-    const version = (await run(python, question, { env: subject.terminal.env.variables })).stdout.trim()
-    return isAtLeast(version, MIN_PYTHON)
-      ? ok(`${version} (${python})`)
-      : fail(`${python} is ${version}, older than ${MIN_PYTHON}`, 'choose a newer one with --python')
-  } catch (error) {
-    return fail(
-      `${python} does not run (${(error as NodeJS.ErrnoException).code})`,
-      'install Python 3, or choose one with --python',
-    )
-  }
+/** What `ask` and the choice of a launcher need to know. */
+function placeOf({ loaded, terminal }: Subject) {
+  const { sandbox: settings, cwd } = loaded.config.agent
+  const environment = terminal.env.variables
+  const agentFolders = new AgentFolders(environment.HOME).folders
+  return { settings, cwd: resolve(terminal.cwd, cwd ?? '.'), environment, agentFolders }
 }
 
-async function lookAtSdk(subject: Subject): Promise<CheckResult> {
-  const environment = { ...subject.terminal.env.variables, PYTHONPATH: `${packageFolder()}python/shim` }
-  try {
-    await run(pythonOf(subject), ['-c', 'import iron_cage'], { env: environment })
-    return ok('an agent can import iron_cage')
-  } catch {
-    return fail('an agent cannot import iron_cage', 'unset what hides PYTHONPATH, such as PYTHONSAFEPATH or python -I')
-  }
+function lookAtPython(subject: Subject): CheckResult {
+  const program = pythonOf(subject)
+  const args = ['-c', 'import sys; print("%d.%d.%d" % sys.version_info[:3])']
+  const version = ask({ ...placeOf(subject), program, args })?.trim()
+  if (version === undefined) return fail(`${program} does not run`, 'install Python 3, or choose one with --python')
+  return isAtLeast(version, MIN_PYTHON)
+    ? ok(`${version} (${program})`)
+    : fail(`${program} is ${version}, older than ${MIN_PYTHON}`, 'choose a newer one with --python')
+}
+
+function lookAtSdk(subject: Subject): CheckResult {
+  const place = placeOf(subject)
+  const environment = { ...place.environment, PYTHONPATH: `${packageFolder()}python/shim` }
+  const said = ask({ ...place, environment, program: pythonOf(subject), args: ['-c', 'import iron_cage'] })
+  return said === undefined
+    ? fail('an agent cannot import iron_cage', 'unset what hides PYTHONPATH, such as PYTHONSAFEPATH or python -I')
+    : ok('an agent can import iron_cage')
 }
 
 /** What agents can be kept from, and what is missing for more. */
-async function lookAtWalls({ loaded, terminal }: Subject): Promise<CheckResult> {
+async function lookAtWalls(subject: Subject): Promise<CheckResult> {
+  const { loaded, terminal } = subject
   const { level } = loaded.config.agent.sandbox
   const refuse = level === 'off' || level === 'auto' ? warn : fail
   if (process.platform !== 'linux') {
     return refuse('none: they are those of the Linux kernel', 'run agents that you do not trust in a Linux VM')
   }
-  const python = findSystemPython(terminal.env.variables)
-  if (python === undefined) return refuse('none: there is no python3 to build them', 'install Python 3')
+  const python = launcherPython({ ...placeOf(subject), command: { program: pythonOf(subject), args: [] } })
+  if (python === undefined) {
+    return refuse(
+      'none: there is no python3 to build them that no agent may write',
+      'install the Python 3 of the system',
+    )
+  }
   const { landlock_abi: abi, levels, hide, groups, fix } = await explainMachine(python, terminal.env.variables)
   const has = LEVELS.filter((name) => levels[name] === null)
   const missing = LEVELS.filter((name) => levels[name] !== null).map((name) => `${name} cannot be had: ${levels[name]}`)

@@ -1,0 +1,23 @@
+"""Reads files that a program may have made. What is no file, such as a FIFO, could keep its reader waiting: it is not read."""
+
+import os
+import stat
+
+_MAX_BYTES = 1 << 16
+
+
+def read(path):
+    """Returns the text of a file, at most 65,536 bytes of it, or None for what cannot be read."""
+    try:
+        file = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC)
+    except OSError:
+        return None
+    try:
+        return os.read(file, _MAX_BYTES).decode(errors="replace") if stat.S_ISREG(os.fstat(file).st_mode) else None
+    finally:
+        os.close(file)
+
+
+def is_whole(text):
+    """Returns True if nothing of the file can be missing in what ``read`` returned."""
+    return text is not None and len(text.encode()) < _MAX_BYTES
