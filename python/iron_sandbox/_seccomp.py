@@ -101,15 +101,26 @@ _REFUSED = {
 }
 
 _LOOKED_AT = {
+    "chmod": (90, None),
     "clone": (56, 220),
     "clone3": (435, 435),
+    "creat": (85, None),
+    "fchmod": (91, 52),
+    "fchmodat": (268, 53),
+    "fchmodat2": (452, 452),
     "ioctl": (16, 29),
     "listen": (50, 201),
+    "mknod": (133, None),
+    "mknodat": (259, 33),
+    "open": (2, None),
+    "openat": (257, 56),
+    "openat2": (437, 437),
     "prlimit64": (302, 261),
     "sendmmsg": (307, 269),
     "sendmsg": (46, 211),
     "sendto": (44, 206),
     "socket": (41, 198),
+    "socketpair": (53, 199),
 }
 CONNECT = 42 if _IS_X86 else 203
 OPEN = 2 if _IS_X86 else None
@@ -122,9 +133,11 @@ NOTIFIED = tuple(number for number in (CONNECT, OPEN, OPENAT, OPENAT2) if number
 _NEW_NAMESPACES = 0x7E020080  # user, pid, net, mount, ipc, uts, cgroup, time
 _TIOCSTI, _TIOCLINUX = 0x5412, 0x541C
 _AF_UNIX, _AF_INET, _AF_INET6, _AF_NETLINK = 1, 2, 10, 16
-_SOCK_STREAM, _SOCK_DGRAM = 1, 2
+_SOCK_STREAM, _SOCK_DGRAM, _SOCK_SEQPACKET = 1, 2, 5
 _IPPROTO_TCP, _IPPROTO_UDP = 6, 17
 _MSG_FASTOPEN = 0x20000000
+_SET_USER_OR_GROUP = 0o6000  # S_ISUID, S_ISGID
+_CREATES = 0o100 | 0o20000000  # O_CREAT, and O_TMPFILE without the O_DIRECTORY in it
 
 _ALLOW, _KILL, _NOTIFY = 0x7FFF0000, 0x80000000, 0x7FC00000
 _SET_MODE_FILTER, _NEW_LISTENER = 1, 1 << 3
@@ -173,6 +186,12 @@ def program(confine, udp=False, unix=False, listen=True, notify=()):
     """Returns the filter as bytes. ``confine``: also refuse calls. ``notify``: numbers of calls passed to the listener."""
     foreign = _return(_KILL if confine else _ALLOW)
     lines = [_load(_ARCH), _if_equal(_AUDIT_ARCH, 1, 0), foreign, _load(_NR)]
+    if confine:
+        # First: what is refused is not passed on.
+        for name, block in _mode_blocks().items():
+            if (number := _number(_LOOKED_AT[name])) is not None:
+                passed = [_return(_NOTIFY if number in notify else _ALLOW)]
+                lines += [_if_equal(number, 0, len(block) + 1)] + block + passed
     for number in notify:
         lines += [_if_equal(number, 0, 1), _return(_NOTIFY)]
     if confine:
@@ -184,6 +203,23 @@ def program(confine, udp=False, unix=False, listen=True, notify=()):
             lines += [_if_equal(_number(_LOOKED_AT[name]), 0, len(block))] + block
     lines.append(_return(_ALLOW))
     return b"".join(struct.pack("=HBBI", *line) for line in lines)
+
+
+def _mode_blocks():
+    """Returns the checks of modes by name of the call: a program that runs as its owner for everybody outlives the sandbox."""
+    at = {"chmod": 1, "fchmod": 1, "fchmodat": 2, "fchmodat2": 2, "creat": 1, "mknod": 1, "mknodat": 2}
+    blocks = {name: _if_mode(argument) for name, argument in at.items()}
+    for name, flags in (("open", 1), ("openat", 2)):
+        # Without these flags the argument is not a mode.
+        check = _if_mode(flags + 1)
+        blocks[name] = [_argument(flags), _if_any_bit(_CREATES, 0, len(check))] + check
+    # openat2 has its mode in memory, which a filter cannot read; programs fall back to openat.
+    blocks["openat2"] = [_return(_refuse(errno.ENOSYS))]
+    return blocks
+
+
+def _if_mode(argument):
+    return [_argument(argument), _if_any_bit(_SET_USER_OR_GROUP, 0, 1), _return(_refuse(errno.EPERM))]
 
 
 def _blocks(udp, unix, listen):
@@ -208,9 +244,18 @@ def _blocks(udp, unix, listen):
         "sendmmsg": _unless_any_bit(3, _MSG_FASTOPEN),
         "socket": _socket_block(udp, unix),
     }
+    if not unix:
+        blocks["socketpair"] = _pair_block()
     if not listen:
         blocks["listen"] = [_return(_refuse(errno.EPERM))]
     return blocks
+
+
+def _pair_block():
+    """Allows pairs that are connected for good: a datagram can be sent to any address, and a descriptor with it."""
+    kinds = (_SOCK_STREAM, _SOCK_SEQPACKET)
+    block = [_argument(1), _and(0xF)] + [_if_equal(kind, len(kinds) - at, 0) for at, kind in enumerate(kinds)]
+    return block + [_return(_refuse(errno.EPERM)), _return(_ALLOW)]
 
 
 def _unless_any_bit(argument, bits):

@@ -44,16 +44,14 @@ const unpricedTool = (tool: string): CageError =>
   })
 
 /**
- * Returns the most that a vendor adds to the input for the tools of a request, in tokens: Anthropic's overview of tool
- * use (pricing) names 530 for any tools, 245 for bash, 700 for the text editor, 735 and 499 for the computer.
+ * Returns the most that a vendor adds to the input for tools of its own, in tokens: Anthropic's overview of tool use
+ * (pricing) names 245 for bash, 700 for the text editor, 735 and 499 for the computer.
  */
-export function tokensForTools(tools: Json | undefined): number {
-  const given = Array.isArray(tools) ? tools : []
-  const own = given.reduce<number>((sum, tool) => sum + (isObject(tool) ? ownToolTokens(tool.type) : 0), 0)
-  return given.length > 0 ? own + ANY_TOOLS : 0
-}
-
-const ANY_TOOLS = 530
+export const tokensForTools = (tools: Json | undefined): number =>
+  (Array.isArray(tools) ? tools : []).reduce<number>(
+    (sum, tool) => sum + (isObject(tool) ? ownToolTokens(tool.type) : 0),
+    0,
+  )
 
 function ownToolTokens(type: Json | undefined): number {
   if (typeof type !== 'string' || type === 'function' || type === 'custom') return 0

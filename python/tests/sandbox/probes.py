@@ -3,6 +3,7 @@
 A probe that returns got through; whatever it raises is how it was stopped. Each says whether it does harm.
 """
 
+import contextlib
 import ctypes
 import errno
 import json
@@ -187,6 +188,89 @@ def _():
     connect(socket.AF_UNIX, "\0" + STAGE["abstract"])
 
 
+def datagram(send, kind=socket.SOCK_DGRAM):
+    """Sends by one end of a pair, which has no address of its own, to another program."""
+    for own in socket.socketpair(socket.AF_UNIX, kind):
+        with own:
+            send(own)
+
+
+@probe("a datagram from a pair to another program's socket")
+def _():
+    datagram(lambda own: own.sendto(b"x", STAGE["datagrams"]))
+
+
+@probe("… to an abstract one")
+def _():
+    datagram(lambda own: own.sendto(b"x", "\0" + STAGE["abstract"] + "-datagrams"))
+
+
+@probe("… by sendmsg")
+def _():
+    datagram(lambda own: own.sendmsg([b"x"], [], 0, STAGE["datagrams"]))
+
+
+@probe("… by sendmmsg")
+def _():
+    name = struct.pack("=H108s", socket.AF_UNIX, STAGE["datagrams"].encode())
+    text = ctypes.create_string_buffer(b"x", 1)
+    part = ctypes.create_string_buffer(struct.pack("=QQ", ctypes.addressof(text), 1), 16)
+    place = ctypes.create_string_buffer(name, len(name))
+    head = struct.pack("=QIxxxxQQQQi4xI4x", ctypes.addressof(place), len(name), ctypes.addressof(part), 1, 0, 0, 0, 0)
+    datagram(lambda own: syscall(either(307, 269), own.fileno(), ctypes.create_string_buffer(head), 1, 0))
+
+
+@probe("… once it is connected")
+def _():
+    def send(own):
+        own.connect(STAGE["datagrams"])
+        own.send(b"x")
+
+    datagram(send)
+
+
+@probe("… from a raw pair")
+def _():
+    datagram(lambda own: own.sendto(b"x", STAGE["datagrams"]), socket.SOCK_RAW)
+
+
+@probe("an open file to another program (SCM_RIGHTS)")
+def _():
+    rights = [(socket.SOL_SOCKET, socket.SCM_RIGHTS, struct.pack("=i", 0))]
+    datagram(lambda own: own.sendmsg([b"x"], rights, 0, STAGE["datagrams"]))
+
+
+@probe("take datagrams at an address of its own")
+def _():
+    datagram(lambda own: own.bind(os.path.join(WORK, "datagrams-%d" % own.fileno())))
+
+
+@probe("send by a stream's pair to another program's socket")
+def _():
+    datagram(lambda own: own.sendto(b"x", STAGE["unix"]), socket.SOCK_STREAM)
+
+
+@probe("take a stream's pair to another program's socket")
+def _():
+    datagram(lambda own: own.connect(STAGE["unix"]), socket.SOCK_STREAM)
+
+
+@probe("listen on a stream's pair")
+def _():
+    def listen(own):
+        own.bind(os.path.join(WORK, "stream-%d" % own.fileno()))
+        own.listen()
+
+    datagram(listen, socket.SOCK_STREAM)
+
+
+@probe("open files among its own processes", harms=False)
+def _():
+    one, other = socket.socketpair()
+    one.sendmsg([b"x"], [(socket.SOL_SOCKET, socket.SCM_RIGHTS, struct.pack("=i", 0))])
+    expect(other.recvmsg(1, socket.CMSG_SPACE(4))[1])
+
+
 @probe("netlink: addresses and routes", harms=False)
 def _():
     socket.socket(socket.AF_NETLINK, socket.SOCK_RAW, 0).close()
@@ -289,7 +373,7 @@ def _():
 
 @probe("… through a symbolic link")
 def _():
-    link = os.path.join(WORK, "link")
+    link = os.path.join(WORK, "link-to-secret")
     if not os.path.islink(link):
         os.symlink(SECRET, link)
     read(link)
@@ -493,6 +577,144 @@ def _():
 def _():
     os.rename(os.path.join(WORK, ".git"), os.path.join(WORK, "git"))
     os.rename(os.path.join(WORK, "git"), os.path.join(WORK, ".git"))
+
+
+def leaves_setuid(title, bits=0o4000):
+    """A program that runs as its owner, or with its group, for whoever starts it."""
+
+    def add(make):
+        @probe("a set-user-ID program: %s" % title)
+        def _():
+            path = os.path.join(WORK, "as-owner")
+            with contextlib.suppress(FileNotFoundError):
+                os.unlink(path)
+            make(path)
+            is_set = os.stat(path).st_mode & bits
+            os.unlink(path)
+            expect(is_set, "not set")
+
+        return make
+
+    return add
+
+
+def plain(path):
+    with open(path, "w"):
+        return path
+
+
+@leaves_setuid("chmod")
+def _(path):
+    if not X86:
+        raise OSError(errno.ENOSYS, "no such call here")
+    syscall(90, plain(path).encode(), 0o4755)
+
+
+@leaves_setuid("fchmod")
+def _(path):
+    with open(path, "w") as file:
+        os.fchmod(file.fileno(), 0o4755)
+
+
+@leaves_setuid("fchmodat")
+def _(path):
+    syscall(either(268, 53), -100, plain(path).encode(), 0o4755)
+
+
+@leaves_setuid("fchmodat2")
+def _(path):
+    syscall(452, -100, plain(path).encode(), 0o4755, 0)
+
+
+@leaves_setuid("by a descriptor's path")
+def _(path):
+    with open(path, "w") as file:
+        os.chmod("/proc/self/fd/%d" % file.fileno(), 0o4755)
+
+
+@leaves_setuid("set-group-ID", 0o2000)
+def _(path):
+    os.chmod(plain(path), 0o2755)
+
+
+@leaves_setuid("both", 0o6000)
+def _(path):
+    os.chmod(plain(path), 0o6755)
+
+
+@leaves_setuid("open")
+def _(path):
+    if not X86:
+        raise OSError(errno.ENOSYS, "no such call here")
+    syscall(2, path.encode(), os.O_CREAT | os.O_WRONLY, 0o4755)
+
+
+@leaves_setuid("openat")
+def _(path):
+    os.close(os.open(path, os.O_CREAT | os.O_WRONLY, 0o4755))
+
+
+@leaves_setuid("openat2")
+def _(path):
+    how = ctypes.create_string_buffer(struct.pack("=QQQ", os.O_CREAT | os.O_WRONLY, 0o4755, 0), 24)
+    os.close(syscall(437, -100, path.encode(), how, 24))
+
+
+@leaves_setuid("creat")
+def _(path):
+    if not X86:
+        raise OSError(errno.ENOSYS, "no such call here")
+    syscall(85, path.encode(), 0o4755)
+
+
+@leaves_setuid("mknod")
+def _(path):
+    if not X86:
+        raise OSError(errno.ENOSYS, "no such call here")
+    syscall(133, path.encode(), 0o104755, 0)
+
+
+@leaves_setuid("mknodat")
+def _(path):
+    syscall(either(259, 33), -100, path.encode(), 0o104755, 0)
+
+
+@leaves_setuid("a file without a name")
+def _(path):
+    own = os.open(WORK, os.O_TMPFILE | os.O_WRONLY, 0o4755)
+    os.link("/proc/self/fd/%d" % own, path, follow_symlinks=True)
+
+
+@leaves_setuid("a copy that keeps its mode")
+def _(path):
+    import shutil
+
+    expect("setuid" in STAGE, "only root can make one")
+    shutil.copy(STAGE["setuid"], path)
+
+
+@probe("a program with privileges of its own (capabilities)")
+def _():
+    path = plain(os.path.join(WORK, "capable"))
+    os.setxattr(path, "security.capability", struct.pack("<5I", 0x02000001, 1 << 21, 0, 0, 0))
+
+
+@probe("change a module of the interpreter's")
+def _():
+    with open(os.__file__, "r+b"):
+        pass
+
+
+@probe("put a module beside the interpreter's")
+def _():
+    plain(os.path.join(os.path.dirname(os.__file__), STAGE["mark"] + ".py"))
+    os.unlink(os.path.join(os.path.dirname(os.__file__), STAGE["mark"] + ".py"))
+
+
+@probe("change what builds the cage")
+def _():
+    with open(STAGE["launcher"], "r+b"):
+        pass
 
 
 @probe("make a device")
@@ -725,6 +947,106 @@ def _():
 @probe("another kernel (kexec)")
 def _():
     refused(either(246, 104), 0, 0, 0, 1 << 60)
+
+
+@probe("advice about another process's memory")
+def _():
+    refused(440, -1, 0, 0, 0, 0)
+
+
+@probe("release another process's memory")
+def _():
+    refused(448, -1, 0)
+
+
+@probe("compare another process's files")
+def _():
+    refused(either(312, 272), SERVER, SERVER, 0, 0, 0)
+
+
+@probe("move another process's memory")
+def _():
+    refused(either(279, 239), SERVER, 0, 0, 0, 0, 0)
+
+
+@probe("migrate another process's memory")
+def _():
+    refused(either(256, 238), SERVER, 0, 0, 0)
+
+
+@probe("memory into a pipe (vmsplice)")
+def _():
+    refused(either(278, 75), -1, 0, 0, 0)
+
+
+@probe("watch all files (fanotify)")
+def _():
+    refused(either(300, 262), 0, 0)
+
+
+@probe("change a mount (mount_setattr)")
+def _():
+    refused(442, -100, b".", 0, 0, 0)
+
+
+@probe("list mounts (listmount)")
+def _():
+    refused(458, 0, 0, 0, 0)
+
+
+@probe("change a file system (fspick)")
+def _():
+    refused(433, -100, b".", 0)
+
+
+@probe("move a mount (move_mount)")
+def _():
+    refused(429, -1, b"", -100, b".", 4)
+
+
+@probe("message queues by number (System V)")
+def _():
+    refused(either(68, 186), STAGE["shared"], 0)
+
+
+@probe("semaphores by number (System V)")
+def _():
+    refused(either(64, 190), STAGE["shared"], 1, 0)
+
+
+@probe("quotas")
+def _():
+    refused(either(179, 60), 0, 0, 0, 0)
+
+
+@probe("accounting of processes")
+def _():
+    forked(lambda: refused(either(163, 89), b"/nowhere"))
+
+
+@probe("swap")
+def _():
+    forked(lambda: refused(either(167, 224), b"/nowhere", 0))
+
+
+@probe("the name of the machine")
+def _():
+    refused(either(170, 161), b"x", 100000)
+
+
+@probe("the kernel's log by its call")
+def _():
+    refused(either(103, 116), 3, 0, -1)
+
+
+@probe("modules from memory")
+def _():
+    refused(either(175, 105), 0, 0, b"")
+
+
+@probe("another kernel from a file")
+def _():
+    refused(either(320, 294), -1, -1, 0, 0, 1 << 30)
 
 
 @probe("the clock")

@@ -99,9 +99,14 @@ def stage(user: int | None) -> Iterator[dict[str, Any]]:
         ours["in the queue"] = socket.create_connection(("127.0.0.1", ports["full"]))
         ours["unix"] = serve(socket.AF_UNIX, str(folder / "socket"))
         ours["abstract"] = serve(socket.AF_UNIX, "\0" + mark)
+        ours["datagrams"] = serve(socket.AF_UNIX, str(folder / "datagrams"), socket.SOCK_DGRAM)
+        ours["abstract datagrams"] = serve(socket.AF_UNIX, "\0%s-datagrams" % mark, socket.SOCK_DGRAM)
+        os.chmod(folder / "datagrams", 0o777)
         for own in ours.values():
             stack.callback(own.close)
         echo(ours["udp"])
+        for name in ("datagrams", "abstract datagrams"):
+            threading.Thread(target=swallow, args=(ours[name],), daemon=True).start()
         libc = ctypes.CDLL(None)
         key = 0x1C000000 | int.from_bytes(os.urandom(3), "big")
         segment = libc.shmget(key, 4096, 0o1600)
@@ -114,6 +119,7 @@ def stage(user: int | None) -> Iterator[dict[str, Any]]:
             stack.callback(server.kill)
             facts = {"server_fd": held.fileno(), "database": str(work / "state.db"), "abstract": mark, "shared": key}
             facts.update(work=str(work), secret=str(home / "secret"), server=server.pid, unix=str(folder / "socket"))
+            facts.update(datagrams=str(folder / "datagrams"), launcher=str(PYTHON / "iron_sandbox" / "_main.py"))
             facts.update(nested=str(work / "data" / "keys"), linked=str(work / "link" / "keys"), left=list(LEFT))
             facts.update(ports, mark=mark, mark_seconds="600.%d" % server.pid)
             threading.Thread(target=reach, args=(work / "reach-me",), daemon=True).start()
@@ -136,6 +142,13 @@ def echo(own: socket.socket) -> None:
                 own.sendto(b"y", who)
 
     threading.Thread(target=answer, daemon=True).start()
+
+
+def swallow(own: socket.socket) -> None:
+    """Reads until the socket is closed: a queue of datagrams holds few."""
+    with contextlib.suppress(OSError):
+        while own.fileno() >= 0:
+            own.recv(100)
 
 
 def reach(path: Path) -> None:

@@ -61,10 +61,13 @@ function readMessages(body: JsonObject): Demands {
     ...content,
     // A container has the instructions of skills.
     isInputUnseen: content.isInputUnseen || isObject(body.container),
-    toolTokens: tokensForTools(body.tools),
+    toolTokens: Array.isArray(body.tools) && body.tools.length > 0 ? TOOLS_TOKENS + tokensForTools(body.tools) : 0,
     compactsFrom: compactionOf(body.context_management),
   }
 }
+
+/** Anthropic's overview of tool use (pricing): the most that it adds for having any. */
+const TOOLS_TOKENS = 530
 
 /** Returns the tokens from which the conversation is compacted, which is a call of its own; null if it never is. */
 function compactionOf(management: Json | undefined): number | null {
