@@ -2,7 +2,17 @@
  * Finds the program that runs an agent. Whatever is certain to fail is refused here, before anything runs and before
  * the restart policy would retry it.
  */
-import { accessSync, closeSync, constants, existsSync, openSync, readSync, type Stats, statSync } from 'node:fs'
+import {
+  accessSync,
+  closeSync,
+  constants,
+  existsSync,
+  lstatSync,
+  openSync,
+  readSync,
+  type Stats,
+  statSync,
+} from 'node:fs'
 import { delimiter, dirname, extname, isAbsolute, join, resolve } from 'node:path'
 import { CageError } from '../core/errors.ts'
 import { isSingleExecutable } from '../core/package-folder.ts'
@@ -174,10 +184,12 @@ const pythonsNear = (folder: string): string[] => ['.venv', 'venv'].map((name) =
 
 const pythonIn = (virtualEnvironment: string): string => join(virtualEnvironment, 'bin', 'python')
 
-/** What makes a Python that of a virtual environment; none for any other program. */
+/** What decides which Python a virtual environment is of; none for a program that is in no such environment. */
 export function filesOfEnvironment(program: string): string[] {
-  const settings = join(dirname(dirname(program)), 'pyvenv.cfg')
-  return existsSync(settings) ? [settings, program] : []
+  const environment = dirname(dirname(program))
+  const files = [join(environment, 'pyvenv.cfg'), pythonIn(environment)]
+  if (!files.every(existsSync)) return []
+  return lstatSync(environment).isSymbolicLink() ? [environment, ...files] : files
 }
 
 /** The Node we run on; in the single executable, the one on PATH. */

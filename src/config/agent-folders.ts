@@ -109,7 +109,8 @@ export class AgentFolders {
       return !(real in hidden && hidden[real] === identityOf(real))
     })
     if (!touched) return
-    const sha256 = fileHash(real)
+    // What is no file, such as a FIFO, has no content that somebody could trust.
+    const sha256 = statSync(real).isFile() ? fileHash(real) : undefined
     const trust = lines.findLast((line) => 'trusted' in line && line.trusted === real)
     if (trust && 'trusted' in trust && trust.sha256 === sha256) return
     throw new CageError(

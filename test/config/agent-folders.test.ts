@@ -1,3 +1,4 @@
+import { execFileSync } from 'node:child_process'
 import {
   existsSync,
   linkSync,
@@ -99,6 +100,11 @@ describe('a configuration file', () => {
     later().trust(file)
     later().requireUntouched(file)
     writeFileSync(file, 'two')
+    expect(() => later().requireUntouched(file)).toThrow(refused)
+  })
+
+  test('that is no file is never trusted, and nobody waits for its content', () => {
+    whileOpen(later(), () => execFileSync('mkfifo', [file]))
     expect(() => later().requireUntouched(file)).toThrow(refused)
   })
 

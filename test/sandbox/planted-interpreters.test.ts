@@ -98,6 +98,15 @@ describe.runIf(isLinux).each(LEVELS)('at %s, an interpreter of the agent that it
     expect(trusted.out).toContain(`it runs ${hostile.project}/.venv/bin/python`)
   })
 
+  test('is not reached by a link that it left in the place of its environment', async () => {
+    const hostile = openHostile()
+    makeEnvironment(join(hostile.home, 'other/.venv'), SYSTEM_PYTHON)
+    agentOf(hostile, `os.symlink("${hostile.home}/other/.venv", ".venv")\nprint("made", flush=True)\ntime.sleep(600)`)
+    await hostile.run(start('agent.py', ...sandbox), { until: /made/, signal: 'SIGKILL' })
+    const { code, out } = await hostile.run(start('agent.py', ...sandbox))
+    expect({ code, out }).toMatchObject({ code: 4, out: expect.stringContaining('created or changed while an agent') })
+  })
+
   test('that lies before the system on PATH does not build the sandbox', async () => {
     const hostile = openHostile()
     const bin = join(hostile.project, 'node_modules/.bin')
