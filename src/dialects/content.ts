@@ -71,7 +71,7 @@ function readPart(part: JsonObject, grammar: Grammar, found: MutableDemands & { 
         addUnseen(found)
         break
       default:
-        if (mayRefer(value)) addUnseen(found)
+        if (mayRefer(name, value)) addUnseen(found)
     }
   }
 }
@@ -108,11 +108,16 @@ export function addImage(image: Json, found: { images: number; imageBytes: numbe
   found.imageBytes += typeof data === 'string' ? data.length : 0
 }
 
-/** An unknown field may name something that the provider has or fetches: by one word, or an address. Text does not. */
-function mayRefer(value: Json): boolean {
-  if (typeof value === 'string') return /^\s*(\S+\s*$|[a-z][\w+.-]*:)/i.test(value)
-  return typeof value === 'object' && value !== null && Object.values(value).some((item) => mayRefer(item ?? null))
+/** An unknown field may name what the provider has or fetches: by an address, an id, or as one. Words and text do not. */
+function mayRefer(name: string, value: Json): boolean {
+  if (typeof value === 'string') return value !== '' && (NAMES_REFERENCE.test(name) || REFERENCE.test(value))
+  if (Array.isArray(value)) return value.some((item) => mayRefer(name, item))
+  return isObject(value) && Object.entries(value).some(([inner, item]) => mayRefer(inner, item ?? null))
 }
+
+const NAMES_REFERENCE = /(^|[a-z_])(ids?|urls?|uris?|path|file|ref|reference)$/i
+/** Begins with a scheme; or is one word, with a slash, or of six characters with a digit, or longer than words are. */
+const REFERENCE = /^\s*([a-z][\w+.-]*:|(?=\S*\s*$)(\S*\/|(?=\S*\d)\S{6}|\S{25}))/i
 
 /** Returns a function that describes shapes: by what fields have, and which of them are needed. `common`: data of each. */
 export const shapeWith =

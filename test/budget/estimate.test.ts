@@ -292,6 +292,18 @@ describe('what a request names without holding it is bounded by the context wind
     expect(demands).toMatchObject({ references, isInputUnseen: false })
   })
 
+  test.each([
+    [{ output_config: { effort: 'medium' } }, false],
+    [{ phase: 'final_answer', note: 'See https://x.example for 12 more.' }, false],
+    [{ weight: 7, isShown: true, ttl: '1h' }, false],
+    [{ attachment: 'file-AbC123' }, true],
+    [{ context: { more: [{ doc_id: 'x' }] } }, true],
+    [{ media: 'gs://bucket/sound' }, true],
+  ])('an unknown field is one if it may name something: %j', (more, isInputUnseen) => {
+    const body = { model: 'm', max_tokens: 1, messages: [{ role: 'user', content: 'Hi', ...more }] }
+    expect(anthropicFormat('/messages').readCall(body as JsonObject).demands).toMatchObject({ isInputUnseen })
+  })
+
   test('but not a document of plain text', () => {
     const text = message({ type: 'document', source: { type: 'text', data: 'Dear all' } })
     expect(anthropicFormat('/messages').readCall(text as JsonObject).demands.isInputUnseen).toBe(false)
