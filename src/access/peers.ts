@@ -3,7 +3,8 @@
  *
  * The rules are:
  * - A run's processes are its process group, all descendants, and whatever carries its agent's marks: pool workers and
- *   daemons that left session and environment included.
+ *   daemons that left session and environment included. What descends from another live run, or has its mark or group, is
+ *   foreign, whatever its environment says.
  * - One lookup per connection and run, cached with the connection, so that a call on a kept-alive connection costs a map
  *   access. Lookups are batched: those that arrive during a read of the system's tables share the next one.
  * - Only Linux allows this, and only for processes of our own user. Other users' processes are foreign, except root's,
@@ -34,6 +35,7 @@ export type Peer = 'own' | 'foreign' | 'unknown'
 interface Look {
   connection: Connection
   process: RunProcess
+  others: () => readonly RunProcess[]
   resolve: (peer: Peer) => void
 }
 
@@ -78,14 +80,17 @@ export class Peers {
     }
   }
 
-  /** Classifies the caller as seen from this run; immediate for a cached connection. */
-  of(connection: Connection, run: RunProcess): Peer | Promise<Peer> {
+  /**
+   * Classifies the caller as seen from this run; immediate for a cached connection. `others`: the first processes of other
+   * live runs. (Default: there are none.)
+   */
+  of(connection: Connection, run: RunProcess, others: () => readonly RunProcess[] = () => []): Peer | Promise<Peer> {
     if (!this.#canLook) return 'unknown'
     const known = this.#peers.get(connection) ?? new Map<RunProcess, Peer | Promise<Peer>>()
     this.#peers.set(connection, known)
     const peer = known.get(run)
     if (peer !== undefined) return peer
-    const looking = this.#look(connection, run)
+    const looking = this.#look({ connection, process: run, others })
     known.set(run, looking)
     void looking.then((found) => known.set(run, found))
     return looking
@@ -103,10 +108,10 @@ export class Peers {
     }
   }
 
-  #look(connection: Connection, process: RunProcess): Promise<Peer> {
+  #look(look: Omit<Look, 'resolve'>): Promise<Peer> {
     return new Promise((resolve) => {
       // Callers that arrive during a read wait for the next one.
-      this.#waiting.push({ connection, process, resolve })
+      this.#waiting.push({ ...look, resolve })
       if (!this.#isLooking) void this.#lookAtAll()
     })
   }
@@ -136,14 +141,15 @@ export class Peers {
       else open.push(Object.assign(look, { inode: socket!.inode }))
     }
     for (const [process, ofRun] of Map.groupBy(open, ({ process }) => process)) {
-      const owners = await this.#ownersIn(process, new Set(ofRun.map(({ inode }) => inode)))
+      const others = ofRun[0]!.others()
+      const owners = await this.#ownersIn(process, new Set(ofRun.map(({ inode }) => inode)), others)
       for (const look of ofRun) peers.set(look, owners.get(look.inode) ?? 'foreign')
     }
     return peers
   }
 
   /** Returns which of these sockets the run's processes hold. Processes that had connections before are checked first. */
-  async #ownersIn(run: RunProcess, inodes: Set<string>): Promise<Map<string, Peer>> {
+  async #ownersIn(run: RunProcess, inodes: Set<string>, others: readonly RunProcess[]): Promise<Map<string, Peer>> {
     const answers = new Map<string, Peer>()
     let isHidden = false
     const lookAt = async (pid: number, started: string | undefined): Promise<void> => {
@@ -160,7 +166,9 @@ export class Peers {
     const { agentId, pid: group, started } = run
     // The first process leads no group of its own when a script or a scheduler started it; its descendants are of the run.
     const seen = started === undefined ? members : new Map([...members, [group, started]])
-    for (const row of await readProcessTree({ agentId, group, started }, seen)) await lookAt(row.pid, row.started)
+    const elsewhere = others.map((other) => ({ ...other, group: other.pid }))
+    const tree = await readProcessTree({ agentId, group, started }, seen, elsewhere)
+    for (const row of tree) await lookAt(row.pid, row.started)
     // A process of the run does not let us read its descriptors.
     if (isHidden) for (const inode of inodes) if (!answers.has(inode)) answers.set(inode, 'unknown')
     return answers

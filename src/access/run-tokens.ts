@@ -96,7 +96,13 @@ export class RunTokens {
   }
 
   #peerOf(process: RunProcess, connection: Connection): Peer | Promise<Peer> {
-    return this.#peers.of(connection, process)
+    return this.#peers.of(connection, process, () => this.#processesBeside(process.agentId))
+  }
+
+  #processesBeside(agentId: AgentId): RunProcess[] {
+    return [...this.#byHash.values()].flatMap(({ process }) =>
+      process && process.agentId !== agentId ? [process] : [],
+    )
   }
 }
 

@@ -53,14 +53,21 @@ async function findMarked(agentId: AgentId): Promise<Set<number>> {
   const found = new Set<number>()
   if (!isLinux) return found
   const mark = `\0IRON_CAGE_AGENT_ID=${agentId}\0`
-  const limit = new RegExp(`^Max file locks +${lockLimitOf(agentId)} `, 'm')
+  const own = lockLimitOf(agentId)
   for await (const pid of pids()) {
     const environment = readProcFile(pid, 'environ')
     if (environment === undefined) continue
-    if (`\0${environment}`.includes(mark) || limit.test(readProcFile(pid, 'limits') ?? '')) found.add(pid)
+    const limit = LOCK_LIMIT.exec(readProcFile(pid, 'limits') ?? '')?.[1]
+    // An environment is what a process was given: that of another agent proves nothing.
+    if (Number(limit) === own || (`\0${environment}`.includes(mark) && !isMark(Number(limit)))) found.add(pid)
   }
   return found
 }
+
+/** The hard limit: a process may change the soft one. */
+const LOCK_LIMIT = /^Max file locks +\S+ +(\d+) /m
+
+const isMark = (limit: number): boolean => limit >= FIRST_LOCK_LIMIT && limit < FIRST_LOCK_LIMIT + 2 ** 32
 
 /** Identifies an agent's processes. */
 export interface ProcessTreeFacts {
@@ -73,11 +80,13 @@ export interface ProcessTreeFacts {
 
 /**
  * The processes of one agent: its group, its descendants, and (on Linux) those with its id in their environment.
- * `seen`: pid → start time of known members, whatever happened to their parents. (Default: none.)
+ * `seen`: pid → start time of known members, whatever happened to their parents. (Default: none.) `others`: other agents,
+ * below whose processes, or in whose groups, is none of this one's. (Default: none.)
  */
 export async function readProcessTree(
   { agentId, group, started }: ProcessTreeFacts,
   seen: ReadonlyMap<number, string> = new Map(),
+  others: readonly ProcessTreeFacts[] = [],
 ): Promise<ProcessRow[]> {
   const marked = await findByAgentId(agentId)
   const table = await readProcessTable()
@@ -90,7 +99,32 @@ export async function readProcessTree(
   }
   addDescendants(members, table)
   members.delete(process.pid)
-  return [...members.values()]
+  const all = [...members.values()]
+  return others.length === 0 ? all : withoutThose(all, table, { agentId, group, started }, others)
+}
+
+/** Without the processes of other agents: the nearest first process above one says whose it is, else its group does. */
+function withoutThose(
+  rows: readonly ProcessRow[],
+  table: readonly ProcessRow[],
+  own: ProcessTreeFacts,
+  others: readonly ProcessTreeFacts[],
+): ProcessRow[] {
+  const byPid = new Map(table.map((row) => [row.pid, row]))
+  const living = [...others, own].filter(({ group, started }) => byPid.get(group ?? 0)?.started === started)
+  const owners = new Map(
+    living.flatMap(({ agentId, group }) => [group!, rootOf(group!, byPid)].map((pid) => [pid, agentId] as const)),
+  )
+  const ownerOf = (row: ProcessRow | undefined): AgentId | undefined =>
+    row && (owners.get(row.pid) ?? ownerOf(row.ppid === row.pid ? undefined : byPid.get(row.ppid)))
+  const ofGroup = new Map(living.map(({ agentId, group }) => [group, agentId]))
+  return rows.filter((row) => (ownerOf(row) ?? ofGroup.get(row.pgid) ?? own.agentId) === own.agentId)
+}
+
+/** The process below this one from which a first process descends: its sandbox, which takes care of orphans. */
+function rootOf(first: number, byPid: ReadonlyMap<number, ProcessRow>): number {
+  for (let row = byPid.get(first); row; row = byPid.get(row.ppid)) if (row.ppid === process.pid) return row.pid
+  return first
 }
 
 function addDescendants(members: Map<number, ProcessRow>, table: readonly ProcessRow[]): void {

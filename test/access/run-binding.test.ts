@@ -8,6 +8,7 @@ import { once } from 'node:events'
 import { type AddressInfo, createServer, type Socket } from 'node:net'
 import { describe, expect, onTestFinished, test } from 'vitest'
 import { Peers } from '../../src/access/peers.ts'
+import { configSchema } from '../../src/config/schema.ts'
 import { systemClock } from '../../src/core/clock.ts'
 import { type AgentId, type RunId, toAgentId } from '../../src/core/ids.ts'
 import { processStarted } from '../../src/core/process-table.ts'
@@ -93,6 +94,24 @@ describe('where the caller’s process can be looked at', () => {
     await until(() => said('done') !== undefined, 'the agent has called from all of its processes')
     expect([said('itself'), said('session')]).toEqual(['[200, 200]', '[200, 200]'])
   })
+
+  test.each(['observe', 'standard', 'strict'] as const)(
+    'an agent that says it is of another run is foreign there, at %s too',
+    async (level) => {
+      const { cage, runId, agentId, said } = await startAgent('call_as_others.py')
+      await until(() => said('done') !== undefined, 'the other agent has begun')
+      const requests = cage.provider.requests.length
+      const { agentId: hostile } = await cage.runtime.supervisor.start({
+        ...{ script: program('call_as_another.py'), python, args: [runId, agentId] },
+        sandbox: { ...configSchema.parse({}).agent.sandbox, level },
+      })
+      const lines = () => cage.of('agent.output').filter(({ agent_id }) => agent_id === hostile)
+      const texts = () => lines().map(({ data }) => data.text)
+      await until(() => texts().includes('done'), 'it has tried')
+      expect(texts()).toEqual(['environment 401', 'mark 401', 'session 401', 'orphan 401', 'done'])
+      expect(cage.provider.requests).toHaveLength(requests)
+    },
+  )
 
   test('the token of a run ends with it, for everybody', async () => {
     const started = await startAgent('call_as_others.py')
