@@ -12,7 +12,14 @@ import time
 from ._files import is_whole, read
 
 # Protected in each folder that the program may write to.
-_KEPT = (".vscode", ".idea", ".devcontainer", ".envrc", ".husky", ".mcp.json", ".claude", ".cursor")
+_KEPT = (
+    # Editors, and agents in them.
+    *(".vscode", ".idea", ".devcontainer", ".zed", ".exrc", ".vimrc", ".nvimrc", ".nvim.lua", ".dir-locals.el"),
+    *(".mcp.json", ".claude", ".cursor", ".windsurf", ".gemini", ".codex", ".aider.conf.yml"),
+    # Shells and what they load in a folder, package managers, hooks, debuggers.
+    *(".envrc", ".tool-versions", ".mise.toml", "mise.toml", ".bashrc", ".bash_profile", ".profile", ".zshrc", ".zshenv"),
+    *(".npmrc", ".yarnrc", ".yarnrc.yml", ".pnpmfile.cjs", ".pypirc", ".netrc", ".husky", ".gdbinit", ".lldbinit"),
+)
 # Programs that people, and the next start, run by name.
 _PROGRAMS = (".venv", "venv", "node_modules/.bin")
 _RUN_BY_GIT = ("hooks", "config", "config.worktree")

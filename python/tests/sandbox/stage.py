@@ -35,7 +35,13 @@ LAUNCH = [
     "import sys; sys.path.insert(0, %r); from iron_sandbox._main import command; command()" % str(PYTHON),
 ]
 #: What the probes leave for other programs, and whom it harms.
-LEFT = {"iron-cage.yaml": "the next start", ".vscode/tasks.json": "an editor", ".git/commondir": "git"}
+LEFT = {
+    "iron-cage.yaml": "the next start",
+    ".vscode/tasks.json": "an editor",
+    ".git/commondir": "git",
+    ".npmrc": "a package manager",
+    ".bashrc": "a shell",
+}
 #: A user that nobody else here is.
 NOT_MINE = 4711
 SETTINGS = "/proc/sys/user"
