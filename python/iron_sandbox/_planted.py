@@ -17,7 +17,17 @@ _KEPT = (
     *(".vscode", ".idea", ".devcontainer", ".zed", ".exrc", ".vimrc", ".nvimrc", ".nvim.lua", ".dir-locals.el"),
     *(".mcp.json", ".claude", ".cursor", ".windsurf", ".gemini", ".codex", ".aider.conf.yml"),
     # Shells and what they load in a folder, package managers, hooks, debuggers.
-    *(".envrc", ".tool-versions", ".mise.toml", "mise.toml", ".bashrc", ".bash_profile", ".profile", ".zshrc", ".zshenv"),
+    *(
+        ".envrc",
+        ".tool-versions",
+        ".mise.toml",
+        "mise.toml",
+        ".bashrc",
+        ".bash_profile",
+        ".profile",
+        ".zshrc",
+        ".zshenv",
+    ),
     *(".npmrc", ".yarnrc", ".yarnrc.yml", ".pnpmfile.cjs", ".pypirc", ".netrc", ".husky", ".gdbinit", ".lldbinit"),
 )
 # Programs that people, and the next start, run by name.

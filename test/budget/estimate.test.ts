@@ -310,6 +310,75 @@ describe('what a request names without holding it is bounded by the context wind
   })
 })
 
+describe('what is read or written besides', () => {
+  const price = { ...priceOf(1, 10, 200_000), outputLimit: 32_000 }
+  const response = { model: 'gpt-5', max_output_tokens: 100, input: 'Hi' }
+  const message = { model: 'claude-sonnet-5', max_tokens: 100, messages: [{ role: 'user', content: 'Hi' }] }
+  const costOf = async (path: string, body: object) => {
+    const { size } = sizeOf(path === '/messages' ? anthropicFormat(path) : openaiFormat(path), body)
+    return (await boundCall(price, { ...size, bytes: 60_000 }, dollars('50'), true)).maxCost
+  }
+  const plain = dollars('0.061')
+  // The conversation once more, and the longest summary.
+  const compacted = dollars('0.441')
+
+  test.each<[string, string, object, number]>([
+    ['never', '/responses', response, plain],
+    [
+      'from a size that it has',
+      '/responses',
+      { ...response, context_management: [{ type: 'compaction', compact_threshold: 50_000 }] },
+      compacted,
+    ],
+    [
+      'from a size that it has not',
+      '/responses',
+      { ...response, context_management: [{ type: 'compaction', compact_threshold: 90_000 }] },
+      plain,
+    ],
+    [
+      'when the vendor likes',
+      '/messages',
+      { ...message, context_management: { edits: [{ type: 'compact_20260112' }] } },
+      compacted,
+    ],
+    [
+      'from a size',
+      '/messages',
+      {
+        ...message,
+        context_management: { edits: [{ type: 'compact_20260112', trigger: { type: 'input_tokens', value: 90_000 } }] },
+      },
+      plain,
+    ],
+    [
+      'never: it is only cleared',
+      '/messages',
+      { ...message, context_management: { edits: [{ type: 'clear_tool_uses_20250919' }] } },
+      plain,
+    ],
+  ])('a conversation that is compacted %s is held for (%s)', async (_when, path, body, cost) => {
+    expect(await costOf(path, body)).toBe(cost)
+  })
+
+  test('a predicted answer may be rejected, and is paid for then', async () => {
+    const chat = {
+      model: 'gpt-4o',
+      max_tokens: 100,
+      messages: [],
+      prediction: { type: 'content', content: 'x'.repeat(900) },
+    }
+    const { predictedBytes } = openaiFormat('/chat/completions').readCall(chat).demands
+    expect(predictedBytes).toBeGreaterThanOrEqual(900)
+    expect(await costOf('/chat/completions', chat)).toBe(dollars('0.06') + (100 + predictedBytes) * 10_000)
+  })
+
+  test.each([true, 'true', 1, {}])('a response in the background (%j) is refused', (background) => {
+    expect(() => openaiFormat('/responses').readCall({ ...response, background } as JsonObject)).toThrow(/background/)
+    expect(openaiFormat('/responses').readCall({ ...response, background: false } as JsonObject).model).toBe('gpt-5')
+  })
+})
+
 describe('tools that the provider runs by itself', () => {
   const search = { type: 'web_search' }
   const body = (more: object) => ({ model: 'gpt-5', max_output_tokens: 100, input: 'Hi', tools: [search], ...more })
@@ -506,6 +575,13 @@ describe('a price', () => {
     const price = await prices.get('openai', 'gpt-4')
     expect(price).toMatchObject({ source: 'config', input: { base: 1_000_000 }, cachedInput: { base: 1_000_000 } })
     expect(await prices.get('openai', 'gpt-4')).toBe(price)
+  })
+
+  test('of a model that runs on this machine is nothing, and one that runs elsewhere under its name has none', async () => {
+    const prices = new Prices({ prices: {}, providers: {} }, systemClock)
+    expect(await prices.get('ollama', 'gpt-oss:120b')).toMatchObject({ source: 'local' })
+    for (const model of ['gpt-oss:120b-cloud', 'gpt-oss:120b-CLOUD', 'gpt-oss:Cloud'])
+      await expect(prices.get('ollama', model), model).rejects.toMatchObject({ code: 'price_unknown' })
   })
 
   test.each(['never-heard-of', '', 'constructor', '__proto__', 'hasOwnProperty', 'gpt-4; DROP TABLE calls'])(

@@ -294,6 +294,16 @@ describe('what is charged', () => {
     },
   )
 
+  test('of nothing read and nothing written is not believed where a text came', async () => {
+    const cage = await openTestRuntime()
+    const nothing = { prompt_tokens: 0, completion_tokens: 0, total_tokens: 0 }
+    cage.provider.does(answer({ text: 'Grass grows.', usage: nothing }))
+    await cage.addAgent().chat({ model: 'plain' })
+    const { cost, isEstimate } = onlyRow(cage)
+    expect(Number(cost)).toBeGreaterThan(0)
+    expect(isEstimate).toBe(true)
+  })
+
   test('of a total beyond what a model can read and write is no more than that', async () => {
     const cage = await openTestRuntime()
     cage.provider.does(replies({ usage: { ...usage, total_tokens: 90_000_150 } }))

@@ -1,5 +1,6 @@
 /** Routes that only the configuration allows: priced before they are sent, charged on success, redacted by default. */
 import { expect, test } from 'vitest'
+import { pathMatches } from '../../src/dialects/routes.ts'
 import { sends } from '../support/provider.ts'
 import { openTestRuntime } from '../support/runtime.ts'
 
@@ -163,4 +164,19 @@ test('images of the public list cost the tokens that they are counted as; a pric
   }
   expect((await generate({ model: 'gpt-image-1', n: 4 })).status).toBe(402)
   expect(cage.provider.requests).toHaveLength(1)
+})
+
+test('how to speak is read as well as what to say, and both are paid for', async () => {
+  const cage = await open()
+  const agent = cage.addAgent()
+  cage.provider.does(sends(200, { 'content-type': 'audio/mpeg' }, 'ID3'))
+  const body = JSON.stringify({ model: 'tts', input: 'x'.repeat(400), instructions: 'y'.repeat(600) })
+  expect((await agent.send('openai', 'POST', '/v1/audio/speech', body)).status).toBe(200)
+  expect(agent.balance().spent).toBe('0.015')
+})
+
+test('a dot in a route is a dot', () => {
+  expect(pathMatches('/a.b', '/a.b')).toBe(true)
+  expect(pathMatches('/a.b', '/aXb')).toBe(false)
+  expect(pathMatches('/a.b/{id}(x)', '/a.b/c(x)')).toBe(true)
 })
