@@ -9,9 +9,9 @@ import { isObject, type Json, type JsonObject } from './json.ts'
 /**
  * What a field has. `data`: JSON that counts by its bytes. `parts`: text, or parts of the grammar. `image`: an image, by
  * its data, address or id: none costs more than the largest. `audio`: a recording. `pages`: a document, whose pages are
- * read as text and images. `stored`: what the provider has.
+ * read as text and images.
  */
-export type Field = 'data' | 'parts' | 'image' | 'audio' | 'pages' | 'stored'
+export type Field = 'data' | 'parts' | 'image' | 'audio' | 'pages'
 
 /** A kind of part. */
 export interface Shape {
@@ -28,20 +28,21 @@ export interface Grammar {
 }
 
 type MutableDemands = { -readonly [Name in keyof Demands]: Demands[Name] }
+type Found = MutableDemands & { references: string[] }
 
 /** Returns what the content of a request demands. */
 export function readContent(content: Json | undefined, grammar: Grammar): MutableDemands {
-  const found = { ...TEXT_ONLY, imageTokens: grammar.imageTokens, references: [...TEXT_ONLY.references] }
+  const found: Found = { ...TEXT_ONLY, imageTokens: grammar.imageTokens, references: [] }
   readParts(content, grammar, found)
   return found
 }
 
-function readParts(value: Json | undefined, grammar: Grammar, found: MutableDemands & { references: string[] }): void {
+function readParts(value: Json | undefined, grammar: Grammar, found: Found): void {
   if (Array.isArray(value)) for (const item of value) readParts(item, grammar, found)
   else if (isObject(value)) readPart(value, grammar, found)
 }
 
-function readPart(part: JsonObject, grammar: Grammar, found: MutableDemands & { references: string[] }): void {
+function readPart(part: JsonObject, grammar: Grammar, found: Found): void {
   const shape = grammar.shapeOf(part)
   if (!shape) return addUnseen(found)
   if (shape.needs && !shape.needs.some((name) => isPresent(part[name], part))) {
@@ -66,9 +67,6 @@ function readPart(part: JsonObject, grammar: Grammar, found: MutableDemands & { 
         break
       case 'pages':
         found.isInputUnseen = true
-        break
-      case 'stored':
-        addUnseen(found)
         break
       default:
         if (mayRefer(name, value)) addUnseen(found)

@@ -110,7 +110,7 @@ async function holdAdmitted(
 }
 
 /** Says why so little text may cost so much, and why no shorter answer was asked for. */
-function explained(error: unknown, { demands, maxOutputTokens }: LlmCall, { clamp }: Money): unknown {
+function explained(error: unknown, { demands, maxOutputTokens, provider }: LlmCall, { clamp, stored }: Money): unknown {
   if (!(error instanceof BudgetExceededError)) return error
   const { message, facts, hint } = error
   const because = (why: string, instead: string) =>
@@ -119,6 +119,11 @@ function explained(error: unknown, { demands, maxOutputTokens }: LlmCall, { clam
     return because(
       'each use of a tool that the provider runs may read a whole context window',
       'limit how often they are used (max_uses, max_tool_calls), leave them out (mcp_servers, tools)',
+    )
+  if (demands.isInputUnseen || stored.tokensOf(provider.name, demands.references) === undefined)
+    return because(
+      'the request refers to what only the provider has, of which the model may read a whole context window',
+      'send the content itself',
     )
   if (maxOutputTokens === null && clamp)
     return because(
