@@ -19,7 +19,7 @@ const ORDER: readonly (readonly string[])[] = [
   ['state'],
   ['db', 'config'],
   ['dialects'],
-  ['log', 'process-table', 'package-folder', 'http-pools', 'waiting-list', 'repeating-task'],
+  ['log', 'process-table', 'package-folder', 'paths', 'http-pools', 'waiting-list', 'repeating-task'],
   [
     'events',
     'errors',

@@ -17,7 +17,7 @@ import { connect, type Socket } from 'node:net'
 import { networkInterfaces } from 'node:os'
 import type { Clock } from '../core/clock.ts'
 import type { AgentId } from '../core/ids.ts'
-import { processStarted, readProcessTree, socketsOf } from '../core/process-table.ts'
+import { type ProcessTreeFacts, processStarted, readProcessTree, socketsOf } from '../core/process-table.ts'
 import { type Connection, findSockets, type PeerSocket, withoutMapping } from './socket-table.ts'
 
 export type { Connection }
@@ -163,12 +163,10 @@ export class Peers {
     await lookAt(run.pid, run.started)
     for (const [pid, started] of [...members].reverse()) if (pid !== run.pid) await lookAt(pid, started)
     if (answers.size === inodes.size) return answers
-    const { agentId, pid: group, started } = run
+    const { pid, started } = run
     // The first process leads no group of its own when a script or a scheduler started it; its descendants are of the run.
-    const seen = started === undefined ? members : new Map([...members, [group, started]])
-    const elsewhere = others.map((other) => ({ ...other, group: other.pid }))
-    const tree = await readProcessTree({ agentId, group, started }, seen, elsewhere)
-    for (const row of tree) await lookAt(row.pid, row.started)
+    const seen = started === undefined ? members : new Map([...members, [pid, started]])
+    for (const row of await readProcessTree(factsOf(run), seen, others.map(factsOf))) await lookAt(row.pid, row.started)
     // A process of the run does not let us read its descriptors.
     if (isHidden) for (const inode of inodes) if (!answers.has(inode)) answers.set(inode, 'unknown')
     return answers
@@ -187,6 +185,8 @@ export class Peers {
     if (members.size > MAX_MEMBERS) members.delete(members.keys().next().value!)
   }
 }
+
+const factsOf = ({ agentId, pid, started }: RunProcess): ProcessTreeFacts => ({ agentId, group: pid, started })
 
 /** What is certain without looking at any process; undefined if nothing is. */
 function withoutProcess(socket: PeerSocket | undefined, { remoteAddress }: Connection): Peer | undefined {

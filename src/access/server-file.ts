@@ -21,7 +21,7 @@ export async function readServerFile(databasePath: string): Promise<ServerFile |
   const path = serverFilePath(databasePath)
   let file: ServerFile
   try {
-    // What is no file may have no end.
+    // Reading a named pipe would block.
     if (!statSync(path).isFile()) return undefined
     file = JSON.parse(readFileSync(path, 'utf8')) as ServerFile
   } catch {

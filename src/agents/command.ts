@@ -158,7 +158,7 @@ export function findPython({ target, python: named, environment, cwd }: CommandC
 
 /** A shim of pyenv stands for what it would start. */
 function pythonOnPath(name: string, cwd: string, environment: AgentEnvironment): string | undefined {
-  const found = programsOnPath(name, environment)
+  const found = placesOnPath(name, environment).filter(isExecutable)
   for (const program of found) {
     const versions = versionsBehind(program)
     if (versions === undefined) return program
@@ -201,11 +201,11 @@ function findNode(environment: AgentEnvironment): string {
 
 /** The absolute path of a program on PATH. */
 export const findProgram = (name: string, environment: AgentEnvironment): string | undefined =>
-  programsOnPath(name, environment)[0]
+  placesOnPath(name, environment).find(isExecutable)
 
-function programsOnPath(name: string, { PATH = '' }: AgentEnvironment): string[] {
+function placesOnPath(name: string, { PATH = '' }: AgentEnvironment): string[] {
   const folders = PATH.split(delimiter).filter(isAbsolute)
-  return folders.map((folder) => join(folder, name)).filter(isExecutable)
+  return folders.map((folder) => join(folder, name))
 }
 
 const executableOrNone = (path: string): string | undefined => (isExecutable(path) ? path : undefined)

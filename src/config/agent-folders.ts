@@ -27,6 +27,7 @@ import {
 import { homedir } from 'node:os'
 import { dirname, join, resolve, sep } from 'node:path'
 import { CageError } from '../core/errors.ts'
+import { realPath } from '../core/paths.ts'
 
 type FolderRecord =
   | { opened: string; folder: string; pid: number; at: number }
@@ -212,8 +213,6 @@ function identityOf(file: string): string | undefined {
 }
 
 const fileHash = (file: string): string => createHash('sha256').update(readFileSync(file)).digest('hex')
-
-const realPath = (path: string): string => (existsSync(path) ? realpathSync(path) : resolve(path))
 
 const isBelow = (path: string, folder: string): boolean => path.startsWith(folder === sep ? sep : folder + sep)
 

@@ -3,7 +3,7 @@
  * does not know completely is unseen, and the model may read a whole context window of it (`budget/estimate.ts`): a part
  * of no known type, one without its content, an id or address in a field that nobody knows.
  */
-import { type Demands, TEXT_ONLY } from './dialect.ts'
+import { type MutableDemands, TEXT_ONLY } from './dialect.ts'
 import { isObject, type Json, type JsonObject } from './json.ts'
 
 /**
@@ -27,7 +27,6 @@ export interface Grammar {
   imageTokens: number
 }
 
-type MutableDemands = { -readonly [Name in keyof Demands]: Demands[Name] }
 type Found = MutableDemands & { references: string[] }
 
 /** Returns what the content of a request demands. */

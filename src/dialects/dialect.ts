@@ -51,6 +51,9 @@ export interface ServerTools {
   uses: number | null
 }
 
+/** Demands while a request is read. */
+export type MutableDemands = { -readonly [Name in keyof Demands]: Demands[Name] }
+
 /** A request that is only its text. */
 export const TEXT_ONLY: Demands = {
   isInputUnseen: false,

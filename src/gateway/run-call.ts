@@ -135,7 +135,7 @@ async function relayReply(
   const bytes = await readAll(sent, call.provider.name, client)
   const reply = await readReply(road.redaction, bytes, call)
   open.answeredBy = reply.model
-  road.tools.asked(call, reply.tools)
+  if (road.tools.isOn) road.tools.asked(call, reply.tools())
   await open.assess(reply.usage, reply.delivered, sent.status)
   const headers = headersOf(open, sent, redactor)
   const safe = await reply.redacted(redactor)

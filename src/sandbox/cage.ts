@@ -20,6 +20,7 @@ import { CONFIG_FILES } from '../config/config.ts'
 import type { Config } from '../config/schema.ts'
 import { CageError } from '../core/errors.ts'
 import { packageFolder } from '../core/package-folder.ts'
+import { isBelow } from '../core/paths.ts'
 import { findTrustedPython, splitEnvironment } from './trusted-program.ts'
 
 type Settings = Config['agent']['sandbox']
@@ -204,9 +205,6 @@ function absolute(path: string, cwd: string, home: string | undefined): string {
   const expanded = home !== undefined && /^~(\/|$)/.test(path) ? join(home, path.slice(1)) : path
   return resolve(cwd, expanded)
 }
-
-const isBelow = (path: string, folder: string): boolean =>
-  path === folder || path.startsWith(folder === sep ? sep : folder + sep)
 
 const isHomeOrAbove = (path: string, home: string | undefined): boolean =>
   path === sep || (home !== undefined && isBelow(home, path))

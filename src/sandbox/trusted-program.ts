@@ -23,6 +23,7 @@ import {
   statSync,
 } from 'node:fs'
 import { basename, delimiter, dirname, isAbsolute, join, resolve, sep } from 'node:path'
+import { isBelow, realPath } from '../core/paths.ts'
 
 type Environment = Readonly<Record<string, string | undefined>>
 
@@ -48,14 +49,16 @@ export function splitEnvironment<Value extends string | undefined>(
 /** What a program outside a sandbox is given: no folders on PATH where it could find the work of an agent. */
 export function trustedEnvironment(environment: Environment, writable: readonly string[]): Environment {
   const { PATH, ...rest } = splitEnvironment(environment).safe
-  const folders = PATH?.split(delimiter).filter((folder) => isAbsolute(folder) && isSafeFolder(folder, writable))
+  const closed = writable.map(realPath)
+  const folders = PATH?.split(delimiter).filter((folder) => isAbsolute(folder) && isSafeFolder(folder, closed))
   return folders ? { ...rest, PATH: folders.join(delimiter) } : rest
 }
 
 /** The path of the first such program of the system, or on PATH, that may run outside a sandbox. */
 export function findTrusted(name: string, { PATH = '' }: Environment, writable: readonly string[]): string | undefined {
   const folders = [...SYSTEM_FOLDERS, ...PATH.split(delimiter).filter(isAbsolute)]
-  return firstOf(folders, (folder) => trustedPath(join(folder, name), writable))
+  const closed = writable.map(realPath)
+  return firstOf(folders, (folder) => programOutOfReach(join(folder, name), closed))
 }
 
 /** The real path of a Python that may run outside a sandbox: the system's, else one on PATH, else what `known` was made from. */
@@ -71,21 +74,26 @@ export function findTrustedPython(
   )
   const names = ['python3', ...minors.map((minor) => `python3.${minor}`)]
   const places = [...folders.flatMap((folder) => names.map((name) => join(folder, name))), ...(known ? [known] : [])]
-  return firstOf(places, (place) => trustedPython(place, writable))
+  const closed = writable.map(realPath)
+  return firstOf(places, (place) => trustedPython(place, closed))
 }
 
 /** The path itself, if it is a program that may run outside a sandbox. */
-export function trustedPath(path: string, writable: readonly string[]): string | undefined {
+export const trustedPath = (path: string, writable: readonly string[]): string | undefined =>
+  programOutOfReach(path, writable.map(realPath))
+
+/** `closed`: the real paths of where agents may write. */
+function programOutOfReach(path: string, closed: readonly string[]): string | undefined {
   try {
     accessSync(path, constants.X_OK)
-    return statSync(path).isFile() && isOutOfReach(path, writable) ? path : undefined
+    return statSync(path).isFile() && isOutOfReach(path, closed) ? path : undefined
   } catch {
     return undefined
   }
 }
 
 /** What the path leads to: an agent's Python is a link in a folder of its own, and only its target would run. */
-function trustedPython(path: string, writable: readonly string[]): string | undefined {
+function trustedPython(path: string, closed: readonly string[]): string | undefined {
   try {
     const real = realpathSync(path)
     const minor = /^python3\.(\d+)$/.exec(basename(real))?.[1]
@@ -100,16 +108,16 @@ function trustedPython(path: string, writable: readonly string[]): string | unde
       )
     const isVirtual = [dirname(real), prefix].some((folder) => existsSync(join(folder, 'pyvenv.cfg')))
     const isWhole = libraries.length > 0 && !isVirtual && !isScript(real)
-    const isSafe = libraries.every((folder) => isOutOfReach(folder, writable) && !holdsAny(folder, writable))
-    return isWhole && isSafe ? trustedPath(real, writable) : undefined
+    const isSafe = libraries.every((folder) => isOutOfReach(folder, closed) && !holdsAny(folder, closed))
+    return isWhole && isSafe ? programOutOfReach(real, closed) : undefined
   } catch {
     return undefined
   }
 }
 
-function isSafeFolder(folder: string, writable: readonly string[]): boolean {
+function isSafeFolder(folder: string, closed: readonly string[]): boolean {
   try {
-    return isOutOfReach(folder, writable)
+    return isOutOfReach(folder, closed)
   } catch {
     return false
   }
@@ -123,8 +131,7 @@ const isLibrary = (known: string | undefined) => (name: string) => {
 }
 
 /** Throws the system's error for a path that does not exist. */
-function isOutOfReach(path: string, writable: readonly string[]): boolean {
-  const closed = writable.map(realPath)
+function isOutOfReach(path: string, closed: readonly string[]): boolean {
   const owners = new Set([0, process.getuid?.(), lstatSync(sep).uid])
   return wayTo(path).every((place) => {
     const { uid, mode } = lstatSync(place)
@@ -135,8 +142,10 @@ function isOutOfReach(path: string, writable: readonly string[]): boolean {
   })
 }
 
-const holdsAny = (folder: string, writable: readonly string[]): boolean =>
-  writable.some((path) => isBelow(realPath(path), realPath(folder)))
+const holdsAny = (folder: string, closed: readonly string[]): boolean => {
+  const real = realPath(folder)
+  return closed.some((path) => isBelow(path, real))
+}
 
 /** The folders and links on the way to a path, and what it leads to, each by its real name. */
 function wayTo(path: string): string[] {
@@ -181,8 +190,3 @@ function firstOf<Item, Found>(items: readonly Item[], find: (item: Item) => Foun
   }
   return undefined
 }
-
-const realPath = (path: string): string => (existsSync(path) ? realpathSync(path) : resolve(path))
-
-const isBelow = (path: string, folder: string): boolean =>
-  path === folder || path.startsWith(folder === sep ? sep : folder + sep)

@@ -5,6 +5,7 @@ import { requireClientTools } from '../demands.ts'
 import {
   type Demands,
   type Format,
+  type MutableDemands,
   parseFrame,
   type Redactions,
   type ReportedUsage,
@@ -124,8 +125,6 @@ function requireToolSpecs(tools: Json | undefined): void {
     })
   }
 }
-
-type MutableDemands = { -readonly [Name in keyof Demands]: Demands[Name] }
 
 /** Blocks whose tokens are in the request. */
 const TEXTS: ReadonlySet<string> = new Set(['text', 'toolUse', 'reasoningContent', 'cachePoint', 'json'])

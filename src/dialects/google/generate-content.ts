@@ -4,6 +4,7 @@ import { addAudio, addUnseen } from '../content.ts'
 import {
   type Demands,
   type Format,
+  type MutableDemands,
   parseFrame,
   type Redactions,
   type ReportedUsage,
@@ -109,8 +110,6 @@ function readDemands(body: JsonObject, config: JsonObject): Demands {
 }
 
 const PRICED_MODALITIES: ReadonlySet<string> = new Set(['TEXT', 'AUDIO', 'IMAGE'])
-
-type MutableDemands = { -readonly [Name in keyof Demands]: Demands[Name] }
 
 function readParts(content: Json | undefined, found: MutableDemands): void {
   const parts = isObject(content) ? content.parts : undefined

@@ -81,7 +81,6 @@ const MESSAGE = shape({
   image: 'images',
   audio: 'audio',
 })
-const EASY_MESSAGE = shape({ data: 'role phase name', parts: 'content' }, 'content')
 
 function partShape(part: JsonObject): Shape | undefined {
   const { type } = part
@@ -108,12 +107,10 @@ export const responseContent = (imageTokens: number): Grammar => ({
   imageTokens,
   shapeOf(item) {
     const { type, role, id } = item
-    if (type === undefined || type === null) return typeof role === 'string' ? EASY_MESSAGE : REFERENCE
+    if (type === undefined || type === null) return typeof role === 'string' ? ITEMS.message : ITEMS.item_reference
     if (typeof type !== 'string') return undefined
     // Made up by the client, and so nowhere else.
     if (type === 'reasoning' && (id === undefined || id === null)) return NEW_REASONING
     return Object.hasOwn(ITEMS, type) ? ITEMS[type] : partShape(item)
   },
 })
-
-const REFERENCE = ITEMS.item_reference

@@ -34,7 +34,7 @@ export interface Reply {
   usage: ReportedUsage | undefined
   delivered: Delivered
   /** Names of the tools that it asks to call. */
-  tools: readonly string[]
+  tools(): readonly string[]
   /** Returns the redacted body. Throws CageError `redaction_failed`. */
   redacted(redactor: CallRedactor): Promise<string | Buffer>
 }
@@ -70,14 +70,14 @@ export async function readReply(
       signal: NEVER,
     })
     const delivered = { length: characters, tokens: () => Promise.resolve(Math.ceil(size / BYTES_PER_TOKEN)) }
-    return { model, usage, tools, delivered, redacted: (redactor) => taken(redactor, redacted) }
+    return { model, usage, tools: () => tools, delivered, redacted: (redactor) => taken(redactor, redacted) }
   }
   const text = bytes.toString('utf8')
   const reply = parseReply(text, name)
   return {
     model: modelOf(reply),
     usage: format.usageOf(reply),
-    tools: toolsAskedIn(reply),
+    tools: () => toolsAskedIn(reply),
     delivered: deliveredText(text),
     redacted: async (redactor) => {
       const safe = redactor.reply(text, reply, dialect.fields)

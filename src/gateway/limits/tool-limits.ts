@@ -1,7 +1,7 @@
 /**
  * Limits how often a run may call tools, those of MCP servers included. Above a limit no request is sent, so the model
- * can call no further tool. Counted is whichever is more: the calls that replies asked for, which no agent can hide, or
- * those that its requests show, some of which other servers asked for.
+ * can call no further tool. The larger of two counts applies: the calls that replies ask for, which no agent can hide,
+ * and those that requests show, because other servers may have asked for some.
  */
 import { hash } from 'node:crypto'
 import { isMatch } from '../../budget/prices.ts'
@@ -60,9 +60,8 @@ export class ToolLimits {
     this.#requireWithin(run, call)
   }
 
-  /** Counts the calls of these tools, which a reply asked for. */
+  /** Counts the calls of these tools, which a reply asked for. Only where there is a limit. */
   asked(call: LlmCall, names: readonly string[]): void {
-    if (!this.isOn) return
     const { asked } = this.#countedOf(call)
     for (const name of names) asked.add(this.#keyOf(name))
   }

@@ -3,7 +3,7 @@
  * are escaped (`jane%40example.com`) or invisible ones are inserted. Spelled ones are in `spelled-email.ts`.
  */
 import { DIGIT, isAlphanumeric, kindOf } from '../text/characters.ts'
-import { MAX_SLASHES } from '../text/escapes.ts'
+import { slashesStart } from '../text/escapes.ts'
 import type { Match } from '../text/match.ts'
 import { inlineTagEnd, inlineTagStart } from '../text/tags.ts'
 import type { TextWindow } from '../text/text-window.ts'
@@ -31,10 +31,8 @@ export function findEmail(window: TextWindow, at: number, afterAt: number): Matc
 
 /** Returns the end of a local part before an at sign that is escaped (`\\@`) or within tags. */
 function beforeMark({ text, floor }: TextWindow, at: number): number {
-  let end = at
-  while (at - end < MAX_SLASHES && text.charCodeAt(end - 1) === 0x5c) end--
-  if (text.charCodeAt(end - 1) === 0x3e) end = inlineTagStart(text, end)
-  return Math.max(end, floor)
+  const end = slashesStart(text, at)
+  return Math.max(text.charCodeAt(end - 1) === 0x3e ? inlineTagStart(text, end) : end, floor)
 }
 
 function afterTags(window: TextWindow, from: number): number {

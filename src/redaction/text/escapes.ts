@@ -98,9 +98,15 @@ const MAX_BRACED = 9
 
 /** The length of an escape whose letter is at a position, with the backslashes before it; 0 if there is none. */
 function lengthWithSlashes(text: string, end: number, letter: number): number {
-  let start = letter
-  while (letter - start < MAX_SLASHES && text.charCodeAt(start - 1) === 0x5c) start--
+  const start = slashesStart(text, letter)
   return start < letter ? end - start : 0
+}
+
+/** The start of the backslashes that end at a position; the position if there are none. */
+export function slashesStart(text: string, end: number): number {
+  let start = end
+  while (end - start < MAX_SLASHES && text.charCodeAt(start - 1) === 0x5c) start--
+  return start
 }
 
 function entityBefore(text: string, end: number): number {

@@ -17,7 +17,7 @@ export const trustConfigCommand: CliCommand = (terminal) =>
       if (!existsSync(path)) {
         throw noFile('not_found', `${name} does not exist`)
       }
-      // A device may have no end.
+      // Reading a device may never end.
       if (!statSync(path).isFile()) throw noFile('usage', `${name} is no file`)
       new AgentFolders(terminal.env.variables.HOME).trust(path)
       terminal.out(`${name} is trusted as long as it does not change`)
