@@ -2,6 +2,7 @@
 
 import _signal
 import _socket
+import errno
 import os
 import select
 import struct
@@ -13,6 +14,8 @@ from ._kernel import NR_CLOSE_RANGE, PR_SET_PDEATHSIG, WallError, prctl, syscall
 _CLOSE_ON_EXEC = 4
 _JSON = {True: "true", False: "false"}
 _MEMORY_MB = 256
+_FILE_TYPE, _IS_SOCKET = 0o170000, 0o140000
+_CONNECTED_KINDS = (_socket.SOCK_STREAM, _socket.SOCK_SEQPACKET)
 CANNOT_RUN, NOT_FOUND = 126, 127
 
 
@@ -152,6 +155,7 @@ def _become(policy, body, channel, signals, group, has_own_users, init):
     _limits.apply(policy.limits, has_own_users)
     _privileges.forbid_new()
     if policy.is_enforced:
+        _require_connected_sockets()
         _privileges.drop(keep_for_root=not has_own_users)
         _landlock.restrict(policy.read, policy.write, deny_connect=policy.is_limited, deny_bind=not policy.may_listen)
         policy.make_own_home()
@@ -180,3 +184,25 @@ def _become(policy, body, channel, signals, group, has_own_users, init):
         _limits.apply_memory(policy.limits)
     signals.restore()
     body()
+
+
+def _require_connected_sockets():
+    """Refuses sockets as standard input, output or error that could send to, or connect to, an address of the program's choice.
+
+    The filter sees how sockets are made, and these are made outside. Raises WallError.
+    """
+    for descriptor in (0, 1, 2):
+        try:
+            if os.fstat(descriptor).st_mode & _FILE_TYPE != _IS_SOCKET:
+                continue
+        except OSError:
+            continue  # Closed.
+        own = _socket.socket(-1, -1, -1, descriptor)
+        try:
+            is_connected = own.type in _CONNECTED_KINDS and own.getpeername() is not None
+        except OSError:
+            is_connected = False
+        finally:
+            own.detach()
+        if not is_connected:
+            raise WallError("descriptor %d" % descriptor, errno.ENOTCONN, "a socket that is not connected for good")

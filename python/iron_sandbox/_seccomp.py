@@ -46,11 +46,13 @@ _REFUSED = {
     "name_to_handle_at": (303, 264),
     "open_by_handle_at": (304, 265),
     "fanotify_init": (300, 262),
-    # System V IPC: memory, queues and semaphores that programs of one user share by number.
+    # Memory, queues and semaphores that programs of one user share by number (System V) or by name (POSIX).
     "shmget": (29, 194),
     "shmat": (30, 196),
     "msgget": (68, 186),
     "semget": (64, 190),
+    "mq_open": (240, 180),
+    "mq_unlink": (241, 181),
     # Namespaces.
     "unshare": (272, 97),
     "setns": (308, 268),
@@ -243,19 +245,22 @@ def _blocks(udp, unix, listen):
         "sendmsg": _unless_any_bit(2, _MSG_FASTOPEN),
         "sendmmsg": _unless_any_bit(3, _MSG_FASTOPEN),
         "socket": _socket_block(udp, unix),
+        "socketpair": _pair_block(unix),
     }
-    if not unix:
-        blocks["socketpair"] = _pair_block()
     if not listen:
         blocks["listen"] = [_return(_refuse(errno.EPERM))]
     return blocks
 
 
-def _pair_block():
-    """Allows pairs that are connected for good: a datagram can be sent to any address, and a descriptor with it."""
-    kinds = (_SOCK_STREAM, _SOCK_SEQPACKET)
-    block = [_argument(1), _and(0xF)] + [_if_equal(kind, len(kinds) - at, 0) for at, kind in enumerate(kinds)]
-    return block + [_return(_refuse(errno.EPERM)), _return(_ALLOW)]
+def _pair_block(unix):
+    """Allows pairs of Unix sockets; without ``unix`` only those that are connected for good: a datagram can be sent to any
+    address, and a descriptor with it."""
+    block = [_argument(0), _if_equal(_AF_UNIX, 1, 0), _return(_refuse(errno.EAFNOSUPPORT))]
+    if not unix:
+        kinds = (_SOCK_STREAM, _SOCK_SEQPACKET)
+        block += [_argument(1), _and(0xF)] + [_if_equal(kind, len(kinds) - at, 0) for at, kind in enumerate(kinds)]
+        block.append(_return(_refuse(errno.EPERM)))
+    return block + [_return(_ALLOW)]
 
 
 def _unless_any_bit(argument, bits):

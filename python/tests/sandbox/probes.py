@@ -1009,6 +1009,16 @@ def _():
     refused(either(68, 186), STAGE["shared"], 0)
 
 
+@probe("message queues by name (POSIX)")
+def _():
+    os.close(syscall(either(240, 180), STAGE["mark"].encode(), os.O_RDWR, 0, 0))
+
+
+@probe("take away message queues by name (POSIX)")
+def _():
+    syscall(either(241, 181), STAGE["mark"].encode())
+
+
 @probe("semaphores by number (System V)")
 def _():
     refused(either(64, 190), STAGE["shared"], 1, 0)

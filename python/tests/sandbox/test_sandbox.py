@@ -170,6 +170,22 @@ class Programs(Cage):
         code, _, err = captured("standard", self.work + "/file", words=["--read", self.work])
         self.assertEqual(code, 127, err)
 
+    def test_an_inherited_socket_that_can_be_given_another_address_is_refused(self):
+        streams, letters = socket.socketpair(), socket.socketpair(socket.AF_UNIX, socket.SOCK_DGRAM)
+        packets = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        single = (socket.socket(socket.AF_UNIX), socket.socket(socket.AF_INET, socket.SOCK_DGRAM))
+        for own in (*streams, *letters, *packets, *single):
+            self.addCleanup(own.close)
+        for level in CONFINED:
+            for own in (streams[0], packets[0]):
+                self.assertEqual(finish(launch(level, "/bin/true", stdin=own))[0], 0)
+            for own in (letters[0], *single):
+                for name in ("stdin", "stdout"):
+                    pipes = {"stderr": subprocess.PIPE, "text": True, name: own}
+                    code, _, err = finish(launch(level, "/bin/true", **pipes))
+                    self.assertEqual(code, 126, (level, name, own))
+                    self.assertIn("a socket that is not connected for good", err)
+
     def test_a_gate_holds_the_program_until_a_line_comes(self):
         for level in LEVELS:
             pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "text": True}
@@ -1128,6 +1144,7 @@ class Texts(unittest.TestCase):
             ("fchmodat that sets the group", (268, 53), (0, 0, 0o2755), denied),
             ("mknodat that sets the user", (259, 33), (0, 0, 0o104755), denied),
             ("a pair of streams", (53, 199), (socket.AF_UNIX, socket.SOCK_STREAM | socket.SOCK_CLOEXEC), allowed),
+            ("a pair of another family", (53, 199), (30, socket.SOCK_SEQPACKET), no_family),
             ("a pair of datagrams", (53, 199), (socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_NONBLOCK), denied),
             ("read", (0, 63), (), allowed),
             ("execve", (59, 221), (), allowed),
@@ -1138,6 +1155,8 @@ class Texts(unittest.TestCase):
             ("mount", (165, 40), (), denied),
             ("bpf", (321, 280), (), denied),
             ("keyctl", (250, 219), (), denied),
+            ("mq_open", (240, 180), (), denied),
+            ("mq_unlink", (241, 181), (), denied),
             ("io_uring_setup", (425, 425), (), denied),
             ("listen", (50, 201), (), denied),
             ("clone", (56, 220), (signal.SIGCHLD,), allowed),
