@@ -1,12 +1,15 @@
 """Files that other programs load automatically: git hooks, editor tasks, settings of shells and of agents.
 
 An existing one is read-only for the program (``_view.mask``). A missing one cannot be covered by a mount: if the program
-creates it, it is moved aside when the program has ended, before another program loads it. So are hooks and configurations
-that the program creates or changes in repositories below its writable folders: it may work with those repositories, so
-nothing in them is covered.
+creates it, it is moved aside when the program has ended, before another program loads it. No list of such files is
+complete, so every new name that begins with a dot is moved aside, unless it is known to hold nothing but data
+(``_Dotted``). So are hooks and configurations that the program creates or changes in repositories below its writable
+folders: it may work with those repositories, so nothing in them is covered.
 """
 
+import itertools
 import os
+import stat
 import time
 
 from ._files import is_whole, read
@@ -22,6 +25,7 @@ _KEPT = (
         ".tool-versions",
         ".mise.toml",
         "mise.toml",
+        "bunfig.toml",
         ".bashrc",
         ".bash_profile",
         ".profile",
@@ -30,12 +34,41 @@ _KEPT = (
     ),
     *(".npmrc", ".yarnrc", ".yarnrc.yml", ".pnpmfile.cjs", ".pypirc", ".netrc", ".husky", ".gdbinit", ".lldbinit"),
 )
+# New ones stay: state of agents and caches, which nothing loads, lists of files, and versions. ``.git`` is inspected itself.
+_DATA = frozenset(
+    (
+        *(".git", ".iron-sandbox", ".gitignore", ".gitattributes", ".gitkeep", ".keep", ".dockerignore", ".npmignore"),
+        *(".prettierignore", ".eslintignore", ".editorconfig", ".nvmrc", ".node-version", ".python-version"),
+        *(
+            ".env.example",
+            ".env.sample",
+            ".DS_Store",
+            ".coverage",
+            ".hypothesis",
+            ".nyc_output",
+            ".parcel-cache",
+            ".turbo",
+        ),
+        # Builds: users run them as they run the sources, which the program may write as well.
+        *(".next", ".nuxt", ".svelte-kit"),
+        *(".chroma", ".lancedb", ".qdrant", ".faiss", ".mem0", ".deepeval", ".langgraph_api", ".ipynb_checkpoints"),
+    )
+)
+_DATA_ENDINGS = (
+    *("cache", "state", "data", "memory", "history", "checkpoints", "sessions", "storage", "store", "index", "logs"),
+    *("db", ".sqlite", ".sqlite3", "-wal", "-shm", "-journal", ".lock", ".log", ".pid", "tmp", "temp", ".bak"),
+    *(".csv", ".jsonl", ".parquet", ".npy", ".npz", ".pkl", ".pickle", ".bin"),
+)
 # Programs that people, and the next start, run by name.
 _PROGRAMS = (".venv", "venv", "node_modules/.bin")
 _RUN_BY_GIT = ("hooks", "config", "config.worktree")
 # A folder with any of these is a repository, or lacks little for a later program to turn it into one.
 _OF_REPOSITORIES = frozenset(("HEAD", "objects", "refs"))
 _MAX_SEARCH_SECONDS = 2
+# Which names are new is known in a writable folder and in the folders directly in it, if there are no more than these.
+_MAX_FOLDERS, _MAX_NAMES = 100, 1000
+# Packages bring such files along, and nobody works in them.
+_OF_PACKAGES = frozenset(("node_modules", "site-packages"))
 # File timestamps are coarser than the clock.
 _COARSE_SECONDS = 0.1
 _ASIDE = ".planted"
@@ -75,6 +108,7 @@ class Planted:
         self._known = set(paths)
         self._links = {folder for folder in map(os.path.dirname, self._missing) if os.path.islink(folder)}
         self._folders = folders
+        self._dotted = _Dotted(folders)
         self._begun = time.time() - _COARSE_SECONDS
 
     def move_aside(self):
@@ -87,6 +121,9 @@ class Planted:
                 path = folder
             if os.path.lexists(path) and not (is_of_git and _is_harmless(path)):
                 yield path, move_aside(path)
+        for path in self._dotted.appeared(self._begun):
+            if not self._is_known(path):
+                yield path, move_aside(path)
         for repository in _repositories(self._folders):
             for path in (os.path.join(repository, name) for name in _RUN_BY_GIT):
                 if (
@@ -98,16 +135,84 @@ class Planted:
 
     def _is_free(self, path, repository):
         """Returns True if ``path`` is one of ``paths``, or is in a folder inside the repository that is listed as writable."""
-        return path in self._known or any(
+        return self._is_known(path) or any(
             (path + "/").startswith(folder + "/") and folder.startswith(repository + "/") for folder in self._folders
         )
 
+    def _is_known(self, path):
+        return path in self._known or path in self._folders
+
     def _is_changed(self, path, repository):
         """Returns True if the program made or changed ``path``, or put an older one into a repository that it made."""
-        if any(_changed(each) >= self._begun for each in (path, *_paths_in(path))):
+        if _is_changed(path, self._begun):
             return True
         whole = (repository, *(os.path.join(repository, name) for name in _OF_REPOSITORIES))
         return os.path.lexists(path) and all(_changed(each) >= self._begun for each in whole)
+
+
+class _Dotted:
+    """Finds names that begin with a dot: by them programs find what they load in a folder."""
+
+    def __init__(self, folders):
+        self._folders = folders
+        # By folder: the names in it before the program starts, and whether each is a folder.
+        self._before = {}
+        for folder in folders:
+            if _is_shared(folder):
+                continue
+            names = self._before[folder] = _names(folder)
+            inner = [name for name, is_folder in names.items() if is_folder and not _is_left_out(name)]
+            for path in [os.path.join(folder, name) for name in inner[:_MAX_FOLDERS]]:
+                listed = _names(path, _MAX_NAMES + 1)
+                if len(listed) <= _MAX_NAMES:
+                    self._before.setdefault(path, listed)
+
+    def appeared(self, begun):
+        """Yields new paths, but for data, and those of ``_KEPT`` that were made or changed in other folders than the top.
+
+        Folders that the program made are not searched: it may have cloned or unpacked them.
+        """
+        end = time.monotonic() + _MAX_SEARCH_SECONDS
+        left = list(self._folders)
+        for folder in left:
+            if time.monotonic() > end:
+                return
+            before = self._before.get(folder)
+            for entry in _scan(folder):
+                is_new = before is not None and entry.name not in before
+                is_replaced = before is not None and before.get(entry.name) and entry.is_symlink()
+                is_dotted = is_new and entry.name.startswith(".") and not _is_data(entry.name)
+                if is_dotted or is_replaced or entry.name in _KEPT and _is_changed(entry.path, begun):
+                    yield entry.path
+                elif not is_new and entry.is_dir(follow_symlinks=False) and not _is_left_out(entry.name):
+                    left.append(entry.path)
+
+
+def _is_shared(folder):
+    """Returns True for a folder such as /tmp, in which other users and programs make files too."""
+    try:
+        return bool(os.stat(folder).st_mode & stat.S_ISVTX)
+    except OSError:
+        return False
+
+
+def _names(folder, most=None):
+    """Returns the names in ``folder`` and whether each is a folder; at most ``most``."""
+    try:
+        with os.scandir(folder) as entries:
+            return {entry.name: entry.is_dir(follow_symlinks=False) for entry in itertools.islice(entries, most)}
+    except OSError:
+        return {}
+
+
+def _is_left_out(name):
+    return name.startswith(".") or name in _OF_PACKAGES
+
+
+def _is_data(name):
+    number = name.rpartition(_ASIDE)
+    is_aside = number[1] and not number[2].strip("-0123456789")
+    return name in _DATA or name.endswith(_DATA_ENDINGS) or is_aside
 
 
 def _repositories(folders):
@@ -139,6 +244,10 @@ def _scan(folder):
 
 def _paths_in(folder):
     return [] if os.path.islink(folder) else [entry.path for entry in _scan(folder)]
+
+
+def _is_changed(path, begun):
+    return any(_changed(each) >= begun for each in (path, *_paths_in(path)))
 
 
 def _changed(path):

@@ -98,7 +98,7 @@ export function attemptEvent(name: string, { action, target, count, refused }: A
 }
 
 export function plantedEvent(name: string, { planted, aside }: Planted): NewEvent {
-  const message = `${name} left ${planted}, which other programs would load or run: moved to ${aside}`
+  const message = `${name} left ${planted}, which other programs may load or run: moved to ${aside}; rename it back to keep it`
   return { type: 'sandbox.planted', level: 'WARN', message, data: { path: planted, moved_to: aside } }
 }
 

@@ -41,6 +41,8 @@ LEFT = {
     ".git/commondir": "git",
     ".npmrc": "a package manager",
     ".bashrc": "a shell",
+    ".newtool/hooks.json": "a program that no list names",
+    "data/.envrc": "a shell in another folder",
 }
 #: A user that nobody else here is.
 NOT_MINE = 4711

@@ -3,6 +3,7 @@
 import errno
 import json
 import os
+import re
 import resource
 import signal
 import socket
@@ -370,9 +371,9 @@ class Spares(Cage):
 class Folders(Cage):
     """What a program leaves in a folder where other programs look."""
 
-    def leave(self, level, text, **options):
+    def leave(self, level, text, args=(), **options):
         done = iron_sandbox.run(
-            ["/bin/sh", "-c", text],
+            ["/bin/sh", "-c", text, "sh", *args],
             level=level,
             write=[self.work],
             cwd=self.work,
@@ -395,6 +396,66 @@ class Folders(Cage):
             for name in names:
                 self.assertFalse(os.path.lexists(os.path.join(self.work, name)))
                 subprocess.run(["rm", "-r", os.path.join(self.work, name + ".planted")], check=True)
+
+    def test_any_new_name_with_a_dot_is_moved_aside_but_for_data(self):
+        data = (
+            ".langchain.db",
+            ".chroma/index",
+            ".agent_state/notes.json",
+            ".pytest_cache/x",
+            ".gitignore",
+            ".app.log",
+        )
+        # No program reads these today; the next editor or shell may.
+        names = (
+            ".newtool.json",
+            ".newtool/tasks",
+            ".env",
+            ".eslintrc.cjs",
+            ".yarn/releases/y.cjs",
+            "web/.newtool",
+            "web/.envrc",
+        )
+        os.makedirs(self.work + "/web/src/deep")
+        os.makedirs(self.work + "/.mine")
+        for name in (".mine/settings", "web/.old", "web/src/deep/.npmrc"):
+            Path(self.work, name).touch()
+        time.sleep(0.3)
+        make = 'for name in "$@"; do mkdir -p "$(dirname "$name")"; echo x >> "$name"; done'
+        work = (*data, ".mine/settings", ".mine/more", "web/.old", "web/src/deep/.newtool")
+        cloned = ("clone/.envrc", "clone/.github/ci.yml", "web/clone/.vscode/tasks.json", "web/node_modules/p/.npmrc")
+        deep = ("web/src/deep/.envrc", "web/src/deep/.npmrc", "web/src/.vscode/tasks.json")
+        for level in CONFINED:
+            self.assertEqual(self.leave(level, make, args=(*work, *cloned)), ("", []))
+            for path in (*work, *cloned):
+                self.assertTrue(os.path.exists(os.path.join(self.work, path)), path)
+            time.sleep(0.3)
+            _, planted = self.leave(level, make, args=(*names, *deep))
+            moved = sorted(re.sub(r"(/\.\w+|^\.\w+)/.*", r"\1", name) for name in (*names, *deep))
+            self.assertEqual(sorted(planted), [(name, name + ".planted") for name in moved])
+            # What its user puts back is the agent's own.
+            os.rename(self.work + "/.newtool.planted", self.work + "/.newtool")
+            self.assertEqual(self.leave(level, make, args=(".newtool/tasks", ".newtool/more")), ("", []))
+            for path in (
+                "clone",
+                "web/clone",
+                ".newtool",
+                *(name + ".planted" for name in moved if name != ".newtool"),
+            ):
+                subprocess.run(["rm", "-r", os.path.join(self.work, path)], check=True)
+            for path in data:
+                subprocess.run(["rm", "-r", os.path.join(self.work, path.partition("/")[0])], check=True)
+            Path(self.work, "web/src/deep/.npmrc").touch()
+            time.sleep(0.3)
+
+    def test_a_folder_that_became_a_link_is_moved_aside_as_that_link(self):
+        os.makedirs(self.work + "/web")
+        done = self.leave("standard", "mkdir made; touch made/.envrc; rmdir web; ln -s made web")
+        self.assertEqual(done, ("", [("web", "web.planted")]))
+
+    def test_in_a_folder_that_all_share_only_names_that_are_known_are_moved_aside(self):
+        os.chmod(self.work, 0o1777)
+        self.assertEqual(self.leave("standard", "touch .X11-unix .envrc"), ("", [(".envrc", ".envrc.planted")]))
 
     def test_a_repository_that_runs_nothing_is_left_and_one_that_does_is_not(self):
         harmless = '[core]\n\trepositoryformatversion = 0\n[remote "origin"]\n\turl = https://example.com/x\n[branch "main"]\n\tmerge = refs/heads/main\n'
