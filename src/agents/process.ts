@@ -129,13 +129,15 @@ async function sandboxOf(
     throw unavailable(cage!.level, error.message)
   })
   const { level, limited, hidden } = standing
-  const why =
-    level !== 'observe' && !hidden && cage!.hides.length > 0
-      ? `no mount namespaces, so it can reach ${cage!.hides[0]}: choose another path with --db`
-      : level === 'observe' && cage!.level === 'auto'
-        ? 'no Landlock in this kernel'
-        : cage!.why
+  const isOpen = level === 'observe' && cage!.level === 'auto'
+  const why = level !== 'observe' && !hidden ? withoutMounts(cage!) : isOpen ? 'no Landlock in this kernel' : cage!.why
   return { sandbox: { level, limited, why }, standing }
+}
+
+function withoutMounts({ hides: [file] }: Cage): string {
+  return file === undefined
+    ? 'no mount namespaces, so it can change programs that run later, such as those in .venv'
+    : `no mount namespaces, so it can reach ${file}: choose another path with --db`
 }
 
 async function spawnWatchdog(pid: number, agentId: AgentId): Promise<Writable> {

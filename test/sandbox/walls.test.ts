@@ -239,20 +239,33 @@ open("/proc/sys/user/max_user_namespaces", "w").write("0")
 os.execv(sys.argv[1], sys.argv[1:])`
 
 describe.runIf(isLinux)('where namespaces cannot be made', () => {
+  const ironCage = join(import.meta.dirname, '../../bin/iron-cage.cjs')
+  const words = ['start', 'agent.py', '--port', '0', '--python', python, '--sandbox', 'standard']
+
+  function start(folder: string, ...more: string[]): string {
+    const command = ['-c', WITHOUT_NAMESPACES, process.execPath, ironCage, ...words, ...more]
+    return spawnSync(python, command, { cwd: folder, encoding: 'utf8' }).stdout
+  }
+
   test('standard says which file of the server it cannot hide, and what to do', () => {
     const folder = newFolder()
     writeFileSync(join(folder, 'agent.py'), 'print(open("iron_state.db", "rb").read(6))')
-    const ironCage = join(import.meta.dirname, '../../bin/iron-cage.cjs')
-    const words = ['start', 'agent.py', '--port', '0', '--python', python, '--sandbox', 'standard']
-    const { stdout } = spawnSync(python, ['-c', WITHOUT_NAMESPACES, process.execPath, ironCage, ...words], {
-      cwd: folder,
-      encoding: 'utf8',
-    })
+    const stdout = start(folder)
     expect(stdout).toContain("b'SQLite'")
     expect(stdout).toMatch(/Sandbox +standard/)
     expect(stdout).toContain(
       `no mount namespaces, so it can reach ${folder}/iron_state.db: choose another path with --db`,
     )
+  })
+
+  test('standard says that programs are not read-only', () => {
+    const folder = newFolder()
+    writeFileSync(join(folder, 'agent.py'), '')
+    const elsewhere = newFolder()
+    const config = join(elsewhere, 'iron-cage.yaml')
+    writeFileSync(config, `log: { dir: ${elsewhere} }`)
+    const options = ['--db', join(elsewhere, 'state.db'), '--config', config]
+    expect(start(folder, ...options)).toContain('it can change programs that run later, such as those in .venv')
   })
 })
 
