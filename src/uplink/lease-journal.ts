@@ -1,4 +1,4 @@
-/** What a runtime's ledger knows of a lease, and what follows from it. Pure; `leases.ts` stores and sends it. */
+/** What a runtime's ledger knows of a lease, and what follows from it. Pure; `lease-accounts.ts` stores it, `lease-exchange.ts` sends it. */
 
 import { add, max, type Nanodollars, subtract, ZERO_NANOS } from '../core/money.ts'
 import { type Opened, type RequestNumber, requestOf, type Statement } from '../protocol/lease-messages.ts'

@@ -1,6 +1,6 @@
 /**
  * The leases that pay for the same callers: for any, or for an agent or API token whose shared budget pays as well. Knows
- * which of them can pay, and how much money is wanted; `leases.ts` asks for it.
+ * which of them can pay, and how much money is wanted; `lease-exchange.ts` asks for it.
  */
 
 import type { LentMoney } from '../budget/shared-money.ts'

@@ -108,7 +108,7 @@ export const holds = sqliteTable('holds', {
 /** All calls: `calls`, and `holds` in their columns. */
 export const ledger = sqliteView('ledger', callColumns).existing()
 
-/** Slices of budgets that this ledger shares with others, and for a while after they are accounted for (`budget/leases.ts`). */
+/** Slices of budgets that this ledger shares with others, and for a while after they are accounted for (`uplink/lease-accounts.ts`). */
 export const leases = sqliteTable('leases', {
   id: text().primaryKey(),
   granted_nanos: integer().$type<Nanodollars>().notNull(),
