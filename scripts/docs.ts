@@ -1,5 +1,5 @@
 /**
- * Writes the generated parts of docs/, Python's table of exit codes, and the data protocol: `npm run docs`. Each part stands between
+ * Writes the generated parts of docs/, Python's table of exit codes, its types of personal data, and the data protocol: `npm run docs`. Each part stands between
  * `<!-- generated: name -->` and `<!-- end -->` and is made from what the program itself uses. test/documents fails when a file differs.
  */
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
@@ -16,6 +16,7 @@ import { POLICY_SETTINGS } from '../src/config/policy.ts'
 import { configSchema } from '../src/config/schema.ts'
 import { ERRORS } from '../src/core/errors.ts'
 import type { AgentId } from '../src/core/ids.ts'
+import { PII, PII_TYPES } from '../src/core/pii-types.ts'
 import { BUILT_IN, KNOWN_PROVIDER_NAMES, knownProvider } from '../src/dialects/known-providers.ts'
 import { GENERAL_ERRORS } from '../src/http/openapi.ts'
 import { openRuntime } from '../src/index.ts'
@@ -51,6 +52,7 @@ export async function generateDocs(): Promise<ReadonlyMap<string, string>> {
     files.set(file, text)
   }
   files.set('../python/iron_cli/exit_codes.py', exitCodesOfPython())
+  files.set('../python/iron_cage/_pii_types.py', piiTypesOfPython())
   files.set('../python/iron_cage/protocol.json', generateProtocol())
   return files
 }
@@ -216,6 +218,27 @@ function exitCodesOfPython(): string {
     'from __future__ import annotations',
     '',
     'EXIT_CODES: dict[str, int] = {',
+    ...rows,
+    '}',
+    '',
+  ].join('\n')
+}
+
+function piiTypesOfPython(): string {
+  const rows = PII_TYPES.map((type) => `    "${type}": "${PII[type].risk}",`)
+  return [
+    '"""The types of personal data and their risks, written by `npm run docs` from `src/core/pii-types.ts`."""',
+    '',
+    'from __future__ import annotations',
+    '',
+    'from typing import Literal',
+    '',
+    'PiiType = Literal[',
+    ...PII_TYPES.map((type) => `    "${type}",`),
+    ']',
+    'Risk = Literal["HIGH", "MEDIUM"]',
+    '',
+    'RISKS: dict[PiiType, Risk] = {',
     ...rows,
     '}',
     '',

@@ -23,6 +23,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
+    from ._pii_types import PiiType
     from ._runtime import Money, PiiDetection
     from ._values import BudgetRequest, Finding
 
@@ -421,14 +422,15 @@ def _refusal(error: IronCageError) -> Answer:
     return Answer(error.status or 500, headers, json.dumps(body).encode())
 
 
-def _found(found: tuple[str, int, int]) -> Finding:
+def _found(found: tuple[PiiType, int, int]) -> Finding:
+    from ._pii_types import RISKS
     from ._values import Finding
 
     kind, start, end = found
-    return Finding(kind, start, end, "MEDIUM" if kind in ("phone", "ip") else "HIGH")
+    return Finding(kind, start, end, RISKS[kind])
 
 
-def _finding(found: tuple[str, int, int], text: str) -> dict[str, Any]:
+def _finding(found: tuple[PiiType, int, int], text: str) -> dict[str, Any]:
     """As the server reports it: positions in UTF-16 units."""
     kind, start, end = found
 

@@ -8,7 +8,9 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-_PATTERNS = (
+    from ._pii_types import PiiType
+
+_PATTERNS: tuple[tuple[PiiType, str], ...] = (
     (
         "secret",
         r"\b(?:sk-(?:ant-|proj-)?[\w-]{16,}|gh[pousr]_\w{20,}|AKIA[0-9A-Z]{16}|xox[abpr]-[\w-]{10,}|(?:run|ic)_[\w-]{20,})",
@@ -26,7 +28,7 @@ _FINDER = re.compile(
 )
 
 
-def find(text: str) -> Iterator[tuple[str, int, int]]:
+def find(text: str) -> Iterator[tuple[PiiType, int, int]]:
     """Yields type, start and end of each datum, in the order of the text."""
     for match in _FINDER.finditer(text):
         kind = next(name for name, _ in _PATTERNS if match.group(name) is not None)
@@ -38,7 +40,7 @@ def find(text: str) -> Iterator[tuple[str, int, int]]:
         yield kind, match.start(), match.end()
 
 
-def redact(text: str) -> tuple[str, list[tuple[str, int, int]]]:
+def redact(text: str) -> tuple[str, list[tuple[PiiType, int, int]]]:
     findings = list(find(text))
     pieces, last = [], 0
     for kind, start, end in findings:

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from decimal import ROUND_HALF_EVEN, Decimal
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from ._pii_types import PiiType, Risk
 
 _NANODOLLAR = Decimal("0.000000001")
 #: What the server can count.
@@ -65,13 +68,10 @@ class BudgetRequest:
 class Finding:
     """One piece of personal data in a scanned text: ``text[start:end]``."""
 
-    #: ``email``, ``phone``, ``ssn``, ``credit_card``, ``iban``, ``secret``, ``ip``, ``national_id``, ``document_number``,
-    #: ``date_of_birth``, ``crypto_wallet`` or ``mac``.
-    type: str
+    type: PiiType
     start: int
     end: int
-    #: ``HIGH`` or ``MEDIUM``.
-    risk: str
+    risk: Risk
 
 
 @dataclass(frozen=True)

@@ -61,29 +61,50 @@ export function planFor(types: readonly PiiType[]): Plan {
       behind: new Uint8Array(0x4000),
       ahead: new Uint8Array(0x4000),
     }
-    addTriggers(plan)
+    addCommonTriggers(plan)
+    for (const type of types) TRIGGERS[type](plan)
     plans.set(types, plan)
   }
   return plan
 }
 
-function addTriggers(plan: Plan): void {
-  const { email, ip, mac, secret } = plan.detects
-  add(plan, NUMBER, '0123456789', { behind: (code) => !(kindOf(code) & DIGIT) })
-  for (const zero of [0xff10, 0x660, 0x6f0]) plan.triggers.fill(NUMBER, zero, zero + 10)
-  // Our own tokens are always detected.
-  add(plan, UNDERSCORE, '_', {
-    behind: (code) => mayEndTokenKind(code) || (secret && mayEndStart(code, 0x5f)),
-    ahead: isVisible,
-  })
+/** Where each type begins or can be recognized. */
+const TRIGGERS: Readonly<Record<PiiType, (plan: Plan) => void>> = {
+  email: addEmailTriggers,
+  phone: addNumberTrigger,
+  ssn: addNumberTrigger,
+  credit_card: addNumberTrigger,
+  iban: addNumberTrigger,
+  secret: addSecretTriggers,
+  ip: addIpTriggers,
+  national_id: addNumberTrigger,
+  document_number: addNumberTrigger,
+  date_of_birth: addNumberTrigger,
+  crypto_wallet: addNumberTrigger,
+  mac: addMacTriggers,
+}
+
+/** Our own tokens, which are detected with any types, and encoded words, which may contain any type. */
+function addCommonTriggers(plan: Plan): void {
+  add(plan, UNDERSCORE, '_', { behind: mayEndTokenKind, ahead: isVisible })
   add(plan, LETTER_J, 'J', { behind: (code) => code === 0x79 || code === 0x51 })
   add(plan, ENCODED_WORD, '?', { behind: (code) => code === 0x3d, ahead: isWord })
-  if (email) addEmailTriggers(plan)
-  if (secret) addSecretTriggers(plan)
-  const isHex: Test = (code) => mac && hexValue(code) >= 0
-  if (ip || secret || mac) add(plan, COLON, ':', { ahead: (code) => isVisible(code, 0) || (secret && isBlank(code)) })
-  if (secret) add(plan, HYPHEN, '-', { behind: (code) => isHex(code, 0) || mayBeginHyphens(code), ahead: isVisible })
-  else if (mac) add(plan, HYPHEN, '-', { behind: isHex, ahead: isHex })
+}
+
+function addNumberTrigger(plan: Plan): void {
+  add(plan, NUMBER, '0123456789', { behind: (code) => !(kindOf(code) & DIGIT) })
+  for (const zero of [0xff10, 0x660, 0x6f0]) plan.triggers.fill(NUMBER, zero, zero + 10)
+}
+
+function addIpTriggers(plan: Plan): void {
+  addNumberTrigger(plan)
+  add(plan, COLON, ':', { ahead: isVisible })
+}
+
+function addMacTriggers(plan: Plan): void {
+  const isHex: Test = (code) => hexValue(code) >= 0
+  add(plan, COLON, ':', { ahead: isVisible })
+  add(plan, HYPHEN, '-', { behind: isHex, ahead: isHex })
 }
 
 function addEmailTriggers(plan: Plan): void {
@@ -101,6 +122,10 @@ function addEmailTriggers(plan: Plan): void {
 }
 
 function addSecretTriggers(plan: Plan): void {
+  addNumberTrigger(plan)
+  add(plan, UNDERSCORE, '_', { behind: (code) => mayEndStart(code, 0x5f), ahead: isVisible })
+  add(plan, COLON, ':', { ahead: (code) => isVisible(code, 0) || isBlank(code) })
+  add(plan, HYPHEN, '-', { behind: mayBeginHyphens, ahead: isVisible })
   add(plan, DOT, '.', { behind: isWord, ahead: (code) => isWord(code, 0) || code === 0x2d || code === 0x5f })
   add(plan, TILDE, '~', { behind: isWord, ahead: isVisible })
   add(plan, EXCLAMATION, '!', { behind: isWord, ahead: isVisible })

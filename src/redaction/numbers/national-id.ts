@@ -21,7 +21,7 @@ interface Form {
 }
 
 const LABEL =
-  /(?:\b(?:cpf|pesel|tckn|t\.?c\.? ?kimlik|nhs|bsn|burgerservicenummer|aadhaar|aadhar|sin|social insurance|fødselsnummer|personnummer|steuer-?id|identifikationsnummer|tax id|rut|nino|national (?:id|insurance)|id[ _-]?(?:number|no\.?))\b|身份证)[^\d]{0,16}$/
+  /(?:(?<![a-z])(?:cpf|pesel|tckn|t\.?c\.?[ _-]?kimlik|nhs|bsn|burgerservicenummer|aadhaar|aadhar|sin|social[ _-]insurance|fødselsnummer|personnummer|steuer[ _-]?id|identifikationsnummer|tax[ _-]id|rut|nino|national[ _-](?:id|insurance)|id[ _-]?(?:number|no\.?))(?![a-z])|身份证)[^\d]{0,16}$/
 const MAX_LABEL = 40
 const MIN_TEXT = 9
 const MAX_TEXT = 24

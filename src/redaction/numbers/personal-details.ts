@@ -4,8 +4,9 @@ import { beginsWord, followsWord, labelBefore } from '../text/digits.ts'
 import type { Match } from '../text/match.ts'
 import type { TextWindow } from '../text/text-window.ts'
 
-/** Text allowed between a label and its value. */
-const LINK = '(?:[ _-]?(?:number|num|no\\.?|nr\\.?|id|#|号码|番号))?["\')]?(?: is|:| was)?[\\s:：=>("\'#]{0,4}$'
+/** Text allowed between a label and its value; JSON within a string has its quotes escaped. */
+const LINK =
+  '(?:[ _-]?(?:number|num|no\\.?|nr\\.?|id|#|号码|番号))?(?:\\\\?["\')])?(?: is|:| was)?[\\s:：=>("\'#\\\\]{0,5}$'
 const BIRTH = new RegExp(
   '(?:\\bdob|d\\.o\\.b\\.?|date[ _-]?of[ _-]?birth|birth[ _-]?(?:date|day)|\\bborn(?: on)?|geburtsdatum|\\bgeb\\.|geboren am|' +
     'n[ée]e? le|date de naissance|fecha de nacimiento|data di nascita|data de nascimento|geboortedatum|生年月日|出生日期)' +
