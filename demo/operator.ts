@@ -41,7 +41,7 @@ export async function seatOperator(runtime: OperatedRuntime, world: World, leads
     unsubscribe()
     rotate(runtime, session ?? signIn(runtime), secret.id, next, world)
       .then(() => world.keys.delete(former))
-      .catch((error: Error) => log.error('the demo could not rotate its key', { error }))
+      .catch((error: Error) => log.logger.error({ error }, 'the demo could not rotate its key'))
   })
 }
 

@@ -50,7 +50,7 @@ process.on('uncaughtException', async (error) => {
   isEnding = true
   const cause = asCageError(error)
   terminal.err(await textOf(cause))
-  terminal.log?.error('Iron Cage ended by an unexpected error', { error })
+  terminal.log?.logger.error({ error }, 'Iron Cage ended by an unexpected error')
   await terminal.log?.close()
   process.exit(ERRORS[cause.code].exit)
 })

@@ -160,7 +160,7 @@ async function openAll(
   const safety = openSafety(options)
   const log = openLogFile(config, clock, safety)
   opened.onClose(() => log.close())
-  const onFault = (error: unknown, what: string) => log.error(what, { error })
+  const onFault = (error: unknown, what: string) => log.logger.error({ error }, what)
 
   const operatorToken = newToken('ic')
   const taken = await takeDatabase(config.db.path, operatorToken)
@@ -190,7 +190,7 @@ async function openAll(
   const money = openMoney(config, { store, state, clock, leases, list, panelRequests: openRequests({ store, clock }) })
   opened.onClose(() => money.ledger.close())
   money.ledger.begin()
-  openExporter(options, { store, state, clock, log }, opened)
+  openExporter(options, { store, state, clock, log: log.logger }, opened)
   const incidents = openIncidents(store, state, safety, secrets)
   const alerts = new Alerts({ store, state, clock, config: config.alerts, onFault })
   opened.onClose(() => alerts.close())
@@ -312,7 +312,7 @@ function openSupervisor(options: RuntimeOptions, rooms: SupervisorRooms, port: (
       redact: (text) => safety.redactEvent(text),
       redactBeginning: (text) => safety.redactBeginning(text),
       found: (findings, agentId) => incidents.recordAll(findings, { agentId, callId: null, place: 'output' }),
-      log: (text, facts) => log.info(text, facts),
+      log: (text, facts) => log.logger.info(facts, text),
     },
   })
 }
@@ -335,8 +335,8 @@ function watchConfiguration(
 }
 
 /** How far it was at the start. */
-function reportAudit({ head, atStart }: Audit, log: Log, state: StateManager): void {
-  log.info(`The audit ends with row ${head.seq}, hash ${head.hash.toString('hex')}`)
+function reportAudit({ head, atStart }: Audit, { logger }: Log, state: StateManager): void {
+  logger.info(`The audit ends with row ${head.seq}, hash ${head.hash.toString('hex')}`)
   if (!atStart.ok) recordBroken(state, atStart.problem, atStart.row)
 }
 

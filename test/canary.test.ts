@@ -437,7 +437,8 @@ const ENTRIES: [name: string, ask: Ask][] = [
   [
     'an exception whose text contains it',
     async ({ cage }) => {
-      cage.runtime.log.error(`it broke: ${LINE}`, { error: new Error(LINE, { cause: new Error(LINE) }), path: LINE })
+      const error = new Error(LINE, { cause: new Error(LINE) })
+      cage.runtime.log.logger.error({ error, path: LINE }, `it broke: ${LINE}`)
       return ''
     },
   ],

@@ -8,14 +8,18 @@
  * - Writing never waits and never throws. A full disk or a flood loses lines, and a line reports how many.
  * - Days are UTC in file names and times, local on the terminal.
  */
+import type { Logger } from 'pino'
 import type { Clock } from '../core/clock.ts'
+import type { RuntimeEvent } from '../core/events.ts'
 import { DayFile, MAX_FILE_BYTES } from './day-file.ts'
-import { jsonLog, type LineLog, lostJsonLine } from './json-lines.ts'
 import type { LogLevel } from './level.ts'
 import { LineWriter } from './line-writer.ts'
+import { createLogger, eventLogger, lostJsonLine } from './logger.ts'
 
 /** The log file of a server. Its opener closes it. */
-export interface Log extends LineLog {
+export interface Log {
+  readonly logger: Logger
+  event(event: RuntimeEvent): void
   /** Today's file. */
   readonly path: string
   /** Flushes what is still in memory. */
@@ -41,8 +45,10 @@ export function openLog({ dir, level, retentionDays, maxFileBytes = MAX_FILE_BYT
     lostLine: (lost) => lostJsonLine(lost, clock),
     clock,
   })
+  const logger = createLogger({ level, redact, clock, write: (line) => lines.write(line) })
   return {
-    ...jsonLog({ level, redact, clock, write: (line) => lines.write(line) }),
+    logger,
+    event: eventLogger(logger),
     get path() {
       return file.path
     },

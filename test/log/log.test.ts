@@ -1,3 +1,4 @@
+import { execFileSync } from 'node:child_process'
 import { mkdtempSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -69,6 +70,27 @@ describe('the log file', () => {
     expect(lines('2026-11-21')).toMatchObject([{ message: 'a\u009b31mb\u202ec\u2066d\u2028e' }])
   })
 
+  test('pino-pretty reads it', async () => {
+    const log = open()
+    log.event(output('lead 23 done'))
+    log.logger.warn({ agent_id: 'a-1' }, 'a warning')
+    await log.close()
+    const pretty = join(import.meta.dirname, '../../node_modules/.bin/pino-pretty')
+    const text = execFileSync(pretty, ['--messageKey', 'message', '--ignore', 'data,seq', '--colorize', 'false'], {
+      input: readFileSync(log.path),
+      env: { ...process.env, TZ: 'UTC' },
+      encoding: 'utf8',
+    })
+    expect(text.split('\n')).toEqual([
+      '[14:23:45.000] INFO: lead 23 done',
+      '    agent_id: "lg-7a3f9c2d"',
+      '    type: "agent.output"',
+      '[14:23:45.000] WARN: a warning',
+      '    agent_id: "a-1"',
+      '',
+    ])
+  })
+
   test('OK and CRIT are INFO and ERROR in the file', async () => {
     const log = open()
     log.event({ ...output('a'), level: 'OK' })
@@ -80,8 +102,8 @@ describe('the log file', () => {
   test('what is below the level is left out', async () => {
     const log = open({ level: 'warn' })
     log.event(output('not this'))
-    log.info('nor this')
-    log.warn('this')
+    log.logger.info('nor this')
+    log.logger.warn('this')
     await log.close()
     expect(lines('2026-11-21').map(({ message }) => message)).toEqual(['this'])
   })
@@ -89,7 +111,8 @@ describe('the log file', () => {
   test('messages, facts and errors with their causes go through the redactor', async () => {
     const log = open()
     const cause = new Error('ceo@acme.com refused')
-    log.error('mail to ceo@acme.com', { agent_id: 'a-1', to: ['ceo@acme.com'], error: new Error('failed', { cause }) })
+    const error = new Error('failed', { cause })
+    log.logger.error({ agent_id: 'a-1', to: ['ceo@acme.com'], error }, 'mail to ceo@acme.com')
     await log.close()
     expect(readFileSync(log.path, 'utf8')).not.toContain('ceo@acme.com')
     expect(lines('2026-11-21')[0]).toMatchObject({
@@ -109,10 +132,10 @@ describe('the log file', () => {
 
   test('a new day is a new file, and no line is lost on the way', async () => {
     const log = open()
-    log.info('before midnight')
+    log.logger.info('before midnight')
     await written(log.path, 'before midnight')
     now += 10 * 3_600_000
-    log.info('after midnight')
+    log.logger.info('after midnight')
     await log.close()
     expect(lines('2026-11-21').map(({ message }) => message)).toEqual(['before midnight'])
     expect(lines('2026-11-22').map(({ message }) => message)).toEqual(['after midnight'])
@@ -123,7 +146,7 @@ describe('the log file', () => {
     const log = open({ maxFileBytes: 1_000 })
     const line = (number: number) => `line ${number} ${'x'.repeat(900)}`
     for (let number = 1; number <= 27; number++) {
-      log.info(line(number))
+      log.logger.info(line(number))
       await written(log.path, `line ${number} `)
     }
     await log.close()
@@ -134,7 +157,7 @@ describe('the log file', () => {
     expect(kept('.13')).toEqual(['25', '26'])
     expect(readdirSync(dir())).not.toContain('iron-cage-2026-11-21.3.log')
     const again = open({ maxFileBytes: 1 })
-    again.info('after a restart')
+    again.logger.info('after a restart')
     await again.close()
     expect(readdirSync(dir())).toContain('iron-cage-2026-11-21.14.log')
   })

@@ -9,9 +9,9 @@ import { isatty } from 'node:tty'
 import type { Config } from '../../config/schema.ts'
 import { systemClock } from '../../core/clock.ts'
 import type { RuntimeEvent } from '../../core/events.ts'
-import { jsonLog, lostJsonLine } from '../../log/json-lines.ts'
 import { isShown } from '../../log/level.ts'
 import { LineWriter } from '../../log/line-writer.ts'
+import { createLogger, eventLogger, lostJsonLine } from '../../log/logger.ts'
 import { textLine } from '../../log/terminal-line.ts'
 import { wrapLines } from '../../log/wrap.ts'
 import type { Snapshot } from '../../state/snapshot.ts'
@@ -57,7 +57,9 @@ export function openLive({ state, config }: EventSource, terminal: Terminal, { o
   })
   const write = (line: string) => lines.write(line)
   const notes = new SpendingNotes(state)
-  const json = jsonLog({ level: config.log.level, redact: (text) => text, clock: systemClock, write })
+  const printJson = eventLogger(
+    createLogger({ level: config.log.level, redact: (text) => text, clock: systemClock, write }),
+  )
   const styleOf = (event: RuntimeEvent) => ({
     color: terminal.color,
     columns: terminal.columns,
@@ -67,7 +69,7 @@ export function openLive({ state, config }: EventSource, terminal: Terminal, { o
   const print = (event: RuntimeEvent) => {
     notes.see(event)
     if (shows?.(event) === false) return
-    if (asJson) json.event(event)
+    if (asJson) printJson(event)
     else if (!isRepetition(event) && isShown(event.level, config.log.level))
       write(`${textLine(event, styleOf(event))}\n`)
   }
