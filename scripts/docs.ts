@@ -252,14 +252,18 @@ async function commandHelp(): Promise<string> {
     const help = await helpOf(words)
     const heading = words.length > 1 ? `### iron-cage ${words.join(' ')}` : `## iron-cage ${words.join(' ')}`.trim()
     blocks.push(`${heading}\n\n\`\`\`text\n${help}\n\`\`\``)
-    for (const name of subcommandsIn(help)) await visit([...words, name])
+    for (const name of subcommandsIn(help, words)) await visit([...words, name])
   }
   await visit([])
   return blocks.join('\n\n')
 }
 
-export const subcommandsIn = (help: string): string[] =>
-  [...(help.split('\nCommands:\n')[1] ?? '').split('\n\n')[0]!.matchAll(/^ {2}([a-z-]+)/gm)].map(([, name]) => name!)
+/** The commands that the help of `words` lists. */
+export function subcommandsIn(help: string, words: readonly string[]): string[] {
+  const list = (help.split('\nCommands:\n')[1] ?? '').split('\n\n')[0]!
+  const before = ['iron-cage', ...words].join(' ')
+  return [...list.matchAll(new RegExp(`^ {2}${before} ([a-z-]+)`, 'gm'))].map(([, name]) => name!)
+}
 
 /** What `--help` prints after these words. Throws Error when there is no such command. */
 export async function helpOf(words: readonly string[]): Promise<string> {

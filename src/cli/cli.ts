@@ -1,12 +1,11 @@
 /**
- * The command line: one file per command in `commands/`, in the order of `COMMANDS`. A command writes to its `Terminal`,
- * throws CageErrors and sets the exit code; only here an error becomes text and a code (`error-text.ts`, the
+ * The command line: one yargs command per file in `commands/`, in the order of `COMMANDS`. A command writes to its
+ * `Terminal`, throws CageErrors and sets the exit code; only here an error becomes text and a code (`error-text.ts`, the
  * table in `errors.ts`).
  */
-import { Command, CommanderError, type CommandUnknownOpts, Help, type Option } from '@commander-js/extra-typings'
+import yargs, { type Argv, type CommandModule } from 'yargs'
 import { asCageError, CageError } from '../core/errors.ts'
-import { wrapLines } from '../log/wrap.ts'
-import type { CliCommand } from './command.ts'
+import { type CliCommand, type CommandGroup, STDIN } from './command.ts'
 import { processTerminal, type Terminal } from './output/terminal.ts'
 import { VERSION } from './output/version.ts'
 import { welcome } from './output/welcome.ts'
@@ -61,7 +60,7 @@ const COMMANDS: Commands = {
   version: async () => (await import('./commands/version.ts')).versionCommand,
 }
 
-/** Other names of commands. */
+/** Other names of commands, which name the file to load. */
 const ALIASES: Readonly<Record<string, string>> = { token: 'tokens' }
 
 /** Commands that list without the word. */
@@ -77,15 +76,22 @@ export async function runCli(
     for (const line of welcome) terminal.out(line)
     return 0
   }
-  const argv = normalized(typed)
+  const words = normalized(typed)
   try {
-    const program = programWith(await loadCommands(argv, { ...COMMANDS, ...extraCommands }), argv, terminal)
-    if (argv[0] === 'complete') (await import('./completions.ts')).printCompletions(program, argv.slice(1), terminal)
-    else await program.parseAsync(argv, { from: 'user' })
+    const makers = await loadCommands(words, { ...COMMANDS, ...extraCommands })
+    const commands = makers.map((make) => make(terminal, typed))
+    const parser = words[0] === 'run' ? parserOfRun(commands[0]!) : parserOf(commands)
+    configure(parser, words, commands, terminal)
+    if (words[0] === 'complete') {
+      const { printCompletions } = await import('./completions.ts')
+      await printCompletions(parser, words.slice(1), terminal)
+      return 0
+    }
+    await parser.parseAsync(words[0] === 'run' ? words.slice(1) : words, {}, (_error, _argv, output) => {
+      if (output) terminal.out(output)
+    })
     return terminal.exitCode
   } catch (error) {
-    // Help or the version was printed.
-    if (error instanceof CommanderError && error.exitCode === 0) return 0
     const shown = asCageError(error)
     const { errorText } = await import('./output/error-text.ts')
     terminal.err(errorText(shown, terminal.log))
@@ -94,116 +100,114 @@ export async function runCli(
 }
 
 /**
- * "help start" is "start --help", "-v" is "-V", and "incidents list" is "incidents"; only exit-codes has a page of its
- * own.
+ * "help start" is "start --help", "-v" is "--version", and "incidents list" is "incidents"; only exit-codes has a page of
+ * its own.
  */
-function normalized(argv: readonly string[]): readonly string[] {
-  if (LISTING.has(argv[0]!) && argv[1] === 'list') return [argv[0]!, ...argv.slice(2)]
-  if (argv[0] === '-v') return ['-V', ...argv.slice(1)]
-  return argv[0] === 'help' && argv[1] !== 'exit-codes' && argv[1] !== '--help' ? [...argv.slice(1), '--help'] : argv
+function normalized(words: readonly string[]): readonly string[] {
+  if (words[0] === 'scan') return words.map((word, at) => (word === '-' && words[at - 1] !== '--text' ? STDIN : word))
+  if (LISTING.has(words[0]!) && words[1] === 'list') return [words[0]!, ...words.slice(2)]
+  return words[0] === 'help' && words[1] !== 'exit-codes' && words[1] !== '--help'
+    ? [...words.slice(1), '--help']
+    : words
 }
 
 /** The command that is named first; none for the version; all of them for help, completion and an unknown name. */
 function loadCommands([typed = '']: readonly string[], commands: Commands): Promise<CliCommand[]> {
-  if (typed === '--version' || typed === '-V') return Promise.resolve([])
+  if (VERSION_FLAGS.includes(typed)) return Promise.resolve([])
   const name = ALIASES[typed] ?? typed
   const wanted = Object.hasOwn(commands, name) ? [commands[name]!] : Object.values(commands)
   return Promise.all(wanted.map((load) => load()))
 }
 
-function programWith(commands: readonly CliCommand[], argv: readonly string[], terminal: Terminal): CommandUnknownOpts {
-  const program = new Command('iron-cage')
-    .description('Supervises AI agents: hard budgets, redaction, circuit breakers, a live dashboard.')
-    .version(VERSION, '-V, --version', 'Show the version')
-    .helpOption('-h, --help', 'Show this help')
-    .helpCommand(false)
-    // The words after the command of "run" are the command's own.
-    .enablePositionalOptions()
-    .configureHelp({
-      helpWidth: Math.min(terminal.columns ?? MAX_HELP_WIDTH, MAX_HELP_WIDTH),
-      subcommandTerm: nameAndArguments,
-      optionDescription: describeOption,
+const VERSION_FLAGS = ['--version', '-V', '-v']
+
+function parserOf(commands: readonly CommandModule[]): Argv {
+  return yargs()
+    .scriptName('iron-cage')
+    .usage('Supervises AI agents: hard budgets, redaction, circuit breakers, a live dashboard.')
+    .command(commands as CommandModule[])
+    .demandCommand(1, 'name a command')
+    .epilogue('Documentation and configuration: README.md')
+}
+
+/** `run` is the whole program here, so that parsing halts where the words of its command begin. */
+function parserOfRun(run: CommandModule): Argv {
+  return yargs()
+    .scriptName('iron-cage run')
+    .parserConfiguration({ 'halt-at-non-option': true })
+    .command({ ...run, command: '$0 [command..]' })
+}
+
+/** What holds for every command: help, version, strictness, and errors that are ours. */
+function configure(
+  parser: Argv,
+  words: readonly string[],
+  commands: readonly CommandModule[],
+  terminal: Terminal,
+): void {
+  parser
+    .locale('en')
+    // Its types leave out plurals.
+    .updateStrings(STRINGS as object as Record<string, string>)
+    .help('help', 'Show this help')
+    .alias('help', 'h')
+
+    .strict()
+    .recommendCommands()
+    .parserConfiguration({
+      'parse-positional-numbers': false,
+      'populate--': true,
+      'halt-at-non-option': words[0] === 'run',
     })
-    .configureOutput({
-      writeOut: (text) => terminal.out(wrapLines(text.trimEnd().split('\n'), terminal.columns).join('\n')),
-      writeErr: () => {},
+    .wrap(Math.min(terminal.columns ?? MAX_HELP_WIDTH, MAX_HELP_WIDTH))
+    .showHelpOnFail(false)
+    .exitProcess(false)
+    .fail((message, error) => {
+      if (error && error.name !== 'YError') throw error
+      throw new CageError('usage', (message || error.message).trim(), { hint: hintFor(message ?? '', words, commands) })
     })
-    .addHelpText('after', '\nDocumentation and configuration: README.md')
-  for (const command of commands) program.addCommand(command(terminal))
-  configure(program, argv)
-  return program
+  if (VERSION_FLAGS.includes(words[0]!))
+    parser.version('version', 'Show the version', VERSION).alias('version', ['V', 'v'])
+  else parser.version(false)
+  if (words[0] !== 'run') requireOnce(words)
 }
 
 const MAX_HELP_WIDTH = 110
 
-function describeOption(option: Option): string {
-  const text = Help.prototype.optionDescription(option)
-  return option.mandatory && option.defaultValue === undefined ? `${text} (required)` : text
+/** What yargs says, as our errors begin. */
+const STRINGS = {
+  'Not enough non-option arguments: got %s, need at least %s': {
+    one: 'missing argument: got %s, need at least %s',
+    other: 'missing arguments: got %s, need at least %s',
+  },
+  'Not enough arguments following: %s': '--%s needs a value',
+  'Missing required argument: %s': { one: 'missing required flag: --%s', other: 'missing required flags: %s' },
+  'Unknown argument: %s': { one: 'unknown argument: %s', other: 'unknown arguments: %s' },
+  'Did you mean %s?': 'no such command; did you mean %s?',
+  'Invalid values:': ' ',
+  'Argument: %s, Given: %s, Choices: %s': '--%s is %s; expected one of %s',
+  'Unknown command: %s': { one: 'unknown command: %s', other: 'unknown commands: %s' },
 }
 
-const nameAndArguments = (command: CommandUnknownOpts): string =>
-  [command.name(), ...command.registeredArguments.map((argument) => humanReadable(argument))].join(' ')
-
-function humanReadable(argument: CommandUnknownOpts['registeredArguments'][number]): string {
-  const name = argument.name() + (argument.variadic ? '...' : '')
-  return argument.required ? `<${name}>` : `[${name}]`
-}
-
-/** What holds for every command: its errors are ours, and a flag comes once and with its value. */
-function configure(command: CommandUnknownOpts, argv: readonly string[]): void {
-  command.exitOverride((error) => {
-    throw error.exitCode === 0 ? error : usageError(error, command, argv)
-  })
+/** Throws CageError `usage` when a flag is given twice: yargs would make a list of its values. */
+function requireOnce(words: readonly string[]): void {
   const given = new Set<string>()
-  for (const option of command.options) {
-    command.on(`option:${option.name()}`, (value: string | null) => checkFlag(command, option, value, given))
-  }
-  for (const subcommand of command.commands) configure(subcommand.copyInheritedSettings(command), argv)
-}
-
-/** Throws CageError `usage`. `given`: the flags that were read so far. */
-function checkFlag(command: CommandUnknownOpts, option: Option, value: string | null, given: Set<string>): void {
-  const name = option.attributeName()
-  if (given.has(name)) throw new CageError('usage', `${option.long} was given more than once`)
-  given.add(name)
-  if (value && command.options.some(({ short, long }) => value === short || value === long)) {
-    throw new CageError('usage', `${option.long} needs a value, but ${value} follows`)
+  for (const [flag] of words.slice(0, lengthBefore(words, '--')).flatMap((word) => [/^--[\w-]+/.exec(word) ?? []])) {
+    if (flag === undefined) continue
+    if (given.has(flag)) throw new CageError('usage', `${flag} was given more than once`)
+    given.add(flag)
   }
 }
 
-/** What commander found wrong with the command line, with what to type next. */
-function usageError(error: CommanderError, command: CommandUnknownOpts, argv: readonly string[]): CageError {
-  const names = command.commands.map((subcommand) => subcommand.name())
-  const needed = `${command.name()} needs one of: ${names.join(', ')}`
-  const message = error.code === 'commander.help' ? needed : error.message.replace(/^error: /, '')
-  const mistyped = mistypedName(error, command, argv)
-  if (mistyped === undefined) return new CageError('usage', message, { hint: hintFor(error.code, command, argv) })
-  const help = new CommanderError(2, 'commander.help', '')
-  const { message: groupNeeds, hint } = usageError(help, command.parent!, argv)
-  return new CageError('usage', `unknown command '${mistyped}': ${groupNeeds}`, { hint })
-}
+const lengthBefore = (words: readonly string[], word: string): number =>
+  words.includes(word) ? words.indexOf(word) : words.length
 
-/** "circuits rest" is read as "circuits list rest", and what follows as flags of "list". Undefined for what is no such slip. */
-function mistypedName(
-  { code }: CommanderError,
-  command: CommandUnknownOpts,
-  argv: readonly string[],
-): string | undefined {
-  const typed = argv[1]
-  if (command.name() !== 'list' || argv.includes('list') || !typed || typed.startsWith('-')) return undefined
-  const isFlagOfOther = code === 'commander.unknownOption' && command.registeredArguments.length === 0
-  return code === 'commander.excessArguments' || isFlagOfOther ? typed : undefined
+function hintFor(message: string, words: readonly string[], commands: readonly CommandModule[]): string {
+  const oneDash = words.find((word) => /^-[a-z]{2}/.test(word))
+  if (oneDash) return `type the flag with two dashes: -${oneDash}`
+  if (words[0] === 'start' && message.startsWith('unknown')) return "put the agent's own arguments after --"
+  const isCommand = commands.length === 1
+  const isGroup = isCommand && (commands[0] as CommandGroup).subcommands?.includes(words[1]!)
+  const path = ['iron-cage', ...words.slice(0, isGroup ? 2 : isCommand ? 1 : 0)]
+  return `"${path.join(' ')} --help" lists its arguments and flags`
 }
-
-function hintFor(code: string, command: CommandUnknownOpts, argv: readonly string[]): string {
-  if (code === 'commander.unknownOption') {
-    const oneDash = argv.find((word) => /^-[a-z]{2}/.test(word))
-    if (oneDash) return `type the flag with two dashes: -${oneDash}`
-    if (command.name() === 'start') return "put the agent's own arguments after --"
-  }
-  return `"${pathOf(command)} --help" lists its arguments and flags`
-}
-
-/** The words that name a command, such as "iron-cage budget set". */
-const pathOf = (command: CommandUnknownOpts): string =>
-  command.parent ? `${pathOf(command.parent)} ${command.name()}` : command.name()

@@ -1,21 +1,48 @@
-/** What commands are made of: their type, groups of them, and the examples below their help. */
-import { Command, type CommandUnknownOpts } from '@commander-js/extra-typings'
-import { table } from './output/print.ts'
+/** What commands are made of: their type, and groups of them. */
+import type { CommandModule } from 'yargs'
 import type { Terminal } from './output/terminal.ts'
 
-/** Makes one command. Its action writes to `terminal`, sets its exit code and throws CageErrors. */
-export type CliCommand = (terminal: Terminal) => CommandUnknownOpts
+/**
+ * Makes one command. Its handler writes to `terminal`, sets its exit code and throws CageErrors. `line`: the words that
+ * were typed after "iron-cage".
+ */
+export type CliCommand = (terminal: Terminal, line: readonly string[]) => CommandModule
 
-/** A command that only has commands below it, in this order; alone it lists, where one of them does. */
-export function group(name: string, description: string, commands: readonly CliCommand[], terminal: Terminal) {
-  const parent = new Command(name).description(description).helpCommand(false)
-  for (const command of commands) {
-    const child = command(terminal)
-    parent.addCommand(child, { isDefault: child.name() === 'list' })
-  }
-  return parent
+/** Gives a command's handler the types that its builder makes. */
+export const command = <Flags>(module: CommandModule<object, Flags>): CommandModule => module as CommandModule
+
+/** Stands for a lone hyphen, which yargs drops. */
+export const STDIN = '/dev/stdin'
+
+/** A command that only has others below it. */
+export interface CommandGroup extends CommandModule {
+  subcommands: readonly string[]
 }
 
-/** The examples of a command's help; each is typed after "iron-cage". */
-export const examples = (...rows: (readonly [typed: string, effect: string])[]): string =>
-  ['', 'Examples:', ...table(rows.map(([typed, effect]) => [`  iron-cage ${typed}`, effect]))].join('\n')
+/** A command that only has commands below it, in this order; alone it lists, where one of them does. */
+export function group(
+  name: string | readonly string[],
+  describe: string,
+  commands: readonly CliCommand[],
+  terminal: Terminal,
+  line: readonly string[],
+): CommandGroup {
+  const modules = commands.map((make) => make(terminal, line))
+  const names = modules.map(nameOf)
+  return {
+    command: name,
+    describe,
+    builder(yargs) {
+      for (const module of modules)
+        yargs.command(
+          nameOf(module) === 'list' ? { ...module, command: [module.command, '$0'].flat() as string[] } : module,
+        )
+      return yargs.demandCommand(1, `${[name].flat()[0]} needs one of: ${names.join(', ')}`)
+    },
+    handler: () => {},
+    subcommands: names,
+  }
+}
+
+/** Its first word, without its arguments. */
+export const nameOf = ({ command: names }: CommandModule): string => [names ?? []].flat()[0]!.split(' ')[0]!

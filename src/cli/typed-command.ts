@@ -1,9 +1,8 @@
 import { repeatable } from './output/error-text.ts'
 
-/** The command line as it was typed, quoted for a shell and without personal data. `program`: the root command. */
-export function typedCommand(program: unknown): string {
-  const { rawArgs } = program as { rawArgs: readonly string[] }
-  const words = ['iron-cage', ...rawArgs].map((word) => (/^[\w@%+=:,./-]+$/.test(word) ? word : quoted(word)))
+/** The command line as it was typed, quoted for a shell and without personal data. `line`: after "iron-cage". */
+export function typedCommand(line: readonly string[]): string {
+  const words = ['iron-cage', ...line].map((word) => (/^[\w@%+=:,./-]+$/.test(word) ? word : quoted(word)))
   return repeatable(words.join(' '))
 }
 

@@ -241,6 +241,6 @@ test('the help of a command says which of its options are required', async () =>
     ['requests', 'approve'],
     ['runtimes', 'resolve'],
   ]) {
-    expect((await place.type([...command, '--help'])).out).toMatch(/--reason <text> +Why.*\(required\)/)
+    expect((await place.type([...command, '--help'])).out).toMatch(/--reason +Why.*\[required\]/)
   }
 })

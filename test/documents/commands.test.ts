@@ -153,14 +153,14 @@ async function checkHelp(words: readonly string[]): Promise<void> {
   let help = await helpOf([])
   for (const word of words) {
     if (word === '<command>') return
-    if (!subcommandsIn(help).includes(word)) break
+    if (!subcommandsIn(help, path).includes(word)) break
     path.push(word)
     help = await helpOf(path)
   }
   const end = words.includes('--') ? words.indexOf('--') : words.length
   const rest = words.slice(path.length, end)
   // A command with others below it may do something by itself.
-  if (subcommandsIn(help).length > 0 && !rest[0]?.startsWith('-')) expect(rest).toEqual([])
+  if (subcommandsIn(help, path).length > 0 && !rest[0]?.startsWith('-')) expect(rest).toEqual([])
   for (const flag of rest.filter((word) => word.startsWith('-'))) {
     expect(help).toMatch(new RegExp(`^ +(-\\w, )?${flag.replace('--no-', '--(no-)?')}\\b`, 'm'))
   }

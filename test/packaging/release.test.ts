@@ -127,11 +127,10 @@ describe('the bill of materials and the notices', () => {
     expect(real.size).toBeGreaterThan(15)
     const pages = ['preact', '@preact/signals', '@preact/signals-core']
     const native = ['better-sqlite3', '@node-rs/argon2', '@node-rs/argon2-linux-x64-gnu']
-    expect(
-      components()
-        .map(({ name }) => name)
-        .sort(),
-    ).toEqual([...real, ...pages, ...native, 'node'].sort())
+    // Of some packages there are two versions.
+    expect([...new Set(components().map(({ name }) => name))].sort()).toEqual(
+      [...real, ...pages, ...native, 'node'].sort(),
+    )
   })
 
   test('name every part that the executable itself reports, each in its version', async () => {

@@ -8,50 +8,58 @@ import { AGENT_HELP, resolveAgentId } from '../client/agent-id.ts'
 import { connect } from '../client/client.ts'
 import { isOffline } from '../client/offline-client.ts'
 import { pathSegment } from '../client/path-segment.ts'
-import { type CliCommand, examples } from '../command.ts'
+import { type CliCommand, command } from '../command.ts'
 import { json } from '../output/print.ts'
-import { commandWithDatabase } from '../settings/flags.ts'
+import { withDatabase } from '../settings/flags.ts'
 import { readConfig } from '../settings/read-config.ts'
 
 const controlCommand =
   (verb: 'stop' | 'pause' | 'restart', description: string): CliCommand =>
   (terminal) =>
-    commandWithDatabase(verb)
-      .description(description)
-      .argument('<id>', AGENT_HELP)
-      .option('--json', 'Print JSON')
-      .addHelpText('after', examples([`${verb} lg-7a3f9c2d`, 'by its id'], [`${verb} lead_gen_agent`, 'by its name']))
-      .action(async (named, { json: asJson, ...flags }) => {
+    command({
+      command: `${verb} <id>`,
+      describe: description,
+      builder: (yargs) =>
+        withDatabase(yargs)
+          .positional('id', { type: 'string', demandOption: true, describe: AGENT_HELP })
+          .option('json', { type: 'boolean', describe: 'Print JSON' })
+          .example([
+            [`$0 ${verb} lg-7a3f9c2d`, 'by its id'],
+            [`$0 ${verb} lead_gen_agent`, 'by its name'],
+          ]),
+      handler: async ({ id: named, json: asJson, ...flags }) => {
         const client = connect(flags, terminal)
         const id = await resolveAgentId(client, named)
         const status = await client.send<AgentStatus>('POST', `/api/agents/${pathSegment(id)}/${verb}`)
         terminal.out(asJson ? json(status) : `${status.agent.id}  ${status.agent.state}`)
-      })
+      },
+    })
 
 export const stopCommand = controlCommand('stop', 'Stop an agent and every process that it started')
 export const pauseCommand = controlCommand('pause', 'Suspend an agent; its calls are refused until it is resumed')
 
 export const resumeCommand: CliCommand = (terminal) =>
-  commandWithDatabase('resume')
-    .description('Let an agent continue that is paused, was stopped, or has spent its budget or failed')
-    .argument('<id>', AGENT_HELP)
-    .option('--add <usd>', 'Raise its budget by this first')
-    .option('--json', 'Print JSON')
-    .addHelpText(
-      'after',
-      examples(
-        ['resume lg-7a3f9c2d', 'after a pause, a stop or a crash'],
-        ['resume lg-7a3f9c2d --add 25', 'when its budget is spent'],
-      ),
-    )
-    .action(async (named, { add, json: asJson, ...flags }) => {
+  command({
+    command: 'resume <id>',
+    describe: 'Let an agent continue that is paused, was stopped, or has spent its budget or failed',
+    builder: (yargs) =>
+      withDatabase(yargs)
+        .positional('id', { type: 'string', demandOption: true, describe: AGENT_HELP })
+        .option('add', { type: 'string', requiresArg: true, describe: 'Raise its budget by this first' })
+        .option('json', { type: 'boolean', describe: 'Print JSON' })
+        .example([
+          ['$0 resume lg-7a3f9c2d', 'after a pause, a stop or a crash'],
+          ['$0 resume lg-7a3f9c2d --add 25', 'when its budget is spent'],
+        ]),
+    handler: async ({ id: named, add, json: asJson, ...flags }) => {
       if (terminal.env.serverUrl === undefined) await requireServer((await readConfig(flags, terminal)).config)
       const client = connect(flags, terminal)
       const id = await resolveAgentId(client, named)
       const change = add === undefined ? undefined : { add_usd: parseTypedAmount(add, '--add') }
       const status = await client.send<AgentStatus>('POST', `/api/agents/${pathSegment(id)}/resume`, change)
       terminal.out(asJson ? json(status) : `${status.agent.id}  ${status.agent.state}`)
-    })
+    },
+  })
 
 /** An agent needs its server. Throws CageError `server_unreachable`, with what continues an agent of a server that has ended. */
 async function requireServer(config: Config): Promise<void> {

@@ -1,18 +1,28 @@
-import { Command } from '@commander-js/extra-typings'
 import { CageError } from '../../core/errors.ts'
 import type { ErasureView } from '../../panel/fleet-view.ts'
-import { type CliCommand, examples } from '../command.ts'
+import { type CliCommand, command } from '../command.ts'
 import { json } from '../output/print.ts'
 import { connectToPanel } from './runtimes/panel-client.ts'
 
 export const eraseCommand: CliCommand = (terminal) =>
-  new Command('erase')
-    .description('Erase a person from what the Control Panel at IRON_CAGE_URL stores')
-    .argument('<words...>', 'Names and addresses of the person, which one pseudonym replaces as whole words')
-    .option('--dry-run', 'Count the rows, and change nothing')
-    .option('--json', 'Print JSON')
-    .addHelpText('after', examples(['erase "Jane Doe" jane@example.com --dry-run', 'shows what would be erased']))
-    .action(async (words, { dryRun = false, json: asJson }) => {
+  command({
+    command: 'erase <words..>',
+    describe: 'Erase a person from what the Control Panel at IRON_CAGE_URL stores',
+    builder: (yargs) =>
+      yargs
+        .positional('words', {
+          type: 'string',
+          array: true,
+          demandOption: true,
+          describe: 'Names and addresses of the person, which one pseudonym replaces as whole words',
+        })
+        .option('dry-run', { type: 'boolean', describe: 'Count the rows, and change nothing' })
+        .option('json', { type: 'boolean', describe: 'Print JSON' })
+        .example([
+          ['# shows what would be erased', ''],
+          ['$0 erase "Jane Doe" jane@example.com --dry-run', ''],
+        ]),
+    handler: async ({ words, dryRun = false, json: asJson }) => {
       const short = words.find((word) => word.trim().length < MIN_LENGTH)
       if (short !== undefined) {
         throw new CageError('usage', `"${short}" is too short: it would be found in what names nobody`, {
@@ -26,6 +36,7 @@ export const eraseCommand: CliCommand = (terminal) =>
       if (rows.length === 0) return terminal.out(`nothing found${dryRun ? '' : ', and nothing was changed'}`)
       const found = dryRun ? 'rows that would be changed' : `replaced by ${erased.pseudonym}; rows changed`
       terminal.out(`${found}: ${rows.join(', ')}`)
-    })
+    },
+  })
 
 const MIN_LENGTH = 2

@@ -1,6 +1,5 @@
-import { Argument, Command } from '@commander-js/extra-typings'
 import { ERRORS } from '../../core/errors.ts'
-import { type CliCommand, examples } from '../command.ts'
+import { type CliCommand, command } from '../command.ts'
 import { table } from '../output/print.ts'
 
 /** What every exit code means; "help exit-codes" adds the error codes that end with each. */
@@ -23,15 +22,19 @@ export const EXIT_CODES: readonly (readonly [code: number | string, meaning: str
 
 /** "help <command>" never comes here: `cli.ts` reads it as "<command> --help". */
 export const helpCommand: CliCommand = (terminal) =>
-  new Command('help')
-    .description('Show help for a command, or the meaning of exit codes')
-    .addArgument(new Argument('<topic>', 'A command, or exit-codes'))
-    .addHelpText('after', examples(['help exit-codes', 'for scripts that check how a command ended']))
-    .action(() => {
+  command({
+    command: 'help <topic>',
+    describe: 'Show help for a command, or the meaning of exit codes',
+    builder: (yargs) =>
+      yargs
+        .positional('topic', { type: 'string', demandOption: true, describe: 'A command, or exit-codes' })
+        .example([['$0 help exit-codes', 'for scripts that check how a command ended']]),
+    handler: () => {
       const codesOf = (exit: number | string) =>
         Object.entries(ERRORS)
           .filter(([, row]) => row.exit === exit)
           .map(([code]) => code)
       const rows = EXIT_CODES.map(([exit, meaning]) => [String(exit), meaning, codesOf(exit).join(' ')])
       for (const line of table(rows)) terminal.out(line)
-    })
+    },
+  })

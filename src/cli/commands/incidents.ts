@@ -6,26 +6,29 @@ import { AGENT_HELP, resolveAgentId } from '../client/agent-id.ts'
 import type { ApiClient } from '../client/client.ts'
 import { withClient } from '../client/offline-client.ts'
 import { pathSegment } from '../client/path-segment.ts'
-import { type CliCommand, examples } from '../command.ts'
+import { type CliCommand, command } from '../command.ts'
 import { json, printTable } from '../output/print.ts'
 import type { Terminal } from '../output/terminal.ts'
-import { commandWithDatabase } from '../settings/flags.ts'
+import { withDatabase } from '../settings/flags.ts'
 
 export const incidentsCommand: CliCommand = (terminal) =>
-  commandWithDatabase('incidents')
-    .description('List where personal data was found; the data itself is shown one incident at a time')
-    .option('--agent <id>', `Of one agent only. ${AGENT_HELP}`)
-    .option('--reveal [id]', 'Show the data that this incident found; this is recorded in the audit')
-    .option('--json', 'Print JSON')
-    .addHelpText(
-      'after',
-      examples(
-        ['incidents --agent lg-7a3f9c2d', 'of one agent'],
-        ['incidents --reveal pii-0a1b2c3d4e5f', 'the data that was found'],
-      ),
-    )
-    .action(async ({ agent, reveal, json: asJson, ...flags }) => {
-      if (reveal === true || reveal === '') {
+  command({
+    command: 'incidents',
+    describe: 'List where personal data was found; the data itself is shown one incident at a time',
+    builder: (yargs) =>
+      withDatabase(yargs)
+        .option('agent', { type: 'string', requiresArg: true, describe: `Of one agent only. ${AGENT_HELP}` })
+        .option('reveal', {
+          type: 'string',
+          describe: 'Show the data that this incident found; this is recorded in the audit',
+        })
+        .option('json', { type: 'boolean', describe: 'Print JSON' })
+        .example([
+          ['$0 incidents --agent lg-7a3f9c2d', 'of one agent'],
+          ['$0 incidents --reveal pii-0a1b2c3d4e5f', 'the data that was found'],
+        ]),
+    handler: async ({ agent, reveal, json: asJson, ...flags }) => {
+      if (reveal === '') {
         throw new CageError('usage', '--reveal needs the id of an incident', {
           hint: '"iron-cage incidents" lists them; then "iron-cage incidents --reveal pii-0a1b2c3d4e5f"',
         })
@@ -33,7 +36,8 @@ export const incidentsCommand: CliCommand = (terminal) =>
       const print = (client: ApiClient) =>
         reveal === undefined ? list(client, agent, asJson, terminal) : show(client, reveal, asJson, terminal)
       await withClient(flags, terminal, print, { opensVault: reveal !== undefined })
-    })
+    },
+  })
 
 async function show(client: ApiClient, id: string, asJson: boolean | undefined, terminal: Terminal): Promise<void> {
   const path = `/api/pii/incidents/${pathSegment(id)}/original`

@@ -6,21 +6,37 @@ import { journalIdOf } from '../../uplink/journal.ts'
 import { readMembership, writeMembership } from '../../uplink/membership.ts'
 import { joinPanel } from '../../uplink/panel-client.ts'
 import { withOfflineStore } from '../client/offline-store.ts'
-import { type CliCommand, examples } from '../command.ts'
+import { type CliCommand, command } from '../command.ts'
 import { json } from '../output/print.ts'
 import { VERSION } from '../output/version.ts'
-import { commandWithDatabase } from '../settings/flags.ts'
+import { withDatabase } from '../settings/flags.ts'
 import { readConfig } from '../settings/read-config.ts'
 
 export const joinCommand: CliCommand = (terminal) =>
-  commandWithDatabase('join')
-    .description('Share the budgets of a Control Panel with other machines (the server must be stopped)')
-    .argument('<url>', "The panel's address, such as https://panel.example.com")
-    .requiredOption('--token <token>', 'What "iron-cage runtimes invite" printed; it works once')
-    .option('--name <name>', 'Name of this runtime on the panel (default: the host name)')
-    .option('--json', 'Print JSON')
-    .addHelpText('after', examples(['join http://localhost:8090 --token ic_…', 'a panel on this machine']))
-    .action(async (typed, { token, name: wanted, json: asJson, ...flags }) => {
+  command({
+    command: 'join <url>',
+    describe: 'Share the budgets of a Control Panel with other machines (the server must be stopped)',
+    builder: (yargs) =>
+      withDatabase(yargs)
+        .positional('url', {
+          type: 'string',
+          demandOption: true,
+          describe: "The panel's address, such as https://panel.example.com",
+        })
+        .option('token', {
+          type: 'string',
+          requiresArg: true,
+          describe: 'What "iron-cage runtimes invite" printed; it works once',
+          demandOption: true,
+        })
+        .option('name', {
+          type: 'string',
+          requiresArg: true,
+          describe: 'Name of this runtime on the panel (default: the host name)',
+        })
+        .option('json', { type: 'boolean', describe: 'Print JSON' })
+        .example([['$0 join http://localhost:8090 --token ic_…', 'a panel on this machine']]),
+    handler: async ({ url: typed, token, name: wanted, json: asJson, ...flags }) => {
       const url = panelAddress(typed)
       const { config } = await readConfig(flags, terminal)
       const membership = await withOfflineStore(config, async ({ store, state }) => {
@@ -41,7 +57,8 @@ export const joinCommand: CliCommand = (terminal) =>
       terminal.out(printable(`joined ${url} as "${name}" (${runtimeId})`))
       if (wanted === undefined) terminal.err('named after this host; choose another name with --name')
       terminal.err(`calls of agents on ${config.db.path} now count toward the shared budget too`)
-    })
+    },
+  })
 
 /** Throws CageError `usage`: a token must not cross a network in clear. */
 function panelAddress(typed: string): string {

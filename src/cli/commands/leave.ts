@@ -7,21 +7,27 @@ import { readMembership, writeMembership } from '../../uplink/membership.ts'
 import { openLeases, openTelemetry } from '../../uplink/open-uplink.ts'
 import { leavePanel } from '../../uplink/panel-client.ts'
 import { type OfflineStore, withOfflineStore } from '../client/offline-store.ts'
-import { type CliCommand, examples } from '../command.ts'
+import { type CliCommand, command } from '../command.ts'
 import { json } from '../output/print.ts'
-import { commandWithDatabase } from '../settings/flags.ts'
+import { withDatabase } from '../settings/flags.ts'
 import { readConfig } from '../settings/read-config.ts'
 
 /** How long the panel may take for the events that it does not have yet, in ms. */
 const SEND_MS = 30_000
 
 export const leaveCommand: CliCommand = (terminal) =>
-  commandWithDatabase('leave')
-    .description('Return what the Control Panel lent, and leave it (the server must be stopped)')
-    .option('--abandon', 'Leave even if what was spent cannot be reported: a person resolves the leases on the panel')
-    .option('--json', 'Print JSON')
-    .addHelpText('after', examples(['leave', '']))
-    .action(async ({ abandon = false, json: asJson, ...flags }) => {
+  command({
+    command: 'leave',
+    describe: 'Return what the Control Panel lent, and leave it (the server must be stopped)',
+    builder: (yargs) =>
+      withDatabase(yargs)
+        .option('abandon', {
+          type: 'boolean',
+          describe: 'Leave even if what was spent cannot be reported: a person resolves the leases on the panel',
+        })
+        .option('json', { type: 'boolean', describe: 'Print JSON' })
+        .example([['$0 leave', '']]),
+    handler: async ({ abandon = false, json: asJson, ...flags }) => {
       const { config } = await readConfig(flags, terminal)
       const left = await withOfflineStore(config, (offline) => leave(offline, abandon))
       if (asJson) return terminal.out(json(left))
@@ -33,7 +39,8 @@ export const leaveCommand: CliCommand = (terminal) =>
       }
       if (left.abandoned > 0)
         terminal.err(`to be resolved there: ${showNumberOf(left.abandoned, 'lease')} ("iron-cage runtimes list")`)
-    })
+    },
+  })
 
 interface Left {
   url: string

@@ -1,27 +1,34 @@
 import { CageError } from '../../core/errors.ts'
 import { type SignedIn, signIn, signInWithLink } from '../client/client.ts'
 import { saveLogin } from '../client/saved-tokens.ts'
-import { type CliCommand, examples } from '../command.ts'
+import { type CliCommand, command } from '../command.ts'
 import type { Terminal } from '../output/terminal.ts'
-import { commandWithDatabase } from '../settings/flags.ts'
+import { withDatabase } from '../settings/flags.ts'
 import { readSecret } from '../settings/secret-input.ts'
 
 export const loginCommand: CliCommand = (terminal) =>
-  commandWithDatabase('login')
-    .description(
+  command({
+    command: 'login [username]',
+    describe:
       'Sign in to the server or Control Panel at IRON_CAGE_URL; the password is typed, piped in, or read from a file',
-    )
-    .argument('[username]', 'The name of the user; "organization/name" on a Control Panel with several organizations')
-    .option('--from-file <file>', 'Read the password from this file')
-    .option('--link <link>', 'Sign in with a link that works once, as "iron-cage panel" prints it, instead')
-    .addHelpText(
-      'after',
-      examples(
-        ['login alice', 'with IRON_CAGE_URL=http://cage:8080, then commands act as alice'],
-        ['login --link "http://localhost:8090/#code=…"', 'as the operator of a new Control Panel'],
-      ),
-    )
-    .action(async (username, { fromFile, link, ...flags }) => {
+    builder: (yargs) =>
+      withDatabase(yargs)
+        .positional('username', {
+          type: 'string',
+          describe: 'The name of the user; "organization/name" on a Control Panel with several organizations',
+        })
+        .option('from-file', { type: 'string', requiresArg: true, describe: 'Read the password from this file' })
+        .option('link', {
+          type: 'string',
+          requiresArg: true,
+          describe: 'Sign in with a link that works once, as "iron-cage panel" prints it, instead',
+        })
+        .example([
+          ['$0 login alice', 'with IRON_CAGE_URL=http://cage:8080, then commands act as alice'],
+          ['# as the operator of a new Control Panel', ''],
+          ['$0 login --link "http://localhost:8090/#code=…"', ''],
+        ]),
+    handler: async ({ username, fromFile, link, ...flags }) => {
       if ((username === undefined) === (link === undefined)) {
         throw new CageError('usage', 'expected a user name, or --link', { hint: 'see "iron-cage login --help"' })
       }
@@ -30,7 +37,8 @@ export const loginCommand: CliCommand = (terminal) =>
       const path = saveLogin(signedIn.url, signedIn, terminal)
       terminal.err(`signed in as ${signedIn.name} (${signedIn.role}), saved to ${path}`)
       terminal.err(`commands act as ${signedIn.name} while IRON_CAGE_URL is ${signedIn.url}`)
-    })
+    },
+  })
 
 async function byPassword(
   username: string,

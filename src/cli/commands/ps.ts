@@ -2,22 +2,25 @@ import type { PastAgentListed } from '../../db/tables/past-agents.ts'
 import { shownFigures } from '../../state/figures-text.ts'
 import type { ApiClient, SnapshotResponse } from '../client/client.ts'
 import { withClient } from '../client/offline-client.ts'
-import { type CliCommand, examples } from '../command.ts'
+import { type CliCommand, command } from '../command.ts'
 import { json, printTable } from '../output/print.ts'
 import type { Terminal } from '../output/terminal.ts'
-import { commandWithDatabase } from '../settings/flags.ts'
+import { withDatabase } from '../settings/flags.ts'
 
 const PAGE = 1_000
 
 export const psCommand: CliCommand = (terminal) =>
-  commandWithDatabase('ps')
-    .description('List the agents')
-    .option('--json', 'Print JSON')
-    .option('--all', 'Include old agents that are no longer on the dashboard')
-    .addHelpText('after', examples(['ps --json', 'everything that is known of each']))
-    .action(({ all, json: asJson, ...flags }) =>
+  command({
+    command: 'ps',
+    describe: 'List the agents',
+    builder: (yargs) =>
+      withDatabase(yargs)
+        .option('json', { type: 'boolean', describe: 'Print JSON' })
+        .option('all', { type: 'boolean', describe: 'Include old agents that are no longer on the dashboard' })
+        .example([['$0 ps --json', 'everything that is known of each']]),
+    handler: ({ all, json: asJson, ...flags }) =>
       withClient(flags, terminal, (client) => list(client, { all, asJson }, terminal)),
-    )
+  })
 
 async function list(client: ApiClient, { all, asJson }: { all?: boolean; asJson?: boolean }, terminal: Terminal) {
   const { snapshot, server_time } = await client.send<SnapshotResponse>('GET', '/api/snapshot')

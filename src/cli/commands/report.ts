@@ -1,4 +1,3 @@
-import { Option } from '@commander-js/extra-typings'
 import { CSV_HEADER, csvLine } from '../../api/reports/calls-csv.ts'
 import type { AgentReport } from '../../api/reports/report.ts'
 import type { CostReport } from '../../budget/report.ts'
@@ -9,40 +8,47 @@ import { AGENT_HELP, resolveAgentId } from '../client/agent-id.ts'
 import type { ApiClient } from '../client/client.ts'
 import { withClient } from '../client/offline-client.ts'
 import { pathSegment } from '../client/path-segment.ts'
-import { type CliCommand, examples } from '../command.ts'
+import { type CliCommand, command } from '../command.ts'
 import { comparisonLines } from '../output/comparison-lines.ts'
 import { json } from '../output/print.ts'
 import { costLines, reportLines } from '../output/report-lines.ts'
 import { listReportLinks, revokeReportLink, shareReport } from '../output/report-links.ts'
 import type { Terminal } from '../output/terminal.ts'
-import { commandWithDatabase } from '../settings/flags.ts'
+import { withDatabase } from '../settings/flags.ts'
 
 const FORMATS = ['text', 'json', 'csv', 'html'] as const
 type ReportFormat = (typeof FORMATS)[number]
 const PAGE = 1_000
 
 export const reportCommand: CliCommand = (terminal) =>
-  commandWithDatabase('report')
-    .description('Report what one agent or all of them did and cost; also without a running server')
-    .argument('[id]', `${AGENT_HELP} (default: all agents together)`)
-    .argument('[other]', 'Another agent, to compare it with')
-    .addOption(
-      new Option('--format <format>', 'Text, JSON, an HTML page to print, or the rows of the ledger as CSV')
-        .choices(FORMATS)
-        .default('text' as const),
-    )
-    .option('--share <time>', 'Create a link that shows the report without a sign-in for so long: 30m, 24h, 7d')
-    .option('--links', 'List the valid links to the report')
-    .option('--revoke <link>', 'Revoke a link')
-    .addHelpText(
-      'after',
-      examples(
-        ['report lg-7a3f9c2d --format csv > calls.csv', 'every row of the ledger'],
-        ['report lg-7a3f9c2d lead_gen_agent', 'beside the last run of that script'],
-        ['report lg-7a3f9c2d --share 24h', 'a link for a colleague, valid for a day'],
-      ),
-    )
-    .action((id, other, { format, share, links, revoke, ...flags }) =>
+  command({
+    command: 'report [id] [other]',
+    describe: 'Report what one agent or all of them did and cost; also without a running server',
+    builder: (yargs) =>
+      withDatabase(yargs)
+        .positional('id', { type: 'string', describe: `${AGENT_HELP} (default: all agents together)` })
+        .positional('other', { type: 'string', describe: 'Another agent, to compare it with' })
+        .option('format', {
+          type: 'string',
+          requiresArg: true,
+          describe: 'Text, JSON, an HTML page to print, or the rows of the ledger as CSV',
+          choices: FORMATS,
+          default: 'text' as const,
+        })
+        .option('share', {
+          type: 'string',
+          requiresArg: true,
+          describe: 'Create a link that shows the report without a sign-in for so long: 30m, 24h, 7d',
+        })
+        .option('links', { type: 'boolean', describe: 'List the valid links to the report' })
+        .option('revoke', { type: 'string', requiresArg: true, describe: 'Revoke a link' })
+        .example([
+          ['# every row of the ledger', ''],
+          ['$0 report lg-7a3f9c2d --format csv > calls.csv', ''],
+          ['$0 report lg-7a3f9c2d lead_gen_agent', 'beside the last run of that script'],
+          ['$0 report lg-7a3f9c2d --share 24h', 'a link for a colleague, valid for a day'],
+        ]),
+    handler: ({ id, other, format, share, links, revoke, ...flags }) =>
       withClient(flags, terminal, (client) => {
         const asJson = format === 'json'
         if (revoke !== undefined) return revokeReportLink(client, revoke, terminal)
@@ -55,7 +61,7 @@ export const reportCommand: CliCommand = (terminal) =>
           ? reportAgent(client, id, format, terminal)
           : compare(client, [id, other], format, terminal)
       }),
-    )
+  })
 
 function required(id: string | undefined, flag: string): string {
   if (id !== undefined) return id

@@ -12,34 +12,40 @@ import { AgentFolders } from '../../config/agent-folders.ts'
 import type { Policies } from '../../config/policy.ts'
 import { CageError } from '../../core/errors.ts'
 import { findTrusted, trustedEnvironment } from '../../sandbox/trusted-program.ts'
-import { type CliCommand, examples } from '../command.ts'
+import { type CliCommand, command } from '../command.ts'
 import type { Terminal } from '../output/terminal.ts'
-import { commandWithAgent } from '../settings/flags.ts'
+import { withAgent } from '../settings/flags.ts'
 import { loadServerFlags } from '../settings/server-flags.ts'
 import { joinServer } from '../start/join.ts'
 import { type AgentShow, reportOf, runAgent, type StartedAgent } from '../start/run-agent.ts'
 import { typedCommand } from '../typed-command.ts'
 
-export const runCommand: CliCommand = (terminal) =>
-  commandWithAgent('run')
-    .description('Run any command in the cage, on this terminal; exits with its code. Restarts only with --restart')
-    .argument('<command...>', 'A program and its arguments')
-    .passThroughOptions()
-    .option('--open', 'Open the dashboard in a browser')
-    .addHelpText(
-      'after',
-      examples(
-        ['run --budget 5 -- claude', 'a coding assistant with a hard limit of $5'],
-        ['run -- uv run agent.py', 'a script, as another tool runs it'],
-        ['run -- streamlit run app.py', 'a server'],
-      ),
-    )
-    .action(async ([program = '', ...args], { open, restart = false, ...flags }, { parent }) => {
+export const runCommand: CliCommand = (terminal, line) =>
+  command({
+    command: 'run [command..]',
+    describe: 'Run any command in the cage, on this terminal; exits with its code. Restarts only with --restart',
+    builder: (yargs) =>
+      withAgent(yargs)
+        .positional('command', {
+          type: 'string',
+          array: true,
+          default: [] as string[],
+          describe: 'A program and its arguments',
+        })
+        .option('open', { type: 'boolean', describe: 'Open the dashboard in a browser' })
+        .example([
+          ['iron-cage run --budget 5 -- claude', 'a coding assistant with a hard limit of $5'],
+          ['iron-cage run -- uv run agent.py', 'a script, as another tool runs it'],
+          ['iron-cage run -- streamlit run app.py', 'a server'],
+        ]),
+    handler: async ({ command: words, '--': after = [], open, restart = false, ...flags }) => {
+      const [program, ...args] = [...words, ...(after as string[])]
+      if (program === undefined) throw new CageError('usage', 'missing argument: a program to run')
       const load = (policy?: Policies | null) =>
         loadServerFlags({ ...flags, restart }, terminal, { scriptDir: terminal.cwd, args }, policy)
       const loaded = load()
       const agent: AgentSpec = { script: program, kind: 'command' }
-      const command = typedCommand(parent)
+      const command = typedCommand(line)
       const start = { loaded, script: program, agent, command, open }
       const join = () => joinServer(start, withoutInput(terminal))
       if (await readServerFile(loaded.config.db.path)) return join()
@@ -63,7 +69,8 @@ export const runCommand: CliCommand = (terminal) =>
         throw error
       })
       terminal.exitCode = own.exitCode
-    })
+    },
+  })
 
 /** The command's output is data: nothing of ours is mixed with it. */
 const onStderr = (terminal: Terminal): Terminal =>

@@ -1,9 +1,8 @@
 import { createReadStream, statSync } from 'node:fs'
-import { Command, Option } from '@commander-js/extra-typings'
 import { CageError } from '../../core/errors.ts'
 import { findPii, toSpans } from '../../redaction/redactor.ts'
 import type { PiiSpan } from '../../redaction/text/match.ts'
-import { type CliCommand, examples } from '../command.ts'
+import { type CliCommand, command, STDIN } from '../command.ts'
 import { json, jsonLine, table } from '../output/print.ts'
 import type { Terminal } from '../output/terminal.ts'
 
@@ -15,32 +14,32 @@ interface Located extends PiiSpan {
 }
 
 export const scanCommand: CliCommand = (terminal) =>
-  new Command('scan')
-    .description('Find personal data and secrets in texts; exits 1 when there are any')
-    .argument('[files...]', 'Files; - is standard input')
-    .option('--text <text>', 'A text instead of files')
-    .addOption(
-      new Option('--jsonl', 'Read {"text"} lines, write one {"spans"} line for each, exit 0').conflicts([
-        'json',
-        'text',
-      ]),
-    )
-    .option('--json', 'Print the findings as JSON')
-    .addHelpText(
-      'after',
-      examples(
-        ['scan --text "Contact ceo@example.com"', 'EMAIL, HIGH'],
-        ['scan --jsonl < records.jsonl', 'spans of each record'],
-      ),
-    )
-    .action(async (files, { text, jsonl, json: asJson }) => {
+  command({
+    command: 'scan [files..]',
+    describe: 'Find personal data and secrets in texts; exits 1 when there are any',
+    builder: (yargs) =>
+      yargs
+        .positional('files', { type: 'string', array: true, default: [], describe: 'Files; - is standard input' })
+        .option('text', { type: 'string', requiresArg: true, describe: 'A text instead of files' })
+        .option('jsonl', {
+          type: 'boolean',
+          describe: 'Read {"text"} lines, write one {"spans"} line for each, exit 0',
+        })
+        .conflicts('jsonl', ['json', 'text'])
+        .option('json', { type: 'boolean', describe: 'Print the findings as JSON' })
+        .example([
+          ['$0 scan --text "Contact ceo@example.com"', 'EMAIL, HIGH'],
+          ['$0 scan --jsonl < records.jsonl', 'spans of each record'],
+        ]),
+    handler: async ({ files: before, '--': after = [], text, jsonl, json: asJson }) => {
+      const files = [...before, ...(after as string[])]
       if (text !== undefined && files.length > 0) {
         throw new CageError('usage', 'scan takes files or --text, not both', { hint: 'iron-cage scan --help' })
       }
       if (text === undefined && files.length === 0 && terminal.inputIsTerminal) {
         throw new CageError('usage', 'scan needs a file, - or --text', { hint: 'iron-cage scan --help' })
       }
-      const sources = files.length > 0 ? files : ['-']
+      const sources = files.length > 0 ? files : [STDIN]
       if (jsonl) return printSpans(sources, terminal)
       const findings = text === undefined ? await locateAll(sources, terminal) : locate('text', text)
       if (asJson) terminal.out(json({ findings }))
@@ -49,7 +48,8 @@ export const scanCommand: CliCommand = (terminal) =>
         terminal.err(findings.length === 0 ? 'nothing found' : `${findings.length} found`)
       }
       terminal.exitCode = findings.length > 0 ? 1 : 0
-    })
+    },
+  })
 
 async function printSpans(sources: readonly string[], terminal: Terminal): Promise<void> {
   for (const source of sources) {
@@ -67,9 +67,9 @@ async function locateAll(sources: readonly string[], terminal: Terminal): Promis
 }
 
 const open = (source: string, { input }: Terminal): AsyncIterable<Uint8Array> =>
-  source === '-' ? input : openFile(source)
+  source === STDIN ? input : openFile(source)
 
-const nameOf = (source: string): string => (source === '-' ? 'stdin' : source)
+const nameOf = (source: string): string => (source === STDIN ? 'stdin' : source)
 
 /** The most that is read of one source, or of one line with --jsonl: a device never ends. */
 const MAX_BYTES = 64 * 1024 * 1024

@@ -1,25 +1,28 @@
 import type { Load } from '../../redaction/reload.ts'
-import { type CliCommand, examples } from '../command.ts'
+import { type CliCommand, command } from '../command.ts'
 import type { Terminal } from '../output/terminal.ts'
 import { VERSION } from '../output/version.ts'
-import { commandWithServer } from '../settings/flags.ts'
+import { withServer } from '../settings/flags.ts'
 import { loadServerFlags } from '../settings/server-flags.ts'
 import { openBrowser } from '../start/browser.ts'
 import { listenForEnd, openLive } from '../start/live.ts'
 import { startBlock } from '../start/start-block.ts'
 
 export const serveCommand: CliCommand = (terminal) =>
-  commandWithServer('serve')
-    .description('Run the server and its dashboard without an agent')
-    .option(
-      '--until-stdin-ends',
-      'Stop when standard input ends, as it does when the program that started this one is gone',
-    )
-    .option('--open', 'Open the dashboard in a browser')
-    .addHelpText('after', examples(['serve --port 9090', 'on another port']))
-    .action(({ open, untilStdinEnds, ...flags }) =>
+  command({
+    command: 'serve',
+    describe: 'Run the server and its dashboard without an agent',
+    builder: (yargs) =>
+      withServer(yargs)
+        .option('until-stdin-ends', {
+          type: 'boolean',
+          describe: 'Stop when standard input ends, as it does when the program that started this one is gone',
+        })
+        .option('open', { type: 'boolean', describe: 'Open the dashboard in a browser' })
+        .example([['$0 serve --port 9090', 'on another port']]),
+    handler: ({ open, untilStdinEnds, ...flags }) =>
       serve({ load: (policy) => loadServerFlags(flags, terminal, {}, policy), open, untilStdinEnds }, terminal),
-    )
+  })
 
 interface ServeOptions {
   /** Reads the configuration: once at the start, and again on a reload. */

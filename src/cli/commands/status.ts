@@ -10,23 +10,26 @@ import { AGENT_HELP, resolveAgentId } from '../client/agent-id.ts'
 import type { ApiClient, SnapshotResponse } from '../client/client.ts'
 import { withClient } from '../client/offline-client.ts'
 import { pathSegment } from '../client/path-segment.ts'
-import { type CliCommand, examples } from '../command.ts'
+import { type CliCommand, command } from '../command.ts'
 import { json, tree } from '../output/print.ts'
 import type { Terminal } from '../output/terminal.ts'
-import { commandWithDatabase } from '../settings/flags.ts'
+import { withDatabase } from '../settings/flags.ts'
 import { sharedEntries } from '../start/shared-lines.ts'
 
 export const statusCommand: CliCommand = (terminal) =>
-  commandWithDatabase('status')
-    .description('Show the server, its agents and circuits, or one agent')
-    .argument('[id]', AGENT_HELP)
-    .option('--json', 'Print JSON')
-    .addHelpText('after', examples(['status lg-7a3f9c2d', 'one agent in full']))
-    .action((named, { json: asJson, ...flags }) =>
+  command({
+    command: 'status [id]',
+    describe: 'Show the server, its agents and circuits, or one agent',
+    builder: (yargs) =>
+      withDatabase(yargs)
+        .positional('id', { type: 'string', describe: AGENT_HELP })
+        .option('json', { type: 'boolean', describe: 'Print JSON' })
+        .example([['$0 status lg-7a3f9c2d', 'one agent in full']]),
+    handler: ({ id: named, json: asJson, ...flags }) =>
       withClient(flags, terminal, (client) =>
         named === undefined ? showServer(client, asJson, terminal) : showAgent(client, named, asJson, terminal),
       ),
-    )
+  })
 
 async function showAgent(client: ApiClient, named: string, asJson: boolean | undefined, terminal: Terminal) {
   const id = await resolveAgentId(client, named)

@@ -1,7 +1,7 @@
 /** What `deploy plan` and `deploy up` share: the facts, the choice, and the plan. */
 import { existsSync, statSync } from 'node:fs'
 import { basename, dirname, extname, join, resolve } from 'node:path'
-import { Option } from '@commander-js/extra-typings'
+import type { Argv } from 'yargs'
 import { findPython } from '../../agents/command.ts'
 import { serverFilesOf } from '../../agents/server-files.ts'
 import type { AgentSpec } from '../../agents/supervisor.ts'
@@ -19,7 +19,7 @@ import { BUILT_IN, gatewayVariables, knownProvider } from '../../dialects/known-
 import { ask } from '../../sandbox/ask.ts'
 import { findTrusted, trustedPath } from '../../sandbox/trusted-program.ts'
 import type { Terminal } from '../output/terminal.ts'
-import { type AgentFlags, commandWithAgent } from '../settings/flags.ts'
+import { type AgentFlags, withAgent } from '../settings/flags.ts'
 import { loadServerFlags } from '../settings/server-flags.ts'
 import { Deployments, freePort } from './deployments.ts'
 import { type Adapted, adaptWithModel } from './selector-agent.ts'
@@ -35,18 +35,38 @@ export interface DeployFlags extends AgentFlags {
 }
 
 /** For the commands that plan a deployment. */
-export const commandWithStrategy = (name: string) =>
-  commandWithAgent(name)
-    .argument('<script>', 'Python script of the agent')
-    .option('--strategy <name>', 'How it is deployed: auto, or one that "iron-cage strategies list" lists', 'auto')
-    .option('--call-port <port>', 'Port on which it answers calls (default: a free one)')
-    .addOption(
-      new Option('--selector <who>', 'Who chooses the strategy and adapts its files: facts, or a model (agent)')
-        .choices(['facts', 'agent'] as const)
-        .default('facts' as const),
-    )
-    .option('--selector-model <model>', 'Provider and model that --selector agent asks', 'openai/gpt-4o-mini')
-    .option('--selector-budget <usd>', 'Hard limit of what it asks, in US dollars', '0.10')
+export const withStrategy = <Flags>(yargs: Argv<Flags>) =>
+  withAgent(yargs)
+    .positional('script', { type: 'string', demandOption: true, describe: 'Python script of the agent' })
+    .option('strategy', {
+      type: 'string',
+      requiresArg: true,
+      default: 'auto',
+      describe: 'How it is deployed: auto, or one that "iron-cage strategies list" lists',
+    })
+    .option('call-port', {
+      type: 'string',
+      requiresArg: true,
+      describe: 'Port on which it answers calls (default: a free one)',
+    })
+    .option('selector', {
+      requiresArg: true,
+      choices: ['facts', 'agent'] as const,
+      default: 'facts' as const,
+      describe: 'Who chooses the strategy and adapts its files: facts, or a model (agent)',
+    })
+    .option('selector-model', {
+      type: 'string',
+      requiresArg: true,
+      default: 'openai/gpt-4o-mini',
+      describe: 'Provider and model that --selector agent asks',
+    })
+    .option('selector-budget', {
+      type: 'string',
+      requiresArg: true,
+      default: '0.10',
+      describe: 'Hard limit of what it asks, in US dollars',
+    })
 
 export interface Prepared {
   loaded: LoadedConfig

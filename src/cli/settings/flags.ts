@@ -1,5 +1,5 @@
 /** The flags that override settings of the configuration, and the commands that have them; `load-flags.ts` reads them. */
-import { Command } from '@commander-js/extra-typings'
+import type { Argv } from 'yargs'
 
 export interface ConfigFlags {
   config?: string
@@ -28,44 +28,75 @@ export interface AgentFlags extends ServerFlags {
 
 // Every value is text here and is checked with the configuration, so that a flag, a variable and a file fail alike.
 
-export const commandWithConfig = (name: string) =>
-  new Command(name).option(
-    '--config <file>',
-    'Configuration file (default: iron-cage.yaml or .toml in this folder or beside the script)',
-  )
+export const withConfig = <Flags>(yargs: Argv<Flags>) =>
+  yargs.option('config', {
+    type: 'string',
+    requiresArg: true,
+    describe: 'Configuration file (default: iron-cage.yaml or .toml in this folder or beside the script)',
+  })
 
 /** For commands that talk to a server or use its database. */
-export const commandWithDatabase = (name: string) =>
-  commandWithConfig(name).option('--db <file>', 'Database file of the server (default: ./iron_state.db)')
+export const withDatabase = <Flags>(yargs: Argv<Flags>) =>
+  withConfig(yargs).option('db', {
+    type: 'string',
+    requiresArg: true,
+    describe: 'Database file of the server (default: ./iron_state.db)',
+  })
 
 /** For commands that run a server. */
-export const commandWithServer = (name: string) =>
-  commandWithDatabase(name)
-    .option('--host <address>', 'Address to listen on (default: 127.0.0.1)')
-    .option('--port <port>', 'Port to listen on (default: 8080)')
-    .option('--allow-remote', 'Allow --host to be an address that other machines can reach')
-    .option('--verbose', 'Show and log details as well')
-    .option('--log-format <format>', 'How events are printed: text or json (default: text)')
+export const withServer = <Flags>(yargs: Argv<Flags>) =>
+  withDatabase(yargs)
+    .option('host', { type: 'string', requiresArg: true, describe: 'Address to listen on (default: 127.0.0.1)' })
+    .option('port', { type: 'string', requiresArg: true, describe: 'Port to listen on (default: 8080)' })
+    .option('allow-remote', {
+      type: 'boolean',
+      describe: 'Allow --host to be an address that other machines can reach',
+    })
+    .option('verbose', { type: 'boolean', describe: 'Show and log details as well' })
+    .option('log-format', {
+      type: 'string',
+      requiresArg: true,
+      describe: 'How events are printed: text or json (default: text)',
+    })
 
 /** For commands that run an agent. */
-export const commandWithAgent = (name: string) =>
-  commandWithServer(name)
-    .option('--budget <usd>', "Hard limit in US dollars: 50, 50.00 or '$50' (default: 100)")
-    .option('--safety-mode <mode>', 'What happens to personal data: redact, block or warn (default: redact)')
-    .option('--env <name>', 'development, staging or production (default: development)')
-    .option('--name <name>', "The agent's name (default: the script's)")
-    .option(...TAG_FLAG)
-    .option('--python <path>', 'Python interpreter')
-    .option('--provider-keys <how>', 'inject or shield (default: inject)')
-    .option('--sandbox <level>', 'Walls around the agent: off, observe, standard, strict or auto (default: auto)')
-    .option('--restart', 'Restart the agent after a crash (default)')
-    .option('--no-restart', 'Do not restart the agent after a crash')
+export const withAgent = <Flags>(yargs: Argv<Flags>) =>
+  withServer(yargs)
+    .option('budget', {
+      type: 'string',
+      requiresArg: true,
+      describe: "Hard limit in US dollars: 50, 50.00 or '$50' (default: 100)",
+    })
+    .option('safety-mode', {
+      type: 'string',
+      requiresArg: true,
+      describe: 'What happens to personal data: redact, block or warn (default: redact)',
+    })
+    .option('env', {
+      type: 'string',
+      requiresArg: true,
+      describe: 'development, staging or production (default: development)',
+    })
+    .option('name', { type: 'string', requiresArg: true, describe: "The agent's name (default: the script's)" })
+    .option('tag', TAG_FLAG)
+    .option('python', { type: 'string', requiresArg: true, describe: 'Python interpreter' })
+    .option('provider-keys', { type: 'string', requiresArg: true, describe: 'inject or shield (default: inject)' })
+    .option('sandbox', {
+      type: 'string',
+      requiresArg: true,
+      describe: 'Walls around the agent: off, observe, standard, strict or auto (default: auto)',
+    })
+    .option('restart', {
+      type: 'boolean',
+      describe: 'Restart the agent after a crash (default); --no-restart does not',
+    })
 
-/** The flag of `parseTags` and its description. */
-export const TAG_FLAG = [
-  '--tag <name=value>',
-  'Group its cost in reports: customer=acme, or several: customer=acme,project=x',
-] as const
+/** The flag of `parseTags`. */
+export const TAG_FLAG = {
+  type: 'string',
+  requiresArg: true,
+  describe: 'Group its cost in reports: customer=acme, or several: customer=acme,project=x',
+} as const
 
 /** Reads the value of a flag as a number; NaN when it is none. */
 export const decimal = (text: string): number => (text.trim() === '' ? Number.NaN : Number(text))

@@ -2,9 +2,9 @@ import { setTimeout as wait } from 'node:timers/promises'
 import { CageError } from '../../../core/errors.ts'
 import type { AlertView } from '../../../state/snapshot.ts'
 import { type ApiClient, connect } from '../../client/client.ts'
-import { type CliCommand, examples } from '../../command.ts'
+import { type CliCommand, command } from '../../command.ts'
 import { json } from '../../output/print.ts'
-import { commandWithDatabase } from '../../settings/flags.ts'
+import { withDatabase } from '../../settings/flags.ts'
 import { listAlerts } from './list.ts'
 
 const POLL_INTERVAL_MS = 200
@@ -12,11 +12,14 @@ const POLL_INTERVAL_MS = 200
 const MAX_WAIT_MS = 12_000
 
 export const testCommand: CliCommand = (terminal) =>
-  commandWithDatabase('test')
-    .description('Send a test alert by every channel and report whether it arrived; exits 1 when one did not')
-    .option('--json', 'Print JSON')
-    .addHelpText('after', examples(['alerts test', 'checks the mail server and the webhooks']))
-    .action(async ({ json: asJson, ...flags }) => {
+  command({
+    command: 'test',
+    describe: 'Send a test alert by every channel and report whether it arrived; exits 1 when one did not',
+    builder: (yargs) =>
+      withDatabase(yargs)
+        .option('json', { type: 'boolean', describe: 'Print JSON' })
+        .example([['$0 alerts test', 'checks the mail server and the webhooks']]),
+    handler: async ({ json: asJson, ...flags }) => {
       const client = connect(flags, terminal)
       const { alert_id, channels } = await client.send<TestedAlert>('POST', '/api/alerts/test')
       if (channels.length === 0) throw noChannel()
@@ -24,7 +27,8 @@ export const testCommand: CliCommand = (terminal) =>
       if (asJson) terminal.out(json({ alert_id, channels: results }))
       else for (const { channel, state } of results) terminal.out(`${channel}  ${state}`)
       if (results.some(({ state }) => state !== 'delivered')) terminal.exitCode = 1
-    })
+    },
+  })
 
 interface TestedAlert {
   alert_id: string

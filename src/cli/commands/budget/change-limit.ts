@@ -1,6 +1,6 @@
 /** `budget set` and `budget add`: of an agent by its arguments, of the server or of each run by a flag. */
 
-import { Option } from '@commander-js/extra-typings'
+import type { Argv } from 'yargs'
 import type { AgentStatus } from '../../../api/agents.ts'
 import type { ConfiguredBudgets } from '../../../api/budgets.ts'
 import { CageError } from '../../../core/errors.ts'
@@ -11,28 +11,31 @@ import type { ApiClient, ClientFlags } from '../../client/client.ts'
 import { withClient } from '../../client/offline-client.ts'
 import { pathSegment } from '../../client/path-segment.ts'
 import type { Terminal } from '../../output/terminal.ts'
-import { commandWithDatabase } from '../../settings/flags.ts'
+import { withDatabase } from '../../settings/flags.ts'
 import { connectToPanel } from '../runtimes/panel-client.ts'
 import { agentPath, showBalance, showConfigured, showShared, USD_HELP } from './balance.ts'
 
-export const commandWithLimit = (name: string) =>
-  commandWithDatabase(name)
-    .argument('[id]', AGENT_HELP)
-    .argument('[usd]', USD_HELP)
-    .option('--server <usd>', 'The limit of all agents together')
-    .option('--run <usd>', 'The limit of each run')
-    .option('--org <usd>', 'The limit of the organization, on the Control Panel at IRON_CAGE_URL')
-    .option('--team <name>', 'A team there: budget set --team research 20')
-    .option('--user <name>', 'A person there')
-    .option('--agent <name>', 'An agent there, by its name, on all machines')
-    .option('--token <name>', 'An API token of machines there, by its name')
-    .addOption(
-      new Option(
-        '--period <period>',
-        'How often a limit there renews, in UTC (default: as before; at first none)',
-      ).choices(['day', 'month', 'none'] as const),
-    )
-    .option('--json', 'Print JSON')
+export const withLimit = <Flags>(yargs: Argv<Flags>) =>
+  withDatabase(yargs)
+    .positional('id', { type: 'string', describe: AGENT_HELP })
+    .positional('usd', { type: 'string', describe: USD_HELP })
+    .option('server', { type: 'string', requiresArg: true, describe: 'The limit of all agents together' })
+    .option('run', { type: 'string', requiresArg: true, describe: 'The limit of each run' })
+    .option('org', {
+      type: 'string',
+      requiresArg: true,
+      describe: 'The limit of the organization, on the Control Panel at IRON_CAGE_URL',
+    })
+    .option('team', { type: 'string', requiresArg: true, describe: 'A team there: budget set --team research 20' })
+    .option('user', { type: 'string', requiresArg: true, describe: 'A person there' })
+    .option('agent', { type: 'string', requiresArg: true, describe: 'An agent there, by its name, on all machines' })
+    .option('token', { type: 'string', requiresArg: true, describe: 'An API token of machines there, by its name' })
+    .option('period', {
+      requiresArg: true,
+      choices: ['day', 'month', 'none'] as const,
+      describe: 'How often a limit there renews, in UTC (default: as before; at first none)',
+    })
+    .option('json', { type: 'boolean', describe: 'Print JSON' })
 
 /** The body of the request. */
 export type LimitChange = { limit_usd: Usd } | { add_usd: Usd }

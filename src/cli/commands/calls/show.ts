@@ -3,23 +3,27 @@ import { showCount, showName } from '../../../core/units.ts'
 import { type CallDetail, tokensOf } from '../../../state/call-view.ts'
 import { withClient } from '../../client/offline-client.ts'
 import { pathSegment } from '../../client/path-segment.ts'
-import { type CliCommand, examples } from '../../command.ts'
+import { type CliCommand, command } from '../../command.ts'
 import { json, type TreeEntry, tree } from '../../output/print.ts'
-import { commandWithDatabase } from '../../settings/flags.ts'
+import { withDatabase } from '../../settings/flags.ts'
 
 export const showCommand: CliCommand = (terminal) =>
-  commandWithDatabase('show')
-    .description('Show one call: what it cost, and what was recorded about it')
-    .argument('<call>', 'The call, as "calls" lists it')
-    .option('--json', 'Print JSON')
-    .addHelpText('after', examples(['calls show call-19b7ef0a1c20000a1b2c3', 'one call in full']))
-    .action(async (id, flags) => {
+  command({
+    command: 'show <call>',
+    describe: 'Show one call: what it cost, and what was recorded about it',
+    builder: (yargs) =>
+      withDatabase(yargs)
+        .positional('call', { type: 'string', demandOption: true, describe: 'The call, as "calls" lists it' })
+        .option('json', { type: 'boolean', describe: 'Print JSON' })
+        .example([['$0 calls show call-19b7ef0a1c20000a1b2c3', 'one call in full']]),
+    handler: async ({ call: id, ...flags }) => {
       const detail = await withClient(flags, terminal, (client) =>
         client.send<CallDetail>('GET', `/api/calls/${pathSegment(id)}`),
       )
       if (flags.json) return terminal.out(json(detail))
       callLines(detail).forEach(terminal.out)
-    })
+    },
+  })
 
 /** What an estimate is based on, where the row says so. */
 function basisOf({ price }: CallDetail['call']): string {

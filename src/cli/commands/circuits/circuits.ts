@@ -3,5 +3,11 @@ import { listCircuitsCommand } from './list.ts'
 import { openCommand } from './open.ts'
 import { resetCommand } from './reset.ts'
 
-export const circuitsCommand: CliCommand = (terminal) =>
-  group('circuits', 'List circuits, close or open one', [listCircuitsCommand, resetCommand, openCommand], terminal)
+export const circuitsCommand: CliCommand = (terminal, line) =>
+  group(
+    'circuits',
+    'List circuits, close or open one',
+    [listCircuitsCommand, resetCommand, openCommand],
+    terminal,
+    line,
+  )

@@ -5,15 +5,16 @@ import { fallbackSuccess } from '../../../state/figures-text.ts'
 import type { CircuitView } from '../../../state/snapshot.ts'
 import type { SnapshotResponse } from '../../client/client.ts'
 import { withClient } from '../../client/offline-client.ts'
-import type { CliCommand } from '../../command.ts'
+import { type CliCommand, command } from '../../command.ts'
 import { json, printTable } from '../../output/print.ts'
-import { commandWithDatabase } from '../../settings/flags.ts'
+import { withDatabase } from '../../settings/flags.ts'
 
 export const listCircuitsCommand: CliCommand = (terminal) =>
-  commandWithDatabase('list')
-    .description('List the circuits of providers, models and services')
-    .option('--json', 'Print JSON')
-    .action(async ({ json: asJson, ...flags }) => {
+  command({
+    command: 'list',
+    describe: 'List the circuits of providers, models and services',
+    builder: (yargs) => withDatabase(yargs).option('json', { type: 'boolean', describe: 'Print JSON' }),
+    handler: async ({ json: asJson, ...flags }) => {
       const { snapshot, server_time } = await withClient(flags, terminal, (client) =>
         client.send<SnapshotResponse>('GET', '/api/snapshot'),
       )
@@ -25,7 +26,8 @@ export const listCircuitsCommand: CliCommand = (terminal) =>
       if (asJson) return terminal.out(json(circuits))
       if (circuits.length === 0) return terminal.err('nothing has been called here yet')
       printTable([HEADER, ...circuits.map(rowOf)], terminal)
-    })
+    },
+  })
 
 const HEADER = ['CIRCUIT', 'STATE', 'NEXT TRY', 'TRIPS', 'LAST TRIP', 'BLOCKED', 'SAVED', 'FALLBACKS', 'REASON']
 

@@ -2,17 +2,20 @@ import { openPriceList } from '../../../budget/pinned-list.ts'
 import { requirePlausiblePrices } from '../../../budget/price-jumps.ts'
 import { InvalidConfigError } from '../../../config/problems.ts'
 import { systemClock } from '../../../core/clock.ts'
-import { type CliCommand, examples } from '../../command.ts'
+import { type CliCommand, command } from '../../command.ts'
 import { json } from '../../output/print.ts'
-import { commandWithAgent } from '../../settings/flags.ts'
+import { withAgent } from '../../settings/flags.ts'
 import { loadServerFlags } from '../../settings/server-flags.ts'
 
 export const checkCommand: CliCommand = (terminal) =>
-  commandWithAgent('check')
-    .description('Check the configuration; exits 2 and lists every problem when something is wrong')
-    .option('--json', 'Print JSON')
-    .addHelpText('after', examples(['config check --config iron-cage.toml', 'check a file before it is used']))
-    .action(async ({ json: asJson, ...flags }) => {
+  command({
+    command: 'check',
+    describe: 'Check the configuration; exits 2 and lists every problem when something is wrong',
+    builder: (yargs) =>
+      withAgent(yargs)
+        .option('json', { type: 'boolean', describe: 'Print JSON' })
+        .example([['$0 config check --config iron-cage.toml', 'check a file before it is used']]),
+    handler: async ({ json: asJson, ...flags }) => {
       try {
         const { config, origins, file } = loadServerFlags(flags, terminal)
         const list = openPriceList(config.price_list)
@@ -24,4 +27,5 @@ export const checkCommand: CliCommand = (terminal) =>
         }
         throw error
       }
-    })
+    },
+  })

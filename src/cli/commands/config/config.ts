@@ -4,10 +4,11 @@ import { initCommand } from './init.ts'
 import { showCommand } from './show.ts'
 import { trustConfigCommand } from './trust.ts'
 
-export const configCommand: CliCommand = (terminal) =>
+export const configCommand: CliCommand = (terminal, line) =>
   group(
     'config',
     'Show, check or create the configuration',
     [showCommand, checkCommand, initCommand, trustConfigCommand],
     terminal,
+    line,
   )

@@ -1,27 +1,27 @@
 import { relative } from 'node:path'
 import { isChoosable, type Judgment, obstacles } from '../../../deploy/choice.ts'
 import { describeAgent } from '../../../deploy/facts.ts'
-import type { CliCommand } from '../../command.ts'
-import { examples } from '../../command.ts'
-import { commandWithStrategy, type Prepared, prepareDeployment } from '../../deploy/prepare-deployment.ts'
+import { type CliCommand, command } from '../../command.ts'
+import { type Prepared, prepareDeployment, withStrategy } from '../../deploy/prepare-deployment.ts'
 import { json, type TreeEntry, tree } from '../../output/print.ts'
 
 export const planCommand: CliCommand = (terminal) =>
-  commandWithStrategy('plan')
-    .description('Show how an agent would be deployed, and why; writes and runs nothing')
-    .option('--json', 'Print JSON')
-    .addHelpText(
-      'after',
-      examples(
-        ['deploy plan agent.py', 'which strategy is chosen, and why'],
-        ['deploy plan agent.py --strategy docker', 'what another one would do'],
-      ),
-    )
-    .action(async (script, { json: asJson, ...flags }) => {
+  command({
+    command: 'plan <script>',
+    describe: 'Show how an agent would be deployed, and why; writes and runs nothing',
+    builder: (yargs) =>
+      withStrategy(yargs)
+        .option('json', { type: 'boolean', describe: 'Print JSON' })
+        .example([
+          ['$0 deploy plan agent.py', 'which strategy is chosen, and why'],
+          ['$0 deploy plan agent.py --strategy docker', 'what another one would do'],
+        ]),
+    handler: async ({ script, json: asJson, ...flags }) => {
       const prepared = await prepareDeployment(script, flags, terminal)
       if (asJson) return terminal.out(json(planOf(prepared)))
       planLines(prepared, terminal.cwd).forEach(terminal.out)
-    })
+    },
+  })
 
 const planOf = ({ name, agent, judgments, plan, adapted }: Prepared) => ({
   name,

@@ -2,20 +2,23 @@ import { resolve } from 'node:path'
 import type { AgentStatus } from '../../../api/agents.ts'
 import { showUsd } from '../../../core/money.ts'
 import { withClient } from '../../client/offline-client.ts'
-import { type CliCommand, examples } from '../../command.ts'
+import { type CliCommand, command } from '../../command.ts'
 import { type Deployment, Deployments } from '../../deploy/deployments.ts'
 import { runnerOf } from '../../deploy/runner.ts'
 import { json, printTable } from '../../output/print.ts'
-import { commandWithDatabase } from '../../settings/flags.ts'
+import { withDatabase } from '../../settings/flags.ts'
 import { readConfig } from '../../settings/read-config.ts'
 
 export const deploymentStatusCommand: CliCommand = (terminal) =>
-  commandWithDatabase('status')
-    .description('List what is deployed: how each agent is, what it has spent, and where it is called')
-    .argument('[name]', 'One deployment (default: all)')
-    .option('--json', 'Print JSON')
-    .addHelpText('after', examples(['deploy status', 'all deployments']))
-    .action(async (name, { json: asJson, ...flags }) => {
+  command({
+    command: 'status [name]',
+    describe: 'List what is deployed: how each agent is, what it has spent, and where it is called',
+    builder: (yargs) =>
+      withDatabase(yargs)
+        .positional('name', { type: 'string', describe: 'One deployment (default: all)' })
+        .option('json', { type: 'boolean', describe: 'Print JSON' })
+        .example([['$0 deploy status', 'all deployments']]),
+    handler: async ({ name, json: asJson, ...flags }) => {
       const deployments = new Deployments(resolve(terminal.cwd, (await readConfig(flags, terminal)).config.db.path))
       const asked = name === undefined ? deployments.list() : [deployments.require(name)]
       if (asked.length === 0 && !asJson) return terminal.err('nothing is deployed')
@@ -36,7 +39,8 @@ export const deploymentStatusCommand: CliCommand = (terminal) =>
       )
       if (asJson) return terminal.out(json({ deployments: shown }))
       printTable([HEADER, ...shown.map(rowOf)], terminal)
-    })
+    },
+  })
 
 const HEADER = ['NAME', 'STRATEGY', 'AGENT', 'STATE', 'CALLS', 'SPENT', 'ADDRESS']
 

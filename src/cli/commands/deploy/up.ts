@@ -9,14 +9,14 @@ import type { AgentId } from '../../../core/ids.ts'
 import { writePlan } from '../../../deploy/plan.ts'
 import { trustedEnvironment } from '../../../sandbox/trusted-program.ts'
 import { type ApiClient, connectToDatabase } from '../../client/client.ts'
-import { type CliCommand, examples } from '../../command.ts'
+import { type CliCommand, command } from '../../command.ts'
 import {
-  commandWithStrategy,
   type DeployFlags,
   type Prepared,
   prepareDeployment,
   programFile,
   requireTrusted,
+  withStrategy,
 } from '../../deploy/prepare-deployment.ts'
 import { confirm } from '../../deploy/selector-agent.ts'
 import { tree } from '../../output/print.ts'
@@ -27,19 +27,20 @@ import { reportOf, runAgent } from '../../start/run-agent.ts'
 import { typedCommand } from '../../typed-command.ts'
 import { planLines } from './plan.ts'
 
-export const upCommand: CliCommand = (terminal) =>
-  commandWithStrategy('up')
-    .description('Deploy an agent: in the running server, or in one of its own until Ctrl-C')
-    .option('--yes', 'Write what a model has adapted without asking')
-    .addHelpText(
-      'after',
-      examples(
-        ['deploy up agent.py --budget 5', 'as the facts suggest'],
-        ['deploy up agent.py --strategy docker', 'in a container'],
-        ['deploy up agent.py --selector agent', 'as a model suggests, after you have seen its changes'],
-      ),
-    )
-    .action((script, flags, { parent }) => deployUp(script, flags, typedCommand(parent?.parent), terminal))
+export const upCommand: CliCommand = (terminal, line) =>
+  command({
+    command: 'up <script>',
+    describe: 'Deploy an agent: in the running server, or in one of its own until Ctrl-C',
+    builder: (yargs) =>
+      withStrategy(yargs)
+        .option('yes', { type: 'boolean', describe: 'Write what a model has adapted without asking' })
+        .example([
+          ['$0 deploy up agent.py --budget 5', 'as the facts suggest'],
+          ['$0 deploy up agent.py --strategy docker', 'in a container'],
+          ['$0 deploy up agent.py --selector agent', 'as a model suggests, after you have seen its changes'],
+        ]),
+    handler: ({ script, ...flags }) => deployUp(script, flags, typedCommand(line), terminal),
+  })
 
 /** `command`: the command line that started it. Throws what `prepareDeployment` throws, and CageError `deployment_failed`. */
 export async function deployUp(

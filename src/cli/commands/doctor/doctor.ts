@@ -3,10 +3,10 @@ import { configSchema } from '../../../config/schema.ts'
 import { asCageError } from '../../../core/errors.ts'
 import { showNumberOf } from '../../../core/units.ts'
 import { wrapLines } from '../../../log/wrap.ts'
-import { type CliCommand, examples } from '../../command.ts'
+import { type CliCommand, command } from '../../command.ts'
 import { json } from '../../output/print.ts'
 import type { Terminal } from '../../output/terminal.ts'
-import { commandWithDatabase, type ServerFlags } from '../../settings/flags.ts'
+import { type ServerFlags, withDatabase } from '../../settings/flags.ts'
 import { readConfig } from '../../settings/read-config.ts'
 import { type Check, type CheckResult, fail, ok, type Subject } from './check.ts'
 import { exposureChecks } from './exposure.ts'
@@ -17,18 +17,22 @@ const CHECKS: readonly Check[] = [...machineChecks, ...fileChecks, ...exposureCh
 const MARKS = { ok: '✔', warn: '!', fail: '✖' } as const
 
 export const doctorCommand: CliCommand = (terminal) =>
-  commandWithDatabase('doctor')
-    .description('Check whether this machine is ready and what would not be guarded; exits 1 when something is wrong')
-    .option('--port <port>', 'Port to listen on (default: 8080)')
-    .option('--online', 'Check that the providers answer as well')
-    .option('--json', 'Print JSON')
-    .addHelpText('after', examples(['doctor', 'with or without a running server']))
-    .action(async ({ online, json: asJson, ...flags }) => {
+  command({
+    command: 'doctor',
+    describe: 'Check whether this machine is ready and what would not be guarded; exits 1 when something is wrong',
+    builder: (yargs) =>
+      withDatabase(yargs)
+        .option('port', { type: 'string', requiresArg: true, describe: 'Port to listen on (default: 8080)' })
+        .option('online', { type: 'boolean', describe: 'Check that the providers answer as well' })
+        .option('json', { type: 'boolean', describe: 'Print JSON' })
+        .example([['$0 doctor', 'with or without a running server']]),
+    handler: async ({ online, json: asJson, ...flags }) => {
       const results = await examine(flags, online === true, terminal)
       if (results.some(({ status }) => status === 'fail')) terminal.exitCode = 1
       if (asJson) terminal.out(json({ ok: terminal.exitCode === 0, checks: results }))
       else wrapLines(resultLines(results), terminal.columns).forEach(terminal.out)
-    })
+    },
+  })
 
 type NamedResult = { name: string } & CheckResult
 

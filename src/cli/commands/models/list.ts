@@ -2,15 +2,16 @@ import type { ModelTrust } from '../../../budget/trust.ts'
 import { showUsd } from '../../../core/money.ts'
 import { wrapLines } from '../../../log/wrap.ts'
 import { withClient } from '../../client/offline-client.ts'
-import type { CliCommand } from '../../command.ts'
+import { type CliCommand, command } from '../../command.ts'
 import { json, printTable } from '../../output/print.ts'
-import { commandWithDatabase } from '../../settings/flags.ts'
+import { withDatabase } from '../../settings/flags.ts'
 
 export const listModelsCommand: CliCommand = (terminal) =>
-  commandWithDatabase('list')
-    .description("List what is known of models on servers that are not the vendor's own")
-    .option('--json', 'Print JSON')
-    .action(async ({ json: asJson, ...flags }) => {
+  command({
+    command: 'list',
+    describe: "List what is known of models on servers that are not the vendor's own",
+    builder: (yargs) => withDatabase(yargs).option('json', { type: 'boolean', describe: 'Print JSON' }),
+    handler: async ({ json: asJson, ...flags }) => {
       const { models } = await withClient(flags, terminal, (client) =>
         client.send<{ models: ModelTrust[] }>('GET', '/api/models'),
       )
@@ -18,7 +19,8 @@ export const listModelsCommand: CliCommand = (terminal) =>
       if (models.length === 0) return terminal.err("nothing is known: only the vendors' own servers were called")
       printTable([HEADER, ...models.map(rowOf)], terminal)
       for (const line of wrapLines(['', LEGEND], terminal.columns)) terminal.out(line)
-    })
+    },
+  })
 
 const HEADER = ['MODEL', 'STATE', 'SINCE', 'HELD', 'OVERRUN']
 

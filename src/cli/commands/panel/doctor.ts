@@ -1,18 +1,20 @@
-import { Command } from '@commander-js/extra-typings'
 import { isoTime } from '../../../core/clock.ts'
 import { ERRORS } from '../../../core/errors.ts'
-import { type CliCommand, examples } from '../../command.ts'
+import { type CliCommand, command } from '../../command.ts'
 import { json } from '../../output/print.ts'
 import { DATABASE_HELP, DEFAULT_DATABASE, REDIS_HELP } from './flags.ts'
 
 export const panelDoctorCommand: CliCommand = (terminal) =>
-  new Command('doctor')
-    .description('Check that the books of all shared budgets agree with each other, and the database of a panel')
-    .option('--database <address>', DATABASE_HELP, DEFAULT_DATABASE)
-    .option('--redis <address>', REDIS_HELP)
-    .option('--json', 'Print JSON')
-    .addHelpText('after', examples(['panel doctor --database postgres://panel@localhost/panel', '']))
-    .action(async ({ database, redis: address, json: asJson }) => {
+  command({
+    command: 'doctor',
+    describe: 'Check that the books of all shared budgets agree with each other, and the database of a panel',
+    builder: (yargs) =>
+      yargs
+        .option('database', { type: 'string', requiresArg: true, describe: DATABASE_HELP, default: DEFAULT_DATABASE })
+        .option('redis', { type: 'string', requiresArg: true, describe: REDIS_HELP })
+        .option('json', { type: 'boolean', describe: 'Print JSON' })
+        .example([['$0 panel doctor --database postgres://panel@localhost/panel', '']]),
+    handler: async ({ database, redis: address, json: asJson }) => {
       const { examine, redisOf } = await import('./fleet.ts')
       const { problemOfRedis } = await import('../../../panel/db/redis-changes.ts')
       const redis = redisOf({ database, redis: address }, terminal)
@@ -39,4 +41,5 @@ export const panelDoctorCommand: CliCommand = (terminal) =>
       }
       if (problem !== undefined) terminal.out(`late: ${redis!.name} cannot be used: ${problem}`)
       else if (redis) terminal.out(`ok: ${redis.name} answers`)
-    })
+    },
+  })

@@ -25,7 +25,7 @@ interface PanelFlags {
   redis?: string
   host: string
   port: string
-  allowRemote?: true
+  allowRemote?: boolean | undefined
   allowedHosts?: string
   trustedProxies?: string
   leaseTtl: string

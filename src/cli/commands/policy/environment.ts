@@ -1,7 +1,7 @@
-import { Option } from '@commander-js/extra-typings'
 import { ENVIRONMENTS } from '../../../config/environments.ts'
 
-export const environmentOption = () =>
-  new Option('--env <name>', 'For the machines that may have the secrets of this environment only').choices(
-    ENVIRONMENTS,
-  )
+export const ENVIRONMENT_FLAG = {
+  requiresArg: true,
+  choices: ENVIRONMENTS,
+  describe: 'For the machines that may have the secrets of this environment only',
+} as const

@@ -3,10 +3,11 @@ import { clearPolicyCommand } from './clear.ts'
 import { setPolicyCommand } from './set.ts'
 import { showPolicyCommand } from './show.ts'
 
-export const policyCommand: CliCommand = (terminal) =>
+export const policyCommand: CliCommand = (terminal, line) =>
   group(
     'policy',
     'Manage the settings that every machine of the Control Panel at IRON_CAGE_URL must have',
     [showPolicyCommand, setPolicyCommand, clearPolicyCommand],
     terminal,
+    line,
   )

@@ -1,17 +1,17 @@
-import { Command } from '@commander-js/extra-typings'
 import { leaves } from '../../../config/config.ts'
 import { keyText } from '../../../config/problems.ts'
 import type { PolicyView } from '../../../panel/fleet-view.ts'
-import { type CliCommand, examples } from '../../command.ts'
+import { type CliCommand, command } from '../../command.ts'
 import { json, printTable } from '../../output/print.ts'
 import { connectToPanel } from '../runtimes/panel-client.ts'
 
 export const showPolicyCommand: CliCommand = (terminal) =>
-  new Command('show')
-    .description('Show the policy of the organization')
-    .option('--json', 'Print JSON')
-    .addHelpText('after', examples(['policy show', '']))
-    .action(async ({ json: asJson }) => {
+  command({
+    command: 'show',
+    describe: 'Show the policy of the organization',
+    builder: (yargs) =>
+      yargs.option('json', { type: 'boolean', describe: 'Print JSON' }).example([['$0 policy show', '']]),
+    handler: async ({ json: asJson }) => {
       const policy = await connectToPanel(terminal).send<PolicyView>('GET', '/api/fleet/policy')
       if (asJson) return terminal.out(json(policy))
       const { settings, environments, revision, updated_by, updated_at } = policy
@@ -24,6 +24,7 @@ export const showPolicyCommand: CliCommand = (terminal) =>
       }
       printTable(rows, terminal, ['MACHINES', 'SETTING', 'VALUE'])
       terminal.err(`revision ${revision}, by ${updated_by} at ${updated_at}`)
-    })
+    },
+  })
 
 const shown = (value: unknown): string => (typeof value === 'string' ? value : JSON.stringify(value))

@@ -6,28 +6,32 @@ import { nearest } from '../../../config/problems.ts'
 import { systemClock } from '../../../core/clock.ts'
 import { CageError, PriceUnknownError } from '../../../core/errors.ts'
 import { showNumberOf } from '../../../core/units.ts'
-import { type CliCommand, examples } from '../../command.ts'
+import { type CliCommand, command } from '../../command.ts'
 import { priceData, priceLines } from '../../output/price-lines.ts'
 import { json, printTable, tree } from '../../output/print.ts'
 import type { Terminal } from '../../output/terminal.ts'
-import { commandWithConfig } from '../../settings/flags.ts'
+import { withConfig } from '../../settings/flags.ts'
 import { readConfig } from '../../settings/read-config.ts'
 
 export const listPricesCommand: CliCommand = (terminal) =>
-  commandWithConfig('list')
-    .description('Show what models cost here, in US dollars per million tokens, and the source of each price')
-    .argument('[model]', 'Its name, as in a call (default: every model)')
-    .option('--provider <name>', 'Of this provider only (default: of every configured provider)')
-    .option('--search <text>', 'Only models with this text in their names')
-    .option('--json', 'Print JSON')
-    .addHelpText(
-      'after',
-      examples(
-        ['prices list gpt-4o', 'one model with all its prices'],
-        ['prices list --search sonnet', 'models with "sonnet" in their names'],
-      ),
-    )
-    .action(async (model, { provider, search, json: asJson, ...flags }) => {
+  command({
+    command: 'list [model]',
+    describe: 'Show what models cost here, in US dollars per million tokens, and the source of each price',
+    builder: (yargs) =>
+      withConfig(yargs)
+        .positional('model', { type: 'string', describe: 'Its name, as in a call (default: every model)' })
+        .option('provider', {
+          type: 'string',
+          requiresArg: true,
+          describe: 'Of this provider only (default: of every configured provider)',
+        })
+        .option('search', { type: 'string', requiresArg: true, describe: 'Only models with this text in their names' })
+        .option('json', { type: 'boolean', describe: 'Print JSON' })
+        .example([
+          ['$0 prices list gpt-4o', 'one model with all its prices'],
+          ['$0 prices list --search sonnet', 'models with "sonnet" in their names'],
+        ]),
+    handler: async ({ model, provider, search, json: asJson, ...flags }) => {
       const { config } = await readConfig(flags, terminal)
       const providers = provider === undefined ? Object.keys(config.providers) : [provider]
       const list = openPriceList(config.price_list)
@@ -38,7 +42,8 @@ export const listPricesCommand: CliCommand = (terminal) =>
       if (asJson) return terminal.out(json(priceData(found)))
       const title = `${found.model} of ${found.provider}, US dollars per million tokens`
       tree(title, priceLines(found.price)).forEach(terminal.out)
-    })
+    },
+  })
 
 function showMatching(
   { all, list }: { all: readonly Priced[]; list: PriceList },

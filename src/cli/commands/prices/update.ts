@@ -18,11 +18,11 @@ import { systemClock } from '../../../core/clock.ts'
 import { CageError } from '../../../core/errors.ts'
 import { type Network, openPool } from '../../../core/http-pools.ts'
 import { readNetwork } from '../../../gateway/provider/network.ts'
-import { type CliCommand, examples } from '../../command.ts'
+import { type CliCommand, command } from '../../command.ts'
 import { priceLines } from '../../output/price-lines.ts'
 import { json, table } from '../../output/print.ts'
 import type { Terminal } from '../../output/terminal.ts'
-import { type ConfigFlags, commandWithConfig } from '../../settings/flags.ts'
+import { type ConfigFlags, withConfig } from '../../settings/flags.ts'
 import { loadFlags } from '../../settings/load-flags.ts'
 
 /** Where the authors of the built-in list publish newer ones. */
@@ -37,20 +37,25 @@ interface UpdateFlags extends ConfigFlags {
 }
 
 export const updatePricesCommand: CliCommand = (terminal) =>
-  commandWithConfig('update')
-    .description('Get a newer list of public prices, show what changes, and pin it by its SHA-256 in the configuration')
-    .argument('[source]', 'File or https address of the list (default: where its authors publish it)')
-    .option('--sha256 <hash>', 'Refuse a list with another hash')
-    .option('--dry-run', 'Show what would change, and change nothing')
-    .option('--json', 'Print JSON')
-    .addHelpText(
-      'after',
-      examples(
-        ['prices update --dry-run', 'see the difference first'],
-        ['prices update prices.json --sha256 9f86…0a08', 'a file that somebody has checked'],
-      ),
-    )
-    .action((source, flags) => update(source ?? PUBLISHED_AT, flags, terminal))
+  command({
+    command: 'update [source]',
+    describe: 'Get a newer list of public prices, show what changes, and pin it by its SHA-256 in the configuration',
+    builder: (yargs) =>
+      withConfig(yargs)
+        .positional('source', {
+          type: 'string',
+          describe: 'File or https address of the list (default: where its authors publish it)',
+        })
+        .option('sha256', { type: 'string', requiresArg: true, describe: 'Refuse a list with another hash' })
+        .option('dry-run', { type: 'boolean', describe: 'Show what would change, and change nothing' })
+        .option('json', { type: 'boolean', describe: 'Print JSON' })
+        .example([
+          ['$0 prices update --dry-run', 'see the difference first'],
+          ['# a file that somebody has checked', ''],
+          ['$0 prices update prices.json --sha256 9f86…0a08', ''],
+        ]),
+    handler: ({ source, ...flags }) => update(source ?? PUBLISHED_AT, flags, terminal),
+  })
 
 async function update(source: string, flags: UpdateFlags, terminal: Terminal): Promise<void> {
   const loaded = loadFlags(flags, terminal)

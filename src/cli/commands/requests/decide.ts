@@ -1,21 +1,28 @@
-import { Command } from '@commander-js/extra-typings'
 import { pathSegment } from '../../client/path-segment.ts'
-import { type CliCommand, examples } from '../../command.ts'
+import { type CliCommand, command } from '../../command.ts'
 import { connectToPanel } from '../runtimes/panel-client.ts'
 
 const decideCommand =
   (verb: 'approve' | 'reject', description: string, done: string): CliCommand =>
   (terminal) =>
-    new Command(verb)
-      .description(description)
-      .argument('<id>', 'The request, as "requests list" shows it')
-      .requiredOption('--reason <text>', 'Why, for the audit')
-      .addHelpText('after', examples([`requests ${verb} request-5f0c2b9e41d3 --reason "agreed on 12 May"`, '']))
-      .action(async (id, { reason }) => {
+    command({
+      command: `${verb} <id>`,
+      describe: description,
+      builder: (yargs) =>
+        yargs
+          .positional('id', {
+            type: 'string',
+            demandOption: true,
+            describe: 'The request, as "requests list" shows it',
+          })
+          .option('reason', { type: 'string', requiresArg: true, describe: 'Why, for the audit', demandOption: true })
+          .example([[`$0 requests ${verb} request-5f0c2b9e41d3 --reason "agreed on 12 May"`, '']]),
+      handler: async ({ id, reason }) => {
         const path = `/api/fleet/requests/${pathSegment(id)}/${verb}`
         await connectToPanel(terminal).send('POST', path, { reason })
         terminal.out(`${id} ${done}`)
-      })
+      },
+    })
 
 export const approveCommand = decideCommand(
   'approve',

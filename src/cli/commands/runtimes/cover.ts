@@ -1,18 +1,20 @@
-import { Command } from '@commander-js/extra-typings'
 import { CageError } from '../../../core/errors.ts'
 import { showDuration } from '../../../core/units.ts'
 import type { FleetView } from '../../../panel/fleet-view.ts'
-import { type CliCommand, examples } from '../../command.ts'
+import { type CliCommand, command } from '../../command.ts'
 import { json } from '../../output/print.ts'
 import { connectToPanel } from './panel-client.ts'
 
 export const coverCommand: CliCommand = (terminal) =>
-  new Command('cover')
-    .description('Show or set how many minutes of spending a machine may hold in advance, to go on without the panel')
-    .argument('[minutes]', 'From 0.1 to 1440 (default: show it)')
-    .option('--json', 'Print JSON')
-    .addHelpText('after', examples(['runtimes cover 15', 'machines go on for about 15 minutes without the panel']))
-    .action(async (minutes, { json: asJson }) => {
+  command({
+    command: 'cover [minutes]',
+    describe: 'Show or set how many minutes of spending a machine may hold in advance, to go on without the panel',
+    builder: (yargs) =>
+      yargs
+        .positional('minutes', { type: 'string', describe: 'From 0.1 to 1440 (default: show it)' })
+        .option('json', { type: 'boolean', describe: 'Print JSON' })
+        .example([['$0 runtimes cover 15', 'machines go on for about 15 minutes without the panel']]),
+    handler: async ({ minutes, json: asJson }) => {
       const client = connectToPanel(terminal)
       const { cover_s } =
         minutes === undefined
@@ -20,7 +22,8 @@ export const coverCommand: CliCommand = (terminal) =>
           : await client.send<{ cover_s: number }>('PATCH', '/api/fleet/cover', { cover_s: secondsOf(minutes) })
       if (asJson) return terminal.out(json({ cover_s }))
       terminal.out(`each machine may hold what it spends in ${showDuration(cover_s * 1000)}`)
-    })
+    },
+  })
 
 /** Throws CageError `usage`. */
 function secondsOf(minutes: string): number {

@@ -1,4 +1,3 @@
-import { Command } from '@commander-js/extra-typings'
 import { asCageError } from '../../../core/errors.ts'
 import { showUsd } from '../../../core/money.ts'
 import { showAge } from '../../../core/units.ts'
@@ -6,16 +5,19 @@ import { printable } from '../../../log/printable.ts'
 import { wrapLines } from '../../../log/wrap.ts'
 import type { FleetView, RuntimeView } from '../../../panel/fleet-view.ts'
 import type { ApiClient } from '../../client/client.ts'
-import { type CliCommand, examples } from '../../command.ts'
+import { type CliCommand, command } from '../../command.ts'
 import { json, printTable } from '../../output/print.ts'
 import { connectToPanel } from './panel-client.ts'
 
 export const listRuntimesCommand: CliCommand = (terminal) =>
-  new Command('list')
-    .description('List the machines that joined, what they were lent, and open invitations')
-    .option('--json', 'Print JSON')
-    .addHelpText('after', examples(['runtimes list --json', 'with every lease']))
-    .action(async ({ json: asJson }) => {
+  command({
+    command: 'list',
+    describe: 'List the machines that joined, what they were lent, and open invitations',
+    builder: (yargs) =>
+      yargs
+        .option('json', { type: 'boolean', describe: 'Print JSON' })
+        .example([['$0 runtimes list --json', 'with every lease']]),
+    handler: async ({ json: asJson }) => {
       const client = connectToPanel(terminal)
       const { runtimes, reconciling_until: until } = await client.send<FleetView>('GET', '/api/fleet')
       if (asJson) return terminal.out(json(runtimes))
@@ -26,7 +28,8 @@ export const listRuntimesCommand: CliCommand = (terminal) =>
       if (until)
         terminal.err(`nothing is lent until every machine was heard, or ${until}: the database lost its last commits`)
       if (runtimes.length === 0) terminal.err('no machine has joined yet; invite one with "iron-cage runtimes invite"')
-    })
+    },
+  })
 
 const rowOf = ({ id, name, state, lag_ms, lent_usd }: RuntimeView): string[] => [
   id,

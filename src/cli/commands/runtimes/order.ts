@@ -1,10 +1,9 @@
-import { Command } from '@commander-js/extra-typings'
 import { CageError } from '../../../core/errors.ts'
 import type { FleetView, OrderView } from '../../../panel/fleet-view.ts'
 import type { OrderAction } from '../../../protocol/control-messages.ts'
 import { AGENT_HELP, findAgentId } from '../../client/agent-id.ts'
 import { pathSegment } from '../../client/path-segment.ts'
-import { type CliCommand, examples } from '../../command.ts'
+import { type CliCommand, command } from '../../command.ts'
 import { json } from '../../output/print.ts'
 import { connectToPanel } from './panel-client.ts'
 
@@ -18,12 +17,15 @@ const EFFECTS: Record<OrderAction, string> = {
 export const orderCommand =
   (action: OrderAction): CliCommand =>
   (terminal) =>
-    new Command(action)
-      .description(`${EFFECTS[action]}, at once while that machine is connected`)
-      .argument('<id>', AGENT_HELP)
-      .option('--json', 'Print JSON')
-      .addHelpText('after', examples([`runtimes ${action} lg-7a3f`, '']))
-      .action(async (named, { json: asJson }) => {
+    command({
+      command: `${action} <id>`,
+      describe: `${EFFECTS[action]}, at once while that machine is connected`,
+      builder: (yargs) =>
+        yargs
+          .positional('id', { type: 'string', demandOption: true, describe: AGENT_HELP })
+          .option('json', { type: 'boolean', describe: 'Print JSON' })
+          .example([[`$0 runtimes ${action} lg-7a3f`, '']]),
+      handler: async ({ id: named, json: asJson }) => {
         const client = connectToPanel(terminal)
         const { runtimes } = await client.send<FleetView>('GET', '/api/fleet')
         const agents = runtimes.flatMap((runtime) => runtime.agents.map((agent) => ({ ...agent, script: agent.name })))
@@ -39,4 +41,5 @@ export const orderCommand =
         if (asJson) return terminal.out(json(order))
         if (runtime.state === 'connected') terminal.out(`${runtime.name} was asked to ${action} ${agentId}`)
         else terminal.out(`not delivered yet: ${runtime.name} is silent; it will ${action} ${agentId} when it is back`)
-      })
+      },
+    })

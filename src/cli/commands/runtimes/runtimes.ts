@@ -7,7 +7,7 @@ import { orderCommand } from './order.ts'
 import { resolveCommand } from './resolve.ts'
 import { revokeRuntimeCommand } from './revoke.ts'
 
-export const runtimesCommand: CliCommand = (terminal) =>
+export const runtimesCommand: CliCommand = (terminal, line) =>
   group(
     'runtimes',
     'Manage the machines of the Control Panel at IRON_CAGE_URL',
@@ -21,4 +21,5 @@ export const runtimesCommand: CliCommand = (terminal) =>
       ...(['stop', 'pause', 'resume'] as const).map(orderCommand),
     ],
     terminal,
+    line,
   )

@@ -1,14 +1,17 @@
-import type { CliCommand } from '../../command.ts'
+import { type CliCommand, command } from '../../command.ts'
 import { AGENT_NAME_HELP, deleteCentral, ORG_HELP, requireOrg } from './central.ts'
-import { commandWithEnvironment, getSecret, SECRET_HELP, secretPath, showChange, withVault } from './vault-client.ts'
+import { getSecret, SECRET_HELP, secretPath, showChange, withEnvironment, withVault } from './vault-client.ts'
 
 export const deleteCommand: CliCommand = (terminal) =>
-  commandWithEnvironment('delete')
-    .description('Delete a secret; it can be restored')
-    .argument('<name>', SECRET_HELP)
-    .option('--org', ORG_HELP)
-    .option('--agent <name>', AGENT_NAME_HELP)
-    .action(async (name, { org, agent, json: asJson, ...flags }) => {
+  command({
+    command: 'delete <name>',
+    describe: 'Delete a secret; it can be restored',
+    builder: (yargs) =>
+      withEnvironment(yargs)
+        .positional('name', { type: 'string', demandOption: true, describe: SECRET_HELP })
+        .option('org', { type: 'boolean', describe: ORG_HELP })
+        .option('agent', { type: 'string', requiresArg: true, describe: AGENT_NAME_HELP }),
+    handler: async ({ name, org, agent, json: asJson, ...flags }) => {
       requireOrg({ org, agent })
       if (org) return deleteCentral(name, { env: flags.env, agent, json: asJson }, terminal)
       const secret = await withVault(flags, terminal, async (client, environment) => {
@@ -17,4 +20,5 @@ export const deleteCommand: CliCommand = (terminal) =>
         return known
       })
       showChange(secret, 'was deleted', asJson, terminal)
-    })
+    },
+  })

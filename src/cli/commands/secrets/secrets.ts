@@ -9,7 +9,7 @@ import { rollBackCommand } from './roll-back.ts'
 import { rotateSecretCommand } from './rotate.ts'
 import { setSecretCommand } from './set.ts'
 
-export const secretsCommand: CliCommand = (terminal) =>
+export const secretsCommand: CliCommand = (terminal, line) =>
   group(
     'secrets',
     "Encrypted values for your agents' environment; also without a running server",
@@ -25,4 +25,5 @@ export const secretsCommand: CliCommand = (terminal) =>
       changeMasterKeyCommand,
     ],
     terminal,
+    line,
   )

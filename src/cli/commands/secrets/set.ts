@@ -1,9 +1,8 @@
 import type { SecretView } from '../../../vault/secret.ts'
 import type { ApiClient } from '../../client/client.ts'
-import { type CliCommand, examples } from '../../command.ts'
+import { type CliCommand, command } from '../../command.ts'
 import { AGENT_NAME_HELP, ORG_HELP, requireOrg, setCentral } from './central.ts'
 import {
-  commandWithEnvironment,
   findSecret,
   readValue,
   SECRET_HELP,
@@ -11,25 +10,28 @@ import {
   secretPath,
   showChange,
   warnOfOrdinary,
+  withEnvironment,
   withVault,
 } from './vault-client.ts'
 
 export const setSecretCommand: CliCommand = (terminal) =>
-  commandWithEnvironment('set')
-    .description('Store a secret, or replace the value of one that exists')
-    .argument('<name>', SECRET_HELP)
-    .option('--org', ORG_HELP)
-    .option('--agent <name>', AGENT_NAME_HELP)
-    .option('--from-file <file>', 'Read the value from this file')
-    .addHelpText(
-      'after',
-      examples(
-        ['secrets set OPENAI_API_KEY', 'asks for the value'],
-        ['secrets set OPENAI_API_KEY --env production < key.txt', 'reads it from standard input'],
-        ['secrets set OPENAI_API_KEY --org --env production', 'for every machine that may have it'],
-      ),
-    )
-    .action(async (name, { fromFile, org, agent, json: asJson, ...flags }) => {
+  command({
+    command: 'set <name>',
+    describe: 'Store a secret, or replace the value of one that exists',
+    builder: (yargs) =>
+      withEnvironment(yargs)
+        .positional('name', { type: 'string', demandOption: true, describe: SECRET_HELP })
+        .option('org', { type: 'boolean', describe: ORG_HELP })
+        .option('agent', { type: 'string', requiresArg: true, describe: AGENT_NAME_HELP })
+        .option('from-file', { type: 'string', requiresArg: true, describe: 'Read the value from this file' })
+        .example([
+          ['$0 secrets set OPENAI_API_KEY', 'asks for the value'],
+          ['# reads it from standard input', ''],
+          ['$0 secrets set OPENAI_API_KEY --env production < key.txt', ''],
+          ['# for every machine that may have it', ''],
+          ['$0 secrets set OPENAI_API_KEY --org --env production', ''],
+        ]),
+    handler: async ({ name, fromFile, org, agent, json: asJson, ...flags }) => {
       requireOrg({ org, agent })
       const value = await readValue(fromFile, terminal)
       warnOfOrdinary(name, value, terminal)
@@ -41,7 +43,8 @@ export const setSecretCommand: CliCommand = (terminal) =>
         { createsDatabase: true },
       )
       showChange(secret, change, asJson, terminal)
-    })
+    },
+  })
 
 async function setSecret(client: ApiClient, name: string, environment: string, value: string) {
   const known = await findSecret(client, name, environment)

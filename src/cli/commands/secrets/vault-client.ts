@@ -2,6 +2,7 @@
  * What the commands of `secrets` share. A value is typed, piped in or read from a file, never given as an argument: every
  * process of this machine could read it there.
  */
+import type { Argv } from 'yargs'
 import { CageError } from '../../../core/errors.ts'
 import { isOrdinaryValue } from '../../../redaction/known/ordinary-value.ts'
 import type { SecretView } from '../../../vault/secret.ts'
@@ -10,7 +11,7 @@ import type { ApiClient, ClientFlags } from '../../client/client.ts'
 import { withClient } from '../../client/offline-client.ts'
 import { json } from '../../output/print.ts'
 import type { Terminal } from '../../output/terminal.ts'
-import { commandWithDatabase } from '../../settings/flags.ts'
+import { withDatabase } from '../../settings/flags.ts'
 import { readConfig } from '../../settings/read-config.ts'
 import { readSecret } from '../../settings/secret-input.ts'
 
@@ -19,8 +20,10 @@ export interface SecretFlags extends ClientFlags {
 }
 
 /** For commands on secrets of one environment. */
-export const commandWithEnvironment = (name: string) =>
-  commandWithDatabase(name).option('--env <name>', 'development, staging or production').option('--json', 'Print JSON')
+export const withEnvironment = <Flags>(yargs: Argv<Flags>) =>
+  withDatabase(yargs)
+    .option('env', { type: 'string', requiresArg: true, describe: 'development, staging or production' })
+    .option('json', { type: 'boolean', describe: 'Print JSON' })
 
 export const SECRET_HELP = 'The environment variable that holds it in an agent'
 

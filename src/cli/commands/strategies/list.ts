@@ -1,14 +1,17 @@
-import { type CliCommand, examples } from '../../command.ts'
+import { type CliCommand, command } from '../../command.ts'
 import { loadStrategies } from '../../deploy/strategies.ts'
 import { json, printTable } from '../../output/print.ts'
-import { commandWithConfig } from '../../settings/flags.ts'
+import { withConfig } from '../../settings/flags.ts'
 
 export const listStrategiesCommand: CliCommand = (terminal) =>
-  commandWithConfig('list')
-    .description('List the strategies, the broken ones as well')
-    .option('--json', 'Print JSON')
-    .addHelpText('after', examples(['strategies list', 'and what each one is']))
-    .action(({ json: asJson, ...flags }) => {
+  command({
+    command: 'list',
+    describe: 'List the strategies, the broken ones as well',
+    builder: (yargs) =>
+      withConfig(yargs)
+        .option('json', { type: 'boolean', describe: 'Print JSON' })
+        .example([['$0 strategies list', 'and what each one is']]),
+    handler: ({ json: asJson, ...flags }) => {
       const { usable, broken } = loadStrategies(flags, terminal)
       if (asJson) {
         return terminal.out(
@@ -22,6 +25,7 @@ export const listStrategiesCommand: CliCommand = (terminal) =>
       }
       printTable([['STRATEGY', 'WHAT IT IS'], ...usable.map(({ name, summary }) => [name, oneLine(summary)])], terminal)
       for (const { error } of broken) terminal.err(error.message)
-    })
+    },
+  })
 
 const oneLine = (text: string): string => text.replaceAll(/\s+/g, ' ')

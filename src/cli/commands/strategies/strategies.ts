@@ -3,10 +3,11 @@ import { checkStrategiesCommand } from './check.ts'
 import { listStrategiesCommand } from './list.ts'
 import { showStrategyCommand } from './show.ts'
 
-export const strategiesCommand: CliCommand = (terminal) =>
+export const strategiesCommand: CliCommand = (terminal, line) =>
   group(
     'strategies',
     'Ways to deploy an agent: ours, and folders of your own in strategies/',
     [listStrategiesCommand, showStrategyCommand, checkStrategiesCommand],
     terminal,
+    line,
   )

@@ -1,21 +1,30 @@
 import { CageError } from '../../../core/errors.ts'
 import { withClient } from '../../client/offline-client.ts'
 import { saveToken } from '../../client/saved-tokens.ts'
-import type { CliCommand } from '../../command.ts'
+import { type CliCommand, command } from '../../command.ts'
 import { json } from '../../output/print.ts'
-import { commandWithDatabase, decimal } from '../../settings/flags.ts'
+import { decimal, withDatabase } from '../../settings/flags.ts'
 import { type NewToken, TOKEN_HELP, tokenPath } from './new-token.ts'
 
 const HOUR_S = 3_600
 const MAX_OVERLAP_HOURS = 720
 
 export const rotateTokenCommand: CliCommand = (terminal) =>
-  commandWithDatabase('rotate')
-    .description('Replace a token, which keeps working for a while; the new value is shown only once')
-    .argument('<id>', TOKEN_HELP)
-    .option('--overlap-hours <hours>', 'How long the old token keeps working; 0 ends it at once', decimal, 24)
-    .option('--json', 'Print JSON')
-    .action(async (id, { overlapHours, json: asJson, ...flags }) => {
+  command({
+    command: 'rotate <id>',
+    describe: 'Replace a token, which keeps working for a while; the new value is shown only once',
+    builder: (yargs) =>
+      withDatabase(yargs)
+        .positional('id', { type: 'string', demandOption: true, describe: TOKEN_HELP })
+        .option('overlap-hours', {
+          type: 'string',
+          requiresArg: true,
+          describe: 'How long the old token keeps working; 0 ends it at once',
+          default: '24',
+          coerce: decimal,
+        })
+        .option('json', { type: 'boolean', describe: 'Print JSON' }),
+    handler: async ({ id, overlapHours, json: asJson, ...flags }) => {
       const overlap_s = overlapOf(overlapHours)
       const created = await withClient(flags, terminal, (client) =>
         client.send<NewToken>('POST', `${tokenPath(id)}/rotate`, { overlap_s }),
@@ -25,7 +34,8 @@ export const rotateTokenCommand: CliCommand = (terminal) =>
       terminal.out(created.token)
       const old = overlap_s === 0 ? 'has ended' : `works for another ${overlapHours} h`
       terminal.err(`saved to ${path}; the old token, ${id}, ${old}`)
-    })
+    },
+  })
 
 function overlapOf(hours: number): number {
   if (hours >= 0 && hours <= MAX_OVERLAP_HOURS) return Math.round(hours * HOUR_S)
