@@ -41,7 +41,7 @@ export async function tryPanels(): Promise<string[]> {
       podman('exec', `--env=IRON_CAGE_TOKEN=${token}`, container, 'iron-cage', ...words)
     own(names[0]!, 'budget', 'set', '--org', '5')
     const budget = own(names[1]!, 'budget', 'get', '--org')
-    check('what is set at one is read at the other', budget.includes('$5.00'), budget)
+    check('a value set at one is read at the other', budget.includes('$5.00'), budget)
     const page = await fetch(`${urls[1]}/`)
     check(
       'each serves the page of the fleet',

@@ -380,9 +380,7 @@ const provider = z.strictObject({
   models: z
     .record(text(1, 200), text(1, 200))
     .default({})
-    .describe(
-      'The model behind each name, where this provider uses names of its own, such as `{ my-deployment: gpt-4o }`.',
-    ),
+    .describe('The model behind each name, where this provider uses other names, such as `{ my-deployment: gpt-4o }`.'),
   routes: z
     .record(routeName, route)
     .default({})
@@ -587,7 +585,7 @@ const sections = z.strictObject({
     })
     .prefault({})
     .describe(
-      'LLM providers by name. `openai`, `anthropic` and `google` are built in; other known ones are added by their name alone (`groq: {}`), and any other server that speaks a known dialect under a name of its own.',
+      'LLM providers by name. `openai`, `anthropic` and `google` are built in; other known ones are added by their name alone (`groq: {}`), and any other server that speaks a known dialect under a new name.',
     ),
   prices: z
     .record(nameWithWildcard, price)
@@ -670,7 +668,7 @@ const sections = z.strictObject({
       service_name: text(1, 200).default('iron-cage').describe('The `service.name`. Defaults to `OTEL_SERVICE_NAME`.'),
     })
     .prefault({})
-    .describe('Traces and metrics for OpenTelemetry, without anything that a call says.'),
+    .describe('Traces and metrics for OpenTelemetry, without the content of calls.'),
   log: z
     .strictObject({
       level: z
