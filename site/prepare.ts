@@ -28,8 +28,8 @@ const PAGES = new Map<string, string>([
 const HOME = {
   who: 'Who it is for',
   run: 'Run your own agent',
-  replaces: 'What it replaces',
-  guarantees: 'What it guarantees, and what it does not',
+  replaces: 'Alternatives',
+  guarantees: 'Guarantees and limits',
 }
 
 const PYTHON_REFERENCE = 'python-reference'
@@ -104,7 +104,7 @@ function writeHome(readme: string): void {
   })
   const [, bold, lead] = /\*\*(.+?)\*\* ([\s\S]+?)\n\n/.exec(intro!)!
   const command = /^ {4}(.+)$/m.exec(intro!)![1]!
-  const features = [...partOf(parts, 'What it does').matchAll(/^\| \*\*(.+?)\*\* \| (.+) \|$/gm)]
+  const features = [...partOf(parts, 'Features').matchAll(/^\| \*\*(.+?)\*\* \| (.+) \|$/gm)]
   mkdirSync(join(here, 'src/home/features'), { recursive: true })
   features.forEach(([, title, text], at) => {
     writeFileSync(join(here, 'src/home/features', `${at}.md`), `---\ntitle: ${JSON.stringify(title)}\n---\n\n${text}\n`)
