@@ -2,7 +2,7 @@ import type { Format } from '../dialects/dialect.ts'
 import type { JsonObject } from '../dialects/json.ts'
 import { type Repeats, repeatsOf } from './limits/repeats.ts'
 
-/** What a request asks for, according to its body. */
+/** The demands of a request, according to its body. */
 export interface CallFacts extends ReturnType<Format['readCall']> {
   /** The response may hold much besides its text: tokens with their probabilities, a copy of the request. */
   hasAsides: boolean
@@ -24,7 +24,7 @@ export function readFacts(format: Format, body: JsonObject, { named, models }: M
   const given = named === undefined ? body.model : decodeURIComponent(named)
   const model = typeof given === 'string' && Object.hasOwn(models, given) ? models[given] : given
   return {
-    // Where a dialect knows better, it says so.
+    // A dialect that knows better overrides this.
     mayThink: Boolean(body.thinking || body.reasoning || body.reasoning_effort),
     ...format.readCall({ ...body, model }),
     repeats: repeatsOf(body),

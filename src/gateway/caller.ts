@@ -11,7 +11,7 @@ import type { Dialect } from '../dialects/dialect.ts'
 import { DEFAULT_DIALECT, DIALECTS } from '../dialects/dialects.ts'
 import type { Caller, SentKey } from './call.ts'
 
-/** What the URL names. */
+/** The names in the URL. */
 export interface GatewayAddress {
   /** The run in the path, by its token or its id; undefined for a client that sends its token as a key. */
   run: string | undefined

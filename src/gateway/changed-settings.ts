@@ -1,6 +1,6 @@
 /**
- * Which settings of providers and services changed since the last start. A circuit that opened under the old ones says
- * nothing about the new ones.
+ * Which settings of providers and services changed since the last start. A circuit that opened under the old settings
+ * does not apply to the new ones.
  */
 import { hash } from 'node:crypto'
 import type { Config } from '../config/schema.ts'

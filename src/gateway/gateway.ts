@@ -98,7 +98,7 @@ interface Exchange {
   readonly trace: LlmCall['trace']
 }
 
-/** What is in progress. */
+/** Calls in progress. */
 interface Running {
   streams: OpenStreams
   tokenCalls: TokenCalls
@@ -288,7 +288,7 @@ function forwardedHeaders({ headers, method }: IncomingMessage, { requestHeaders
     if (value === undefined || !(FORWARDED.test(header) || requestHeaders.test(header))) continue
     if (!ofConnection.includes(header) && !holdsOwnToken(String(value))) passed[header] = String(value)
   }
-  // The body is serialized again from what was parsed.
+  // The body is serialized again from its parsed form.
   if (method === 'POST') passed['content-type'] = 'application/json'
   passed['accept-encoding'] = 'identity'
   return passed

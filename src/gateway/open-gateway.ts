@@ -35,7 +35,7 @@ export interface Gateway {
   circuits: Circuits
   /** Successful responses of services. */
   cache: ServiceCache
-  /** What calls said. */
+  /** Contents of calls. */
   contents: Contents
   close(): Promise<void>
 }
@@ -118,7 +118,7 @@ export function openGateway(
     await dispatcher.destroy()
     await upstream.close()
     uncharged.close()
-    // Whoever listens, such as alerts, hears of the calls that ended last.
+    // Listeners, such as alerts, still receive the calls that ended last.
     state.read()
   }
   return { answer, upstream, circuits, cache, contents, close }

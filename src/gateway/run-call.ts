@@ -64,7 +64,7 @@ function limitTime({ provider: { name, settings } }: LlmCall, client: ClientConn
   )
 }
 
-/** What may be done instead of answering the client with an error. */
+/** Ways to continue instead of answering the client with an error. */
 interface AllowedRecovery extends AllowedRetries {
   /** Another model can be tried: an Outage may be thrown. */
   hasNext: boolean
@@ -79,7 +79,7 @@ async function attemptCall(
 ): Promise<void> {
   const open = await MeteredCall.begin(road, call, client) //     price the call, hold its maximum cost
   call.trace.calls += 1
-  const recording = road.contents.record(call, open.body, client) //  if what calls say is kept
+  const recording = road.contents.record(call, open.body, client) //  if contents of calls are kept
   try {
     const sent = await road.sender.send(open, client.signal, hasNext) //    queue, circuit, key, provider
     open.sawFirstByte()
@@ -113,7 +113,7 @@ async function attemptCall(
       await open.refused(error.status, error.isRetryable)
     } else {
       const abandoned = client.signal.aborted ? { isBehind: client.isBehind } : undefined
-      await open.failed(error, { fallsBack, abandoned }) //            what the provider can bill is still charged
+      await open.failed(error, { fallsBack, abandoned }) //            the provider's possible bill is still charged
     }
     if (canRetry) throw new LostAttempt((error as Error).message, { cause: error })
     throw fallsBack ? new Outage((error as Error).message, { cause: error }) : error
@@ -146,8 +146,8 @@ async function relayReply(
 
 /**
  * Like `relayReply`, frame by frame: charged and recorded before the last frame is sent, so that a client that sees the
- * end can read the cost. An error is a frame, and what was delivered is charged. Throws the provider's own error after it
- * was passed on, or before anything was sent if the call can be made again.
+ * end can read the cost. An error is a frame, and the delivered tokens are charged. Throws the provider's own error
+ * after it was passed on, or before anything was sent if the call can be made again.
  */
 async function relayStream(
   road: Road,

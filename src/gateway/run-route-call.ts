@@ -118,7 +118,7 @@ async function safeOutgoing({ redaction }: Road, call: RouteCall, id: CallId): P
   return { path, headers, body: form ?? (await body?.write()) }
 }
 
-/** Throws CageError `bad_request` for a request that does not say how much it wants. */
+/** Throws CageError `bad_request` for a request without a quantity. */
 export function costOfRoute({ name, price }: AllowedRoute, body: string | Buffer | undefined): Nanodollars {
   const parts: [usd: Usd | undefined, count: () => number, per: number][] = [
     [price.per_call_usd, () => 1, 1],
@@ -179,7 +179,7 @@ async function safeReply(
   })
 }
 
-/** Whatever its type says: what can be read as text is redacted as text. */
+/** Whatever its type says: readable text is redacted as text. */
 function isText(bytes: Buffer): boolean {
   try {
     new TextDecoder('utf-8', { fatal: true }).decode(bytes)

@@ -1,4 +1,7 @@
-/** What a Control Panel asks of a runtime, which fetches all of it again after each change, so nothing is missed; and what agents ask for there. */
+/**
+ * The requests of a Control Panel to a runtime, which fetches all of them again after each change, so that none is
+ * missed; and the requests of agents there.
+ */
 import type { Usd } from '../core/money.ts'
 
 /** An admin's order to an agent of another machine. */

@@ -1,7 +1,7 @@
 /**
- * What a runtime and a Control Panel say to each other about leases. A lease is a slice of a shared budget that one
- * runtime may spend by itself. Amounts are nanodollars here, decimal strings in US dollars on the wire. Every message
- * may be lost, delayed or repeated without changing what is spent.
+ * Messages about leases between a runtime and a Control Panel. A lease is a slice of a shared budget that one runtime
+ * may spend by itself. Amounts are nanodollars here, decimal strings in US dollars on the wire. Every message may be
+ * lost, delayed or repeated without changing the amount spent.
  */
 import type { Nanodollars } from '../core/money.ts'
 
@@ -22,8 +22,8 @@ export interface OpenMessage {
 }
 
 /**
- * Which of a ledger's openings it is. Each follows the one that was answered last, so that two copies of a ledger cannot
- * both be heard: what the first of them opens is unknown to the other.
+ * Which of a ledger's openings it is. Each follows the one that was answered last, so that two copies of a ledger
+ * cannot both be accepted: the first one's opening is unknown to the other.
  */
 export interface Opening {
   /** Repeated until it is answered. */
@@ -36,7 +36,7 @@ export interface Opening {
 export const leaseId = (runtimeId: string, { epoch, request }: RequestNumber): string =>
   `lease-${runtimeId.replace(/^runtime-/, '')}-${epoch}-${request}`
 
-/** Undefined for what is no id of a lease. */
+/** Undefined for a text that is no id of a lease. */
 export function requestOf(id: string): RequestNumber | undefined {
   const [, epoch, request] = /-(\d+)-(\d+)$/.exec(id) ?? []
   return epoch === undefined ? undefined : { epoch: Number(epoch), request: Number(request) }
@@ -61,7 +61,7 @@ export interface LeaseUse {
   endsInMs: number | null
 }
 
-/** How long a runtime may spend of what it holds unless its organization says otherwise, in s. */
+/** How long a runtime may spend its leases unless its organization sets another time, in s. */
 export const DEFAULT_COVER_S = 10
 
 export interface Opened {
@@ -71,11 +71,12 @@ export interface Opened {
   leases: ({ id: string; granted: Nanodollars } & LeaseUse)[]
   /** How long the runtime may spend without hearing from the panel, in ms. */
   ttlMs: number
-  /** How long it may spend of what it holds: the size of its slices, in s. */
+  /** How long it may spend its leases: the size of its slices, in s. */
   coverS: number
   /**
-   * Of the panel's books: another one than the runtime knows means that the panel's database has lost its last commits, and
-   * the runtime must present its leases and open again before it is heard. Undefined from an earlier version.
+   * Of the panel's books: another one than the runtime knows means that the panel's database has lost its last commits,
+   * and the runtime must present its leases and open again before its messages count. Undefined from an earlier
+   * version.
    */
   generation?: number
 }
@@ -88,7 +89,7 @@ export interface OpenAnswer extends Opened {
 export interface LeaseRequest extends CallerNames, RequestNumber {
   /** The maximum cost of the call that waits. */
   least: Nanodollars
-  /** What the runtime expects to spend soon. */
+  /** The runtime's expected spending. */
   want: Nanodollars
   bookmark?: string | null
 }
@@ -114,7 +115,7 @@ export type LeaseAnswer = { balance: SharedBalance; isScarce: boolean } & (
   | { outcome: 'lent' }
 )
 
-/** What a runtime says of a lease: totals that only grow. */
+/** A runtime's statement about a lease: totals that only grow. */
 export interface Statement {
   id: string
   used: Nanodollars
@@ -125,7 +126,9 @@ export interface Statement {
   isFinal: boolean
 }
 
-/** What a runtime says of a lease that the panel may have forgotten. `signed`: by the panel, when it was granted. */
+/**
+ * A runtime's statement about a lease that the panel may have forgotten. `signed`: by the panel, when it was granted.
+ */
 export type PresentedLease = Statement & { signed: string }
 
 export interface Report {
@@ -136,7 +139,7 @@ export interface Report {
   bookmark?: string | null
 }
 
-/** What the callers with the same budgets have. */
+/** The balance of callers with the same budgets. */
 export interface PoolBalance extends CallerNames {
   balance: SharedBalance
   isScarce: boolean

@@ -1,4 +1,4 @@
-/** What a runtime says to a Control Panel about what has happened. */
+/** A runtime's reports of events to a Control Panel. */
 import type { RuntimeEvent } from '../core/events.ts'
 
 /** Events in the order of `seq`, each sent until the panel has confirmed it, so that it may arrive more than once. */

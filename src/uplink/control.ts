@@ -1,12 +1,11 @@
 /**
- * What the Control Panel asks of this runtime: a request that waits there for news. Nothing here is awaited by an agent or a
- * call.
+ * The Control Panel's requests to this runtime: a request that waits there for news. Nothing here is awaited by an
+ * agent or a call.
  *
  * The rules are:
  * - Each answer is the whole state, so that a lost one is made up for by the next.
- * - An order is carried out once, however often it is heard, and its outcome is sent until the panel has it.
- * - What does not have the form of an answer changes nothing. After a failure the next request waits, twice as long each
- *   time.
+ * - An order is carried out once, however often it arrives, and its outcome is sent until the panel has it.
+ * - An answer in another form changes nothing. After a failure the next request waits, twice as long each time.
  */
 import * as z from 'zod'
 import type { Clock } from '../core/clock.ts'
@@ -108,7 +107,7 @@ export class Control {
       this.#hear(answer.orders)
       return PAUSE_MS
     } catch (error) {
-      // The leases find out what is lost, and say it.
+      // The leases detect and report the loss.
       if (asCageError(error).code === 'runtime_revoked' && this.#task.failures === 0) onLimits()
       throw error
     }

@@ -11,7 +11,7 @@ export interface Deadline {
   uptime: number
 }
 
-/** Now: of a duration that somebody answers, it must be read before the question is sent. */
+/** Now: for a duration in an answer, it must be read before the question is sent. */
 export const deadlineFrom = (clock: Clock): Deadline => ({
   monotonic: clock.monotonic(),
   wall: clock.now(),

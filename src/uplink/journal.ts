@@ -1,7 +1,7 @@
 /**
- * The identity of this ledger for the panel: what it says of its leases is believed as long as it is the same one. A power
- * failure takes the commits that the system has not written to the disk yet, so what the ledger says afterwards is too
- * little: it continues as another one, like a restored copy, and its leases wait for a person.
+ * The identity of this ledger for the panel: its statements about leases count as long as it is the same one. A power
+ * failure takes the commits that the system has not written to the disk yet, so the ledger's amounts are too small
+ * afterwards: it continues as another one, like a restored copy, and its leases wait for a person.
  */
 import { randomUUID } from 'node:crypto'
 import { bootId } from '../core/boot-id.ts'

@@ -16,7 +16,7 @@ import type { LeasePools } from './lease-pools.ts'
 export interface LeaseAccountsOptions {
   store: Pick<Store, 'leases' | 'transaction'>
   pools: LeasePools
-  /** After each end of a call: what it did not need is free, or is to be returned. */
+  /** After each end of a call: its unused money is free, or is to be returned. */
   onFreed: (lease: Lease) => void
 }
 
@@ -84,7 +84,7 @@ export class LeaseAccounts implements Iterable<Lease> {
     })
   }
 
-  /** What the panel is told of a lease, also of one that was accounted for. */
+  /** The statement to the panel about a lease, also about a settled one. */
   statementOf(row: LeaseRow) {
     const lease = this.#leases.get(row.id)
     return statementOf(entryOf(row), lease ? heldOf(lease, row.used_nanos) : ZERO_NANOS)

@@ -1,7 +1,7 @@
 /**
  * The conversation of this runtime with its Control Panel about leases, and the right to spend that it gives.
  *
- * - A lease is stored before it is spent. What is reported is read from the ledger, so that a killed runtime never said
+ * - A lease is stored before it is spent. Reports are read from the ledger, so that a killed runtime never reported
  *   more than it finds after its start.
  * - Each start begins an epoch; until the panel has answered, nothing is spent.
  * - Without an answer to a report for longer than the panel allows, nothing new is held: only a report of every lease
@@ -108,7 +108,7 @@ export class LeaseExchange {
     return pool.wanted(this.#coverS)
   }
 
-  /** One request at a time: until it is answered, its number is repeated, and the answer says whose it is. */
+  /** One request at a time: until it is answered, its number is repeated, and the answer names the callers. */
   ask(pool: LeasePool, least: Nanodollars): Promise<void> {
     const epoch = this.#epoch
     if (epoch === undefined) return Promise.resolve()
@@ -157,12 +157,12 @@ export class LeaseExchange {
     })
   }
 
-  /** Asks the panel what has changed, without waiting for the next report; the one under way may be older than the change. */
+  /** Asks the panel for changes without waiting for the next report; the one under way may be older than the change. */
   refresh(): void {
     void Promise.resolve(this.#reporting).then(() => this.#reportSoon())
   }
 
-  /** Returns everything that no call holds, and reports it. Returns what is left to be accounted for. */
+  /** Returns everything that no call holds, and reports it. Returns how many leases are not settled. */
   async giveBackAll(): Promise<number> {
     this.#isClosing = true
     const deadline = this.#clock.monotonic() + CLOSE_MS
@@ -182,7 +182,7 @@ export class LeaseExchange {
     this.#stop()
     await this.giveBackAll()
     await this.#reporting
-    // An answer that is still on its way is ignored: the panel lists what it grants to the next epoch.
+    // An answer that is still on its way is ignored: the panel lists its grant to the next epoch.
     this.#epoch = undefined
     this.#isClosed = true
     this.#wake()
@@ -206,7 +206,7 @@ export class LeaseExchange {
       this.#memory.next = { epoch, request: this.#request }
     })
     const pool = this.#pools.for(answer.names)
-    // What is left of older ones is too little for the call that asked.
+    // The rest of older ones is too little for the call that asked.
     this.accounts.giveBack([...pool.leases].filter(({ account }) => account.available < pool.lastMax))
     this.accounts.add(row)
     this.accounts.use(id, answer, from)
@@ -314,7 +314,7 @@ export class LeaseExchange {
     this.#coverS = coverS
     if (budgets) this.#pools.setBudgets(budgetsVersion, budgets)
     for (const pool of this.#pools) {
-      // Reports say nothing of callers without leases: their next call asks whether the money is still spent.
+      // Reports leave out callers without leases: their next call asks whether the money is still spent.
       if (pool.exhausted) pool.isOutdated = true
       pool.exhausted = undefined
     }

@@ -1,4 +1,7 @@
-/** What a runtime's ledger knows of a lease, and what follows from it. Pure; `lease-accounts.ts` stores it, `lease-exchange.ts` sends it. */
+/**
+ * A runtime's knowledge of a lease, and its consequences. Pure; `lease-accounts.ts` stores it, `lease-exchange.ts`
+ * sends it.
+ */
 
 import { add, max, type Nanodollars, subtract, ZERO_NANOS } from '../core/money.ts'
 import { type Opened, type RequestNumber, requestOf, type Statement } from '../protocol/lease-messages.ts'
@@ -11,7 +14,7 @@ export interface JournalEntry {
   returned: Nanodollars
 }
 
-/** What may still be held of it. `held`: by running and unresolved calls. */
+/** The amount that may still be held of it. `held`: by running and unresolved calls. */
 export const roomOf = ({ granted, used, returned }: JournalEntry, held: Nanodollars): Nanodollars =>
   subtract(granted, add(used, returned, held))
 

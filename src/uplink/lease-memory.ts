@@ -1,6 +1,7 @@
 /**
- * What a runtime remembers of its leases for a panel that forgets: which request comes next, the generation of the panel's
- * books, and the leases that were accounted for, for a week. A panel's database that is older than that has lost them.
+ * A runtime's memory of its leases, for a panel that lost commits: which request comes next, the generation of the
+ * panel's books, and the leases that were accounted for, for a week. A panel's database that is older than that has
+ * lost them.
  */
 import { randomUUID } from 'node:crypto'
 import type { Clock } from '../core/clock.ts'

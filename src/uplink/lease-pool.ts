@@ -12,7 +12,7 @@ import { type Deadline, hasPassed } from './deadline.ts'
 /** Weight of the last second in the rate of spending. */
 const RATE_WEIGHT = 0.3
 
-/** `heardAt`: when the panel said so, in ms since 1970. */
+/** `heardAt`: when the panel answered, in ms since 1970. */
 export type KnownBalance = SharedBalance & { heardAt: number }
 
 export interface Lease extends LentMoney {
@@ -27,7 +27,7 @@ export class LeasePool {
   /** Of the budget that has the least. */
   balance: KnownBalance | undefined
   isScarce = false
-  /** The last answer said that the money is spent; undefined after the next one, and after the next report. */
+  /** The money was spent, by the last answer; undefined after the next one, and after the next report. */
   exhausted: { least: Nanodollars; balance: SharedBalance } | undefined
   /** The balance is that of an exhausted budget, which may have been raised or have renewed since. */
   isOutdated = false
@@ -77,6 +77,8 @@ export class LeasePool {
 
 export const hasEnded = ({ ends }: Lease, clock: Clock): boolean => ends !== undefined && hasPassed(ends, clock)
 
-/** What calls hold, and what they cost as long as that is not committed. `used`: by ended calls whose rows are. */
+/**
+ * The amount that calls hold, and their cost as long as that is not committed. `used`: by ended calls whose rows are.
+ */
 export const heldOf = ({ account: { held, spent } }: Lease, used: Nanodollars): Nanodollars =>
   add(held, subtract(spent, used))

@@ -30,7 +30,7 @@ export class Leases implements SharedMoney {
   readonly #clock: Clock
   readonly #pools: LeasePools
   readonly #exchange: LeaseExchange
-  /** The limit and period that each agent was last told is spent. */
+  /** The spent limit and period that each agent was last notified of. */
   readonly #notified = new Map<AgentId, string>()
 
   constructor(options: LeasesOptions) {
@@ -81,13 +81,16 @@ export class Leases implements SharedMoney {
     return balance ? add(balance.free, pool.unheld) : UNLIMITED
   }
 
-  /** What is not spent of the shared budgets, by any machine, as far as is known here; nothing before the panel has answered. */
+  /**
+   * The unspent part of the shared budgets, over all machines, as far as is known here; zero before the panel has
+   * answered.
+   */
   unspent(spender: SharedSpender): Nanodollars {
     const balance = this.#pools.forSpender(spender).balance ?? this.#pools.base.balance
     return balance ? subtract(balance.limit, balance.settled) : ZERO_NANOS
   }
 
-  /** What the panel said last, of the budgets that pay for any call first. */
+  /** The panel's last answer; budgets that pay for any call come first. */
   known(): { fault: CageError | undefined; canSpend: boolean; balances: KnownBalance[] } {
     return { fault: this.#exchange.fault, canSpend: this.#exchange.maySpend, balances: this.#pools.balances() }
   }
@@ -102,7 +105,7 @@ export class Leases implements SharedMoney {
     return id === null ? undefined : this.#exchange.accounts.find(id)
   }
 
-  /** Asks the panel what has changed, without waiting for the next report. */
+  /** Asks the panel for changes without waiting for the next report. */
   refresh(): void {
     this.#exchange.refresh()
   }

@@ -81,7 +81,7 @@ export function openRequests({ store, clock }: Pick<UplinkOptions, 'store' | 'cl
   return membership && panelRequests({ url: membership.url, token: membership.token, clock })
 }
 
-/** Does what the panel asks, likewise. */
+/** Carries out the panel's requests, likewise. */
 export function openControl(parts: UplinkOptions & ControlParts): Control | undefined {
   const { store, state, clock, leases, agents, central, config, reload } = parts
   const membership = readMembership(store)

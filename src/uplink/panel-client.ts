@@ -26,7 +26,7 @@ import type { Membership } from './membership.ts'
 const TIMEOUT_MS = 5_000
 /** A panel without news answers after some 20 s. */
 const POLL_TIMEOUT_MS = 30_000
-/** What a panel answers is far smaller. */
+/** A panel's answers are far smaller. */
 const MAX_ANSWER_BYTES = 1024 * 1024
 
 interface Panel {
@@ -43,7 +43,7 @@ interface WireBalance {
   ends_at?: string | null
 }
 
-/** A panel of an earlier version says nothing of what it does not know. */
+/** A panel of an earlier version leaves out unknown parts. */
 interface WireUse {
   agent?: string | null
   token?: string | null
@@ -62,7 +62,7 @@ interface WireReported {
   bookmark?: string | null
 }
 
-/** Joins with an invitation. Throws CageError `unauthorized`, `panel_unreachable`, and what the panel answers. */
+/** Joins with an invitation. Throws CageError `unauthorized`, `panel_unreachable`, and the panel's own errors. */
 export async function joinPanel(panel: Panel, wanted: { name: string; version: string }): Promise<Membership> {
   // Panels of earlier versions answer no name: two may have the same there.
   const joined = await send<{ runtime_id: string; token: string; name?: string }>(

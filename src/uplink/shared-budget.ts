@@ -32,7 +32,7 @@ export interface SharedBalanceView {
   free_usd: Usd
   /** End of its period; null for a budget that does not renew. */
   ends_at: string | null
-  /** When the panel said so. */
+  /** When the panel answered. */
   heard_at: string
 }
 

@@ -3,12 +3,12 @@
  *
  * The rules are:
  * - The cursor is the panel's: each start asks for it. So an event is stored on the panel once, however often it is sent.
- * - What happened before this runtime joined stays here. Who leaves and joins again is another runtime to the panel, and
- *   sends what happens from then on: nothing counts twice there, and no organization hears of another one's time.
+ * - What happened before this runtime joined stays here. Who leaves and joins again is another runtime to the panel,
+ *   and sends what happens from then on: nothing counts twice there, and no organization learns another one's time.
  * - A copy of a database that is in use elsewhere sends nothing: its events have the numbers of the others.
  * - Requests are of bounded size.
- * - What was pruned unsent, or is refused even alone, is reported as a gap.
- * - Lines of output stay here: they may contain what agents read and write.
+ * - Events that were pruned unsent, or are refused even alone, are reported as a gap.
+ * - Lines of output stay here: they may contain agents' data.
  */
 import { asCageError, CageError } from '../core/errors.ts'
 import type { RuntimeEvent } from '../core/events.ts'
@@ -50,7 +50,7 @@ export class Telemetry {
     this.#unsubscribe = whenBack(state, this.#follower)
   }
 
-  /** Sends what is left, if the panel takes it in time. */
+  /** Sends the rest, if the panel takes it in time. */
   async close(): Promise<void> {
     await this.sendRest(CLOSE_MS)
   }
@@ -77,7 +77,7 @@ export class Telemetry {
     } catch (error) {
       const { code } = asCageError(error)
       if (taken.length === 0 || (code !== 'bad_request' && code !== 'body_too_large')) throw error
-      // What one event has that the panel does not take must not keep back the others.
+      // One event that the panel refuses must not hold back the others.
       if (taken.length === 1) {
         return this.#send({ ...batch, lost: { from: lost?.from ?? through, to: through }, events: [] }, signal)
       }

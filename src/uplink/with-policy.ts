@@ -11,7 +11,7 @@ import { KEPT_POLICY, unsealPolicy } from './kept-policy.ts'
 
 /**
  * Merges the policy of the database that the configuration names, or `policy` instead; null for none. Throws CageError
- * `invalid_config` for one that this version cannot use: nothing starts without what the organization asks for.
+ * `invalid_config` for one that this version cannot use: nothing starts without the organization's policy.
  */
 export function withPolicy(loaded: LoadedConfig, policy?: Policies | null): LoadedConfig {
   if (policy !== undefined) return policy ? mergePolicies(loaded, policy) : loaded

@@ -4,7 +4,7 @@
  */
 import { setImmediate as nextTurn } from 'node:timers/promises'
 
-/** Size from which a body is large: it is read, redacted and written on a thread of its own (`large-bodies.ts`). */
+/** Size from which a body is large: it is read, redacted and written on another thread (`large-bodies.ts`). */
 export const LARGE_BYTES = 256 * 1024
 /** A growing body is enlarged in steps of this size. */
 export const GROWTH_BYTES = 1024 * 1024
@@ -93,8 +93,8 @@ export function freeSent(body: Buffer | string): void {
 }
 
 /**
- * Yields a large body in pieces for a socket. Each piece is copied, so that the body may be freed whatever the
- * connection does, and other calls have their turn in between. Throws when the body was freed before the last piece.
+ * Yields a large body in pieces for a socket. Each piece is copied, so that the body may be freed independent of the
+ * connection, and other calls have their turn in between. Throws when the body was freed before the last piece.
  */
 export async function* piecesOf(bytes: Buffer): AsyncGenerator<Buffer> {
   const piece = Buffer.allocUnsafeSlow(PIECE_BYTES)

@@ -72,7 +72,7 @@ export function cutTexts(text: string, { parsed, value, openEnds }: SafeFrame, m
   }
 }
 
-/** Returns the value with each string changed; what has no changed string is shared. */
+/** Returns the value with each string changed; parts without a changed string are shared. */
 function changeStrings(value: Json | undefined, change: (text: string) => string): Json {
   if (typeof value === 'string') return change(value)
   if (Array.isArray(value)) {
@@ -91,7 +91,7 @@ const isLowSurrogate = (text: string, at: number): boolean => (text.charCodeAt(a
 const endOfCharacter = (text: string, at: number): number => (isLowSurrogate(text, at) ? at + 1 : at)
 const startOfCharacter = (text: string, at: number): number => (isLowSurrogate(text, at) ? at - 1 : at)
 
-/** What was cut out of the texts of one frame. */
+/** The parts cut out of the texts of one frame. */
 export class Cuts {
   readonly #mark: string
   readonly #cuts: readonly Cut[]
@@ -117,7 +117,7 @@ export class Cuts {
     return this.#split(text).reduce((sum, part) => sum + (typeof part === 'string' ? 0 : part.length), 0)
   }
 
-  /** Yields what is written for the client, in pieces; each is valid until the next is requested. */
+  /** Yields the client's text in pieces; each is valid until the next is requested. */
   async *piecesOf(text: string): AsyncGenerator<string | Buffer> {
     for (const part of this.#split(text)) {
       if (typeof part === 'string') yield part

@@ -1,4 +1,4 @@
-/** Compressed bodies, which are decoded within the limit of a body: what is not read is neither priced nor redacted. */
+/** Compressed bodies, which are decoded within the limit of a body: an unread body is neither priced nor redacted. */
 import type { Transform } from 'node:stream'
 import { createBrotliDecompress, createGunzip, createInflate, createInflateRaw, createZstdDecompress } from 'node:zlib'
 import { CageError } from '../../core/errors.ts'

@@ -41,7 +41,7 @@ export class LargeBodies {
   }
 
   /**
-   * Does a piece of work on a thread, when it is this agent's turn. Throws what the work throws, the signal's reason
+   * Does a piece of work on a thread, when it is this agent's turn. Throws the errors of the work, the signal's reason
    * when it fires, CageError `too_many_streams` when too many are waiting, and `internal` when the thread ends.
    */
   async run<Name extends keyof LargeWork>(

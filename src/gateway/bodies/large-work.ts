@@ -1,5 +1,5 @@
 /**
- * The work done on large bodies, on a thread of its own (`large-thread.ts`): read, redacted and written by the same
+ * The work done on large bodies, on another thread (`large-thread.ts`): read, redacted and written by the same
  * functions as small ones. Stateless between pieces of work; inputs and outputs are plain data.
  */
 
@@ -40,15 +40,15 @@ interface RedactionWork {
   settings: RedactorSettings
   /** Of the sealed originals. */
   sealKey: string
-  /** The request of a reply, as JSON, if it matters what it has. */
+  /** The request of a reply, as JSON, if its content matters. */
   request?: string | undefined
 }
 
-/** The redacted bytes and what was found, or the error that prevented it. */
+/** The redacted bytes and the findings, or the error that prevented it. */
 export type Redacted = { bytes: Buffer; found: Found } | { error: CageError }
 
 export const LARGE_WORK = {
-  /** Removes our own tokens from a request; `facts`: what it requests, when a format is named. */
+  /** Removes our own tokens from a request; `facts`: its demands, when a format is named. */
   readRequest({ bytes, model, format, naming }: RequestWork & { format: FormatName | undefined; naming: ModelNaming }) {
     const { value, safe, findings } = parseWithoutTokens(bytes, parseLargeBody)
     const facts: CallFacts | undefined = format && readFacts(formatOf(format), withModel(value, model), naming)
@@ -111,7 +111,7 @@ export const LARGE_WORK = {
     const { text, value } = parsed(bytes, provider)
     free(bytes)
     const redactor = collector(policy, 'reply')
-    // The reader refuses what is not JSON.
+    // The reader refuses other text than JSON.
     if (value === undefined) {
       const data = text.slice(0, MAX_FRAME_REST)
       return { data, cuts: [], isChanged: true, found: redactor.findings.found() }
@@ -158,7 +158,7 @@ function parsed(bytes: Buffer, provider: string): { text: string; value: Json | 
   }
 }
 
-/** Characters of a frame without what is cut out of its long texts: they are read on the main thread, in one turn. */
+/** Characters of a frame without the parts cut out of its long texts: they are read on the main thread, in one turn. */
 const MAX_FRAME_REST = 512 * 1024
 /** Characters of its texts that are searched there: as many as a frame may have that is not large. */
 const MAX_UNREAD = LARGE_BYTES

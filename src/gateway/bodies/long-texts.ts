@@ -44,7 +44,7 @@ function allButEnd(redactor: CallRedactor, text: string, place: TextPlace, label
   return { safe: safe.slice(0, -last!.replacement.length) + open, isOpen: true }
 }
 
-/** Returns what is left of a finding at the end of a text: all of it, or of a long one what identifies it. */
+/** Returns the rest of a finding at the end of a text: all of it, or of a long one what identifies it. */
 function openEnd(
   redactor: CallRedactor,
   text: string,

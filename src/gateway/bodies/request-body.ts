@@ -1,4 +1,4 @@
-/** The body of a request, parsed on this thread or, when large, processed by a thread of its own. */
+/** The body of a request, parsed on this thread or, when large, processed by another thread. */
 import { countTokens } from '../../budget/tokenizer.ts'
 import { withoutImages } from '../../dialects/demands.ts'
 import type { Dialect, Format, Limits } from '../../dialects/dialect.ts'
@@ -29,7 +29,7 @@ export interface RequestBody {
   write(format?: Format, limits?: Limits): MaybePromise<string | Buffer>
   /** Returns the text to count tokens of; null if there is no exact count. */
   text(format: Format): (() => MaybePromise<string>) | null
-  /** Returns the body as JSON: approximately what is sent. */
+  /** Returns the body as JSON: approximately the size sent. */
   json(): string
   /** Counts the tokens of the whole body; undefined if that would take too long. */
   tokens(model: string): Promise<number | undefined>
@@ -79,7 +79,7 @@ const AS_NAMED: ModelNaming = { named: undefined, models: {} }
 
 class ParsedBody implements RequestBody {
   readonly #value: JsonObject
-  /** Restores what a client got sealed, if there may be such. */
+  /** Restores sealed values of earlier replies, if there may be any. */
   readonly #sealed: SealedOriginals | undefined
   /** The bytes it was read from, if they may be sent as they are. */
   readonly #bytes: Buffer | undefined
@@ -144,7 +144,7 @@ function withFields(bytes: Buffer, fields: readonly string[]): Buffer {
   return Buffer.concat([bytes.subarray(0, bytes.lastIndexOf('}')), Buffer.from(`${fields.join('')}}`)])
 }
 
-/** What is the same for a large request, whatever becomes of its bytes. */
+/** The parts of a large request that do not depend on its bytes. */
 interface LargeRequest {
   large: LargeBodies
   dialect: Dialect

@@ -1,7 +1,7 @@
 /**
  * The cost of a call that was ended on this side before its answer was complete: its client left, or the call was
  * canceled. A provider that is hung up on may finish the answer and bill it, so the call is charged the most it can
- * cost. Only a stream that shows all its tokens, to a client that kept up with it, is charged what was delivered.
+ * cost. Only a stream that shows all its tokens, to a client that kept up with it, is charged by the delivered tokens.
  */
 import { min, type Nanodollars, nanodollars } from '../../core/money.ts'
 import type { LlmCall } from '../call.ts'
@@ -11,11 +11,11 @@ import type { PricedCall } from './priced-call.ts'
 export interface AbandonedAnswer {
   /** Frames of it were read. */
   hasBegun: boolean
-  /** The client had not read what it was sent, so the provider may have written much more. */
+  /** The client had unread data, so the provider may have written much more. */
   isBehind: boolean
 }
 
-/** Returns what an abandoned call is charged at least; undefined if what was delivered is all that can be billed. */
+/** Returns the minimum charge of an abandoned call; undefined if only the delivered tokens can be billed. */
 export function abandonedCost(
   call: Pick<LlmCall, 'model' | 'mayThink' | 'demands'>,
   { bound, hold, admission }: Pick<PricedCall, 'bound' | 'hold' | 'admission'>,

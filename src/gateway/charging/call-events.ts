@@ -107,7 +107,7 @@ export function completedEvent(
   }
 }
 
-/** `claim`: what is charged despite the failure; undefined for a call that cost nothing. */
+/** `claim`: the charge despite the failure; undefined for a call that cost nothing. */
 export function failedEvent(
   call: Pick<LlmCall, 'id' | 'provider' | 'model' | 'caller' | 'trace'>,
   { code, message, status, retryable, ...more }: Failure,
@@ -142,7 +142,7 @@ export function failedEvent(
   }
 }
 
-/** A request for which another call was made, or was to be. `failure`: what was answered instead. */
+/** A request for which another call was made, or was to be. `failure`: the model that answered instead. */
 export function retriedEvent(
   { provider, model, caller, trace: { calls } }: LlmCall,
   firstId: CallId,

@@ -1,13 +1,13 @@
 /**
- * What a response costs: the usage and cost that the provider reports, checked against what is possible.
+ * The cost of a response: the usage and cost that the provider reports, checked against the possible range.
  *
  * The rules are:
  * - The reported cost is charged, the larger of tokens and amount, even above the hold: the money is spent.
- * - No call reads more than the model's window, or writes more than the longest answer: what is reported beyond that is
+ * - No call reads more than the model's window, or writes more than the longest answer: a report beyond that is
  *   recorded but not charged. So one absurd figure does not use up the whole budget.
- * - No call writes less than what was delivered. An answer longer than its limit is charged by its length.
+ * - No call writes less than it delivered. An answer longer than its limit is charged by its length.
  * - An estimate, made when nothing is reported, is never more than the hold. Counts that may be parts of others add at
- *   most what the call could cost within its limits, and are no overrun.
+ *   most the maximum cost within the call's limits, and are no overrun.
  */
 import type { Price } from '../../budget/price.ts'
 import { costOf, isExact, maxCostOf } from '../../budget/prices.ts'
@@ -28,7 +28,7 @@ export interface MeasuredUsage {
 }
 
 export interface Claim {
-  /** What is charged. */
+  /** The charge. */
   cost: Nanodollars
   /** The cost as reported, without bounds. */
   claimed: Nanodollars

@@ -52,7 +52,7 @@ interface Assessed {
   learned: Answered | undefined
 }
 
-/** In the row's price: the charge is not what was delivered. */
+/** In the row's price: the charge is not by delivered tokens. */
 const MAXIMUM = 'the most an abandoned call can cost'
 
 export class MeteredCall {
@@ -67,7 +67,7 @@ export class MeteredCall {
   readonly attempts: AttemptLog
   /** The response being streamed. */
   reader: StreamReader | undefined
-  /** What was delivered of it. */
+  /** Its delivered part. */
   delivered: () => Delivered = () => deliveredText('')
   /** The model that the response names, if any. */
   answeredBy: string | undefined
@@ -122,13 +122,13 @@ export class MeteredCall {
     return toUsd(this.#assessed?.claim.cost ?? ZERO_NANOS)
   }
 
-  /** What is left of the agent's budget. */
+  /** The rest of the agent's budget. */
   get remaining(): Usd {
     return toUsd(this.#meter.money.ledger.accounts.available(this.#priced.hold))
   }
 
   /**
-   * Decides the cost: from the usage that the provider reports, or else from what was delivered. In that case request
+   * Decides the cost: from the usage that the provider reports, or else from the delivered tokens. In that case request
    * and `delivered` are counted by tokenizer: at most the hold, never nothing.
    */
   async assess(reported: ReportedUsage | undefined, delivered: Delivered, status: number): Promise<void> {
@@ -140,7 +140,7 @@ export class MeteredCall {
     this.#assessed = { claim, status, learned: learnedFrom(this.call, this.#priced, claim) }
   }
 
-  /** Another call is made for the same request, as the records of both say. */
+  /** Another call is made for the same request; the records refer to each other. */
   isFollowed(): void {
     this.call.trace.firstId ??= this.call.id
   }
@@ -166,7 +166,7 @@ export class MeteredCall {
     return this.#release({ code: 'provider_refused', message, status, retryable })
   }
 
-  /** Ends a call whose stream ended with an error of the provider: what it delivered or reported by then is charged. */
+  /** Ends a call whose stream ended with an error of the provider: its delivered or reported usage is charged. */
   async brokenOff({ status, isRetryable: retryable, message }: RefusedStream): Promise<void> {
     if (this.reader?.deliveredText === '' && !this.reader.usage()?.isFinal) return this.refused(status, retryable)
     const failure = { code: 'provider_refused', message, status, retryable }
@@ -234,7 +234,7 @@ export class MeteredCall {
     const { answeredBy, call } = this
     if (answeredBy === undefined || answeredBy === call.model) return undefined
     const price = await this.#meter.money.prices.get(call.provider.name, answeredBy).catch(() => null)
-    // A configured price is what this name costs here, whatever the server calls the model.
+    // A configured price is what this name costs here, under any name of the server.
     return this.#priced.price.source === 'config' && price?.source !== 'config' ? undefined : price
   }
 

@@ -1,6 +1,6 @@
 /**
- * What a call may cost at its provider, and the hold for it: price, limits, trust, hold. The body sent is the one that
- * was bounded here.
+ * The maximum cost of a call at its provider, and the hold for it: price, limits, trust, hold. The body sent is the one
+ * that was bounded here.
  */
 import { type Bound, boundCall, USEFUL_OUTPUT_TOKENS } from '../../budget/estimate.ts'
 import type { Hold } from '../../budget/ledger.ts'
@@ -17,7 +17,7 @@ import type { LlmCall } from '../call.ts'
 import type { ClientConnection } from '../provider/client.ts'
 import { isVendors } from '../provider/provider.ts'
 
-/** What it takes to price, hold and end calls. */
+/** The parts that price, hold and end calls. */
 export interface Meter {
   state: StateManager
   clock: Clock

@@ -1,6 +1,6 @@
 /**
  * Retries a call whose attempt was lost: it may have reached the provider, and no byte of a response arrived. Each
- * retry is a call of its own, priced, held and charged separately, since the provider may charge each of them.
+ * retry is a separate call, priced, held and charged separately, since the provider may charge each of them.
  */
 
 import { retry } from '../../breaker/retry.ts'

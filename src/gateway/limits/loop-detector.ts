@@ -18,7 +18,7 @@ interface Memory {
   /** The last MAX_REMEMBERED, in any order. */
   fingerprints: string[]
   calls: number
-  /** What was reported, until it ends. */
+  /** Reported loops, until they end. */
   reported: string | undefined
 }
 

@@ -1,5 +1,5 @@
 /**
- * What a request shows of an agent's progress: its last message, and the calls of tools in it. By these loops are
+ * An agent's progress, as its requests show it: its last message, and the calls of tools in it. By these loops are
  * noticed (`loop-detector.ts`) and calls of tools are counted (`tool-limits.ts`). Pure.
  */
 import { hash } from 'node:crypto'

@@ -9,7 +9,7 @@ export interface ToolCall {
   text: string
 }
 
-/** What one message or item of a conversation has. */
+/** The tool calls of one message or item of a conversation. */
 export interface ShownCalls {
   calls: ToolCall[]
   /** Ids of the calls whose results it has. */
@@ -109,5 +109,5 @@ const indexOf = (item: Json): number | undefined =>
 
 /** Deeper than any dialect's calls. */
 const MAX_DEPTH = 8
-/** What a reply repeats of its request. */
+/** The calls that a reply repeats from its request. */
 const ECHOED: ReadonlySet<string> = new Set(['tools', 'tool_choice', 'instructions', 'input', 'metadata'])

@@ -13,7 +13,7 @@ import type { ToolCall } from './tool-calls.ts'
 
 /** Runs that are remembered: the latest. */
 const MAX_RUNS = 1_000
-/** Calls of one run that are told apart. Above this, a call that comes again counts again. */
+/** Calls of one run that are distinguished. Above this, a call that comes again counts again. */
 const MAX_SEEN = 10_000
 
 /** Times that tools were called. */

@@ -17,7 +17,10 @@ export class AttemptLog {
     this.#startedAt = startedAt
   }
 
-  /** Lists the attempt once it has ended. What a circuit refused is none. `refusalOf`: the status of an error's response. */
+  /**
+   * Lists the attempt once it has ended. A request that a circuit refused is none. `refusalOf`: the status of an
+   * error's response.
+   */
   async time<T extends { status: number }>(
     attempt: () => Promise<T>,
     refusalOf: (error: unknown) => { status: number } | undefined,

@@ -1,4 +1,4 @@
-/** The client's side of a call: its socket, reduced to what a call needs. */
+/** The client's side of a call: its socket, reduced to a call's needs. */
 import type { IncomingMessage, OutgoingHttpHeaders, ServerResponse } from 'node:http'
 import type { Clock, Timer } from '../../core/clock.ts'
 import { CageError } from '../../core/errors.ts'
@@ -39,7 +39,7 @@ export class ClientConnection {
     return this.#gone.signal.reason instanceof ClientGone
   }
 
-  /** True while the client has not read what it was sent. */
+  /** True while the client has unread data. */
   get isBehind(): boolean {
     return this.#isBehind
   }
@@ -70,7 +70,7 @@ export class ClientConnection {
     else this.#response.once('close', listener)
   }
 
-  /** Closes the connection, whatever was sent so far. */
+  /** Closes the connection at once. */
   hangUp(): void {
     this.#response.destroy()
   }

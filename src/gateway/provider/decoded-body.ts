@@ -6,7 +6,7 @@ import { CageError } from '../../core/errors.ts'
 import { decoderFor, isEncoded } from '../bodies/decode.ts'
 import { AnswerBody, type Source } from './answer-body.ts'
 
-/** What the connection tells a body. */
+/** The connection's signals to a body. */
 export type BodyReceiver = Pick<AnswerBody, 'push' | 'end'>
 
 /** Returns a body to read, its headers once it is decoded, and the receiver of what arrives. */

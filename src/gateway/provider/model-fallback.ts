@@ -1,6 +1,6 @@
 /**
  * Fallback to other models when the requested one cannot answer: those of `providers.<name>.fallback`, in order. Each
- * is a call of its own: priced, held, sent and charged separately, with its provider's own key. Only before the first
+ * is a separate call: priced, held, sent and charged separately, with its provider's own key. Only before the first
  * byte of a response; a request that the provider refuses as the caller's mistake does not fall back.
  */
 import { CageError } from '../../core/errors.ts'

@@ -11,7 +11,7 @@ import { Findings } from '../../redaction/findings.ts'
 import type { Incidents } from '../../redaction/incidents.ts'
 import type { Finding } from '../../redaction/text/match.ts'
 
-/** What is redacted. */
+/** The redacted text. */
 export type RedactedSide = 'reply' | 'request'
 
 export type Place = TextPlace | 'request'

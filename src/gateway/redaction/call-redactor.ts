@@ -32,15 +32,15 @@ export class CallRedactor implements Redactions {
   /** Characters of delivered texts that were cut out (`Cuts`). */
   cutCharacters = 0
   readonly findings: CallFindings
-  /** What was asked, if it is known. */
+  /** The request, if it is known. */
   readonly asked: RedactedCall['body']
   readonly #redactor: Redactor
   readonly #originals: SealedOriginals
   readonly #subject: RedactedSide
-  /** What the arguments of tools may have. */
+  /** Values that the arguments of tools may contain. */
   readonly #given: GivenValues | undefined
   readonly #channels = new Map<string, Channel>()
-  /** What was sent on each channel. */
+  /** The text sent on each channel. */
   readonly #series = new Map<string, Series>()
   /** The long texts of the frame that is read now, which another thread has redacted. */
   #cuts: Cuts | undefined
@@ -114,7 +114,7 @@ export class CallRedactor implements Redactions {
     return safe
   }
 
-  /** Returns a text redacted by itself, and what was found, which is not added to the findings. */
+  /** Returns a text redacted by itself, with its findings, which are not added to those of the call. */
   read(text: string, place: TextPlace, label?: string): ReturnType<Redactor['redact']> {
     return this.failClosed(() => this.#redactor.redact(text, { label, ...this.#readingAt(place) }))
   }
@@ -132,7 +132,7 @@ export class CallRedactor implements Redactions {
 
   known(text: string, place: TextPlace, label?: string): string {
     if (!this.#isCovered(place) || this.#isClean(text)) return text
-    // What a provider has signed must return to it unchanged.
+    // A value signed by a provider must return to it unchanged.
     const isSigned = this.#subject === 'request' && label === undefined
     if (!isSigned && this.#isSecretAlone(text, place, label)) return this.whole(text, place, label)
     const { text: safe, findings } = this.failClosed(() => this.#redactor.redactKnown(text))
@@ -181,7 +181,7 @@ export class CallRedactor implements Redactions {
     const mark = this.#cuts!.markIn(piece)
     const start = this.#follow(channel, piece.slice(0, mark.start), place)
     const middle = piece.slice(start.length, mark.end)
-    // What is before the mark was read together with the end. The mark keeps the end from looking like a text's start.
+    // The part before the mark was read together with the end. The mark keeps the end from looking like a text's start.
     this.#seriesOf(channel).continueFrom(piece.slice(mark.start, mark.end))
     this.cutCharacters += this.#cuts!.lengthIn(middle)
     return joinedPiece([...start.pieces, { safe: middle }, this.push(channel, piece.slice(mark.end), place)])
@@ -384,11 +384,11 @@ const joinedPiece = (pieces: readonly Piece[]): Piece => ({
 
 const tooManyTexts = (message: string): CageError => new CageError('reply_too_large', message)
 
-/** Texts in one frame: each is read together with what was sent before it, which takes up to 0.1 ms. */
+/** Texts in one frame: each is read together with the text sent before it, which takes up to 0.1 ms. */
 const MAX_TEXTS = 4_096
 /** Texts in pieces that have not ended: at the end of a stream they are sent in one turn of the event loop. */
 const MAX_OPEN_TEXTS = 1_024
-/** Places of texts in one stream: what was sent there is remembered. */
+/** Places of texts in one stream: the text sent there is remembered. */
 const MAX_SERIES = 65_536
 /** Steps to token ids in a request: deeper integers are values that a tool may have. */
 const MAX_TOKEN_IDS_DEPTH = 2

@@ -1,6 +1,6 @@
 /**
- * What a request already has: an agent that writes a mail to the address in its prompt leaks nothing. The request is read
- * only when something was found in the arguments of a tool, and only for that value.
+ * The values that a request already contains: an agent that writes a mail to the address in its prompt leaks nothing.
+ * The request is read only when something was found in the arguments of a tool, and only for that value.
  */
 import type { PiiType } from '../../core/pii-types.ts'
 import { emailAddress } from '../../redaction/emails/email-domain.ts'
@@ -31,7 +31,7 @@ export class GivenValues {
   }
 }
 
-/** The quotes and line breaks of JSON, in whatever depth, end a value. */
+/** The quotes and line breaks of JSON, at any depth, end a value. */
 const withoutEscapes = (json: string): string => json.replace(/\\+["'/bfnrt]/g, '  ').toLowerCase()
 
 const BEFORE_ADDRESS = /[\p{L}\p{N}._%+-]/u

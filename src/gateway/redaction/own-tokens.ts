@@ -1,4 +1,4 @@
-/** Removes our own credentials from whatever is sent, regardless of the policy. Replacements are valid in JSON. */
+/** Removes our own credentials from everything sent, regardless of the policy. Replacements are valid in JSON. */
 
 import type { CageError } from '../../core/errors.ts'
 import { holdsPlainToken } from '../../core/tokens.ts'

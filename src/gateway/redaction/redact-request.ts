@@ -1,6 +1,6 @@
 /**
- * Redacts what is sent to a provider, before it is priced, when the policy covers requests: every text of the body, the
- * query and the headers, in metered and unmetered calls alike.
+ * Redacts a request before it is priced, when the policy covers requests: every text of the body, the query and the
+ * headers, in metered and unmetered calls alike.
  */
 import type { Incidents } from '../../redaction/incidents.ts'
 import type { Redactor } from '../../redaction/redactor.ts'

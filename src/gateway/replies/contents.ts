@@ -1,7 +1,7 @@
 /**
- * Keeps what calls said, if `calls.keep_content` is on: the request as it was sent and the reply as its client received
- * it, as a conversation in which everything that is detected is redacted, sealed under the master key. Nothing is kept
- * while the vault is locked. Without it a call does nothing here.
+ * Keeps the contents of calls, if `calls.keep_content` is on: the request as it was sent and the reply as its client
+ * received it, as a conversation in which everything that is detected is redacted, sealed under the master key. Nothing
+ * is kept while the vault is locked. Without it a call does nothing here.
  */
 import { setImmediate as nextTurn } from 'node:timers/promises'
 import { deflateRawSync, inflateRawSync } from 'node:zlib'
@@ -47,7 +47,10 @@ export class Contents {
     return this.#options.config.keep_content && !this.#options.vault.isLocked
   }
 
-  /** Begins to collect what a call says; undefined when nothing is kept. Call `keep` of the result when it has ended. */
+  /**
+   * Begins to collect the content of a call; undefined when nothing is kept. Call `keep` of the result when it has
+   * ended.
+   */
   record(
     { id, caller }: { id: CallId; caller: { agentId: AgentId } },
     body: string | Buffer,
@@ -71,7 +74,7 @@ export class Contents {
     return JSON.parse(inflateRawSync(opened).toString('utf8')) as CallContent
   }
 
-  /** Removes what is kept of an agent's calls, or of all; returns their number. */
+  /** Removes the kept contents of an agent's calls, or of all; returns their number. */
   async erase(agentId: AgentId | null): Promise<number> {
     return drain(() => this.#options.store.contents.erase(agentId))
   }
@@ -89,7 +92,7 @@ export class Contents {
     }
   }
 
-  /** Removes what is older than the retention, at most every few minutes. */
+  /** Removes contents older than the retention, at most every few minutes. */
   async prune(): Promise<void> {
     const { clock, config, store } = this.#options
     if (clock.now() - this.#prunedAt < PRUNE_INTERVAL_MS) return
@@ -108,7 +111,7 @@ async function drain(remove: () => number): Promise<number> {
   }
 }
 
-/** What one call says. */
+/** The content of one call. */
 class Recording {
   /** How its reply is streamed. (Default: it is whole, or ends with an error in server-sent events.) */
   framing: Framing | undefined

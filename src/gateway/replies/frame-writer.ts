@@ -12,12 +12,12 @@ import type { Encoder, Framing } from './frames.ts'
  */
 const KEEP_ALIVE_MS = 1_000
 
-/** A large frame without what was cut out of its texts. */
+/** A large frame without the parts cut out of its texts. */
 export interface LargeFrame extends Sse {
   large: {
     /** The frame as it came. */
     came: Sse
-    /** Its data without what was cut out. */
+    /** Its data without those parts. */
     data: string
     /** Something in it was redacted. */
     isChanged: boolean

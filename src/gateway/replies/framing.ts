@@ -7,13 +7,13 @@ import type { Format, Sse } from '../../dialects/dialect.ts'
 import type { Answer } from '../provider/upstream.ts'
 import { type Decoder, type Framing, MAX_FRAME_CHARACTERS } from './frames.ts'
 
-/** Returns true for a response that says that it is a stream. */
+/** Returns true for a response that is declared a stream. */
 export const isStream = ({ 'content-type': type = '' }: IncomingHttpHeaders): boolean =>
   /^(text\/event-stream|application\/(x-ndjson|vnd\.amazon\.eventstream))\b/i.test(type)
 
 /**
- * Returns how a response is streamed; undefined for a whole one. `isWanted`: its client requested a stream: then its first
- * characters tell what it is, since many servers name another type.
+ * Returns how a response is streamed; undefined for a whole one. `isWanted`: its client requested a stream: then its
+ * first characters decide, since many servers name another type.
  */
 export async function framingOf(
   { headers, body }: Pick<Answer, 'headers' | 'body'>,
@@ -67,7 +67,7 @@ export const serverSentEvents: Framing = {
   encoder: () => ({ frames: (frames) => frames.map(showEvent).join(''), end: () => '' }),
 }
 
-/** Splits a stream at its empty lines. An event without data is none, but what it says is passed on. */
+/** Splits a stream at its empty lines. An event without data is none, but its lines are passed on. */
 class EventDecoder implements Decoder {
   readonly #decoder = new TextDecoder()
   #text = ''
@@ -119,7 +119,7 @@ function readEvent(came: string): Sse {
 /** Returns the lines of an event that are neither its name nor its data. */
 export const notesOf = ({ source }: Sse): string => (source as EventSource | undefined)?.notes ?? ''
 
-/** Returns true for what is no event, such as a comment: it has no data. */
+/** Returns true for lines that are no event, such as a comment: it has no data. */
 export const isNote = ({ data, source }: Sse): boolean => data === '' && source !== undefined
 
 /** An event that was not changed is written as it came; of another one, the other lines are. */

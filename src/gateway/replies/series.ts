@@ -1,9 +1,9 @@
 /**
- * What was sent at one place of a stream: the end of a text in pieces, or a sequence of whole texts such as ids, names
+ * The text sent at one place of a stream: the end of a text in pieces, or a sequence of whole texts such as ids, names
  * and statuses. A client may join them, and a provider may have split data across them.
  */
 
-/** How much of what was sent is checked together with the next text. */
+/** How much of the sent text is checked together with the next one. */
 const CONTEXT_CHARACTERS = 1_024
 /** Shorter texts may be equal by chance. */
 const MIN_REPEATED = 4

@@ -75,7 +75,7 @@ async function readFrame(frame: Sse, { reader, redactor, clean, framing }: Frame
   return redactor.cleaned(found, cuts, () => reader.read(large))
 }
 
-/** Redacts what is beside the data; in what is no data, nothing is replaced. */
+/** Redacts the lines beside the data, in which nothing is replaced. */
 function withSafeLines(frame: Sse, redactor: CallRedactor): Sse {
   const { event } = frame
   const notes = notesOf(frame)

@@ -1,4 +1,4 @@
-/** What the gateway itself learns from the frames of a streamed response, before its dialect reads them. */
+/** The gateway's own observations of the frames of a streamed response, before its dialect reads them. */
 import type { Sse, StreamReader } from '../../dialects/dialect.ts'
 import { type Json, parseReplyJson } from '../../dialects/json.ts'
 import { AskedCalls } from '../limits/tool-calls.ts'
@@ -52,7 +52,7 @@ export function toolWatcher(onAsked: (names: string[]) => void): FrameWatcher {
 
 const MAY_CALL = /tool_?use|_calls?"|function_?call/i
 
-/** Null for what is not JSON, which the reader refuses. */
+/** Null for text that is not JSON, which the reader refuses. */
 function parsed(data: string): Json {
   try {
     return parseReplyJson(data) as Json

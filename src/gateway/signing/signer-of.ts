@@ -1,4 +1,6 @@
-/** The list of signers, by what a dialect's servers want. Each is loaded, with its library, when it is used first. */
+/**
+ * The list of signers, by the needs of a dialect's servers. Each is loaded, with its library, when it is used first.
+ */
 import type { Dialect } from '../../dialects/dialect.ts'
 import type { SignedProvider, Signer } from './signer.ts'
 

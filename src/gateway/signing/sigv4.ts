@@ -44,7 +44,7 @@ async function digestOf(body: string | Buffer | undefined): Promise<string> {
   return Buffer.from(await crypto.subtle.digest('SHA-256', bytes as Uint8Array<ArrayBuffer>)).toString('hex')
 }
 
-/** What the library hashes with: keys and short texts. */
+/** The library's hash function: keys and short texts. */
 export class Sha256 {
   readonly #hash: Hash | Hmac
 
