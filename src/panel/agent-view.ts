@@ -35,7 +35,7 @@ export const agentView = named('AgentOfFleet', () =>
   } satisfies Shape<FleetAgentView>),
 )
 
-/** Newest first. What a runtime of another version, or a broken one, reported in another form is left out. */
+/** Newest first. Reports in another form, of a runtime of another version or a broken one, are left out. */
 export const agentsOf = ({ agents }: Snapshot, orderOf: (agentId: string) => OrderView | null): FleetAgentView[] =>
   Object.values(agents)
     .flatMap((agent) => readableViewOf(agent, orderOf(agent.id)) ?? [])

@@ -1,4 +1,7 @@
-/** How a process of the panel leaves the load balancers in front of it before it closes, so that none sends it what it cannot answer. */
+/**
+ * How a process of the panel leaves the load balancers in front of it before it closes, so that none sends it requests
+ * that it cannot answer.
+ */
 import type { ServerResponse } from 'node:http'
 import type { Clock } from '../core/clock.ts'
 

@@ -1,4 +1,4 @@
-/** For people: shared budgets, the runtimes of the fleet, and what they were lent. */
+/** For people: shared budgets, the runtimes of the fleet, and their leases. */
 
 import type { Context } from 'hono'
 import * as z from 'zod'
@@ -71,13 +71,13 @@ const callerName = z
   .string()
   .regex(/^[\p{L}\p{N}\p{P}\p{S} ]{1,80}$/u, 'expected up to 80 letters, digits, signs and spaces')
 
-/** A name of what has a budget. */
+/** A name of a budget's owner. */
 export const nameFor = (scope: SharedBudgetView['scope']) =>
   scope === 'agent' || scope === 'token' ? callerName : memberName
 
 const MAX_COVER_S = 86_400
 
-/** Browsers and commands say it plainly; whoever weighs encodings gets the text. */
+/** Browsers and commands name it plainly; a client that weighs encodings gets the text. */
 const takesGzip = ({ req }: Context): boolean =>
   (req.header('accept-encoding') ?? '').split(',').some((encoding) => encoding.trim().toLowerCase() === 'gzip')
 

@@ -24,7 +24,7 @@ export interface LeaseView {
   used_usd: Usd
   returned_usd: Usd
   held_usd: Usd
-  /** What is still in escrow. */
+  /** The amount still in escrow. */
   lent_usd: Usd
   expires_at: string
 }
@@ -105,7 +105,7 @@ export interface RuntimeView {
   lost_events: number
 }
 
-/** What the calls of one day cost, by model, team, user or machine. */
+/** The cost of the calls of one day, by model, team, user or machine. */
 export interface FleetSpending {
   /** "2026-01-02", UTC. */
   day: string
@@ -174,7 +174,7 @@ export interface AlertWebhookView {
   created_by: string
 }
 
-/** What was erased of a person. */
+/** The erased data of a person. */
 export interface ErasureView {
   /** What stands in place of the words now. */
   pseudonym: string

@@ -7,9 +7,9 @@ import { CageError } from '../core/errors.ts'
 import { printable } from '../log/printable.ts'
 
 const SECRETS = ['password', 'secret', 'answer', 'value']
-/** What people and machines say in sentences. */
+/** Sentences of people and machines. */
 const SENTENCES = ['reason', 'message']
-/** Agents and tokens have the names that their machines give them: what is reported of them is stored whatever it holds. */
+/** Agents and tokens have the names that their machines give them: reports about them are stored with any content. */
 const REPORTED = ['agent', 'agent_id', 'token']
 const NO_NAMES: ReadonlySet<string> = new Set([...SECRETS, ...SENTENCES, ...REPORTED])
 

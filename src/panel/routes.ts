@@ -40,7 +40,7 @@ import { reportRoutes } from './telemetry/report-routes.ts'
 import type { PanelTelemetry } from './telemetry/telemetry.ts'
 import { telemetryRoutes } from './telemetry/telemetry-routes.ts'
 
-/** What the routes are made with; each names those it uses. */
+/** The parts that routes are made with; each names those it uses. */
 export interface PanelParts {
   fleet: Fleet
   telemetry: PanelTelemetry
@@ -57,7 +57,7 @@ export interface PanelParts {
   trustedProxies: BlockList
   spendingAlerts: SpendingAlerts
   alerts: PanelAlerts
-  /** Whether changes are heard through Redis; undefined without it. */
+  /** Whether changes arrive through Redis; undefined without it. */
   isRedisConnected: (() => boolean) | undefined
   drain: Drain
   version: string
@@ -96,7 +96,7 @@ export function panelRoutes(parts: PanelParts): Route<PanelRole>[] {
 
 const panelRoute = panelRoutesOf('Panel')
 
-/** It does not decide whether the panel is well: without it changes are only heard later. */
+/** It does not decide whether the panel is well: without it changes only arrive later. */
 const REDIS = z.enum(['ok', 'unreachable']).optional().describe('Of a panel with `--redis`.')
 
 const redisOf = ({ isRedisConnected }: PanelParts): { redis?: 'ok' | 'unreachable' } =>

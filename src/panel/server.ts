@@ -45,7 +45,7 @@ import { viewOf } from './views.ts'
 export interface PanelOptions extends MasterKey {
   /** "postgres://…", or the path of an SQLite file. */
   database: string
-  /** "redis://…", through which processes hear of changes. (Default: LISTEN of PostgreSQL.) */
+  /** "redis://…", through which processes are notified of changes. (Default: LISTEN of PostgreSQL.) */
   redis?: string | undefined
   host: string
   port: number
@@ -149,7 +149,7 @@ export async function startPanel(options: PanelOptions): Promise<RunningPanel> {
     const tasks = startTasks({ ...options, onFault }, { database, fleet, telemetry, spendingAlerts })
     const close = async () => {
       for (const stop of tasks) stop()
-      // What it answers now is not asked again here: nothing listens any more.
+      // Its answer is not requested again here: nothing listens any more.
       control.close()
       await server.close()
       await parts.otlp?.close()
@@ -246,13 +246,13 @@ const withoutToken = (): CageError =>
     hint: 'sign in with "iron-cage login", or set IRON_CAGE_TOKEN to a token from "iron-cage panel token"',
   })
 
-/** An invitation works once, and nobody is told what became of a token. */
+/** An invitation works once, and the fate of a token is not disclosed. */
 const unknownToken = (): CageError =>
   new CageError('unauthorized', 'this token is unknown, was used or has ended', {
     hint: 'ask an admin for another one: "iron-cage runtimes invite" for a machine, "iron-cage token generate" for a program',
   })
 
-/** An admin may do what a viewer may; nobody else has two roles. A runtime that was removed may do nothing. */
+/** An admin has the rights of a viewer; no other role includes another. A runtime that was removed may do nothing. */
 const guardOf =
   (fleet: Fleet) =>
   (role: PanelRole): ReturnType<Guard> =>

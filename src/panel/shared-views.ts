@@ -1,6 +1,7 @@
 /**
- * The fleet of an organization, read once for all who ask for it at the same time: a page asks every second, and there may
- * be many. Whoever asks gets what was read after that, and a second of reading is followed by one for everything else.
+ * The fleet of an organization, read once for all who ask for it at the same time: a page asks every second, and there
+ * may be many. A caller gets a value read after its request, and a second of reading is followed by one for everything
+ * else.
  */
 import { promisify } from 'node:util'
 import { gzip } from 'node:zlib'
@@ -20,7 +21,7 @@ export class SharedText<View extends object> {
   }
 
   gzipped(): Promise<Buffer<ArrayBuffer>> {
-    // A slower level saves little of what is sent each second.
+    // A slower level saves few of the bytes sent each second.
     this.#gzipped ??= compress(this.text, { level: 1 })
     return this.#gzipped
   }

@@ -1,6 +1,6 @@
 /**
- * What people and machines say of themselves is refused with what no database keeps (`isStorable`), before anything is
- * done; what has happened on a machine is stored without.
+ * Input of people and machines with characters that no database keeps (`isStorable`) is refused before anything is
+ * done; events of a machine are stored without them.
  */
 
 import { CageError } from '../core/errors.ts'

@@ -12,7 +12,7 @@ import { orderKey, type StoredOrder } from './control/orders.ts'
 import type { FleetView, LeaseView, RuntimeView, SharedBudgetView } from './fleet-view.ts'
 import type { PanelTelemetry, RuntimeState } from './telemetry/telemetry.ts'
 
-/** A runtime that was not heard from for this long is silent, in ms. */
+/** A runtime without a message for this long is silent, in ms. */
 const SILENT_MS = 10_000
 
 export async function viewOf(

@@ -1,4 +1,4 @@
-/** For admins: what still works of what was handed out. */
+/** For admins: which of the issued credentials still work. */
 
 import * as z from 'zod'
 import { isoTime } from '../../core/clock.ts'

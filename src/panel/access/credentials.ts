@@ -100,7 +100,7 @@ export class Credentials {
     return new Map(rows.map((row) => [row.hash, memberOf(row)]))
   }
 
-  /** True when somebody can act as an admin without a link: with a token, or with a password. */
+  /** True when an admin can act without a link: with a token, or with a password. */
   async hasAdmin(organizationId: string): Promise<boolean> {
     const rows = await this.#database.within(organizationId, (sql) =>
       sql.rows(

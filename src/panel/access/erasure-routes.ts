@@ -1,4 +1,4 @@
-/** Erasing a person from what the organization's panel stores. */
+/** Erasing a person from the organization's data on the panel. */
 
 import * as z from 'zod'
 import { count, named, type Route, type Shape } from '../../http/route.ts'

@@ -5,7 +5,7 @@
  * The rules are:
  * - One transaction erases everywhere, or nowhere; the audit has who did it, and not whom it was about.
  * - The audit is verified first, and stays verifiable (`db/audit-store.ts`): an erasure never hides another change of it.
- * - Nobody erases themselves: the audit would not say any more who did what.
+ * - Nobody erases themselves: the audit would lose its authors.
  * - What other things depend on is changed by a person, and before.
  * - States of agents that any process of the panel has in memory count no more (`telemetry.erasures`).
  */
@@ -85,7 +85,7 @@ export class Erasures {
   }
 }
 
-/** Rolls back what was tried. */
+/** Rolls the trial back. */
 class EndOfTrial extends Error {}
 
 /** Throws CageError `conflict` if something depends on a name with the words. */

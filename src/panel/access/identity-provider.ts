@@ -18,7 +18,7 @@ export interface IdentityProviderOptions {
   clientSecret?: string | undefined
 }
 
-/** What a sign-in began with. */
+/** The beginning of a sign-in. */
 export interface SignInFlow {
   secret: string
   redirectUri: string
@@ -144,7 +144,7 @@ export class IdentityProvider {
 const derived = (secret: string, purpose: 'state' | 'nonce' | 'verifier'): string =>
   createHmac('sha256', secret).update(purpose).digest('base64url')
 
-/** An address that somebody claims to have, and the provider has not verified, is none. */
+/** An address that the provider has not verified is none. */
 function emailIn({ email, email_verified: isVerified }: Readonly<Record<string, unknown>>): string | undefined {
   return typeof email === 'string' && isVerified === true && isStorable(email) ? email.toLowerCase() : undefined
 }
@@ -187,7 +187,7 @@ function refuse(error: unknown): never {
   })
 }
 
-/** The innermost message that names something: what the outer ones say is that something went wrong. */
+/** The innermost message that names something: the outer ones only report that something went wrong. */
 function reasonOf(error: unknown): string {
   const { message, code, cause } = error as Error & { code?: string }
   const inner = cause instanceof Error && !(cause instanceof CageError) ? reasonOf(cause) : undefined

@@ -92,7 +92,7 @@ export class People {
   }
 
   /**
-   * By id or name. Ends what the person has signed in with. Throws CageError `not_found`, `bad_request` for a password,
+   * By id or name. Ends the person's sessions and tokens. Throws CageError `not_found`, `bad_request` for a password,
    * or `conflict` for somebody who could not sign in any more.
    */
   async change(
@@ -180,7 +180,7 @@ export class People {
 
   /** For the transaction in which a caller creates a credential: throws CageError `unauthorized` if its own has ended. */
   async requireAlive(sql: Sql, { organizationId, id, userId }: Member): Promise<void> {
-    // Locked first, as by a change of the person: what it ends includes what is created here.
+    // Locked first, as by a change of the person: it also ends credentials created here.
     const owner = userId ? await this.#find(sql, organizationId, userId) : null
     const [own] = await sql.rows(
       'SELECT id FROM credentials WHERE organization_id = $1 AND id = $2 AND ended_at IS NULL',
@@ -229,7 +229,7 @@ export class People {
   }
 }
 
-/** Throws CageError `conflict` for somebody who could not sign in any more. */
+/** Throws CageError `conflict` when the person could not sign in any more. */
 function requireWayIn({ username, password_hash, email }: StoredPerson): void {
   if (password_hash !== NOBODYS || email !== null) return
   throw new CageError('conflict', `${username} has no password, and could not sign in without an address`, {

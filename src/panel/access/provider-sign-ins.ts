@@ -1,6 +1,7 @@
 /**
- * Sign-ins at an identity provider. Each begins on a page and ends once, on any process of the panel, in the browser where
- * it began. The provider says who somebody is; whether that person may enter, and with which role, says the panel.
+ * Sign-ins at an identity provider. Each begins on a page and ends once, on any process of the panel, in the browser
+ * where it began. The provider identifies a person; the panel decides whether that person may enter, and with which
+ * role.
  */
 
 import { tokenHash } from '../../access/run-tokens.ts'
@@ -13,7 +14,7 @@ import type { Identified, IdentityProvider } from './identity-provider.ts'
 import type { StoredPerson } from './people.ts'
 import type { SignInFailures } from './sign-in-failures.ts'
 
-/** How long somebody may take to sign in. */
+/** How long a person may take to sign in. */
 const FLOW_MS = 600_000
 /** Of one address within that time, without those that succeeded. */
 const MAX_FLOWS = 100
@@ -52,7 +53,7 @@ export class ProviderSignIns {
     const { now } = dialect
     const secret = newToken('code')
     await system.rows(`DELETE FROM sign_in_flows WHERE expires_at < ${now}`)
-    // Before anything is asked of the provider: whoever begins sign-ins for nothing troubles neither.
+    // Before anything is asked of the provider: sign-ins begun in vain trouble neither.
     const begun = await system.rows(
       `INSERT INTO sign_in_flows (hash, organization, redirect_uri, source, expires_at)
        SELECT $1, $2, $3, $4, ${now} + ${FLOW_MS} WHERE (SELECT count(*) FROM sign_in_flows WHERE source = $4) < ${MAX_FLOWS}
@@ -69,14 +70,15 @@ export class ProviderSignIns {
   }
 
   /**
-   * Returns who has signed in. `answer`: the query with which the browser came back. Throws CageError `unauthorized` for an
-   * answer that is not to this sign-in, `forbidden` for somebody who was not added, or `identity_provider_unreachable`.
+   * Returns who has signed in. `answer`: the query with which the browser came back. Throws CageError `unauthorized`
+   * for an answer that is not to this sign-in, `forbidden` for a person who was not added, or
+   * `identity_provider_unreachable`.
    */
   async finish({ secret, answer }: { secret: string; answer: string }): Promise<StoredPerson> {
     const provider = this.#require()
     const { system, dialect } = this.#database
     const hash = tokenHash(secret)
-    // An answer is looked at once, whatever comes of it.
+    // An answer is examined only once.
     const [flow] = await system.rows<{ organization: string; redirect_uri: string }>(
       `UPDATE sign_in_flows SET ended_at = ${dialect.now} WHERE hash = $1 AND ended_at IS NULL AND expires_at >= ${dialect.now}
        RETURNING organization, redirect_uri`,

@@ -1,6 +1,6 @@
 /**
- * Attempts to sign in, in the panel's database: all processes of the panel count together, by the database's clock. What is
- * stored are hashes.
+ * Attempts to sign in, in the panel's database: all processes of the panel count together, by the database's clock.
+ * Only hashes are stored.
  */
 import {
   type AttemptStore,
@@ -13,7 +13,7 @@ import {
 import { tokenHash } from '../../access/run-tokens.ts'
 import type { PanelDatabase } from '../db/database.ts'
 
-/** How long a name may sign in from an address where it did before, whatever others do there. */
+/** How long a name may sign in from an address where it did before, independent of others there. */
 const PROVEN_MS = 90 * 86_400_000
 
 export function sharedAttempts(database: PanelDatabase): AttemptStore {

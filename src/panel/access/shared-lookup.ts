@@ -1,6 +1,6 @@
 /**
- * Looks up what many ask for at the same time in one statement. Whoever asks gets what was read after that: who comes while
- * others are looked up shares the next one.
+ * Looks up what many ask for at the same time in one statement. Batches lookups; a caller gets a value read after its
+ * request: who comes while others are looked up shares the next one.
  */
 export class SharedLookup<Found> {
   readonly #read: (keys: readonly string[]) => Promise<ReadonlyMap<string, Found>>

@@ -15,7 +15,7 @@ export class SignInFailures {
     this.#database = database
   }
 
-  /** `organization`: the name that somebody wanted to sign in to; without effect if there is none of it. */
+  /** `organization`: the name of the attempted sign-in; without effect if there is none of it. */
   async count(organization: string): Promise<void> {
     const { system, dialect } = this.#database
     await system.rows(
@@ -26,7 +26,7 @@ export class SignInFailures {
     )
   }
 
-  /** Moves what was counted ten minutes ago or earlier into the audit: once, on whichever process. */
+  /** Moves counts of ten minutes ago or earlier into the audit: once, on whichever process. */
   async record(): Promise<void> {
     const { system, dialect } = this.#database
     const isOver = `since <= ${dialect.now} - ${WINDOW_MS}`

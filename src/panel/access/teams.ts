@@ -78,8 +78,8 @@ export class Teams {
   }
 
   /**
-   * For the transaction of a decision. Throws CageError `forbidden` unless this person leads a team of the one whose budget it
-   * is, who is somebody else, and the budget with `more` is within the team's limit.
+   * For the transaction of a decision. Throws CageError `forbidden` unless this person leads a team of the budget's
+   * owner, who is another person, and the budget with `more` is within the team's limit.
    */
   async requireLead(
     sql: Sql,

@@ -1,4 +1,4 @@
-/** What the admins of an organization are alerted to: found in what is stored, by whichever process looks. */
+/** The causes of alerts to the admins of an organization: found in the stored data, by whichever process looks. */
 import { wordSpent } from '../../alerts/wording.ts'
 import { PANEL_ALERTS } from '../../config/schema.ts'
 import { isoTime } from '../../core/clock.ts'

@@ -33,7 +33,7 @@ const alertView = named('PanelAlert', () =>
   } satisfies Shape<PanelAlertView>),
 )
 
-/** What it leads to is looked at by `AlertWebhooks`. */
+/** `AlertWebhooks` checks its target. */
 const webhookUrl = z
   .url({ protocol: /^https?$/, error: 'expected an address such as https://hooks.example.com/…' })
   .max(2_000)

@@ -5,8 +5,8 @@
  * - A process of the panel takes a delivery by moving the time at which it is due, while no other one takes any: so each is
  *   sent by one process, and no transaction waits for a receiver. One that is killed leaves its own to the others.
  * - At least once: a process that is killed between a delivery and its row has it sent again, under the same id.
- * - A place gets one at a time, and few go to the places that one organization has named: whoever never answers delays
- *   its own alerts.
+ * - A place gets one at a time, and few go to the places that one organization has named: a receiver that never answers
+ *   delays only its own alerts.
  */
 import {
   attemptDelivery,
@@ -54,7 +54,7 @@ export interface StoredDelivery {
   error: string | null
 }
 
-/** A delivery that this process sends, and what it needs for it. */
+/** A delivery that this process sends, with its target. */
 interface Taken extends StoredDelivery {
   organization: string
   /** The admins' addresses. */
@@ -88,13 +88,13 @@ export class AlertSender {
     this.channels = webhookChannels(config.webhooks, clock, kindsOf)
   }
 
-  /** Starts what is due, as far as there is room. `onEnded`: called when there is room again. */
+  /** Starts due deliveries, as far as there is room. `onEnded`: called when there is room again. */
   async start(onEnded: () => void): Promise<void> {
     if (this.#running.size >= MAX_CONCURRENT) return
     const taken = await this.#options.database.exclusively('alert', (sql) => this.#take(sql))
     for (const delivery of taken ?? []) {
       const done = this.#send(delivery)
-        // Its row says that it is under way, until somebody takes it again.
+        // Its row marks it as under way, until another process takes it.
         .catch(() => undefined)
         .finally(() => {
           this.#running.delete(delivery.channel)
@@ -104,7 +104,7 @@ export class AlertSender {
     }
   }
 
-  /** What is under way is left to another process, or the next one. */
+  /** Deliveries under way are left to another process, or the next one. */
   async close(): Promise<void> {
     this.#abort.abort()
     await Promise.all([...this.#running.values()].map(({ done }) => done))
@@ -157,7 +157,7 @@ export class AlertSender {
     await this.#note(delivery, failure)
   }
 
-  /** Throws Undeliverable when nobody receives it any more, or CageError when an address cannot be read. */
+  /** Throws Undeliverable when it has no receiver any more, or CageError when an address cannot be read. */
   #channelOf({ channel, to, webhook }: Taken): Pick<Channel<SentKind>, 'deliver'> {
     const { config, clock, webhooks } = this.#options
     if (webhook) return webhooks.channelOf(webhook, clock)

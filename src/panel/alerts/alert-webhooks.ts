@@ -1,9 +1,10 @@
 /**
- * The webhooks that an organization's admins name for its alerts, besides those in the file of whoever runs the panel.
+ * The webhooks that an organization's admins name for its alerts, besides those in the operator's file.
  *
  * The rules are:
  * - They reach the public internet over https, and otherwise only networks that the panel's file names: an organization
- *   must not make the panel reach its own neighbors. What a name resolves to is looked at when it is set, and at each delivery.
+ *   must not make the panel reach its own neighbors. The addresses of a name are checked when it is set, and at each
+ *   delivery.
  * - Address and signing key are sealed, bound to their organization, and never leave: the path of an address is often a
  *   secret itself. Who set or removed one is in the audit.
  */
@@ -45,7 +46,7 @@ export interface NewAlertWebhook {
   events?: readonly PanelAlertKind[] | undefined
 }
 
-/** What is sealed. */
+/** The sealed value. */
 interface Target {
   url: string
   secret?: string | undefined
@@ -153,7 +154,7 @@ export class AlertWebhooks {
     }
   }
 
-  /** What an address is that the panel does not connect to for an organization; undefined for the others. */
+  /** The kind of an address that the panel does not connect to for an organization; undefined for the others. */
   #refusal(address: string, url: string): string | undefined {
     if (isLinkLocal(address)) return 'a link-local or metadata address'
     if (isIn(this.#networks, address)) return undefined
@@ -166,5 +167,5 @@ export class AlertWebhooks {
 export const eventsOf = ({ events }: StoredAlertWebhook): PanelAlertKind[] | undefined =>
   events === null ? undefined : (JSON.parse(events) as PanelAlertKind[])
 
-/** What a target is sealed for. */
+/** The purpose that a target is sealed for. */
 const about = (organizationId: string, id: string): About => ['iron-cage panel alert webhook 1', organizationId, id]

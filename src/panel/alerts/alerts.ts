@@ -1,12 +1,12 @@
 /**
- * Alerts of a Control Panel: by e-mail to the admins of the organization, by webhooks of whoever runs the panel, and by
- * those that the organization's admins have named.
+ * Alerts of a Control Panel: by e-mail to the admins of the organization, by the operator's webhooks, and by those that
+ * the organization's admins have named.
  *
  * The rules are:
- * - An alert follows from what is stored: no request waits for one, and whichever process looks finds the same. Its id
- *   follows from what it is about, so that it is raised once, however many processes look however often.
- * - Mail servers are named in the file of whoever runs the panel alone; what an organization may name is in
- *   `alert-webhooks.ts`, and how alerts are sent in `alert-sender.ts`.
+ * - An alert follows from stored data: no request waits for one, and whichever process looks finds the same. Its id
+ *   follows from its subject, so that it is raised once, however many processes look however often.
+ * - Mail servers are named in the operator's file alone; `alert-webhooks.ts` has the targets of an organization, and
+ *   `alert-sender.ts` the sending.
  */
 import { createHash } from 'node:crypto'
 import { RETRY_POLICY } from '../../alerts/channel.ts'
@@ -124,7 +124,7 @@ export class PanelAlerts {
     return { id, places }
   }
 
-  /** Tries what was given up once more. Returns how many deliveries. Throws CageError `not_found`. */
+  /** Tries abandoned deliveries once more. Returns how many deliveries. Throws CageError `not_found`. */
   async resend({ organizationId, name: by }: Pick<Member, 'organizationId' | 'name'>, id: string): Promise<number> {
     const { database } = this.#options
     const resent = await database.within(organizationId, async (sql) => {

@@ -1,9 +1,10 @@
 /**
  * Finds agents and users whose spending of a day leaves its usual range, and keeps one alert for each of them and day.
  *
- * The range is that of the modified z-score of B. Iglewicz and D. C. Hoaglin, "How to Detect and Handle Outliers" (ASQC,
- * 1993): M = 0.6745 (x − median) / MAD, and a value is an outlier from M = 3.5 on. Medians are not moved by the few days that
- * are unlike the others. Days without spending are no part of the history: somebody who works on Mondays is not unusual then.
+ * The range is that of the modified z-score of B. Iglewicz and D. C. Hoaglin, "How to Detect and Handle Outliers"
+ * (ASQC, 1993): M = 0.6745 (x − median) / MAD, and a value is an outlier from M = 3.5 on. Medians are not moved by the
+ * few days that are unlike the others. Days without spending are no part of the history: a person who works on Mondays
+ * is not unusual then.
  */
 import { isoTime } from '../../core/clock.ts'
 import { type Nanodollars, nanodollars, showUsd, toUsd } from '../../core/money.ts'

@@ -1,5 +1,5 @@
 /**
- * Loads the rows that a decision of the bank needs, locked, and writes what it changed. Decisions of one turn share a
+ * Loads the rows that a decision of the bank needs, locked, and writes its changes. Decisions of one turn share a
  * transaction: rows of a budget are changed by everybody, and each lock and commit costs more than the decisions.
  */
 import { CageError } from '../../core/errors.ts'
@@ -12,14 +12,14 @@ import { Books, type BudgetRow, type LeaseRow, nameOf, type RuntimeRow, type Tra
 import { forgetGeneration, loadGeneration, noteTtl } from './generation-store.ts'
 import { accountAt, budgetIdOf, endOf, isOfPeriod, type SharedPeriod } from './periods.ts'
 
-/** What a decision reads; the budgets of these rows come with them. */
+/** The rows that a decision reads; the budgets of these rows come with them. */
 export interface Needs {
   runtimeId: string
   /** (Default: none.) */
   leaseIds?: readonly string[]
   /** Also every lease of the runtime that is not closed. (Default: no.) */
   allLeases?: boolean
-  /** How far the books were when the runtime last heard of them. (Default: unknown.) */
+  /** The last state of the books that the runtime knows. (Default: unknown.) */
   bookmark?: string | null
   /** Of leases that these books may have forgotten. (Default: none.) */
   accountIds?: readonly string[]
@@ -66,7 +66,7 @@ export class BankStore {
   }
 
   /**
-   * Resolves with what `decide` returns, after its changes are committed; rejects with what it throws, or with CageError
+   * Resolves with the result of `decide`, after its changes are committed; rejects with its error, or with CageError
    * `database_unusable`. `decide` throws before it changes anything.
    */
   run<T>(needs: Needs, decide: (books: Books) => T): Promise<T> {
@@ -244,7 +244,7 @@ export interface StoredBudget {
   period: SharedPeriod | null
 }
 
-/** What a budget that renews has in one period. */
+/** The account of a renewing budget in one period. */
 export interface StoredPeriod {
   id: string
   budget_id: string

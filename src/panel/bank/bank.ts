@@ -5,17 +5,17 @@
  * The rules are:
  * - settled + escrow ≤ limit at each grant, in every budget of the path. Escrow is what runtimes were lent and have not
  *   accounted for.
- * - Escrow is freed by a runtime's own statement or by a person, never by time: nobody knows what a silent runtime
- *   spends.
+ * - Escrow is freed by a runtime's own statement or by a person, never by time: the spending of a silent runtime is
+ *   unknown.
  * - A request that is repeated gets the same lease; statements are totals that only grow. So every message may be lost,
  *   delayed, or repeated.
  * - Each start of a runtime begins an epoch, and messages of an earlier one are refused.
- * - A runtime that comes back with another ledger has lost what it knew: its leases are quarantined until a person says
- *   what was spent.
+ * - A runtime that comes back with another ledger has lost its data: its leases are quarantined until a person enters
+ *   the amount spent.
  * - Books that have lost commits begin a generation (`generations.ts`): nothing is lent until runtimes have presented the
  *   leases that the books forgot.
- * - A lease counts in the periods of its grant: what is spent of it after their end still counts there, and a new lease
- *   counts in the new ones. So a border needs no agreement about the time.
+ * - A lease counts in the periods of its grant: its later spending still counts there, and a new lease counts in the
+ *   new ones. So a border needs no agreement about the time.
  * - A function throws before it changes anything, or not at all.
  */
 import { isoTime } from '../../core/clock.ts'
@@ -64,7 +64,7 @@ export interface BudgetRow {
   limit: Nanodollars
   settled: Nanodollars
   escrow: Nanodollars
-  /** Until then money counts as scarce, in ms since 1970: somebody found too little. */
+  /** Until then money counts as scarce, in ms since 1970: a request found too little. */
   scarceUntil: number
   /** When its period ends, in ms since 1970; null for one that does not renew. */
   endsAt: number | null
@@ -79,7 +79,7 @@ export interface RuntimeRow {
   journalId: string | null
   /** The last one of this journal; null before it, and from an earlier version. */
   opening: string | null
-  /** When it last spoke in its epoch, within a part of what it may spend without, in ms since 1970. */
+  /** Its last message in its epoch, to within a part of the time it may spend without, in ms since 1970. */
   heardAt: number
   epoch: number
   /** Of the books that it has presented its leases to. */
@@ -116,7 +116,7 @@ export interface Transfer {
   reason: string | null
 }
 
-/** What a person did. */
+/** A person's decisions. */
 export interface AuditEntry {
   organizationId: string
   actor: string
@@ -174,7 +174,7 @@ export class Books {
 export interface OrganizationFacts {
   /** Runtimes that spend. */
   spending: number
-  /** How long runtimes may spend of what they hold, in s. */
+  /** How long runtimes may spend their leases, in s. */
   coverS: number
   /** Counts the budgets of agents and tokens that were created. */
   budgetsVersion: number
@@ -184,7 +184,7 @@ export interface OrganizationFacts {
 export const nameOf = (organizationId: string, scope: SharedScope, name: string): string =>
   JSON.stringify([organizationId, scope, name])
 
-/** What a person decided. */
+/** A person's decision. */
 export interface Decision {
   by: string
   reason: string
@@ -199,10 +199,10 @@ export interface Resolution extends Decision {
 const EXPIRY_SLACK_MS = 5_000
 /** A budget with less than this part of its limit free is scarce. */
 const SCARCE_PART = 100
-/** So is one in which a request found too little, for this long: runtimes return what they do not use. */
+/** So is one in which a request found too little, for this long: runtimes return unused money. */
 const SCARCE_MS = 3_000
 
-/** How often it is stored that a runtime was heard, in its time to live: each report would be a row more to write. */
+/** How often a message of a runtime is stored, per its time to live: each report would be a row more to write. */
 const HEARD_PARTS = 10
 
 /** Begins an epoch. Throws CageError `runtime_revoked`, and `runtime_copied` while another copy of the journal spends. */
@@ -234,11 +234,11 @@ export function openRuntime(
   }
 }
 
-/** Whether an opening is the last one again, or the one after it. Books that may have lost the last one cannot say. */
+/** Whether an opening is the last one again, or the one after it. Books that may have lost the last one do not know. */
 const isNext = (books: Books, { opening: last, generation }: RuntimeRow, { id, after }: Opening): boolean =>
   last === null || generation !== books.generation || id === last || after === last
 
-/** Lends a slice, or says why not. Throws CageError `runtime_revoked` or `runtime_fenced`. */
+/** Lends a slice, or gives the reason for refusing. Throws CageError `runtime_revoked` or `runtime_fenced`. */
 export function grantLease(books: Books, runtimeId: string, request: LeaseRequest, ttlMs: number): LeaseAnswer {
   const runtime = requireEpoch(books, runtimeId, request.epoch)
   requirePositive(request.least)
@@ -249,7 +249,7 @@ export function grantLease(books: Books, runtimeId: string, request: LeaseReques
   const { spending } = factsOf(books, runtime)
   const granted = isScarce(books, budgets) ? exactly(budgets, request.least) : sliceOf(budgets, request, spending)
   const isSpent = request.least > min(...budgets.map(unspentOf))
-  // What looks free may be lent: nobody returns anything for it.
+  // What looks free may be lent: no money is returned for it.
   if (books.isReconciling && !isSpent) return { outcome: 'lent', balance: balanceOf(budgets), isScarce: false }
   if (granted < request.least) {
     for (const budget of budgets) {
@@ -279,7 +279,7 @@ function grantedAnswer(books: Books, lease: LeaseRow): LeaseAnswer {
   return { outcome: 'granted', id, granted, ...use, balance: balanceOf(budgets), isScarce: isScarce(books, budgets) }
 }
 
-/** Applies what a runtime says of its leases. Throws CageError `runtime_revoked` or `runtime_fenced`. */
+/** Applies a runtime's statements about its leases. Throws CageError `runtime_revoked` or `runtime_fenced`. */
 export function recordStatements(
   books: Books,
   runtimeId: string,
@@ -315,7 +315,7 @@ export function recordStatements(
 
 export function recordStatement(books: Books, lease: LeaseRow, statement: Statement, ttlMs: number): void {
   charge(books, lease, max(lease.used, statement.used), 'charged')
-  // A lease that a person closed gives nothing back, but what was spent of it counts.
+  // A lease that a person closed gives nothing back, but its spending counts.
   if (lease.state === 'closed') return
   const returned = min(max(lease.returned, statement.returned), add(lease.returned, escrowOf(lease)))
   giveBack(books, lease, returned, 'returned')
@@ -325,9 +325,9 @@ export function recordStatement(books: Books, lease: LeaseRow, statement: Statem
 }
 
 /**
- * Closes a lease whose runtime is gone: a person says what was spent of it; the rest is free again. The runtime must
- * open again before it spends. Throws CageError `conflict` for a lease whose runtime still reports, or that reported
- * more, and for more than was lent unless the person says so.
+ * Closes a lease whose runtime is gone: a person enters the amount spent; the rest is free again. The runtime must open
+ * again before it spends. Throws CageError `conflict` for a lease whose runtime still reports, or that reported more,
+ * and for more than was lent unless the person confirms it.
  */
 export function resolveLease(books: Books, id: string, spent: Nanodollars, decision: Resolution): void {
   const lease = books.leases.get(id)!
@@ -356,7 +356,7 @@ export function resolveLease(books: Books, id: string, spent: Nanodollars, decis
   books.change(lease, { state: 'closed', held: ZERO_NANOS })
 }
 
-/** Ends a runtime's right to spend. What it was lent stays in escrow until a person resolves it. */
+/** Ends a runtime's right to spend. Its leases stay in escrow until a person resolves them. */
 export function revokeRuntime(books: Books, runtimeId: string): void {
   const runtime = books.runtimes.get(runtimeId)!
   books.change(runtime, { isRevoked: true, epoch: runtime.epoch + 1 })
@@ -371,7 +371,7 @@ export const escrowOf = ({
 }: Pick<LeaseRow, 'state' | 'granted' | 'used' | 'returned'>) =>
   state === 'closed' ? ZERO_NANOS : max(ZERO_NANOS, subtract(granted, add(used, returned)))
 
-/** Posts what was spent up to this total; beyond the lease it is an overrun, which is charged like anything spent. */
+/** Posts spending up to this total; beyond the lease it is an overrun, which is charged like anything spent. */
 function charge(books: Books, lease: LeaseRow, used: Nanodollars, kind: 'charged' | 'presumed', by?: Decision): void {
   const spent = subtract(used, lease.used)
   if (spent === 0) return
@@ -430,8 +430,8 @@ const factsOf = (books: Books, { organizationId }: RuntimeRow): OrganizationFact
 const budgetsOf = (books: Books, { path }: LeaseRow): BudgetRow[] => path.map((id) => books.budgets.get(id)!)
 
 /**
- * The size of a slice: what the runtime wants, at first a hundredth of the limit; at most half of its fair share of what
- * is free, so that slices shrink by themselves.
+ * The size of a slice: the wanted amount, at first a hundredth of the limit; at most half of its fair share of the free
+ * amount, so that slices shrink by themselves.
  */
 export function sliceOf(
   budgets: readonly BudgetRow[],

@@ -2,10 +2,10 @@
  * The identities of the books, each compared in one statement, which sees one moment. What moved since an earlier check is
  * enough for one each hour; leases that are closed are never changed again.
  *
- * - No account has more settled and lent than its limit, except for what calls cost beyond their leases, what it had when
- *   somebody lowered its limit, and leases that were presented after lost commits.
- * - What an account has in escrow is what its open leases have.
- * - A lease was granted, used and gave back what its transfers say, and a closed one accounts for all of it.
+ * - No account has more settled and lent than its limit, except for costs of calls beyond their leases, its amount when
+ *   its limit was lowered, and leases that were presented after lost commits.
+ * - An account's escrow equals its open leases.
+ * - A lease was granted, used and gave back the amounts of its transfers, and a closed one accounts for all of it.
  */
 
 import { fromUsd, type Nanodollars, type Usd } from '../../core/money.ts'
@@ -18,7 +18,7 @@ export interface BooksProblem {
   id: string
   /** The same for people, such as "team research". */
   label: string
-  /** What is wrong with it, without names. */
+  /** Its problems, without names. */
   text: string
 }
 
@@ -79,7 +79,7 @@ export async function lastTransfer(sql: Sql): Promise<number> {
 const ESCROW = `CASE WHEN state <> 'closed' AND granted_nanos > used_nanos + returned_nanos
   THEN granted_nanos - used_nanos - returned_nanos ELSE 0 END`
 
-/** `which`: with `all` leases what is settled is compared as well. */
+/** `which`: with `all` leases the settled amount is compared as well. */
 async function checkAccounts(sql: Sql, dialect: Dialect, which: 'open' | 'all'): Promise<BooksProblem[]> {
   const rows = await sql.rows<AccountRow | PathRow>(
     `SELECT 'account' AS kind, id, organization_id, scope, name, limit_nanos, settled_nanos, escrow_nanos,
@@ -136,8 +136,8 @@ async function mayExceed(sql: Sql, dialect: Dialect, account: AccountRow): Promi
 }
 
 /**
- * The most that an account can have settled and lent: its limit, or what it had when its limit was last lowered if that is
- * more, and what calls cost beyond their leases since. What it had then is bounded likewise, by the limit before.
+ * The most that an account can have settled and lent: its limit, or its amount when its limit was last lowered if that
+ * is more, and costs beyond leases since. Its amount then is bounded likewise, by the limit before.
  */
 async function mostOf(
   sql: Sql,

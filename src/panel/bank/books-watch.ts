@@ -1,6 +1,6 @@
 /**
- * Compares the books with each other while a panel runs: once an hour, by one of its processes, and when one starts that finds
- * the last check older than that. What does not agree is in the log, and stays in the database for the alerts.
+ * Compares the books with each other while a panel runs: once an hour, by one of its processes, and when one starts
+ * that finds the last check older than that. Differences are logged, and stay in the database for the alerts.
  */
 import type { Clock } from '../../core/clock.ts'
 import { RepeatingTask } from '../../core/repeating-task.ts'
@@ -18,7 +18,7 @@ export interface BrokenBooks {
 
 interface LastCheck {
   at: number
-  /** The last transfer at this check, and at the one before: what was committed late has a number before the last one. */
+  /** The last transfer at this check, and at the one before: a late commit has a number before the last one. */
   transfers: [before: number, last: number]
   broken: BrokenBooks[]
 }
@@ -75,7 +75,7 @@ export class BooksWatch {
   }
 }
 
-/** What the last check found. */
+/** The last check's result. */
 export async function brokenBooks(sql: Sql): Promise<BrokenBooks[]> {
   return (await readCheck(sql))?.broken ?? []
 }

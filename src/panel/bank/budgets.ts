@@ -1,4 +1,4 @@
-/** Organizations with their budgets and runtimes. What one organization sees and changes is its own. */
+/** Organizations with their budgets and runtimes. An organization sees and changes only its own data. */
 import { CageError } from '../../core/errors.ts'
 import { add, MAX_NANOS, type Nanodollars, showUsd, toUsd, ZERO_NANOS } from '../../core/money.ts'
 import type { NamedBudget } from '../../protocol/lease-messages.ts'
@@ -89,7 +89,7 @@ export class Fleet {
     await this.#database.announce(organizationId)
   }
 
-  /** Sets how long runtimes may spend of what they hold while the panel is away. */
+  /** Sets how long runtimes may spend their leases while the panel is away. */
   async setCover(organizationId: string, coverS: number, by: string): Promise<void> {
     await this.#database.within(organizationId, async (sql) => {
       const [before] = await sql.rows<{ name: string; cover_s: number }>(
@@ -138,7 +138,7 @@ export class Fleet {
     await this.#database.announce(organizationId)
   }
 
-  /** A person says what was spent of a lease whose runtime is gone. Throws CageError `not_found` or `conflict`. */
+  /** A person enters the amount spent of a lease whose runtime is gone. Throws CageError `not_found` or `conflict`. */
   async resolve(organizationId: string, leaseId: string, spent: Nanodollars, decision: Resolution): Promise<void> {
     const [lease] = await this.#database.within(organizationId, (sql) =>
       sql.rows<StoredLease>('SELECT * FROM leases WHERE id = $1 AND organization_id = $2', [leaseId, organizationId]),
@@ -238,7 +238,7 @@ export class Fleet {
     requireUsable(await readSchema(this.#database.system))
   }
 
-  /** Returns what has changed. Throws CageError `invalid_amount`. */
+  /** Returns the changes. Throws CageError `invalid_amount`. */
   async #changeLimit(sql: Sql, { organizationId, scope, name }: BudgetOwner, change: LimitChange) {
     const [before] = await sql.rows<StoredBudget>(
       `SELECT * FROM budgets WHERE organization_id = $1 AND scope = $2 AND name = $3 ${this.#database.dialect.forUpdate}`,

@@ -23,8 +23,8 @@ export const noteTtl = (sql: Sql, ttlMs: number): Promise<unknown> =>
   sql.rows('UPDATE ledger_meta SET longest_ttl_ms = $1 WHERE longest_ttl_ms < $1', [ttlMs])
 
 /**
- * Reads the time and the generation. Begins one in a database that the books were not in before, and when a runtime has
- * heard of more than they know.
+ * Reads the time and the generation. Begins one in a database that the books were not in before, and when a runtime
+ * knows of more than they do.
  */
 export async function loadGeneration(
   sql: Sql,
@@ -86,7 +86,7 @@ async function begin(sql: Sql, { identity, now }: Dialect, books: Books, before:
   }
 }
 
-/** Of those that joined, nobody knows which were lent something that was forgotten. */
+/** It is unknown which of those that joined have forgotten leases. */
 async function isAnyMissing(sql: Sql, generation: number): Promise<boolean> {
   const missing = await sql.rows('SELECT id FROM runtimes WHERE revoked_at IS NULL AND generation <> $1 LIMIT 1', [
     generation,

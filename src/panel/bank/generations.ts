@@ -1,15 +1,15 @@
 /**
  * Books that have lost their last commits: PostgreSQL failed over to a server that followed asynchronously, or an older
- * copy was put back. What was lent in those commits would be lent again, and what was spent would be free.
+ * copy was put back. Leases of those commits would be granted again, and spent money would be free.
  *
  * The rules are:
  * - Books know which database they are in (`db/generation-store.ts`). In another one they begin a generation, in the
  *   transaction that finds it out.
- * - A runtime is heard again when it has presented every lease that it remembers, with the bank's signature and what became
- *   of it. Those that the books forgot are entered, also beyond the limit: the money is lent or spent.
+ * - A runtime's messages count again when it has presented every lease that it remembers, with the bank's signature and
+ *   its outcome. Those that the books forgot are entered, also beyond the limit: the money is lent or spent.
  * - Until every runtime has done so nothing is lent. One that stays silent for longer than it may spend is not waited for.
- * - A signed lease that the books do not know, from a runtime that was heard in this generation, proves that they are older
- *   than it: that begins a generation as well.
+ * - A signed lease that the books do not know, from a runtime whose messages count in this generation, proves that they
+ *   are older than it: that begins a generation as well.
  */
 
 import { ZERO_NANOS } from '../../core/money.ts'
@@ -20,7 +20,7 @@ import { readSigned, type SignedLease } from './signatures.ts'
 /** Slack of a runtime's clock against the database's, in ms. */
 export const SILENCE_SLACK_MS = 10_000
 
-/** A statement, and the lease as it reads in what was signed. */
+/** A statement, and the lease as it was signed. */
 export interface Presented {
   signed: string
   lease: SignedLease
@@ -35,8 +35,8 @@ export const readPresented = (runtimeId: string, presented: readonly { signed: s
   })
 
 /**
- * Enters the leases that the books forgot, and records what is said of each; what the bank did not sign counts for nothing.
- * Throws CageError `runtime_revoked` or `invalid_amount`.
+ * Enters the leases that the books forgot, and records the statement about each; without the bank's signature it counts
+ * for nothing. Throws CageError `runtime_revoked` or `invalid_amount`.
  */
 export function presentLeases(books: Books, runtimeId: string, presented: readonly Presented[], ttlMs: number): void {
   const { organizationId, generation } = requireRuntime(books, runtimeId)

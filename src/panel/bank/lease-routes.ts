@@ -29,7 +29,7 @@ const leaseRoute = panelRoutesOf('Leases')
 const id = z.string().min(1).max(200)
 /** Runtimes of earlier versions have none. */
 const bookmark = z.string().max(200).nullable().default(null).describe('What the last report was answered.')
-/** Epochs are counted up from what a runtime says: exactly, for ever. */
+/** Epochs are counted up from a runtime's own number: exactly, for ever. */
 const epochs = z.number().int().min(0).max(1e15)
 const LEASE_ERRORS = ['runtime_revoked', 'runtime_fenced', 'invalid_amount', 'database_unusable'] as const
 
@@ -113,7 +113,7 @@ export const membershipRoutes = ({ fleet, version }: { fleet: Fleet; version: st
   }),
 ]
 
-/** What a runtime says before it spends. */
+/** A runtime's message before it spends. */
 function openRoutes({
   fleet,
   ttlMs,
@@ -194,7 +194,7 @@ function openRoutes({
   ]
 }
 
-/** What a runtime spends. */
+/** A runtime's spending. */
 export function leaseRoutes(parts: {
   fleet: Fleet
   ttlMs: number

@@ -1,6 +1,6 @@
 /**
- * Budgets that renew each day or month, in UTC: machines of one budget may be anywhere. Each period has an account of its
- * own, so that what was lent before its end is still settled where it was taken from.
+ * Budgets that renew each day or month, in UTC: machines of one budget may be anywhere. Each period has a separate
+ * account, so that earlier leases are still settled in the account they came from.
  */
 import { type Period, periodsOf } from '../../budget/period.ts'
 import { isoTime } from '../../core/clock.ts'

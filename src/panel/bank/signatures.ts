@@ -1,8 +1,8 @@
 /**
- * What the bank has said, in its own hand. A runtime keeps the leases that it was granted, so that books which have lost
- * their last commits can be completed from what runtimes present; a lease names its runtime, and is worth nothing to another
- * one. A bookmark says how far the books were. Only the bank verifies them, so one key of the panel's processes is enough;
- * it is in the panel's database, and older than any commit that was lost with a server.
+ * The bank's signed statements. A runtime keeps the leases that it was granted, so that books which have lost their
+ * last commits can be completed from what runtimes present; a lease names its runtime, and is worth nothing to another
+ * one. A bookmark marks a state of the books. Only the bank verifies them, so one key of the panel's processes is
+ * enough; it is in the panel's database, and older than any commit that was lost with a server.
  */
 import { createHmac, timingSafeEqual } from 'node:crypto'
 import * as z from 'zod'
@@ -31,7 +31,7 @@ const signedLease = z.strictObject({
   granted: z.number().int().positive().transform(nanodollars),
 })
 
-/** What it says, whoever signed it; undefined if it cannot be read. */
+/** Its content, unverified; undefined if it cannot be read. */
 export function readSigned(signed: string): SignedLease | undefined {
   try {
     return signedLease.parse(JSON.parse(Buffer.from(signed.split('.', 1)[0]!, 'base64url').toString()))

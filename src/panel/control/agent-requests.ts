@@ -35,7 +35,7 @@ export class AgentRequests {
   }
 
   /**
-   * Returns the request; the one that waits, for what was asked before. Throws CageError `conflict` when too many wait, or
+   * Returns the request, or the waiting one if it was asked before. Throws CageError `conflict` when too many wait, or
    * `runtime_revoked`.
    */
   ask({ organizationId, id: runtimeId, name: runtime }: Member, ask: AgentAsk): Promise<AgentRequest> {

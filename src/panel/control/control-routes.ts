@@ -1,4 +1,4 @@
-/** Control of agents on other machines: what admins order, and how runtimes hear of it. */
+/** Control of agents on other machines: the orders of admins, and their way to runtimes. */
 
 import * as z from 'zod'
 import { isoTime } from '../../core/clock.ts'

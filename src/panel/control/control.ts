@@ -4,7 +4,7 @@
  *
  * The rules are:
  * - The answer is the whole state, never a difference: a lost, repeated or late one changes nothing.
- * - A process that hears of no change answers after a while anyway, so that a lost notification delays, and no more.
+ * - A process that receives no change answers after a while anyway, so that a lost notification delays, and no more.
  * - Waiting holds no connection to the database.
  */
 import { hash } from 'node:crypto'

@@ -20,7 +20,7 @@ export interface StoredOrder {
   ordered_at: number
   state: 'pending' | 'done' | 'failed' | 'replaced'
   answered_at: number | null
-  /** What the runtime answered. */
+  /** The runtime's answer. */
   message: string | null
 }
 
@@ -70,7 +70,7 @@ export class Orders {
     return order
   }
 
-  /** Records what a runtime did with an order of its own; again without effect. Throws CageError `not_found`. */
+  /** Records a runtime's result for one of its orders; repetitions have no effect. Throws CageError `not_found`. */
   async answer({ organizationId, id, name }: Member, orderId: string, { ok, message }: OrderOutcome): Promise<void> {
     const { dialect } = this.#database
     await this.#database.within(organizationId, async (sql) => {

@@ -1,6 +1,6 @@
 /**
- * The policy of each organization: settings that its runtimes merge into their configuration, and further ones by environment.
- * Those of an environment hold on the runtimes that may have its secrets, whatever they say of themselves.
+ * The policy of each organization: settings that its runtimes merge into their configuration, and further ones by
+ * environment. Those of an environment hold on the runtimes that may have its secrets, independent of their own claims.
  */
 import type { Environment } from '../../config/environments.ts'
 import type { Policy } from '../../config/policy.ts'

@@ -141,8 +141,8 @@ export class Requests {
   }
 
   /**
-   * Whichever of their tokens and sessions a person uses. Whoever creates a token for another has its value too. What an
-   * agent asks is its machine's person's own.
+   * Whichever of their tokens and sessions a person uses. Whoever creates a token for another has its value too. An
+   * agent's request belongs to its machine's person.
    */
   async #isOwn(sql: Sql, request: StoredRequest, member: Member): Promise<boolean> {
     const { asked_with, asked_by, organization_id } = request

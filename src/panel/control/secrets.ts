@@ -5,7 +5,7 @@
  * The rules are:
  * - Values are sealed in this process, each bound to its organization, place and version. The database never sees a key.
  * - A runtime gets those of the environments that an admin allowed it, and nothing by default.
- * - What is set, removed or given out has an audit row in the same transaction, without the value.
+ * - Setting, removing or handing out a secret writes an audit row in the same transaction, without the value.
  */
 
 import { CageError } from '../../core/errors.ts'
@@ -182,7 +182,7 @@ export class PanelSecrets {
 
 export type SecretVersion = Pick<StoredCentralSecret, 'id' | 'environment' | 'version'>
 
-/** Differs after each change of what a runtime may have. `allowed`: the environments whose secrets it may have. */
+/** Differs after each change of a runtime's secrets. `allowed`: the environments whose secrets it may have. */
 export function secretsState(versions: readonly SecretVersion[], allowed: readonly string[]): string {
   if (allowed.length === 0) return ''
   const own = versions.filter(({ environment }) => environment === '' || allowed.includes(environment))

@@ -1,10 +1,10 @@
 /**
- * The audit of each organization: what people did, numbered from 1, each row with the hash of the row before and its own.
- * Rows are only appended, in the transaction of what they record. The key of the hashes is no secret: the chain finds what
- * somebody edited or removed who did not write it anew from there on.
+ * The audit of each organization: what people did, numbered from 1, each row with the hash of the row before and its
+ * own. Rows are only appended, in the transaction that they record. The key of the hashes is no secret: the chain
+ * reveals an edit or a removal unless all later rows were rewritten.
  *
- * A row from which a person was erased keeps its hash, so that the chain and every copy of it stay as they were. A later
- * row of the chain, ERASED, has the hash of what is left of it, and verification takes exactly that.
+ * A row from which a person was erased keeps its hash, so that the chain and every copy of it stay as they were. A
+ * later row of the chain, ERASED, has the hash of the rest of it, and verification takes exactly that.
  */
 import { createSecretKey } from 'node:crypto'
 import { auditHash, BEGINNING } from '../../audit/hash.ts'
@@ -93,10 +93,10 @@ export async function verifyAudit(sql: Sql, organizationId: string): Promise<Aud
   return { ok: true, rows: seq, head: previous }
 }
 
-/** A row without what was erased of it. */
+/** A row without its erased parts. */
 export type ErasedAudit = Pick<StoredAudit, 'actor' | 'target' | 'details'>
 
-/** Puts what is left of rows in their place. Returns their numbers and new hashes, for `erasedEntries`. */
+/** Puts the rest of rows in their place. Returns their numbers and new hashes, for `erasedEntries`. */
 export async function rewriteAudit(sql: Sql, row: StoredAudit, left: ErasedAudit): Promise<string> {
   await sql.rows('UPDATE audit SET actor = $2, target = $3, details = $4 WHERE n = $1', [
     ...[row.n, left.actor, left.target],
@@ -113,7 +113,7 @@ export function erasedEntries(entry: AuditEntry, hashes: readonly string[]): Aud
   return parts.map((part, at) => ({ ...entry, details: { ...(at === 0 && entry.details), hashes: part } }))
 }
 
-/** What is left of rows, by number: as the last erasure of each said. Rows that say so are verified as all others are. */
+/** The rest of rows, by number: as the last erasure of each said. Rows of erasures are verified as all others are. */
 async function erasedHashes(sql: Sql, organizationId: string): Promise<Map<number, string>> {
   const rows = await sql.rows<StoredAudit>(
     'SELECT * FROM audit WHERE organization_id = $1 AND action = $2 AND seq IS NOT NULL ORDER BY seq',

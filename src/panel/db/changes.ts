@@ -1,6 +1,6 @@
 /**
- * Hears what changed on any process of the panel, on a connection of its own that is replaced when it breaks. Whatever was
- * missed meanwhile, listeners hear that everything may have changed.
+ * Receives changes of any process of the panel, on a separate connection that is replaced when it breaks. To cover
+ * missed changes, listeners are notified that everything may have changed.
  */
 import { systemClock, type Timer } from '../../core/clock.ts'
 import type { ChangeListener } from './database.ts'
@@ -8,8 +8,8 @@ import type { ChangeListener } from './database.ts'
 const RECONNECT_MS = 1_000
 
 /**
- * Opens a connection that calls `heard` at each change, and `lost` when it breaks. Rejects when there is none; whatever it
- * resolves to ends the connection, once or twice.
+ * Opens a connection that calls `heard` at each change, and `lost` when it breaks. Rejects when there is none; resolves
+ * to a function that ends the connection and may be called twice.
  */
 export type Connect = (heard: ChangeListener, lost: () => void) => Promise<() => Promise<void>>
 

@@ -12,7 +12,7 @@ export class DatabaseWatch {
   readonly #task: RepeatingTask
   #isLost = false
   #isClosed = false
-  /** One look at a time: an older one must not be heard after a later one. */
+  /** One look at a time: an older one must not arrive after a later one. */
   #last: Promise<void> = Promise.resolve()
 
   constructor(database: PanelDatabase, clock: Clock, onNotice: (text: string) => void) {
@@ -24,7 +24,7 @@ export class DatabaseWatch {
     })
   }
 
-  /** Looks. Where PostgreSQL cannot be used, what else has failed needs no line of its own. Never rejects. */
+  /** Looks. Where PostgreSQL cannot be used, other failures need no separate line. Never rejects. */
   async isUsable(): Promise<boolean> {
     this.#last = this.#last.then(() => this.#look())
     await this.#last

@@ -3,8 +3,8 @@
  * (`migrations.ts`, `bank-store.ts` and their neighbors); what differs between them is here and in the two drivers. Times
  * are ms since 1970 by the database's clock, amounts BIGINT nanodollars.
  *
- * Every statement names its organization, which is the first wall between tenants. Row-level security of PostgreSQL is the
- * second one: within an organization, rows of the others neither appear nor can be written, whatever a statement says.
+ * Every statement names its organization, which is the first wall between tenants. Row-level security of PostgreSQL is
+ * the second one: within an organization, rows of the others neither appear nor can be written, by any statement.
  */
 export type Value = string | number | null
 
@@ -22,8 +22,8 @@ export interface PanelDatabase {
   /** Runs `work` in one transaction on the connection for money, for all organizations. Transactions take turns. */
   money<T>(work: (sql: Sql) => Promise<T>): Promise<T>
   /**
-   * Runs `work` unless another process of the panel runs work of this kind; returns undefined then. It sees every row. What
-   * it writes last is there when it resolves; of what it writes before, after a failure, nothing is sure.
+   * Runs `work` unless another process of the panel runs work of this kind; returns undefined then. It sees every row.
+   * Resolves when the last write is durable. After a failure, earlier writes may or may not be.
    */
   exclusively<T>(kind: ExclusiveWork, work: (sql: Sql) => Promise<T>): Promise<T | undefined>
   /** Tells every process of the panel that something of this organization has changed. Never rejects: it may get lost. */
@@ -38,7 +38,7 @@ export interface PanelDatabase {
   discard(): Promise<void>
 }
 
-/** What one process of the panel does for all. */
+/** The work that one process of the panel does for all. */
 export type ExclusiveWork = 'export' | 'alert' | 'check' | 'partition'
 
 export type ChangeListener = (organizationId: string | undefined) => void

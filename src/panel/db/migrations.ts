@@ -1,9 +1,9 @@
 /**
  * The tables of a panel, forward only: never edit a migration that has shipped. Panels that start at once take turns.
  *
- * During an update panels of two versions use one database, and somebody may go back to the version before: a migration
- * adds, and what nothing uses any more is taken away a release later. The database says from which version on a panel may
- * use it.
+ * During an update panels of two versions use one database, and an operator may go back to the version before: a
+ * migration adds, and what nothing uses any more is taken away a release later. The database records from which version
+ * on a panel may use it.
  */
 import { randomBytes } from 'node:crypto'
 import { CageError } from '../../core/errors.ts'
@@ -230,7 +230,7 @@ const MIGRATIONS: readonly ((dialect: Dialect) => string[])[] = [
     'CREATE INDEX orders_organization ON orders (organization_id, ordered_at)',
     ...ownRows('orders', 'organization_id'),
   ],
-  // Budgets of agents and tokens, budgets that renew, and how long runtimes may spend of what they hold.
+  // Budgets of agents and tokens, budgets that renew, and how long runtimes may spend their leases.
   (dialect) => [
     ...withScopes(dialect, 'budgets', BUDGETS_WITH_SCOPES),
     ...withScopes(dialect, 'requests', REQUESTS_WITH_SCOPES),
@@ -402,7 +402,8 @@ const MIGRATIONS: readonly ((dialect: Dialect) => string[])[] = [
     ...['agent_names', 'agent_spending', 'spending_alerts'].flatMap((table) => ownRows(table, 'organization_id')),
   ],
   () => ["ALTER TABLE policies ADD COLUMN environments TEXT NOT NULL DEFAULT '{}'"],
-  // Alerts, and how far each is on its way to each place that it is sent to. `alert_id` follows from what it is about.
+  // Alerts, and how far each is on its way to each place that it is sent to. `alert_id` follows from the alert's
+  // subject.
   ({ ownRows }) => [
     `CREATE TABLE alert_deliveries (
       alert_id TEXT NOT NULL,

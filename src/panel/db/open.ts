@@ -44,10 +44,10 @@ export const isPostgres = (address: string): boolean => /^postgres(ql)?:\/\//i.t
 
 export const withoutPassword = (address: string): string => address.replace(/(:\/\/[^:/@]*):[^@]*@/, '$1:…@')
 
-/** A connection that is refused on several addresses says nothing itself. */
+/** A connection that is refused on several addresses has no message itself. */
 export const reasonOf = (error: unknown): string => {
   const { message, code, errors } = error as Error & { code?: string; errors?: Error[] }
-  // What the driver says without one.
+  // The driver's message without one.
   if (/password must be a string/.test(message)) return 'it asks for a password, and there is none'
   return message || errors?.[0]?.message || code || 'unknown'
 }

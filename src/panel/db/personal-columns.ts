@@ -1,6 +1,6 @@
 /**
- * What each column of text may say of a person, so that an erasure leaves nothing behind. A new column of text needs a place
- * here (test/panel/access/erasure.test.ts):
+ * The personal content of each column of text, so that an erasure leaves nothing behind. A new column of text needs a
+ * place here (test/panel/access/erasure.test.ts):
  *
  * - `text`: people or machines wrote it; whole words of it are erased.
  * - `json`: likewise, in each of its texts and names.
@@ -10,7 +10,7 @@
 export type Content = 'text' | 'json' | 'bound' | 'plain'
 
 export interface TextTable {
-  /** What a row is found by. */
+  /** The key of a row. */
   key: readonly string[]
   columns: Readonly<Record<string, Content>>
   /** Amounts that are added up when two rows get the same key. (Default: none; one of the rows is enough.) */
@@ -33,7 +33,7 @@ export const TEXT_TABLES: Readonly<Record<string, TextTable>> = {
       snapshot: 'json',
     },
   },
-  // PostgreSQL finds the partition by what is not needed to tell events apart.
+  // PostgreSQL finds the partition by a column that events do not need for identity.
   events: {
     key: ['runtime_id', 'journal_id', 'seq', 'type', 'received_at'],
     columns: {

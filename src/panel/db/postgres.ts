@@ -13,7 +13,7 @@ import { migrate } from './migrations.ts'
 const MIN_VERSION = 14
 /** For what organizations ask. */
 const MAX_CONNECTIONS = 6
-/** For single statements of the panel itself, and what one process does for all. */
+/** For single statements of the panel itself, and the work that one process does for all. */
 const MAX_SYSTEM_CONNECTIONS = 4
 const CONNECT_TIMEOUT_MS = 2_000
 /** A statement that takes longer has lost its server. */
@@ -29,11 +29,11 @@ const LOCK_OF: Readonly<Record<ExclusiveWork, number>> = { export: 1, alert: 2, 
 const POSTGRES: Dialect = {
   kind: 'postgres',
   now: '(extract(epoch FROM clock_timestamp()) * 1000)::bigint',
-  // A promoted server has a timeline of its own, which the name of its log shows before the control file does; a restored
+  // A promoted server has another timeline, which the name of its log shows before the control file does; a restored
   // dump has another table. A copy of the files that is started as it is has all three: see `generations.ts`.
   identity: `concat_ws('/', (SELECT system_identifier FROM pg_control_system()),
     left(pg_walfile_name(pg_current_wal_insert_lsn()), 8), 'ledger_meta'::regclass::oid)`,
-  // Data exceptions, broken constraints, and what is too large.
+  // Data exceptions, broken constraints, and values that are too large.
   isRefusal: (error) => error instanceof pg.DatabaseError && /^(22|23|54)/.test(error.code ?? ''),
   // No key is ever changed: a row that others refer to can be locked while they do.
   forUpdate: 'FOR NO KEY UPDATE',
@@ -47,7 +47,10 @@ const POSTGRES: Dialect = {
   ],
 }
 
-/** The setting of a connection that says whose rows it may see: the id of an organization, or EVERY one. */
+/**
+ * The setting of a connection that selects the organization whose rows it may see: the id of an organization, or EVERY
+ * one.
+ */
 const ORGANIZATION = 'iron_cage.organization'
 const EVERY = '*'
 const SEE_EVERYTHING = `SET ${ORGANIZATION} = '${EVERY}'`
@@ -56,7 +59,7 @@ const INT8 = 20
 
 const CHANNEL = 'iron_cage_changes'
 
-/** `migrates`: whether it gets the tables of this version. Throws what the driver throws when it cannot be reached. */
+/** `migrates`: whether it gets the tables of this version. Throws the driver's error when it cannot be reached. */
 export async function openPostgres(connectionString: string, migrates: boolean): Promise<PanelDatabase> {
   const types = {
     getTypeParser: ((oid: number, format?: 'text' | 'binary') =>
@@ -119,7 +122,7 @@ async function requireVersion(sql: Sql): Promise<void> {
   })
 }
 
-/** LISTEN belongs to a session: through a proxy that gives each transaction another one nothing is heard. */
+/** LISTEN belongs to a session: through a proxy that gives each transaction another one no notification arrives. */
 const listenTo =
   (options: pg.ClientConfig): Connect =>
   async (heard, lost) => {
@@ -138,7 +141,7 @@ const listenTo =
     return disconnect
   }
 
-/** A connection that breaks between two statements is reported by the next one, not by an event that nobody expects. */
+/** A connection that breaks between two statements is reported by the next one, not by an unhandled event. */
 class PooledClient extends pg.Client {
   constructor(options?: string | pg.ClientConfig) {
     super(options)
@@ -220,7 +223,7 @@ class MoneyConnection {
     const client = new pg.Client(this.#options)
     client.on('error', () => this.#drop(client))
     await client.connect()
-    // A grant is on the disk before it is answered, whatever the server's default is.
+    // A grant is on the disk before it is answered, independent of the server's default.
     await client.query("SET synchronous_commit = 'on'")
     await client.query(SEE_EVERYTHING)
     this.#client = client

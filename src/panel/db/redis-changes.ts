@@ -1,11 +1,11 @@
 /**
- * Redis as the way in which processes of a panel hear of changes, instead of LISTEN of PostgreSQL.
+ * Notifies the processes of a panel of changes through Redis, instead of LISTEN of PostgreSQL.
  *
  * The rules are:
- * - Nothing but ids of organizations goes there. Whoever can write to it can wake requests that wait for news, and no more:
- *   what they are answered is in PostgreSQL.
- * - Nobody waits for it. What it could not be given is published when it is back; until then others hear of it late, when
- *   their request has waited for `HOLD_MS`.
+ * - Nothing but ids of organizations goes there. Whoever can write to it can wake requests that wait for news, and no
+ *   more: their answers come from PostgreSQL.
+ * - Nobody waits for it. Changes that it missed are published when it is back; until then others learn of them late,
+ *   when their request has waited for `HOLD_MS`.
  * - NOTIFY goes on, for processes without Redis, as there are during an update.
  */
 import { every, systemClock, type Timer } from '../../core/clock.ts'
@@ -22,7 +22,7 @@ const TIMEOUT_MS = 3_000
 const PING_MS = 2_000
 /** How many publications may wait for an answer. */
 const MAX_WAITING = 1_000
-/** What changes within this time after a change is heard together. */
+/** Changes within this time after a change are delivered together. */
 const GATHER_MS = 200
 /** When more than these have changed, any may have. */
 const MAX_GATHERED = 1_000
@@ -30,11 +30,14 @@ const MAX_GATHERED = 1_000
 const ORGANIZATION_ID = /^org-[0-9a-f]{12}$/
 
 export interface AnnouncedDatabase extends PanelDatabase {
-  /** Whether changes are heard through Redis. */
+  /** Whether changes arrive through Redis. */
   isConnected(): boolean
 }
 
-/** The same database, whose changes are announced and heard through Redis. `onNotice` hears when it is lost, and back. */
+/**
+ * The same database, whose changes are published and received through Redis. `onNotice` is called when it is lost, and
+ * back.
+ */
 export function throughRedis(
   database: PanelDatabase,
   url: string,
@@ -94,7 +97,7 @@ class RedisChanges {
     this.changes = new Changes(async (heard, lost) => this.#connect(await channelOf(database), heard, lost))
   }
 
-  /** Returns at once. Without Redis this process hears of it, and the others when it is back. */
+  /** Returns at once. Without Redis this process is notified, and the others when it is back. */
   publish(organizationId: string): void {
     const published = this.#send?.(organizationId) ?? Promise.reject(new Error('not connected'))
     published.catch(() => {
@@ -164,7 +167,10 @@ async function channelOf({ system }: PanelDatabase): Promise<string> {
   return `iron_cage_changes:${first!.id}`
 }
 
-/** However many messages come, listeners hear of each organization at most once in `GATHER_MS`; the first one at once. */
+/**
+ * However many messages come, listeners are notified of each organization at most once in `GATHER_MS`; the first one at
+ * once.
+ */
 class Gathered {
   readonly #heard: ChangeListener
   #ids = new Set<string>()
@@ -174,7 +180,7 @@ class Gathered {
     this.#heard = heard
   }
 
-  /** Ignores what is no organization's id. */
+  /** Ignores texts that are no organization's id. */
   add(payload: string): void {
     if (!ORGANIZATION_ID.test(payload) || this.#ids.size > MAX_GATHERED) return
     this.#ids.add(payload)

@@ -2,15 +2,15 @@
  * Events on PostgreSQL are stored in partitions by time, which are dropped as a whole when they are old.
  *
  * The rules are:
- * - The time is that of the arrival, by the database's clock: whatever time a machine believes it is, its events are in the
+ * - The time is that of the arrival, by the database's clock: whatever a machine's clock shows, its events are in the
  *   partition of today, and make no other one.
  * - Incidents are stored for longer than other events, so they have partitions of their own: `events` is made of
  *   `events_daily` and `incidents`, each made of partitions by time.
  * - Each partition has the key of events. No key holds across two days: which events are new is decided by the cursor of
  *   their ledger, under its lock (`telemetry-store.ts`).
- * - Partitions are made days ahead, by one process of the panel. What has none is stored in a default partition: a panel of
- *   the version before makes none, and an event is never refused. Made while events are stored, a partition would have them
- *   all wait for a lock on what others read.
+ * - Partitions are made days ahead, by one process of the panel. Events without one are stored in a default partition:
+ *   a panel of the version before makes none, and an event is never refused. Made while events are stored, a partition
+ *   would make them all wait for a lock on rows that others read.
  */
 import { isoTime } from '../../core/clock.ts'
 import type { Dialect, PanelDatabase, Sql } from '../db/database.ts'
@@ -32,7 +32,7 @@ const INCIDENTS: Group = { table: 'incidents', prefix: 'incidents', spanMs: 10 *
 /** How long before their time partitions are made: a weekend without a panel that can is none in the default partition. */
 const AHEAD_MS = 3 * DAY_MS
 
-/** An erasure has locked what is to be changed for longer; whoever comes after must not wait for it as well. */
+/** An erasure has locked its rows for longer; later statements must not wait for it as well. */
 const LOCK_TIMEOUT_MS = 2_000
 
 interface Partition {
@@ -69,8 +69,8 @@ export async function dropPartitions(
 }
 
 /**
- * Each in a transaction of its own: whoever stores or sends events has locks on them and on what counts them, in its own
- * order, and this must not wait for the one while it has the other.
+ * Each in a separate transaction: a transaction that stores or sends events has locks on them and on their counts, in
+ * its own order, and this must not wait for the one while it has the other.
  */
 async function dropOf({ dialect, exclusively }: PanelDatabase, group: Group, ageMs: number): Promise<void> {
   const counted = await exclusively('partition', async (sql) => {

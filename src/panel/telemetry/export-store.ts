@@ -48,7 +48,7 @@ export class ExportStore {
     this.#database = database
   }
 
-  /** A ledger that was never sent begins with what is stored of it. */
+  /** A ledger that was never sent begins with its stored events. */
   async begin(): Promise<void> {
     await this.#database.system.rows(
       `INSERT INTO exports (runtime_id, organization_id, journal_id)
@@ -94,8 +94,8 @@ export class ExportStore {
   }
 
   /**
-   * What was sent; the runs that further calls may belong to. Those from before an erasure are not stored: their events are
-   * sent once more.
+   * The position sent; the runs that further calls may belong to. Those from before an erasure are not stored: their
+   * events are sent once more.
    */
   async advance(sql: Sql, progress: readonly ExportProgress[], nowMs: number): Promise<void> {
     await insert(
@@ -112,7 +112,7 @@ export class ExportStore {
 
 const IS_PRESENT = 'telemetry.journal_id = exports.journal_id'
 
-/** A ledger was replaced: what is stored of it is all there will be. */
+/** A ledger was replaced: no more events of it will come. */
 export async function endJournal(
   sql: Sql,
   ledger: { runtime_id: string; organization_id: string; journal_id: string; stored_seq: number },

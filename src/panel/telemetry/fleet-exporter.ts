@@ -4,10 +4,11 @@
  *
  * The rules are:
  * - The stored events are the buffer. One process of the panel sends at a time, and any sends what another one did not.
- * - Each span is sent at least once. What was deleted before is reported as lost.
- * - Only attributes that a runtime's own exporter has are sent. What a runtime reports is not trusted to be of its form.
- * - No metrics of calls: they count what one process has seen, and runtimes send their own. What agents measured themselves
- *   is sent. Those of the fleet are the `FleetMeter`'s.
+ * - Each span is sent at least once. Events deleted before are reported as lost.
+ * - Only attributes that a runtime's own exporter has are sent. A runtime's reports are not trusted to have the right
+ *   form.
+ * - No metrics of calls: they count the calls of one process, and runtimes send their own. Agents' own measurements are
+ *   sent. Those of the fleet are the `FleetMeter`'s.
  */
 
 import type { AgentId } from '../../core/ids.ts'
@@ -62,7 +63,7 @@ export class FleetExporter {
     this.#meter = new FleetMeter({ parts, database, clock, collector: this.#collector })
   }
 
-  /** What is left is sent by another process, or the next one. */
+  /** The rest is sent by another process, or the next one. */
   async close(): Promise<void> {
     this.#abort.abort()
     await this.#task.stop()
@@ -92,7 +93,7 @@ export class FleetExporter {
 const keyOf = ({ runtime_id, journal_id }: Pick<DueExport, 'runtime_id' | 'journal_id'>): string =>
   `${runtime_id} ${journal_id}`
 
-/** What is sent of a ledger, and how far it has got then. */
+/** The next events of a ledger, and the position after them. */
 export function pageOf(
   ledger: DueExport,
   events: readonly StoredExport[],
@@ -136,7 +137,7 @@ function runsOf({ runs, snapshot }: DueExport): Map<AgentId, Run> {
   )
 }
 
-/** Spans of an event, with what is of the right type. A runtime may be of another version, or broken. */
+/** Spans of an event, with the fields of the right type. A runtime may be of another version, or broken. */
 function safeSpans(tracer: Tracer, event: StoredExport): Span[] {
   try {
     return tracer
@@ -154,7 +155,7 @@ function safeSpans(tracer: Tracer, event: StoredExport): Span[] {
   }
 }
 
-/** What an agent measured, likewise. */
+/** An agent's measurement, likewise. */
 function safeMeasured(tracer: Tracer, event: StoredExport): Measured | undefined {
   try {
     const point = tracer.measuredOf(event)

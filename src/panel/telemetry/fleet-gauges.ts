@@ -30,7 +30,7 @@ export interface FleetGauges {
   gauges: Gauge[]
 }
 
-/** What the fleet page has from other routes than the fleet's. */
+/** The parts of the fleet page that come from other routes. */
 export interface Today {
   pendingRequests: number
   /** Of the current day, UTC. */

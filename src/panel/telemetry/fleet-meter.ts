@@ -2,9 +2,9 @@
  * Sends the gauges of every organization to a collector of OpenTelemetry, once a minute.
  *
  * The rules are:
- * - Each minute one process of the panel sends: whichever takes it first. What that one could not send is not sent later: a
- *   gauge says what is so now.
- * - Each organization has a message and a resource of its own.
+ * - Each minute one process of the panel sends: whichever takes it first. What that one could not send is not sent
+ *   later: a gauge shows the current value.
+ * - Each organization has a separate message and resource.
  */
 import type { Clock } from '../../core/clock.ts'
 import { RepeatingTask } from '../../core/repeating-task.ts'

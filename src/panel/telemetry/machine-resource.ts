@@ -1,6 +1,6 @@
 import type { Attributes } from '../../otel/span.ts'
 
-/** What tells a machine from the others of this panel, for a collector of OpenTelemetry. */
+/** The attributes that distinguish a machine from the others of this panel, for a collector of OpenTelemetry. */
 export const resourceOf = ({
   runtime_id,
   name,

@@ -4,7 +4,7 @@
  * The rules are:
  * - Nothing is stored: a message is answered once the collector has it, and what cannot be sent now is refused so that the
  *   sender repeats it, as clients of OTLP do.
- * - Whose it is says the token alone: nothing of a message can name another machine or organization.
+ * - The token alone decides whose it is: nothing of a message can name another machine or organization.
  * - A machine has its share of the room, and no money waits for any of this.
  */
 

@@ -1,4 +1,4 @@
-/** For people: what the agents of all machines cost, and what was found in their texts. */
+/** For people: the cost of the agents of all machines, and the findings in their texts. */
 
 import * as z from 'zod'
 import { isoTime, systemClock } from '../../core/clock.ts'
@@ -91,7 +91,7 @@ const partsOf = (spent: readonly Spent[]): FleetSpending['parts'] =>
     .toSorted((one, other) => (one.cost < other.cost ? 1 : -1))
     .map(({ name, calls, cost }) => ({ name, calls, cost_usd: toUsd(cost) }))
 
-/** What a runtime of another version, or a broken one, reported in another form is left out. */
+/** Reports in another form, of a runtime of another version or a broken one, are left out. */
 function incidentOf({ at, data }: StoredIncident, machine: string, agent: string | null): FleetIncident | undefined {
   const { pii_type: type, action, place, count = 1 } = JSON.parse(data) as EventOf<'pii.found'>['data']
   const found = incidentView().safeParse({ at, machine, agent, type, action, place, count })

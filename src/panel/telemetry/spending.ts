@@ -1,4 +1,7 @@
-/** What calls cost, by day, machine and model or agent: added up as events arrive, each event once, so that it outlasts them. */
+/**
+ * The cost of calls, by day, machine and model or agent: added up as events arrive, each event once, so that it
+ * outlasts them.
+ */
 import type { RuntimeEvent } from '../../core/events.ts'
 import { fromUsd, MAX_NANOS, type Nanodollars } from '../../core/money.ts'
 import type { Dialect, Sql, Value } from '../db/database.ts'
@@ -26,7 +29,7 @@ interface Cost {
   cost: Nanodollars
 }
 
-/** What a runtime reported, of which anything can be missing or wrong. */
+/** A runtime's report, of which anything can be missing or wrong. */
 interface Report {
   runtimeId: string
   events: readonly RuntimeEvent[]
@@ -42,8 +45,8 @@ export const isTime = (text: string): boolean => /^\d{4}-\d\d-\d\dT[\d:.]{8,12}Z
 const nameOf = (text: string): string => storable(text.slice(0, MAX_NAME))
 
 /**
- * Adds what the events of several runtimes cost, in one statement for each sum. What cannot be read is left out: a runtime
- * may be of another version, or broken.
+ * Adds the costs of the events of several runtimes, in one statement for each sum. What cannot be read is left out: a
+ * runtime may be of another version, or broken.
  */
 export async function addSpending(
   sql: Sql,
@@ -112,7 +115,7 @@ async function agentNames(
   return new Map(rows.map(({ runtime_id, agent_id, name }) => [`${runtime_id} ${agent_id}`, name]))
 }
 
-/** What a row does that has the key of another one: its sums are added to those of the other. */
+/** How a row with the key of another one is merged: its sums are added to those of the other. */
 export function addUp(table: string): () => string {
   const { key, sums = [] } = TEXT_TABLES[table]!
   return () =>
@@ -125,7 +128,7 @@ function costOf(event: RuntimeEvent): Cost | undefined {
       case 'call.completed':
         return { at: event.at, model: event.data.model, calls: 1, cost: fromUsd(event.data.cost_usd) }
       case 'call.failed': {
-        // Only what was charged is a call of that cost.
+        // Only a charged amount is a call of that cost.
         const { model, cost_usd } = event.data
         return { at: event.at, model, calls: fromUsd(cost_usd) > 0 ? 1 : 0, cost: fromUsd(cost_usd) }
       }
@@ -147,7 +150,7 @@ function costOf(event: RuntimeEvent): Cost | undefined {
   }
 }
 
-/** What was spent since `day`, oldest first. The name is '' for what belongs to no agent, team or user. */
+/** The spending since `day`, oldest first. The name is '' for what belongs to no agent, team or user. */
 export async function readSpending(
   sql: Sql,
   dialect: Dialect,

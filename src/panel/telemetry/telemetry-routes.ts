@@ -10,7 +10,7 @@ import type { PanelTelemetry } from './telemetry.ts'
 /** Events of one batch. */
 const MAX_EVENTS = 1_000
 
-/** What has happened cannot be corrected and sent again: of these texts, what cannot be stored is replaced. */
+/** Past events cannot be corrected and sent again: of these texts, what cannot be stored is replaced. */
 const telemetryRoute = routesOf<Member, PanelRole>('Leases')
 const text = (max: number) => z.string().max(max).transform(storable)
 
@@ -38,7 +38,7 @@ export const telemetryRoutes = ({ telemetry }: { telemetry: PanelTelemetry }): R
     reply: () => z.object({ acked_seq: count() }),
     errors: ['runtime_revoked'],
     handle: ({ body: { events, ...batch }, identity }) =>
-      // What an event may contain is the business of those who read it, and versions differ.
+      // The content of an event concerns its readers, and versions differ.
       telemetry.take(identity.organizationId, identity.id, { ...batch, events: events as unknown as RuntimeEvent[] }),
   }),
 ]

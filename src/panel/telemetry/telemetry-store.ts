@@ -22,7 +22,7 @@ export interface StoredTelemetry {
   folded_seq: number
   /** When the last event happened, by the runtime's clock. */
   last_at: string | null
-  /** What an earlier ledger of this runtime reported until then is counted: a restored one reports it again. */
+  /** Earlier reports of another ledger of this runtime are counted: a restored one reports it again. */
   counted_until: string | null
   /** How often a person was erased. A state that was folded before the last time is folded again. */
   erasures: number
@@ -70,9 +70,9 @@ export class TelemetryStore {
   }
 
   /**
-   * Stores the events that are new. A batch that continues from more than is stored is not taken: its answer says where to
-   * continue. What runtimes of an organization send at once is stored in one transaction. Throws CageError
-   * `runtime_revoked`, or `bad_request` when the database refuses an event.
+   * Stores the events that are new. A batch that continues from more than is stored is not taken: its answer names the
+   * position to continue from. What runtimes of an organization send at once is stored in one transaction. Throws
+   * CageError `runtime_revoked`, or `bad_request` when the database refuses an event.
    */
   take(organizationId: string, runtimeId: string, batch: TelemetryBatch): Promise<TelemetryAnswer> {
     return new Promise((resolve, reject) => {
@@ -106,7 +106,7 @@ export class TelemetryStore {
         else reject(revokedRuntime())
       }
     } catch (error) {
-      // What the database refuses of one of them must not keep the others out.
+      // An event that the database refuses must not keep the others out.
       if (group.length > 1) for (const job of group) await this.#takeGroup(organizationId, [job])
       else group[0]!.reject(dialect.isRefusal(error) ? refused(error) : error)
     }
@@ -156,7 +156,7 @@ export class TelemetryStore {
     return events
   }
 
-  /** Keeps a state that was folded from what the cursor says, and from which later ones are continued. */
+  /** Keeps a state that was folded up to the cursor, and from which later ones are continued. */
   async keep(
     organizationId: string,
     { runtime_id, journal_id, erasures }: StoredTelemetry,
@@ -171,7 +171,7 @@ export class TelemetryStore {
     )
   }
 
-  /** What calls cost since a day ("2026-01-02", UTC). */
+  /** The cost of calls since a day ("2026-01-02", UTC). */
   spending(organizationId: string, since: string, by: Dimension): Promise<Spent[]> {
     const { dialect } = this.#database
     return this.#database.within(organizationId, (sql) => readSpending(sql, dialect, organizationId, { since, by }))

@@ -1,7 +1,7 @@
 /**
  * The agents of all machines, folded from what runtimes reported with the function that the runtimes use themselves. A
- * state is folded when somebody looks, on whichever process of the panel, and kept now and then so that others continue
- * from there.
+ * state is folded when it is requested, on whichever process of the panel, and kept now and then so that others
+ * continue from there.
  */
 import type { RuntimeEvent } from '../../core/events.ts'
 import type { TelemetryAnswer, TelemetryBatch } from '../../protocol/telemetry-messages.ts'
@@ -63,7 +63,7 @@ export class PanelTelemetry {
     return new Map(cursors.map(({ runtime_id: id, lost }) => [id, { snapshot: this.#folded.get(id)!.snapshot, lost }]))
   }
 
-  /** Deletes old events; what they led to stays. */
+  /** Deletes old events; their totals stay. */
   async prune(organizationIds: readonly string[]): Promise<void> {
     for (const id of organizationIds) {
       for (const cursor of await this.store.cursors(id)) {
@@ -108,7 +108,7 @@ export class PanelTelemetry {
     this.#folded.set(id, { journalId, erasures, snapshot })
   }
 
-  /** Undefined until it was folded, for another ledger, and since somebody was erased. */
+  /** Undefined until it was folded, for another ledger, and since a person was erased. */
   #foldedOf({ runtime_id: id, journal_id: journalId, erasures }: StoredTelemetry): Snapshot | undefined {
     const known = this.#folded.get(id)
     return known?.journalId === journalId && known.erasures === erasures ? known.snapshot : undefined
