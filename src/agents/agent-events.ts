@@ -88,7 +88,7 @@ const countOf = (lines: number): string => `${lines} ${lines === 1 ? 'line' : 'l
 const ATTEMPTS = { connect: 'to connect to', read: 'to read', write: 'to write' } as const
 const SEEN = { connect: 'connected past the gateway to', read: 'opened', write: 'opened for writing' } as const
 
-/** What the sandbox refused an agent, or only observed. */
+/** The sandbox's refusals and observations of an agent. */
 export function attemptEvent(name: string, { action, target, count, refused }: Attempt): NewEvent {
   const times = count > 1 ? ` (${count} times)` : ''
   const data = { action, target, count }

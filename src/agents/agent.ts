@@ -49,7 +49,7 @@ import {
 } from './restart-policy.ts'
 import type { Descriptors } from './spawn.ts'
 
-/** What a run token identifies. */
+/** The run that a token identifies. */
 export interface IssuedRun extends CheckpointOwner {
   agentId: AgentId
   runId: RunId
@@ -76,7 +76,7 @@ export interface RunProof {
 /** The secrets of an agent's environment (`vault/rotation.ts`). */
 export type SecretSource = Pick<Rotation, 'forStart' | 'began' | 'ended'>
 
-/** What the supervisor gives each agent. */
+/** The parts that the supervisor gives each agent. */
 export interface AgentParts {
   state: StateManager
   ledger: Ledger

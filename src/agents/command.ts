@@ -24,7 +24,7 @@ export interface Command {
   args: readonly string[]
 }
 
-/** What is run: a script, a Python module by its dotted name, or a program, by path or found on PATH. */
+/** The command: a script, a Python module by its dotted name, or a program, by path or found on PATH. */
 export const AGENT_KINDS = ['script', 'module', 'command'] as const
 export type AgentKind = (typeof AGENT_KINDS)[number]
 
@@ -156,7 +156,7 @@ export function findPython({ target, python: named, environment, cwd }: CommandC
   })
 }
 
-/** A shim of pyenv stands for what it would start. */
+/** A shim of pyenv stands for the program that it would start. */
 function pythonOnPath(name: string, cwd: string, environment: AgentEnvironment): string | undefined {
   const found = placesOnPath(name, environment).filter(isExecutable)
   for (const program of found) {

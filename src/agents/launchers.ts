@@ -1,7 +1,7 @@
 /**
- * Launchers of sandboxes. One is started before it is needed: Python is loaded then, and the kernel has moved it to a
- * control group of its own, which is most of what a sandbox adds to a start. It waits for its instructions on its stdin
- * and ends with it.
+ * Launchers of sandboxes. One is started before it is needed: Python is loaded then, and the kernel has moved it to its
+ * own control group, which takes most of the time that a sandbox adds to a start. It waits for its instructions on its
+ * stdin and ends with it.
  *
  * The rules are:
  * - A spare launcher is started as a new one would be: same program, folder and environment, but for what belongs to a
@@ -22,7 +22,7 @@ export interface LauncherPlace {
   environment: AgentEnvironment
 }
 
-/** What a launcher is to do; `words` are its options and the agent's program. */
+/** A launcher's task; `words` are its options and the agent's program. */
 export interface Instructions {
   words: readonly string[]
   environment: AgentEnvironment
@@ -30,7 +30,7 @@ export interface Instructions {
   descriptors?: Descriptors | undefined
 }
 
-/** A pipe holds as much. What is longer goes through the system, which knows better whether it is too long. */
+/** A pipe holds as much. Longer words go through the system, which knows its own limit. */
 const MAX_INSTRUCTIONS = 60_000
 /** As the launcher expects its pipes: instructions and gate, output, reports. */
 const STDIO = ['pipe', 'pipe', 'pipe', 'pipe'] as const

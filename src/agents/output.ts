@@ -1,10 +1,10 @@
 /**
- * Splits what an agent prints into lines. The bytes may be anything: invalid UTF-8, escape sequences, a gigabyte
- * without a newline, a hundred megabytes a second.
+ * Splits an agent's output into lines. The bytes may be anything: invalid UTF-8, escape sequences, a gigabyte without a
+ * newline, a hundred megabytes a second.
  *
  * The rules are:
  * - A limited number of lines per second becomes events. Faster ones go to the log file only, up to the agent's daily
- *   quota; the rest is counted. The last lines are always shown, as they say why it ended.
+ *   quota; the rest is counted. The last lines are always shown, as they explain why it ended.
  * - Reading has a fixed share of the event loop (`output-pace.ts`). An agent that prints faster blocks on its pipe.
  * - Memory is bounded by one line plus the lines held until it is known whether they are the last.
  * - A line without its end is shown once a second as it is by then, as far as no personal data may begin in it.
@@ -19,11 +19,11 @@ const MAX_LINE_BYTES = 16_384
  * Read past the longest line and dropped after redaction, so that personal data at the cut is seen whole or not at all.
  */
 const MARGIN = 512
-/** What is shown of one stream per second. */
+/** The part of one stream that is shown per second. */
 const MAX_LINES_PER_SECOND = 200
 const MAX_BYTES_PER_SECOND = 65_536
 const SECOND_MS = 1_000
-/** What is held before it is shown: lines, and approximate bytes. */
+/** The text held before it is shown: lines, and approximate bytes. */
 const MAX_HELD_LINES = 50
 const MAX_HELD_BYTES = 65_536
 /** Lines per `show` call. */
@@ -41,7 +41,7 @@ export interface Line {
 export interface OutputSink {
   /** Makes a line fit to be stored and shown. A line for which it throws is withheld. */
   redact(text: string): string
-  /** Makes the beginning of a line fit to be shown: leaves out what may turn out to be personal data. */
+  /** Makes the beginning of a line fit to be shown: leaves out possible personal data. */
   redactBeginning(text: string): string
   /** Receives the lines to be shown, in order. */
   show(lines: Line[]): void
@@ -101,7 +101,7 @@ async function* chunksOf(stream: Readable): AsyncGenerator<Buffer> {
 interface RawLine {
   bytes: Buffer
   truncated: boolean
-  /** What was shown of it before it ended. */
+  /** The part that was shown before it ended. */
   shown: string
 }
 
@@ -128,7 +128,7 @@ export class LineReader {
   #timer: Timer | undefined
   /** Runs while the current line is unfinished. */
   #unfinished: Timer | undefined
-  /** What was shown of the current line. */
+  /** The shown part of the current line. */
   #shownBeginning = ''
 
   constructor(sink: OutputSink, clock: Clock) {
@@ -169,7 +169,7 @@ export class LineReader {
   }
 
   #keep(piece: Buffer): void {
-    // What was printed before a carriage return is overwritten; one at the end of the line is part of its end.
+    // Text before a carriage return is overwritten; one at the end of the line is part of its end.
     const last = piece.lastIndexOf(RETURN, -2)
     if (last >= 0) this.#restartLine()
     else if (piece.length > 0 && this.#pieces.at(-1)?.at(-1) === RETURN && piece[0] !== RETURN) this.#restartLine()

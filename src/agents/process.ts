@@ -176,7 +176,7 @@ export class AgentProcess {
   readonly sandbox: SandboxView
   /** True when the server's files are hidden from it. */
   readonly isServerHidden: boolean
-  /** Reports of what it tried; undefined without a sandbox. */
+  /** Reports of its attempts; undefined without a sandbox. */
   readonly reports: Reports | undefined
   /** The file that freezes its control group. */
   readonly #freezer: string | null

@@ -1,6 +1,6 @@
 /**
- * What a shim of pyenv would start, found by the same files. The shim is a script that needs longer to find it than a
- * sandbox needs to start, and it reads files of the home folder, which an agent may not.
+ * The program that a shim of pyenv would start, found by the same files. The shim is a script that needs longer to find
+ * it than a sandbox needs to start, and it reads files of the home folder, which an agent may not.
  */
 import { closeSync, constants, existsSync, fstatSync, openSync, readdirSync, readFileSync } from 'node:fs'
 import { basename, dirname, join } from 'node:path'
@@ -39,7 +39,7 @@ function nearest(folder: string): string | undefined {
   return found ?? (folder === dirname(folder) ? undefined : nearest(dirname(folder)))
 }
 
-/** Agents may have written it: what is no file, such as a FIFO, is not waited for. */
+/** Agents may have written it: a FIFO or device is not waited for. */
 function read(path: string): string | undefined {
   try {
     const file = openSync(path, constants.O_RDONLY | constants.O_NONBLOCK)

@@ -2,10 +2,10 @@
  * What happens to an agent whose process has ended. Pure: the agent (`agent.ts`) carries the decision out.
  *
  * The rules are:
- * - Stopped on purpose: it stays stopped, whatever its exit code. A restart never undoes a budget stop or a block.
+ * - Stopped on purpose: it stays stopped, with any exit code. A restart never undoes a budget stop or a block.
  * - Exit code 0: completed.
- * - What the next life would meet as well is not a crash: a program that cannot be loaded, input that nobody types, a call
- *   that we refused, and before the first call a missing key or the error of the life before.
+ * - A failure that the next life would repeat is not a crash: a program that cannot be loaded, input without a person,
+ *   a call that we refused, and before the first call a missing key or the error of the life before.
  * - Anything else is a crash, followed by a restart, each time a little later but within five seconds.
  * - `max` crashes within `windowMs` are a crash loop.
  * - So are more than `withoutProgress` restarts in a row without progress (`progress.ts`), however far apart: the next
@@ -48,7 +48,7 @@ export interface RestartSettings {
   withoutProgress: number
 }
 
-/** What the next decision needs to know about earlier lives. */
+/** The facts about earlier lives for the next decision. */
 export interface RestartHistory {
   /** Times of crashes, monotonic ms. */
   crashes: readonly number[]

@@ -1,4 +1,4 @@
-/** Starts a program of the system, and translates what can go wrong. */
+/** Starts a program of the system, and translates its errors. */
 import { type ChildProcess, type SpawnOptions, spawn } from 'node:child_process'
 import { once } from 'node:events'
 import type { Readable, Writable } from 'node:stream'
@@ -22,7 +22,7 @@ export interface Program extends ChildProcess {
   exited: Promise<Exit>
 }
 
-/** Resolves with a program that runs, in a session of its own. Throws CageError `start_failed` or `bad_request`. */
+/** Resolves with a program that runs, in a new session. Throws CageError `start_failed` or `bad_request`. */
 export async function spawnProgram(program: string, args: readonly string[], options: SpawnOptions): Promise<Program> {
   try {
     const child = spawn(program, args, { ...options, detached: true })

@@ -159,9 +159,8 @@ export class Supervisor {
   }
 
   /**
-   * Starts an agent and resolves when it runs.
-   * Rejects with CageError `script_not_found`, `interpreter_not_found`, `not_executable`, `invalid_config` or
-   * `sandbox_unavailable` before anything ran. `cage`: what the sandbox allows it.
+   * Starts an agent and resolves when it runs. Rejects with CageError `script_not_found`, `interpreter_not_found`,
+   * `not_executable`, `invalid_config` or `sandbox_unavailable` before anything ran. `cage`: its rights in the sandbox.
    */
   async start(spec: AgentSpec): Promise<{ agentId: AgentId; cage: Cage }> {
     if (this.#isClosing) throw new CageError('conflict', 'the server is closing and starts no more agents')
@@ -248,8 +247,9 @@ export class Supervisor {
   }
 
   /**
-   * Ends what a killed server left running, identified by pid and start time, and on Linux by the agent's id in the
-   * environment; never by pid alone. Call it before the first start, and only as the one server of this database.
+   * Ends the processes that a killed server left running, identified by pid and start time, and on Linux by the agent's
+   * id in the environment; never by pid alone. Call it before the first start, and only as the one server of this
+   * database.
    */
   async endLeftovers(): Promise<void> {
     for (const run of this.#runs.findOpen()) await this.#endLeftover(run)

@@ -1,6 +1,6 @@
 /**
- * Agent SDKs that send what they do to their vendors, past the gateway: unpriced, unredacted. Each has a variable that
- * turns this off; an agent gets them unless `agent.telemetry` is true. A variable that the user has set is left as it is.
+ * Agent SDKs that report to their vendors, past the gateway: unpriced, unredacted. Each has a variable that turns this
+ * off; an agent gets them unless `agent.telemetry` is true. A variable that the user has set is left as it is.
  */
 export const WITHOUT_TELEMETRY: Readonly<Record<string, string>> = {
   // OpenAI Agents SDK: prompts and outputs of tools.

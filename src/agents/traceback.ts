@@ -66,7 +66,7 @@ export class TracebackReader {
     return complete
   }
 
-  /** Returns what was held. */
+  /** Returns the held lines. */
   end(): OutputEntry[] {
     if (this.#part === 'header') return this.#release()
     if (this.#part === 'none') return []
@@ -82,7 +82,7 @@ export class TracebackReader {
     return [entry]
   }
 
-  /** Where a line belongs that follows what is held; 'end' when it does not. */
+  /** Where a line belongs that follows the held lines; 'end' when it does not. */
   #next(text: string): Part | 'end' {
     switch (this.#part) {
       case 'none':
@@ -105,7 +105,7 @@ export class TracebackReader {
     this.#characters += line.text.length
   }
 
-  /** Returns what is held as ordinary lines. */
+  /** Returns the held lines as ordinary ones. */
   #release(): OutputEntry[] {
     const lines = this.#lines.map(plain)
     this.#clear()

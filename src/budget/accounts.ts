@@ -5,9 +5,9 @@
  *   those of the parts of work that it belongs to.
  * - The limits of runs and of the server start as configured and can be changed live like an agent's own. A changed
  *   limit applies until the configured value changes.
- * - Money counts in the period in which it was held, as that of leases does: what a call holds over midnight is charged to
- *   the day before, and takes nothing from the new one. While the server runs, periods only advance, whatever the wall
- *   clock does.
+ * - Money counts in the period in which it was held, as that of leases does: a hold over midnight is charged to the day
+ *   before, and takes nothing from the new one. While the server runs, periods only advance, even if the wall clock is
+ *   set back.
  * - A limit warns once and is exhausted once, in each period and for each new value.
  */
 import { type Clock, isoTime, type Timer } from '../core/clock.ts'
@@ -82,7 +82,7 @@ export class Accounts {
   /** Runs of this server's lifetime: no run outlives it, and a late call of an ended run still belongs to it. */
   readonly #runs = new Map<RunId, Account>()
   readonly #loading = new Map<AgentId, Promise<void>>()
-  /** Parts of an agent's work with a limit of their own, by the run id that they use. */
+  /** Parts of an agent's work with a separate limit, by the run id that they use. */
   readonly #parts = new Map<RunId, { account: Account; within: RunId | null }>()
   /** The configured limits. */
   readonly #configured: Readonly<Record<ConfiguredScope, Nanodollars | undefined>>
@@ -185,7 +185,7 @@ export class Accounts {
   }
 
   /**
-   * Gives a part of an agent's work a limit of its own until it is closed. `within`: the run, or the part, that it
+   * Gives a part of an agent's work a separate limit until it is closed. `within`: the run, or the part, that it
    * belongs to, whose budgets also pay for it.
    */
   openPart(runId: RunId, limit: Nanodollars, within: RunId | null): void {
@@ -278,7 +278,7 @@ export class Accounts {
     return this.#runs.has(runId)
   }
 
-  /** Returns true if what was held at that time counts in the current period of a budget. */
+  /** Returns true if a hold of that time counts in the current period of a budget. */
   countsNow({ scope }: Pick<Account<PayingScope>, 'scope'>, heldAt: string): boolean {
     return !(scope === 'agent' || scope === 'server') || this.isOfThisPeriod(heldAt)
   }
@@ -289,8 +289,8 @@ export class Accounts {
   }
 
   /**
-   * Returns true for the first call of an agent that is larger than a budget of which nothing is spent. Never where calls
-   * wait for a raise, so that somebody hears of it.
+   * Returns true for the first call of an agent that is larger than a budget of which nothing is spent. Never where
+   * calls wait for a raise, so that a person is notified.
    */
   isFirstOversized(agentId: AgentId, { spent, limit, oversized }: Account): boolean {
     if (limit === 0 || spent > 0 || this.pauseMs !== null || oversized.has(agentId)) return false

@@ -38,8 +38,8 @@ export class BudgetRequests {
   }
 
   /**
-   * Returns the request; the one that waits, for what was asked before. Rejects with CageError `conflict` when too many of
-   * this agent wait, and with what a panel answers.
+   * Returns the request, or the waiting one if it was asked before. Rejects with CageError `conflict` when too many of
+   * this agent wait, and with a panel's errors.
    */
   async ask(spender: Spender, amount: Nanodollars, reason: string): Promise<AgentRequest> {
     const { state, panel } = this.#options
@@ -73,7 +73,7 @@ export class BudgetRequests {
     return requestOf(this.#of(spender).find(({ request }) => request.id === id)!)
   }
 
-  /** Rejects with CageError `not_found`, and with what a panel answers. */
+  /** Rejects with CageError `not_found`, and with a panel's errors. */
   async find(spender: Spender, id: string): Promise<AgentRequest> {
     const known = this.#of(spender).find(({ request }) => request.id === id)
     if (known) return requestOf(known)
@@ -94,8 +94,8 @@ export class BudgetRequests {
   }
 
   /**
-   * Which of the budgets that pay for its calls has the least that is not spent: what calls hold, or machines were lent,
-   * comes back. The limit of a part of its work is its own code's.
+   * Which of the budgets that pay for its calls has the least that is not spent: held or lent money comes back. The
+   * limit of a part of its work is its own code's.
    */
   #scarcest(spender: Spender): Exclude<BudgetScope, 'part'> | 'shared' {
     const { accounts, leases } = this.#options

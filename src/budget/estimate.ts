@@ -25,13 +25,13 @@ export interface CallSize {
   text: (() => string | Promise<string>) | null
   demands: Demands
   model: string
-  /** Tokens that the server adds to the request: a template, a system prompt of its own. (Default: 0.) */
+  /** Tokens that the server adds to the request: a template, its own system prompt. (Default: 0.) */
   addedTokens?: number
 }
 
 export interface Bound {
   maxCost: Nanodollars
-  /** The maximum cost of one call of the model, whatever its limit. */
+  /** The maximum cost of one call of the model, with any limit. */
   largest: Nanodollars
   /** No call of this model reads or writes more tokens than these. */
   largestInput: number
@@ -59,7 +59,7 @@ const UNKNOWN_OUTPUT_TOKENS = 4_096
 const SHARE = 10
 /** … but at least this many tokens if half of the remaining budget pays for them. */
 const MIN_OUTPUT_TOKENS = 2_048
-/** No answer is cut below this to fit a budget: what it costs would buy nothing. */
+/** No answer is cut below this to fit a budget: its cost would buy nothing. */
 export const USEFUL_OUTPUT_TOKENS = 256
 /** Searches of a model that makes them unasked and reports them afterwards. */
 const MAX_OWN_SEARCHES = 50

@@ -12,7 +12,7 @@
  *   are unresolved and stay held until a person resolves them.
  * - Ending a hold records itself: memory is charged at once, and the row is committed with its event.
  * - A charge is posted in full, even above its hold: the money is spent.
- * - Ended calls are never edited: a correction is a row of its own and counts when its call did.
+ * - Ended calls are never edited: a correction is a separate row and counts when its call did.
  * - Money counts in the period of its hold, whenever the call ends; no row is dated before the period it counts in.
  */
 
@@ -90,7 +90,7 @@ export interface CorrectionRequest {
 export interface Resolution {
   agentId: AgentId
   callId: CallId
-  /** Null: released, it cost nothing; undefined: it cost what is held. */
+  /** Null: released, it cost nothing; undefined: it cost the held amount. */
   cost: Nanodollars | null | undefined
   by: string
 }
@@ -182,8 +182,8 @@ export class Ledger {
   }
 
   /**
-   * Corrects the cost of an ended call; the difference becomes a row of its own. Returns that row's id. Throws
-   * CageError `not_found`, or `conflict` for a call that is open, that is a correction, or that already costs this.
+   * Corrects the cost of an ended call; the difference becomes a separate row. Returns that row's id. Throws CageError
+   * `not_found`, or `conflict` for a call that is open, that is a correction, or that already costs this.
    */
   correct({ agentId, callId, cost, reason, by }: CorrectionRequest): CallId {
     const now = this.accounts.now()
@@ -237,7 +237,7 @@ export class Ledger {
 
   /**
    * Returns the first account that could pay once running calls release money; undefined when all can pay now. Throws
-   * BudgetExceededError if one cannot, whatever running calls cost.
+   * BudgetExceededError if one cannot, even if running calls cost nothing.
    */
   #fullAccount({ agentId, maxCost, isForTools = false }: HoldRequest, payers: readonly Account[]): Account | undefined {
     this.accounts.now()
@@ -314,7 +314,7 @@ export class Ledger {
     for (const account of accountsOf(open)) account.settle(maxCost, cost, this.accounts.countsNow(account, startedAt))
   }
 
-  /** The event of a cost says when its money was held if that counts before the current period. */
+  /** The event of a cost has the time of its hold if that counts before the current period. */
   #dated(event: NewEvent, heldAt: string): NewEvent {
     if (this.accounts.isOfThisPeriod(heldAt)) return event
     return { ...event, data: { ...event.data, held_at: heldAt } } as NewEvent

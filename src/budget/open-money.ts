@@ -23,7 +23,7 @@ export interface Money {
   prices: Prices
   /** The models that obey their limits. */
   trust: Trust
-  /** Limit calls without a token limit to what the budget can pay. (config.budget.clamp_max_tokens) */
+  /** Limit calls without a token limit to the rest of the budget. (config.budget.clamp_max_tokens) */
   clamp: boolean
   /** What providers have stored. */
   stored: StoredInputs

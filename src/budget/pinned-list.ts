@@ -142,7 +142,7 @@ const constraint = z.union(
 )
 const conditional = z.strictObject({ constraint: constraint.optional(), prices })
 
-/** What is read of the list. Names, comments and addresses are not checked: they decide about no price. */
+/** The part of the list that is read. Names, comments and addresses are not checked: they decide about no price. */
 const listSchema = z
   .array(
     z.looseObject({

@@ -1,7 +1,7 @@
 /**
  * The public price list: a dependency that is loaded on first use, or a newer edition of it that the configuration
- * pins. It is based on the vendors' own pages; what they publish and the list lacks (service tiers, preview searches) is
- * in `service-terms.ts` and here.
+ * pins. It is based on the vendors' own pages; prices that the list lacks (service tiers, preview searches) are in
+ * `service-terms.ts` and here.
  *
  * A tier of the list begins above `start` tokens of input, cached or not, and then applies to the whole call, output
  * included: this is how the vendors charge, and how the list's own calculator counts.

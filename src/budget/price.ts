@@ -15,7 +15,7 @@ export interface Price {
   cachedAudio?: Rate
   /** Images and video in the answer; undefined if they cost the same as text. */
   imageOutput?: Rate
-  /** Tokens that some providers count in addition to the output: reasoning, and what was read of the cited sources. */
+  /** Tokens that some providers count in addition to the output: reasoning, and the text read of cited sources. */
   reasoning?: Rate
   citation?: Rate
   /** Picodollars per call. (Default: 0.) */

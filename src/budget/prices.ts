@@ -7,7 +7,8 @@
  * - All amounts are integers, in picodollars, and rounded up once, at the end, to a nanodollar.
  * - Parts of a usage are included in the whole: cached and audio tokens in `input`, audio in `output`. Reasoning is
  *   output. Readers of usage (`dialects/`) convert every vendor's counts to this shape.
- * - Usage without a price is charged at the highest known rate, and `isExact` marks it as an estimate. Unconfirmed counts are not in the cost: `claim.ts` adds what they may cost at most.
+ * - Usage without a price is charged at the highest known rate, and `isExact` marks it as an estimate. Unconfirmed
+ *   counts are not in the cost: `claim.ts` adds their maximum cost.
  */
 
 import type { Config } from '../config/schema.ts'
@@ -107,7 +108,7 @@ type Override = Config['prices'][string]
 
 /**
  * Returns the configured price of a model at one provider. A key is "provider/model"; a model alone means the vendors'
- * own providers, and another one only if that is the only other: what is free on one's own machine is not free
+ * own providers, and another one only if that is the only other: a model that is free on one's own machine is not free
  * elsewhere. Of the keys with a wildcard that match, the most specific applies, after those without.
  */
 function overrideOf(config: PriceConfig, provider: string, model: string): Override | undefined {

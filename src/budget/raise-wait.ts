@@ -27,8 +27,9 @@ export class RaiseWait {
   }
 
   /**
-   * Attempts it, again after each change of a budget that pays for it. Throws what it throws, and CageError
-   * `budget_exceeded` when the wait is over. The limit of a part of an agent's work is its own code's: no call waits for it.
+   * Attempts it, again after each change of a budget that pays for it. Throws its errors, and CageError
+   * `budget_exceeded` when the wait is over. The limit of a part of an agent's work is its own code's: no call waits
+   * for it.
    */
   async run<T>(spender: Spender, signal: AbortSignal, attempt: () => Promise<T>): Promise<T> {
     const deadline = this.#clock.monotonic() + (this.#waitMs ?? 0)

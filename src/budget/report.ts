@@ -29,7 +29,9 @@ export interface CostReport {
 
 export interface Cost {
   name: string
-  /** Those that were charged: what was refused, cost nothing or still runs is no call of this cost, and no correction is. */
+  /**
+   * Those that were charged: calls that were refused, cost nothing or still run are left out, and so are corrections.
+   */
   calls: number
   cost_usd: Usd
 }

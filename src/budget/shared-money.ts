@@ -1,4 +1,4 @@
-/** What the ledger needs of money that several machines share; `uplink/leases.ts` lends it. */
+/** The ledger's view of money that several machines share; `uplink/leases.ts` lends it. */
 import type { AgentId } from '../core/ids.ts'
 import type { Nanodollars } from '../core/money.ts'
 import type { Account } from './account.ts'

@@ -1,5 +1,5 @@
 /**
- * Counts tokens on a thread of its own: a vocabulary takes 0.2 s to load and 60 MB, and long texts take time to count.
+ * Counts tokens on a separate thread: a vocabulary takes 0.2 s to load and 60 MB, and long texts take time to count.
  * The thread starts on demand and ends when idle.
  */
 import { Worker } from 'node:worker_threads'

@@ -1,21 +1,21 @@
 /**
  * Whether a model is known to obey its token limit. A hold is only as good as that: a server that accepts `max_tokens`
- * but ignores it answers in full what was held for one token.
+ * but ignores it answers in full, for a hold of one token.
  *
  * The rules are:
- * - The official servers are trusted, and so is what an admin trusts. Any other model of any other provider is trusted
- *   after a first answer within what was held for its limit; until then each call is held at the maximum cost of the
- *   model. Calls run in parallel while the budget can pay for each of them so; a call that it cannot pay so runs alone.
+ * - The official servers are trusted, and so are models that an admin trusts. Any other model of any other provider is
+ *   trusted after a first answer within its hold; until then each call is held at the maximum cost of the model. Calls
+ *   run in parallel while the budget can pay for each of them so; a call that it cannot pay so runs alone.
  * - After that, as many calls are held at their own limits as there were answers within them, and one more: a first
  *   answer may have been short by itself. Further calls are held at the maximum, or queue.
- * - What the first answer read beyond its request (a template, a system prompt of the server's own) does not end the
- *   trust: it is added to the input of later holds, up to a bound.
+ * - Input beyond its request in the first answer (a template, the server's own system prompt) does not end the trust:
+ *   it is added to the input of later holds, up to a bound.
  * - A tier that the reply names although none was asked for is no overrun, if its price is known: later calls are held at it.
  * - A request with an unknown field counts as a first call again, until an answer with that field was within its hold.
  * - A charge above its hold is posted. An excess of up to a tenth, or the price of two tokens, is added to later holds
- *   of that model. Above that the model is refused for this agent until an admin trusts it, and the agent's other calls in
- *   progress are ended. Others go on: their calls are held at the maximum, whatever the model answers.
- *   A server that misreports overruns a budget once, by one call, and by what it had already answered when that was detected.
+ *   of that model. Above that the model is refused for this agent until an admin trusts it, and the agent's other calls
+ *   in progress are ended. Others go on: their calls are held at the maximum, after any answer. A server that
+ *   misreports overruns a budget once, by one call, and by the answers before that was detected.
  * - Trust is stored with the provider's base URL: another URL is another server.
  *
  * Rejected alternative: to hold every call at the maximum cost of its model. That is also safe, but five parallel calls
@@ -89,7 +89,7 @@ export interface Answered {
   added: { tokens: number; cost: Nanodollars }
   /** The cost that the provider reports, without the terms below. */
   claimed: Nanodollars
-  /** Terms with a known price that the reply names and nobody asked for. */
+  /** Terms with a known price that the reply names although the request did not. */
   terms: readonly string[]
 }
 
@@ -298,7 +298,7 @@ export class Trust {
       },
       () => this.#keep(next),
     )
-    // They are charged like calls whose client left; nobody receives their answers.
+    // They are charged like calls whose client left: their answers have no receiver.
     const running = [...(this.#first.get(name)?.running ?? []), ...(this.#later.get(name)?.running ?? [])]
     for (const [cancel, caller] of running) if (caller === agentId) cancel(refused(next))
   }

@@ -5,7 +5,7 @@
  * The rules are:
  * - `~/.iron/agent-folders` has a line of JSON per fact, and no sandboxed agent can access it. Lines are only appended;
  *   those about deleted folders are dropped when the file has grown.
- * - The time of a file's last change is its ctime, which nobody can set.
+ * - The time of a file's last change is its ctime, which programs cannot set.
  * - A killed server leaves its folders open until the next server starts: until then every change counts as an agent's.
  * - A file that was hidden from the agents is not theirs as long as it is the same file: editing it in place
  *   needs no trust. An editor that replaces the file creates one that is not hidden.
@@ -104,13 +104,13 @@ export class AgentFolders {
     const [ofLink, ofFile] = [lstatSync(given).ctimeMs, statSync(given).ctimeMs]
     const touched = spansOf(lines).find(({ folder, from, until, hidden }) => {
       if (!isBelow(real, folder) && !isBelow(given, folder)) return false
-      // What is elsewhere the agent could not change, only the link to it.
+      // The agent could not change a target elsewhere, only the link to it.
       const times = isBelow(real, folder) ? [ofLink, ofFile] : [ofLink]
       if (!times.some((time) => time >= from && time <= until)) return false
       return !(real in hidden && hidden[real] === identityOf(real))
     })
     if (!touched) return
-    // What is no file, such as a FIFO, has no content that somebody could trust.
+    // A FIFO or device has no content to trust.
     const sha256 = statSync(real).isFile() ? fileHash(real) : undefined
     const trust = lines.findLast((line) => 'trusted' in line && line.trusted === real)
     if (trust && 'trusted' in trust && trust.sha256 === sha256) return

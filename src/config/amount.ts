@@ -14,7 +14,7 @@ export function parseUsd(text: string, where: string): Usd {
 }
 
 /**
- * Like `parseUsd`, for a terminal; also refuses 0 and '', which is what a shell makes of an unquoted $50. `forNothing`: how to
+ * Like `parseUsd`, for a terminal; also refuses 0 and '', which a shell makes of an unquoted $50. `forNothing`: how to
  * type zero.
  */
 export function parseTypedAmount(

@@ -2,14 +2,14 @@
  * The policy of an organization: settings that a Control Panel merges into the configuration of every runtime that joined.
  *
  * The rules are:
- * - RULES lists all that a policy may set. Nothing there names a file, a program, an address or a variable: whoever rules
+ * - RULES lists all that a policy may set. Nothing there names a file, a program, an address or a variable: an admin of
  *   the panel can run and read nothing on a machine, and cannot have its keys sent elsewhere. Dollars are missing too:
- *   what an organization may spend is in its shared budgets, which no machine can raise. So is what each start of an agent
- *   may choose anew.
+ *   the limits of an organization are in its shared budgets, which no machine can raise. So is what each start of an
+ *   agent may choose anew.
  * - A setting with an order is only tightened: the stricter value of machine and policy counts. Of the others, the policy's
  *   value counts, over file, variables and flags. (The road not taken: the panel's value always. Then a machine could not
  *   be stricter than the organization, and one careless policy would loosen them all.)
- * - A policy adds no provider and no service: what it says of one that a machine does not have is without effect there.
+ * - A policy adds no provider and no service: settings for one that a machine does not have are without effect there.
  */
 import * as z from 'zod'
 import type { PolicyState } from '../protocol/control-messages.ts'
@@ -21,7 +21,7 @@ import { type Config, configSchema } from './schema.ts'
 /** Settings by section, as in a configuration file; checked by `policySchema`. */
 export type Policy = Readonly<Record<string, unknown>> & { safety?: Partial<Config['safety']> }
 
-/** The origin of what a policy decides. */
+/** The origin of a policy's values. */
 export const CONTROL_PANEL = 'Control Panel'
 /** Of a policy as JSON. */
 const MAX_POLICY_LENGTH = 65_536
@@ -133,7 +133,7 @@ function anyEntryOf(schema: z.core.$ZodType): z.core.$ZodType {
   return (schema as z.ZodObject).def.catchall as z.core.$ZodType
 }
 
-/** Whether it sets nothing, whatever sections it has. */
+/** Whether it sets nothing, in any section. */
 export const isEmptyPolicy = (policy: Policy): boolean =>
   [...leaves(policy)].every(({ value }) => JSON.stringify(value) === '{}')
 
@@ -148,7 +148,7 @@ export function parsePolicy(value: unknown, where = CONTROL_PANEL): Policy {
 }
 
 /**
- * Merges what the Control Panel says: the policy of all machines first, then those of environments, where the last one
+ * Merges the Control Panel's policies: the policy of all machines first, then those of environments, where the last one
  * counts. Throws InvalidConfigError for one that cannot be used.
  */
 export function mergePolicies(loaded: LoadedConfig, { settings, environments }: Policies): LoadedConfig {

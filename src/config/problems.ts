@@ -1,4 +1,4 @@
-/** Turns the schema's issues into sentences: place, key, what was expected, what was given, and a suggestion. */
+/** Turns the schema's issues into sentences: place, key, expected and given value, and a suggestion. */
 import * as z from 'zod'
 import { CageError } from '../core/errors.ts'
 import { configSchema } from './schema.ts'

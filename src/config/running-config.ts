@@ -2,7 +2,10 @@
 import { changedKeys, type LoadedConfig, type ShownSetting, shownLeaves } from './config.ts'
 import type { Config } from './schema.ts'
 
-/** `next`: what the configuration says now, from the next start on; null where that is the same. A value is null where there is none. */
+/**
+ * `next`: the configuration's present value, from the next start on; null where that is the same. A value is null where
+ * there is none.
+ */
 export type RunningSetting = ShownSetting & { next: Omit<ShownSetting, 'key'> | null }
 
 export class RunningConfig {

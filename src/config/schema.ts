@@ -512,7 +512,7 @@ const alerts = z.strictObject({
   webhooks: webhooks(alertingEvents),
 })
 
-/** What a Control Panel alerts to (`panel/alerts.ts`). */
+/** The causes of a Control Panel's alerts (`panel/alerts.ts`). */
 export const PANEL_ALERTS = [
   'budget.warned',
   'spending.unusual',

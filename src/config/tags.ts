@@ -1,4 +1,4 @@
-/** Tags: what an agent's cost is grouped by in reports, such as a customer or a project. */
+/** Tags: groups of an agent's cost in reports, such as a customer or a project. */
 import * as z from 'zod'
 import { CageError } from '../core/errors.ts'
 

@@ -3,7 +3,9 @@ import { readFileSync } from 'node:fs'
 
 let known: string | undefined
 
-/** What the system calls the time since it was started. Another one means that it lost everything it had not written. */
+/**
+ * The system's name for the time since it was started. Another one means that it lost everything it had not written.
+ */
 export function bootId(): string {
   known ??=
     process.platform === 'linux'

@@ -20,9 +20,9 @@ export interface Part {
 export interface CallContent {
   call_id: CallId
   at: string
-  /** What was sent; empty when it was too large to keep. */
+  /** The sent messages; empty when they were too large to keep. */
   request: Turn[]
-  /** What the agent received; empty without a reply. */
+  /** The received messages; empty without a reply. */
   reply: Turn[]
   /** Something was too large to keep. */
   cut: boolean

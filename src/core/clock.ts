@@ -73,7 +73,7 @@ export function every(clock: Pick<Clock, 'after'>, ms: number, run: () => void):
   return () => timer.cancel()
 }
 
-/** The wall time of a clock that never goes back: what has expired stays expired when the clock is set back. */
+/** The wall time of a clock that never goes back: an expired lifetime stays expired when the clock is set back. */
 export function forwardTime(clock: Pick<Clock, 'now'>): () => number {
   let latest = 0
   return () => {

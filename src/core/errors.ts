@@ -303,7 +303,7 @@ export class BudgetHeldError extends CageError {
   }
 }
 
-/** More was said to be spent of a lease than was lent: a slip, unless the person says otherwise. */
+/** More was entered as spent of a lease than was lent: a slip, unless the person confirms it. */
 export class AboveLentError extends CageError {
   override readonly name = 'AboveLentError'
   constructor({ leaseId, lent, spent }: { leaseId: string; lent: Nanodollars; spent: Nanodollars }) {

@@ -26,7 +26,7 @@ export type AgentState =
 
 export type CircuitState = 'closed' | 'open' | 'half_open'
 export type SafetyMode = 'redact' | 'block' | 'warn'
-/** What an alert is about. */
+/** The subject of an alert. */
 export type AlertKind =
   | 'circuit_opened'
   | 'pii_found'
@@ -47,7 +47,7 @@ export type Outcome = 'succeeded' | 'failed'
 /** The source of a service's reply: live, cached, placeholder. */
 export type Tier = 1 | 2 | 3
 
-/** A span of OpenTelemetry that an agent made of its own work. */
+/** A span of OpenTelemetry about an agent's own work. */
 export interface ReceivedSpan {
   /** 32 hexadecimal digits; those of its parent and itself are 16. */
   trace_id: string
@@ -59,13 +59,13 @@ export interface ReceivedSpan {
   started_at: string
   ended_at: string
   failed: boolean
-  /** A few that say what kind of work it is, and a claim of its cost. */
+  /** A few that name the kind of work, and a claim of its cost. */
   attributes: ReceivedAttributes
 }
 
 export type ReceivedAttributes = Record<string, string | number | boolean>
 
-/** A value that an agent measured of its own work with OpenTelemetry. */
+/** A value that an agent measured with OpenTelemetry. */
 export interface ReceivedPoint {
   name: string
   unit: string
@@ -82,7 +82,7 @@ export interface ReceivedPoint {
   /** Of a histogram; empty for others. There is one count more than bounds. */
   bounds: number[]
   counts: number[]
-  /** A few that say what kind of work it is. */
+  /** A few that name the kind of work. */
   attributes: ReceivedAttributes
 }
 
@@ -104,7 +104,7 @@ export interface EventData {
   'server.started': { version: string; url: string; pid: number }
   /** The Control Panel answers: shared budgets can be spent. */
   'panel.connected': { url: string }
-  /** It does not, or not as expected: what was lent can still be spent for a while. `code`: of the error. */
+  /** It does not, or not as expected: leases can still be spent for a while. `code`: of the error. */
   'panel.lost': { url: string; code: string; reason: string }
   /** The Control Panel does not know what this machine spent of leases: they wait for an admin. `count`: of them. */
   'lease.quarantined': { url: string; count: number }
@@ -248,7 +248,7 @@ export interface EventData {
     times: number
     action: 'report' | 'refuse'
   }
-  /** An LLM call ended without a complete reply. `cost_usd` is what was charged all the same. */
+  /** An LLM call ended without a complete reply. `cost_usd` was charged all the same. */
   'call.failed': {
     call_id: CallId
     provider: string
@@ -468,7 +468,7 @@ export interface EventData {
     budget?: NamedScope
     /** The circuit it concerns, if any. */
     circuit?: string
-    /** What an agent asks for; left out unless it does. */
+    /** An agent's request; left out without one. */
     request?: { id: string; add_usd: Usd; reason: string }
     source_seq: number
   }
@@ -499,7 +499,7 @@ export interface SandboxView {
   level: SandboxLevel
   /** Only listed places can be connected to. */
   limited: boolean
-  /** Why there is none, or what it leaves open that it could close elsewhere. */
+  /** Why there is none, or the gap that it could close elsewhere. */
   why: string | null
 }
 

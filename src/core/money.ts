@@ -26,7 +26,7 @@ export type PayingScope = BudgetScope | 'shared'
 /** Budgets whose limit starts with the configured one: a run's and the server's. */
 export type ConfiguredScope = Extract<BudgetScope, 'run' | 'server'>
 
-/** What an event says of whose budget it is about, unless it is the agent's own. */
+/** An event's budget, unless it is the agent's own. */
 export type NamedScope = ConfiguredScope | 'shared'
 
 export const NANOS_PER_USD = 1_000_000_000

@@ -7,7 +7,7 @@
  * - The folder is named by its content, so two versions never share one.
  * - Every file is compared with its SHA-256 at each start, and rewritten, under another name and then renamed, when it
  *   differs. So any number of programs may start at once, and a running one never sees half a file.
- * - The parent folder belongs to the user and nobody else may write to it; else the next place is tried.
+ * - The parent folder belongs to the user and no other user may write to it; else the next place is tried.
  */
 import { createHash, randomBytes } from 'node:crypto'
 import { lstatSync, mkdirSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs'

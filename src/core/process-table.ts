@@ -39,7 +39,7 @@ const FIRST_LOCK_LIMIT = 0x1ca6e_0000_0000
 
 /**
  * The limit of file locks that an agent is started with. It has no effect: Linux has not counted locks since 2.6. But
- * every process inherits it, whatever session, parent or environment it has, and it is readable from outside.
+ * every process inherits it, with any session, parent or environment, and it is readable from outside.
  */
 export const lockLimitOf = (agentId: AgentId): number => FIRST_LOCK_LIMIT + Number.parseInt(agentId.slice(-8), 16)
 
@@ -58,7 +58,7 @@ async function findMarked(agentId: AgentId): Promise<Set<number>> {
     const environment = readProcFile(pid, 'environ')
     if (environment === undefined) continue
     const limit = LOCK_LIMIT.exec(readProcFile(pid, 'limits') ?? '')?.[1]
-    // An environment is what a process was given: that of another agent proves nothing.
+    // An environment is the one at a process's start: that of another agent proves nothing.
     if (Number(limit) === own || (`\0${environment}`.includes(mark) && !isMark(Number(limit)))) found.add(pid)
   }
   return found
@@ -80,7 +80,7 @@ export interface ProcessTreeFacts {
 
 /**
  * The processes of one agent: its group, its descendants, and (on Linux) those with its id in their environment.
- * `seen`: pid → start time of known members, whatever happened to their parents. (Default: none.) `others`: other agents,
+ * `seen`: pid → start time of known members, even if their parents have ended. (Default: none.) `others`: other agents,
  * below whose processes, or in whose groups, is none of this one's. (Default: none.)
  */
 export async function readProcessTree(
@@ -103,7 +103,9 @@ export async function readProcessTree(
   return others.length === 0 ? all : withoutThose(all, table, { agentId, group, started }, others)
 }
 
-/** Without the processes of other agents: the nearest first process above one says whose it is, else its group does. */
+/**
+ * Without the processes of other agents: the nearest first process above one decides whose it is, else its group does.
+ */
 function withoutThose(
   rows: readonly ProcessRow[],
   table: readonly ProcessRow[],

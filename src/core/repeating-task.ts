@@ -1,6 +1,6 @@
 /**
- * A task beside everything else that runs again and again, one run at a time. Each run says when the next one is due; after
- * a failure the next one waits, twice as long each time.
+ * A task beside everything else that runs again and again, one run at a time. Each run returns when the next one is
+ * due; after a failure the next one waits, twice as long each time.
  */
 import type { Clock, Timer } from './clock.ts'
 

@@ -51,7 +51,7 @@ export function holdsPlainToken(text: string): boolean {
   return text.includes(ACCESS_TOKEN_START)
 }
 
-/** Most of a token at the end of a text: the 11 characters that may be missing are 66 bits, which nobody guesses. */
+/** Most of a token at the end of a text: the 11 characters that may be missing are 66 bits, too many to guess. */
 const UNFINISHED = new RegExp(`(?:${TOKEN_KINDS.join('|')})_(?<random>[\\w-]{32,${TOKEN_LENGTH - 1}})$`)
 
 /** Returns the text, with a whole token at its end if it ends with most of one. */

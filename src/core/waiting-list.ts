@@ -3,7 +3,7 @@
  * and shared fairly: no agent has more places than it leaves free for all others, so a newcomer always finds one.
  */
 
-/** One caller. `Given`: what it gets with its release. Ends once: later releases and rejections do nothing. */
+/** One caller. `Given`: its share, with its release. Ends once: later releases and rejections do nothing. */
 export interface Waiting<Who, Given = void> {
   readonly who: Who
   release(given: Given): void
@@ -35,8 +35,8 @@ export class WaitingList<Who extends { agentId: string }, Given = void> {
   }
 
   /**
-   * Only when `hasRoomFor` says so. Resolves when the caller is released, rejects with the error or the signal's reason. `goesBefore`: callers that it
-   * does not overtake. (Default: all.)
+   * Only when `hasRoomFor` is true. Resolves when the caller is released, rejects with the error or the signal's
+   * reason. `goesBefore`: callers that it does not overtake. (Default: all.)
    */
   wait(who: Who, signal: AbortSignal, goesBefore: (other: Who) => boolean = () => true): Promise<Given> {
     return new Promise((resolve, reject) => {

@@ -1,15 +1,15 @@
 /**
- * What a request gives its model to read, by the grammar of its dialect. Text counts by its bytes. Whatever the grammar
- * does not know completely is unseen, and the model may read a whole context window of it (`budget/estimate.ts`): a part
- * of no known type, one without its content, an id or address in a field that nobody knows.
+ * The input of a request's model, by the grammar of its dialect. Text counts by its bytes. Whatever the grammar does
+ * not know completely is unseen, and the model may read a whole context window of it (`budget/estimate.ts`): a part of
+ * no known type, one without its content, an id or address in an unknown field.
  */
 import { type MutableDemands, TEXT_ONLY } from './dialect.ts'
 import { isObject, type Json, type JsonObject } from './json.ts'
 
 /**
- * What a field has. `data`: JSON that counts by its bytes. `parts`: text, or parts of the grammar. `image`: an image, by
- * its data, address or id: none costs more than the largest. `audio`: a recording. `pages`: a document, whose pages are
- * read as text and images.
+ * The content of a field. `data`: JSON that counts by its bytes. `parts`: text, or parts of the grammar. `image`: an
+ * image, by its data, address or id: none costs more than the largest. `audio`: a recording. `pages`: a document, whose
+ * pages are read as text and images.
  */
 export type Field = 'data' | 'parts' | 'image' | 'audio' | 'pages'
 
@@ -29,7 +29,7 @@ export interface Grammar {
 
 type Found = MutableDemands & { references: string[] }
 
-/** Returns what the content of a request demands. */
+/** Returns the demands of a request's content. */
 export function readContent(content: Json | undefined, grammar: Grammar): MutableDemands {
   const found: Found = { ...TEXT_ONLY, imageTokens: grammar.imageTokens, references: [] }
   readParts(content, grammar, found)
@@ -73,7 +73,7 @@ function readPart(part: JsonObject, grammar: Grammar, found: Found): void {
   }
 }
 
-/** What has an id and nothing else is at the provider. */
+/** A part with an id and nothing else is at the provider. */
 const isPresent = (value: Json | undefined, { id }: JsonObject): boolean => {
   if (value === undefined || value === null) return false
   const isEmpty = value === '' || (Array.isArray(value) && value.length === 0)
@@ -105,7 +105,10 @@ export function addImage(image: Json, found: { images: number; imageBytes: numbe
   found.imageBytes += typeof data === 'string' ? data.length : 0
 }
 
-/** An unknown field may name what the provider has or fetches: by an address, an id, or as one. Words and text do not. */
+/**
+ * An unknown field may name content that the provider stores or fetches: by an address, an id, or as one. Words and
+ * text do not.
+ */
 function mayRefer(name: string, value: Json): boolean {
   if (typeof value === 'string') return value !== '' && (NAMES_REFERENCE.test(name) || REFERENCE.test(value))
   if (Array.isArray(value)) return value.some((item) => mayRefer(name, item))

@@ -1,6 +1,6 @@
 /**
- * What a call said, as a conversation: read from the JSON of a request, of a reply, or of the frames of a streamed reply,
- * whatever its dialect. What is in no known shape is kept as JSON. Pure.
+ * The content of a call, as a conversation: read from the JSON of a request, of a reply, or of the frames of a streamed
+ * reply, in any dialect. Parts of no known shape are kept as JSON. Pure.
  */
 
 import type { Part, Turn } from '../core/call-content.ts'
@@ -127,7 +127,7 @@ function choicePieces({ index, delta, text }: JsonObject): Piece[] {
   return pieces
 }
 
-/** A message of a request or a reply; an item that is none is a turn of its own. */
+/** A message of a request or a reply; an item that is none is a separate turn. */
 function messageTurns(message: Json | undefined): Turn[] {
   if (!isObject(message)) return turn('user', message)
   const { role, content = message.parts, thinking, tool_calls: calls, name } = message

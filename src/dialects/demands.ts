@@ -1,4 +1,4 @@
-/** Tools in requests: those that the provider runs, and what the vendor adds for those that it knows. */
+/** Tools in requests: those that the provider runs, and the vendor's additions for those that it knows. */
 
 import { CageError } from '../core/errors.ts'
 import { isObject, type Json, type JsonObject } from './json.ts'
@@ -63,5 +63,5 @@ const OWN_TOOLS: readonly [name: string, tokens: number][] = [
   ['text_editor_', 700],
   ['computer_', 1_234],
 ]
-/** As much as the three together, for a tool whose tokens nobody has published. */
+/** As much as the three together, for a tool without published tokens. */
 const UNKNOWN_TOOL = 2_400

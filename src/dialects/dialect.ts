@@ -12,11 +12,11 @@ import type { Nanodollars } from '../core/money.ts'
 import { isObject, type Json, type JsonObject, parseReplyJson } from './json.ts'
 import type { Fields, FoundTokenIds, Leaf, TextPlace } from './texts.ts'
 
-/** What a request asks for that the length of its text does not show. */
+/** The demands of a request that the length of its text does not show. */
 export interface Demands {
   /** The provider reads more than the request contains: stored answers, files, documents, the web. */
   isInputUnseen: boolean
-  /** Ids of what the provider has stored and the model reads: unseen, unless this gateway delivered it. */
+  /** Ids of content that the provider has stored and the model reads: unseen, unless this gateway delivered it. */
   references: readonly string[]
   /** Tokens that the vendor adds for its tools. */
   toolTokens: number
@@ -30,7 +30,7 @@ export interface Demands {
   /** Maximum tokens of one image. */
   imageTokens: number
   audioInput: boolean
-  /** Bytes of recordings; infinite where what is unseen may have some. */
+  /** Bytes of recordings; infinite where unseen content may have some. */
   audioBytes: number
   audioOutput: boolean
   imageOutput: boolean
@@ -45,7 +45,7 @@ export interface Demands {
 }
 
 export interface ServerTools {
-  /** Number of tools with a limit of their own. */
+  /** Number of tools with a separate limit. */
   count: number
   /** The limit of each; null if the client set none. */
   uses: number | null
@@ -87,13 +87,13 @@ export interface Usage {
   audioOutput?: number
   /** Image tokens within the output; undefined if not reported. */
   imageOutput?: number
-  /** Reasoning, and what was read of cited sources: in addition to the others where they have a price of their own. */
+  /** Reasoning, and the text read of cited sources: in addition to the others where they have a separate price. */
   reasoning?: number
   citation?: number
   webSearches?: number
   previewSearches?: number
   fileSearches?: number
-  /** Tokens in addition to the others, as the provider's total says. */
+  /** Tokens in addition to the others, by the provider's total. */
   unknownTokens?: number
   /** Counts in unknown fields of a usage without a total: they may be parts of the others. */
   unconfirmedTokens?: number
@@ -179,7 +179,7 @@ export interface StreamReader {
   end(): Sse[]
   /** True once the reply is complete; it may be known only after `end`. */
   readonly isFinished: boolean
-  /** Once the provider has ended the reply with an error: the status that it would have as an answer of its own. */
+  /** Once the provider has ended the reply with an error: the status that it would have as an answer. */
   readonly errorStatus: number | undefined
   /** Returns the usage reported so far. */
   usage(): ReportedUsage | undefined
@@ -187,7 +187,7 @@ export interface StreamReader {
   readonly deliveredText: string
 }
 
-/** What is written into a request before it is sent. */
+/** The fields written into a request before it is sent. */
 export interface Limits {
   stream: boolean
   /** Maximum tokens of one answer; null keeps the client's own limit, if any. */
@@ -227,9 +227,9 @@ export interface Format {
     answers: number
     /** The client requested usage in the stream itself. */
     wantsUsage: boolean
-    /** What it needs besides its text. */
+    /** Its demands besides its text. */
     demands: Demands
-    /** The model thinks unless the request says otherwise. (Default: only if it asks for that.) */
+    /** The model thinks unless the request turns it off. (Default: only if it asks for that.) */
     mayThink?: boolean
   }
   /** Returns the body to send: usage requested in streams, the limits written. */
@@ -248,7 +248,7 @@ export interface Dialect {
   keyOf(headers: IncomingHttpHeaders): string | undefined
   /** Returns the headers that carry a key. */
   authenticate(key: string): Record<string, string>
-  /** Requests are signed with secrets of ours, and what a client signed is not sent. (Default: a key is sent as it is.) */
+  /** Requests are signed with our secrets, and a client's signature is not sent. (Default: a key is sent as it is.) */
   readonly signs?: 'aws' | 'google'
   /** Request headers that its servers know, in addition to the common ones. */
   readonly requestHeaders: RegExp
@@ -260,7 +260,7 @@ export interface Dialect {
   readonly query?: RegExp
   /** Matches what clients send before the routes, at the start of a path. */
   readonly prefix: RegExp
-  /** Returns what is sent before a route instead. */
+  /** Returns the path that is sent before a route instead. */
   prefixFor(sent: string, route: string): string
   /** Its fields, in requests and replies of all its routes. */
   readonly fields: Fields

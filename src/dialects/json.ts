@@ -23,7 +23,7 @@ export function parseBody(text: string): JsonObject {
 export const parseJson = (text: string, hasLongNumbers: boolean): unknown =>
   hasLongNumbers ? JSON.parse(text, keepLongNumbers) : JSON.parse(text)
 
-/** Parses what a provider sent. Integers too long for a double keep their digits. Throws SyntaxError. */
+/** Parses a provider's JSON. Integers too long for a double keep their digits. Throws SyntaxError. */
 export const parseReplyJson = (text: string, hasLongIntegers = hasLongNumber(text, true)): unknown =>
   hasLongIntegers ? JSON.parse(text, keepLongIntegers) : JSON.parse(text)
 
@@ -76,7 +76,7 @@ const isDigit = (text: string, at: number): boolean => text.charCodeAt(at) >= 0x
 export const isUnambiguous = (bytes: Buffer, text: string, value: Json): boolean =>
   isUtf8(bytes) && !hasDuplicates(text, value)
 
-/** Returns whether an object in the text has a name twice: `value` is what was parsed from it. */
+/** Returns whether an object in the text has a name twice: `value` is its parsed form. */
 export const hasDuplicates = (text: string, value: Json): boolean => namesIn(text) !== countNames(value)
 
 /** Counts the field names in JSON, those of duplicate fields too: strings before a colon. */

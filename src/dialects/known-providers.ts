@@ -1,6 +1,6 @@
 /**
  * The providers that are known by name: a configuration that names one needs no address and no dialect. To add one, add
- * an entry here; configuration, gateway, agents' environment, doctor and start block take what they need from it.
+ * an entry here; configuration, gateway, agents' environment, doctor and start block read it.
  */
 import type { Dialect } from './dialect.ts'
 import { DEFAULT_DIALECT, DIALECTS, type DialectName } from './dialects.ts'
@@ -23,7 +23,7 @@ export interface KnownProvider {
   baseUrlIn?(value: string, variable: string): string
   /** Its name in the public price list. (Default: the same.) */
   pricedAs?: string
-  /** A server on one's own machine: what it answers costs nothing. (Default: false.) */
+  /** A server on one's own machine: its answers cost nothing. (Default: false.) */
   isLocal?: true
   /** Models that such a server has answered elsewhere, at a price. (Default: none.) */
   remoteModels?: RegExp
@@ -32,7 +32,10 @@ export interface KnownProvider {
 /** Providers of every configuration, whether it names them or not. The default comes first. */
 export const BUILT_IN = ['openai', 'anthropic', 'google'] as const
 
-/** As Ollama reads it: "0.0.0.0", "gpu:8000" and "https://gpu" are addresses, and whoever listens everywhere is here. */
+/**
+ * As Ollama reads it: "0.0.0.0", "gpu:8000" and "https://gpu" are addresses, and a server that listens everywhere is
+ * here.
+ */
 function ollamaAddress(value: string): string {
   const [, scheme = 'http:', rest = ''] = /^(https?:)?(?:\/\/)?(.*)$/.exec(value.trim())!
   const [, host, port, path = ''] = /^(\[[^\]]*\]|[^:/]*)(?::(\d+))?(\/.*)?$/.exec(rest) ?? []
@@ -205,7 +208,7 @@ export type KnownProviderName = keyof typeof KNOWN_PROVIDERS
 
 export const KNOWN_PROVIDER_NAMES = Object.keys(KNOWN_PROVIDERS) as KnownProviderName[]
 
-/** Returns what is known of a provider by its name. */
+/** Returns the known facts about a provider by its name. */
 export const knownProvider = (name: string): KnownProvider | undefined =>
   Object.hasOwn(KNOWN_PROVIDERS, name) ? KNOWN_PROVIDERS[name as KnownProviderName] : undefined
 
@@ -219,13 +222,13 @@ export function vendorAt(address: string | undefined): KnownProviderName | undef
   })
 }
 
-/** Returns who a provider is: the vendor that its address belongs to, whatever it is called here, else its name. */
+/** Returns who a provider is: the vendor that its address belongs to, under any name, else its name. */
 export const vendorOf = (name: string, address: string | undefined): string => vendorAt(address) ?? name
 
 /** A provider's name in OpenTelemetry. */
 export const telemetryNameOf = (provider: string): string => knownProvider(provider)?.telemetryName ?? provider
 
-/** The dialect of a provider without a configured one: what it is known for, else the one most servers speak. */
+/** The dialect of a provider without a configured one: its known one, else the one that most servers speak. */
 export const dialectNameOf = (provider: string, configured: DialectName | undefined): DialectName =>
   configured ?? knownProvider(provider)?.dialect ?? DEFAULT_DIALECT
 

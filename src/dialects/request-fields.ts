@@ -1,5 +1,5 @@
 /**
- * The top-level fields of requests, by what they can cost.
+ * The top-level fields of requests, by their possible cost.
  *
  * The rules are:
  * - A field that a format reads (`n`, `tools`, `max_tokens` …), or that only affects the wording of the answer, is on

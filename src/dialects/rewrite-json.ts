@@ -16,7 +16,7 @@ export function rewriteJson(text: string, before: Json, after: Json): string {
 class Rewriting {
   readonly #text: string
   #at = 0
-  /** What is before this position is written. */
+  /** The text before this position is written. */
   #copied = 0
   #written = ''
 
@@ -97,7 +97,7 @@ class Rewriting {
     this.#at = value
   }
 
-  /** Writes this instead of what is between `start` and the current position. */
+  /** Writes this instead of the text between `start` and the current position. */
   #write(start: number, instead: string): void {
     this.#written += this.#text.slice(this.#copied, start) + instead
     this.#copied = this.#at

@@ -7,12 +7,12 @@
  * - Dot segments and backslashes are refused, at any level of escaping.
  * - Other escapes, escaped slashes included, are allowed only in a slot: `{model}` takes a model name with its vendor's
  *   path, `{id}` an id. Slots are sent verbatim.
- * - A call whose route has a `{model}` is a call of that model, whatever its body names.
+ * - A call whose route has a `{model}` is a call of that model, even if its body names another.
  */
 import { CageError } from '../core/errors.ts'
 import type { Dialect, Route, RouteRule } from './dialect.ts'
 
-/** A path as it is looked up, and what is sent before it. */
+/** A path as it is looked up, and the prefix sent before it. */
 export interface RoutePath {
   prefix: string
   path: string

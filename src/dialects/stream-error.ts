@@ -1,4 +1,4 @@
-/** Errors that providers send within a stream: the status that each would have as an answer of its own. */
+/** Errors that providers send within a stream: the status that each would have as an answer. */
 import { isObject, type Json } from './json.ts'
 
 /** Returns the status of an error as a provider writes it: an object with a code, a type or a status, or a text. */
@@ -18,7 +18,7 @@ export function statusOfName(name: string): number | undefined {
   return STATUSES.find(([pattern]) => pattern.test(words))?.[1]
 }
 
-/** Whatever else a provider says is its own failure. */
+/** Every other error is the provider's own failure. */
 const UNKNOWN = 500
 
 /** By the names of OpenAI, Anthropic, Google, AWS, Cohere and OpenRouter. The first that matches counts. */

@@ -27,7 +27,7 @@ export interface Reading {
   channelOf?: (steps: readonly Step[]) => string
   /** Its texts repeat earlier pieces. (Default: they are new.) */
   isRepeated?: boolean
-  /** The place of its texts in pieces. (Default: a reply, unless their field says otherwise.) */
+  /** The place of its texts in pieces. (Default: a reply, unless their field decides otherwise.) */
   place?: TextPlace
 }
 
@@ -43,7 +43,7 @@ interface HeldText {
 interface HeldFrame {
   frame: Sse
   parsed: JsonObject
-  /** What is sent, as far as that is certain. */
+  /** The text sent, as far as that is certain. */
   value: JsonObject
   texts: HeldText[]
 }
@@ -72,8 +72,8 @@ export class StreamTexts {
   #channels = new Set<string>()
 
   /**
-   * `turnOf`: of the channels for which it returns the same, one text follows another: it has ended when a frame has only
-   * another one. (Default: a text has an end of its own.)
+   * `turnOf`: of the channels for which it returns the same, one text follows another: it has ended when a frame has
+   * only another one. (Default: a text has an end.)
    */
   constructor(redact: Redactions, fields: Fields, turnOf?: (channel: string) => string) {
     this.#redact = redact
@@ -86,7 +86,7 @@ export class StreamTexts {
     })
   }
 
-  /** Takes a frame, whose data is `parsed`; `value`: what is sent of it. (Default: all.) */
+  /** Takes a frame, whose data is `parsed`; `value`: the part sent of it. (Default: all.) */
   add(frame: Sse, parsed: JsonObject, reading: Reading = {}, value = parsed): void {
     this.#reading = reading
     this.#texts = []
@@ -94,7 +94,7 @@ export class StreamTexts {
     const safe = this.#walk.change(value)
     this.#hold({ frame, parsed, value: safe, texts: this.#texts })
     this.#endOthers()
-    // Nobody says so much before a text goes on.
+    // No stream has so much between two parts of a text.
     if (this.#heldCharacters > MAX_HELD_CHARACTERS) this.end()
   }
 

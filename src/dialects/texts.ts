@@ -5,7 +5,7 @@
  */
 import { isObject, isRawNumber, type Json, type JsonObject, MAX_DEPTH } from './json.ts'
 
-/** What a dialect knows about its fields, by name, at any depth. */
+/** A dialect's knowledge of its fields, by name, at any depth. */
 export interface Fields {
   /** Names of the dialect itself: never changed, and no label for the value below them. */
   names: ReadonlySet<string>
@@ -103,7 +103,7 @@ export class TextWalk {
     if (this.steps.length > MAX_DEPTH) throw new RangeError('the value is nested too deeply')
     if (Array.isArray(value)) return this.#list(value, name)
     if (isRawNumber(value)) return this.#number(value, JSON.stringify(value), name)
-    // What tools are given is not signed, whatever its fields are called.
+    // Arguments of tools are not signed, under any name of their fields.
     if (this.#isToolInput) return this.#object(value, name)
     const outer = this.#isSigned
     this.#isSigned ||= this.#fields.signed !== undefined && isSigned(value, name, this.#fields.signed)
@@ -243,7 +243,7 @@ export function valueAt(value: Json, steps: readonly Step[]): Json | undefined {
   return found
 }
 
-/** Returns the value with another one at these steps; what is not on the way is shared. */
+/** Returns the value with another one at these steps; parts that are not on the way are shared. */
 export function withValueAt(value: Json, steps: readonly Step[], instead: Json): Json {
   const [step, ...rest] = steps
   if (step === undefined) return instead

@@ -5,8 +5,8 @@
  * The rules are:
  * - Servers have several names for one count, and some send it under more than one: the largest is the count.
  * - Whatever stands below the details of a count is a part of it, by any name.
- * - An unknown count may be a part of a known one. If there is a total, it decides: only what it exceeds the sum of the
- *   known counts by was read or written in addition. Without a total nobody knows, and the charge is an estimate.
+ * - An unknown count may be a part of a known one. If there is a total, it decides: only the excess over the sum of the
+ *   known counts was read or written in addition. Without a total it is unknown, and the charge is an estimate.
  */
 
 import { add, max, type Nanodollars, nanodollars, ZERO_NANOS } from '../core/money.ts'
@@ -64,7 +64,7 @@ export class UsageReader {
   }
 
   /**
-   * Returns the tokens in addition to the known counts, whose sum is `known`: what the provider's total exceeds it by.
+   * Returns the tokens in addition to the known counts, whose sum is `known`: the excess of the provider's total.
    * Without a credible total, those of unknown fields, which may be parts of known ones.
    */
   beyond(known: number, total: number): Pick<Usage, 'unknownTokens' | 'unconfirmedTokens'> {

@@ -20,7 +20,7 @@ export interface CollectorOptions {
 
 /** Of one runtime. */
 export interface Batch {
-  /** What tells the runtime from others of this service. (Default: nothing.) */
+  /** The attributes that distinguish the runtime from others of this service. (Default: nothing.) */
   resource?: Attributes
   spans: readonly Span[]
   metrics: readonly (Metric | Gauge)[]
@@ -55,7 +55,10 @@ export class Collector {
     this.#sender = { resource: { 'service.name': settings.service_name, 'service.version': version }, version }
   }
 
-  /** Spans, and what agents measured. Rejects when both have to be sent again; a collector that fails with metrics alone loses them. */
+  /**
+   * Spans, and agents' measurements. Rejects when both have to be sent again; a collector that fails with metrics alone
+   * loses them.
+   */
   async send(batches: readonly Batch[], signal: AbortSignal): Promise<void> {
     await this.sendSpans(batches, signal)
     try {
@@ -68,7 +71,7 @@ export class Collector {
     }
   }
 
-  /** Rejects when it cannot be reached, or not now; what it refuses for good is lost. */
+  /** Rejects when it cannot be reached, or not now; data that it refuses for good is lost. */
   async sendSpans(batches: readonly Pick<Batch, 'resource' | 'spans'>[], signal: AbortSignal): Promise<void> {
     const messages = batches
       .filter(({ spans }) => spans.length > 0)

@@ -6,7 +6,7 @@
  * - Attributes that are not on the list are dropped. Points that differ in nothing else then are one: sums and histograms of
  *   the same time are added up.
  * - Everything else is dropped: descriptions, resources, scopes, exemplars, least and greatest values.
- * - Exponential histograms and summaries are rejected, as the answer says.
+ * - Exponential histograms and summaries are rejected, and the answer names them.
  */
 import * as z from 'zod'
 import { isoTime } from '../core/clock.ts'
@@ -334,7 +334,7 @@ const areBuckets = (bounds: readonly number[], counts: readonly number[]): boole
   counts.every((count) => Number.isSafeInteger(count) && count >= 0) &&
   bounds.every((bound, index) => Number.isFinite(bound) && (index === 0 || bound > bounds[index - 1]!))
 
-/** Two points that differ in what was dropped. The last gauge counts. */
+/** Two points that differ in dropped attributes. The last gauge counts. */
 function sumOf(one: ReceivedPoint, other: ReceivedPoint): ReceivedPoint {
   if (one.kind === 'gauge') return other
   const starts = [one.started_at, other.started_at].filter((at) => at !== null).sort()

@@ -3,8 +3,8 @@
  * JSON. Whatever is sent is a list of spans within bounds, or refused.
  *
  * The rules are:
- * - What is not on the list of attributes is not even read. The list says what kind of work a span is, never what was said in
- *   it. Tokens are not on it: the gateway knows them, and would count them twice. A cost is kept as a claim.
+ * - Attributes that are not on the list are not even read. The list names the kind of work of a span, never its
+ *   content. Tokens are not on it: the gateway knows them, and would count them twice. A cost is kept as a claim.
  * - Everything else of a span is dropped: messages of errors, events, links, scopes, resources.
  */
 import * as z from 'zod'
@@ -44,7 +44,9 @@ const ATTRIBUTES_AS_SENT = [
   'http.response.status_code',
 ] as const
 
-/** What an agent says that its work cost. The gateway knows the cost of calls: no budget and no sum has this one. */
+/**
+ * The cost that an agent reports for its work. The gateway knows the cost of calls: no budget and no sum has this one.
+ */
 export const CLAIMED_COST = 'iron_cage.claimed.cost_usd'
 
 /** Those of the conventions for GenAI, their drafts, and OpenInference. */

@@ -49,7 +49,7 @@ export class Exporter {
     })
   }
 
-  /** Sends what is left, for two seconds at most and not after a failure. */
+  /** Sends the rest, for two seconds at most and not after a failure. */
   async close(): Promise<void> {
     await this.#follower.close(CLOSE_MS)
     await this.#collector.close()

@@ -1,4 +1,4 @@
-/** Makes metrics of what agents measured themselves. What an agent cannot know is marked as a claim by its name. */
+/** Makes metrics of agents' own measurements. Values that an agent cannot know are marked as claims by their names. */
 import type { ReceivedPoint } from '../core/events.ts'
 import { type DataPoint, type Gauge, isClaim, type Metric } from './metrics.ts'
 import type { Attributes } from './span.ts'
@@ -35,7 +35,10 @@ const dataPointOf = ({ attributes, started_at, measured_at, value, counts }: Mea
   buckets: counts,
 })
 
-/** What a stored point has, if it is of its form; undefined for another one. A runtime may be of another version, or broken. */
+/**
+ * The content of a stored point, if it is of its form; undefined for another one. A runtime may be of another version,
+ * or broken.
+ */
 export function soundPoint(point: ReceivedPoint): ReceivedPoint | undefined {
   const { name, unit, kind, started_at, measured_at, value, bounds, counts, attributes } = point
   const isSound =

@@ -29,7 +29,7 @@ export interface Metric {
   points: readonly DataPoint[]
 }
 
-/** What is so at one time, and needs no sum. */
+/** Values at one time, which need no sum. */
 export interface Gauge {
   name: string
   description: string
@@ -66,7 +66,7 @@ const INSTRUMENTS: Record<Instrument, Omit<Metric, 'points'>> = {
 const OWN_NAMES: ReadonlySet<string> = new Set(Object.values(INSTRUMENTS).map(({ name }) => name))
 const COST = /(?:^|[._])(?:costs?|usd)(?:[._]|$)/i
 
-/** True for what the gateway counts itself, and for amounts of money: an agent can only claim them. */
+/** True for the gateway's own counts, and for amounts of money: an agent can only claim them. */
 export const isClaim = (name: string, unit: string): boolean =>
   OWN_NAMES.has(name) || name.startsWith('iron_cage.') || COST.test(name) || /^\W?usd\W?$/i.test(unit)
 

@@ -1,16 +1,16 @@
 /**
  * Makes spans of events, by OpenTelemetry's semantic conventions for GenAI (gen-ai/gen-ai-spans, gen-ai-agent-spans).
- * Nothing that a call says is in them.
+ * They never contain the content of calls.
  *
  * The rules are:
  * - Each run of an agent is one trace. Its ids are made of the run's, so that calls find their parent before the root
  *   is sent, and after a restart of the server.
  * - A call that came with a `traceparent` belongs to the client's own trace instead.
  * - A client with an API token has no run: each of its calls is a trace.
- * - What is paid for is a call with a span of its own. Where several calls were made for one request, after a lost answer or
- *   of other models, a span encloses them. Where a call sent several requests, each is a span within it. Tokens and cost are
- *   in the spans of calls alone, so that nobody counts them twice.
- * - What an agent traced itself keeps its ids: the calls within it have named it as their parent.
+ * - Each paid call has a separate span. Where several calls were made for one request, after a lost answer or of other
+ *   models, a span encloses them. Where a call sent several requests, each is a span within it. Tokens and cost are in
+ *   the spans of calls alone, so that none is counted twice.
+ * - An agent's own spans keep their ids: the calls within it have named it as their parent.
  */
 import { createHash } from 'node:crypto'
 import type {
@@ -28,7 +28,7 @@ import { MEASURED_ATTRIBUTES } from './decode-metrics.ts'
 import { type Measured, soundPoint } from './measured.ts'
 import { type Attributes, double, int, type Span } from './span.ts'
 
-/** What calls of a run have in common. */
+/** The common attributes of the calls of a run. */
 export interface Run {
   id: RunId
   name: string
@@ -98,7 +98,7 @@ export class Tracer {
     }
   }
 
-  /** What an agent measured itself; undefined for other events, and for one that is not of its form. */
+  /** An agent's own measurement; undefined for other events, and for one that is not of its form. */
   measuredOf(event: RuntimeEvent): Measured | undefined {
     const point = event.type === 'agent.measured' ? soundPoint(event.data) : undefined
     if (!point) return undefined
@@ -324,7 +324,7 @@ function placeOf(
   return { traceId: traceIdOf(run?.id ?? callId), parentId: run && spanIdOf(run.id) }
 }
 
-/** Those that are sent on, of what an agent sent. */
+/** The agent's attributes that are sent on. */
 export const ownAttributes = (attributes: ReceivedAttributes, allowed: ReadonlySet<string>): Attributes =>
   Object.fromEntries(
     Object.entries(attributes)

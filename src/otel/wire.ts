@@ -75,14 +75,14 @@ export const packed =
 export const hexOf = (bytes: Uint8Array): string => Buffer.from(bytes.subarray(0, 17)).toString('hex')
 export const textOf = (bytes: Uint8Array): string => Buffer.from(bytes.subarray(0, 4 * MAX_TEXT)).toString('utf8')
 
-/** What was received. */
+/** The received message. */
 export interface Received<Item> {
   items: Item[]
   /** Items that are not valid, which are left out. */
   rejected: number
 }
 
-/** Keys of attributes that are kept, and what they are kept as. */
+/** Keys of attributes that are kept, with their new names. */
 export type KeptKeys = ReadonlyMap<string, string>
 
 export function readAttribute(reader: Reader, bytes: Uint8Array, attributes: Attributes, kept: KeptKeys): void {
@@ -172,7 +172,7 @@ export function parsed<T>(schema: z.ZodType<T>, item: unknown, what: string): T 
 
 const MAX_PROBLEMS = 5
 
-/** Throws CageError `bad_request` for what is no message. */
+/** Throws CageError `bad_request` for bytes that are no message. */
 export function readMessage(read: (reader: Reader) => void): void {
   try {
     read(new Reader())

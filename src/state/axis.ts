@@ -21,7 +21,7 @@ export interface MoneyAxis {
 const LIMIT_SHOWN_FROM = 0.4
 const HEADROOM = 1.08
 
-/** Scaled to what was spent and is projected, and to the limit once that is near. */
+/** Scaled to the spent and projected amounts, and to the limit once that is near. */
 export function moneyAxis({ spent, projected, limit }: Record<'spent' | 'projected' | 'limit', Usd>): MoneyAxis {
   const reached = max(fromUsd(spent), fromUsd(projected))
   const hasLimit = reached >= fromUsd(limit) * LIMIT_SHOWN_FROM

@@ -42,11 +42,11 @@ export interface FoundCalls {
 /** The response of `GET /api/calls/:id`. */
 export interface CallDetail {
   call: ShownCall
-  /** What it said is kept, for admins: `GET /api/calls/:id/content`. */
+  /** Its content is kept, for admins: `GET /api/calls/:id/content`. */
   has_content: boolean
   /** Newest first. */
   corrections: ShownCall[]
-  /** What was recorded about it, oldest first; events are kept for a week. */
+  /** Its events, oldest first; events are kept for a week. */
   events: RuntimeEvent[]
 }
 

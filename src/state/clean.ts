@@ -1,5 +1,5 @@
 /**
- * The last safeguard for everything that is stored and shown: no event and no audit row contains what a caller let
+ * The last safeguard for everything that is stored and shown: no event and no audit row contains data that a caller let
  * through.
  */
 import { holdsOwnToken } from '../core/tokens.ts'

@@ -36,7 +36,7 @@ export interface Figures {
   spent_usd: Usd
   limit_usd: Usd
   used_percent: number
-  /** What the two following figures count, in plural: the reported work, else "calls". */
+  /** The unit of the two following figures, in plural: the reported work, else "calls". */
   unit: string
   average_usd: Usd | null
   per_hour: number | null
@@ -60,7 +60,7 @@ export interface Figures {
   blocked_saved_usd: Usd
 }
 
-/** What the whole work will cost, or, without a known total, when the limit is reached. */
+/** The projected cost of the whole work, or, without a known total, when the limit is reached. */
 export type Projection =
   | { of: 'total'; total_usd: Usd; spent_usd: Usd; remaining: number; unit: string; unit_usd: Usd; last_units: number }
   | { of: 'limit'; left_usd: Usd; left_ms: number; per_minute_usd: Usd; last_ms: number }

@@ -1,8 +1,9 @@
 /**
- * Follows the table of events for somebody outside, such as a collector or a Control Panel.
+ * Follows the table of events for an outside receiver, such as a collector or a Control Panel.
  *
  * The rules are:
- * - The table is the buffer: nothing is copied, and what was not taken is offered again, also by the next server.
+ * - The table is the buffer: nothing is copied, and events that were not taken are offered again, also by the next
+ *   server.
  * - One page at a time, beside everything else. After a failure the next attempt waits, twice as long each time.
  * - Events that were deleted before they were taken are reported as lost.
  */
@@ -59,7 +60,7 @@ export class Follower {
     this.#task.retry()
   }
 
-  /** Offers what is left, for `ms` at most and not after a failure. Returns whether everything was taken. */
+  /** Offers the rest, for `ms` at most and not after a failure. Returns whether everything was taken. */
   async close(ms: number): Promise<boolean> {
     this.#unsubscribe()
     const deadline = this.#options.clock.after(ms, () => this.#abort.abort())

@@ -19,7 +19,7 @@ export interface HistoryRow {
   calls_failed: number
 }
 
-/** What the calls of one day cost. */
+/** The cost of the calls of one day. */
 export interface DaySpending {
   /** "2026-01-02", UTC. */
   day: string

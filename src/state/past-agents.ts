@@ -1,7 +1,7 @@
 /**
- * Agents that no longer fit into the snapshot. Each keeps its last state, and what is recorded about it later (a
- * correction, a resolved call) changes it as it would in the snapshot. They are written together with the snapshot that
- * omits them, so that after a kill the replayed events find either both or neither.
+ * Agents that no longer fit into the snapshot. Each keeps its last state, and later records about it (a correction, a
+ * resolved call) change it as it would in the snapshot. They are written together with the snapshot that omits them, so
+ * that after a kill the replayed events find either both or neither.
  */
 
 import type { RuntimeEvent } from '../core/events.ts'

@@ -71,7 +71,7 @@ export interface AgentView {
   strategy?: string | undefined
   /** What its cost is grouped by in reports; absent without any. */
   tags?: Readonly<Record<string, string>> | undefined
-  /** What it tried and was refused, and how often it connected to a provider directly. */
+  /** Its refused attempts, and how often it connected to a provider directly. */
   unauthorized: { denied: number; bypassed: number; last: string | null }
   /** Shares of the limit at which a warning is raised. */
   warn_at: number[]
@@ -87,7 +87,7 @@ export interface AgentView {
   exhausted: boolean
   by_model: Record<string, ModelView>
   by_service: Record<string, ServiceView>
-  /** What calls on cheaper models saved against the baseline model. */
+  /** The savings of calls on cheaper models against the baseline model. */
   downgraded_saved_usd: Usd
   /**
    * Spending over the work done, or over payments if no progress is reported; at most MAX_BURN_POINTS, evenly spaced.
@@ -164,7 +164,7 @@ export interface AlertView {
   budget: NamedScope | null
   /** The circuit it concerns, if any. */
   circuit: string | null
-  /** What an agent asks for; absent unless it does. */
+  /** An agent's request; absent without one. */
   request?: AlertRequest | undefined
   source_seq: number
   acknowledged: boolean

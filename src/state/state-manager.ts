@@ -5,11 +5,11 @@
  * - `record` writes the event's row (and what belongs to it, in the same transaction), then changes memory by
  *   `applyEvent`, then notifies the listeners; all in the order of `seq`, even when a listener records.
  * - Pending events are written in one transaction: a commit costs more than the rows in it. `recordBatched` lets an
- *   event wait for others of the same turn of the event loop, and whoever waits for its commit goes on before memory
- *   changes: nobody's answer waits for listeners. `read` shows every committed event all the same. An event that cannot
- *   be written does not affect the others.
- * - An event records what has already happened, so it must not get lost: during disk errors events stay queued in order
- *   and are retried without blocking. What must fail when it cannot be written (a hold) is not written here.
+ *   event wait for others of the same turn of the event loop, and callers that wait for its commit go on before memory
+ *   changes: no answer waits for listeners. `read` shows every committed event all the same. An event that cannot be
+ *   written does not affect the others.
+ * - An event records a fact, so it must not get lost: during disk errors events stay queued in order and are retried
+ *   without blocking. What must fail when it cannot be written (a hold) is not written here.
  * - A listener that throws does not affect the others.
  */
 
@@ -92,7 +92,9 @@ export class StateManager {
     this.#savedSeq = this.#snapshot.seq
   }
 
-  /** The current snapshot, after listeners have seen what is in it. Never changed in place: a reference keeps its content. */
+  /**
+   * The current snapshot, after listeners have seen its events. Never changed in place: a reference keeps its content.
+   */
   read(): Snapshot {
     this.#showCommitted()
     return this.#snapshot
@@ -363,7 +365,7 @@ export class StateManager {
     this.#prune()
   }
 
-  /** Deletes old events, some at a time, since nobody else is answered meanwhile. */
+  /** Deletes old events, some at a time, since no other request is answered meanwhile. */
   #prune(): void {
     this.#pruning?.cancel()
     const at = isoTime(this.now() - this.#options.retentionDays * DAY_MS)

@@ -10,7 +10,7 @@ const IMAGE_TOKENS = 4_784
 
 const shape = shapeWith('type cache_control citations')
 
-/** What a tool that Anthropic ran has found. */
+/** The results of a tool that Anthropic ran. */
 const RESULT = shape({
   data: `tool_use_id is_error error_code error_message stdout stderr return_code encrypted_stdout url title page_age
     encrypted_content retrieved_at caller file_type lines`,
@@ -20,7 +20,7 @@ const CALL = shape({ data: 'id name input caller server_name' }, 'name')
 const TOOL_RESULT = shape({ data: 'tool_use_id is_error', parts: 'content' })
 const FILE = shape({ data: 'file_id' })
 
-/** Blocks, and what is in them, by type. */
+/** Blocks and their contents, by type. */
 export const ANTHROPIC_SHAPES: Readonly<Record<string, Shape>> = {
   text: shape({ data: 'text' }, 'text'),
   image: shape({ image: 'source', data: 'transcription' }, 'source'),

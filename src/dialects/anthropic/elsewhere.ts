@@ -1,4 +1,4 @@
-/** Anthropic's Messages API on servers of other vendors: the path names the model and says whether it is streamed. */
+/** Anthropic's Messages API on servers of other vendors: the path names the model and whether it is streamed. */
 import type { Format } from '../dialect.ts'
 import { messages } from './messages.ts'
 

@@ -69,7 +69,7 @@ function readMessages(body: JsonObject): Demands {
 /** Anthropic's overview of tool use (pricing): the most that it adds for having any. */
 const TOOLS_TOKENS = 530
 
-/** Returns the tokens from which the conversation is compacted, which is a call of its own; null if it never is. */
+/** Returns the tokens from which the conversation is compacted, which is a separate call; null if it never is. */
 function compactionOf(management: Json | undefined): number | null {
   const edits = isObject(management) && Array.isArray(management.edits) ? management.edits.filter(isObject) : []
   const from = edits.flatMap(({ type, trigger }) =>
@@ -78,7 +78,7 @@ function compactionOf(management: Json | undefined): number | null {
   return from.length === 0 ? null : Math.min(...from.map((tokens) => tokenCount(tokens) ?? LEAST_COMPACTION))
 }
 
-/** Clearing what is old costs nothing. */
+/** Clearing old content costs nothing. */
 const isFree = (type: Json | undefined): boolean => /^clear_/.test(String(type))
 /** Anthropic's guide "Compaction": the least that a trigger can be. */
 const LEAST_COMPACTION = 50_000
@@ -197,7 +197,7 @@ class MessageStream implements StreamReader {
     return this.#texts.take()
   }
 
-  /** Some servers end without the last event, when everything was said. */
+  /** Some servers end without the last event, after a complete reply. */
   end(): Sse[] {
     this.isFinished ||= this.#hasStopReason
     if (this.isFinished) this.#texts.end()

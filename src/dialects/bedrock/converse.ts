@@ -52,7 +52,7 @@ const conversing = (name: string, isStream: boolean): Format => ({
 export const converse = conversing('converse', false)
 export const converseStream = conversing('converse-stream', true)
 
-/** Amazon's models take a limit of their own as well. */
+/** Amazon's models take another limit as well. */
 function limitIn(body: JsonObject): number | null {
   const limits = [objectIn(body, 'inferenceConfig'), ownConfig(body)].map((config) =>
     positiveInteger(config, 'maxTokens'),
@@ -136,7 +136,7 @@ function readBlocks(blocks: Json | undefined, found: MutableDemands): void {
       if (kind === 'image') addImage(isObject(value) ? (value.source ?? null) : null, found)
       else if (kind === 'toolResult') readBlocks(isObject(value) ? value.content : undefined, found)
       else if (kind === 'document') found.isInputUnseen = true
-      // Videos, and what nobody knows yet.
+      // Videos, and unknown parts.
       else if (!TEXTS.has(kind)) addUnseen(found)
     }
   }
@@ -169,7 +169,7 @@ class ConverseStream implements StreamReader {
     return this.#texts.take()
   }
 
-  /** The usage may be missing, when everything was said. */
+  /** The usage may be missing after a complete reply. */
   end(): Sse[] {
     this.isFinished ||= this.#hasStopped
     if (this.isFinished) this.#texts.end()

@@ -8,7 +8,7 @@ import { invoke, invokeStream } from './invoke.ts'
 
 export const bedrock: Dialect = {
   name: 'bedrock',
-  // A client signs with what it has: the gateway reads only whose key that is, and signs again.
+  // A client signs with its own keys: the gateway reads only whose key that is, and signs again.
   keyOf: ({ authorization }) => /^AWS4-HMAC-SHA256 Credential=([^/,\s]+)\//.exec(authorization ?? '')?.[1],
   authenticate: (key) => ({ authorization: `Bearer ${key}` }),
   signs: 'aws',

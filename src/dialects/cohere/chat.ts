@@ -89,7 +89,7 @@ class EventStream implements StreamReader {
     this.#texts.add(frame, event, isPiece ? { item, pieces: PIECES } : { item: `${event.type}${indexOf(event)}` })
   }
 
-  /** A plan has no end of its own: calls of tools follow it. Any text here continues in the pieces of its part. */
+  /** A plan has no end event: calls of tools follow it. Any text here continues in the pieces of its part. */
   #start(part: string, event: JsonObject): void {
     if (part === 'tool-call') this.#texts.end(`${itemOf('tool-plan', event)}/`)
     this.#remember(`${itemOf(part, event)}/delta`, event.delta)

@@ -19,7 +19,7 @@ export const embed = embeddingsFormat({
   usageOf: ({ meta }) => readCohereUsage(meta),
 })
 
-/** Throws CageError `price_unknown`: images have a price of their own. */
+/** Throws CageError `price_unknown`: images have a separate price. */
 function requireTexts({ images, inputs }: JsonObject): void {
   if (Array.isArray(images) && images.length > 0) throw unpricedField('images')
   const parts = [inputs ?? []].flat().flatMap((input) => (isObject(input) ? [input.content ?? []].flat() : []))

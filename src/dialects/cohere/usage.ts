@@ -1,4 +1,4 @@
-/** Usage as Cohere bills it; what it counts besides, such as its own templates, costs nothing. */
+/** Usage as Cohere bills it; its other counts, such as its own templates, cost nothing. */
 import type { ReportedUsage } from '../dialect.ts'
 import { isObject, type Json } from '../json.ts'
 import { UsageReader } from '../usage.ts'

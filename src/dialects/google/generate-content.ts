@@ -152,7 +152,7 @@ function readMedia(inline: JsonObject, found: MutableDemands): void {
   else if (!/^text\//i.test(type)) addMedia(inline, found)
 }
 
-/** What is somewhere else, or is no text: pages, or a recording, which a video has as well. */
+/** Content elsewhere, or other than text: pages, or a recording, which a video has as well. */
 function addMedia(media: Json, found: MutableDemands): void {
   const type = isObject(media) ? String(fieldOf(media, 'mimeType')) : ''
   if (/^(image\/|text\/|application\/pdf$)/i.test(type)) found.isInputUnseen = true

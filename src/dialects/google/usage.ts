@@ -16,7 +16,7 @@ export function readGoogleUsage(metadata: Json | undefined, hasOutput = true): R
   const results = read.count('toolUsePromptTokenCount')
   const cached = read.count('cachedContentTokenCount')
   const isAbsurd = cached > prompt
-  // An answer that was blocked or only thought about has no count of its own. Early models count thoughts in the answer.
+  // An answer that was blocked or only thought about has no output count. Early models count thoughts in the answer.
   const isInAnswer = thoughts <= (answer ?? 0) && total === prompt + results + (answer ?? 0)
   const output = (answer ?? 0) + (isInAnswer ? 0 : thoughts)
   const { audio: audioInput } = byModality(metadata.promptTokensDetails)

@@ -1,4 +1,4 @@
-/** Ollama's chat and generate: streamed as lines of JSON unless the request says otherwise. */
+/** Ollama's chat and generate: streamed as lines of JSON unless the request turns it off. */
 import { CageError } from '../../core/errors.ts'
 import { requireClientTools } from '../demands.ts'
 import {
@@ -36,7 +36,7 @@ const answering = (name: string, imagesOf: (body: JsonObject) => Json[]): Format
   prepare: (body, { clampTo }) =>
     clampTo === null ? body : { ...body, options: { ...optionsIn(body.options), num_predict: clampTo } },
 
-  // No textOf: each model has a tokenizer of its own, so the bound by bytes applies.
+  // No textOf: each model has another tokenizer, so the bound by bytes applies.
 
   usageOf: readOllamaUsage,
 

@@ -110,7 +110,7 @@ export function askedUsage({ stream_options }: JsonObject, { stream, asksUsage }
   return { stream_options: { ...(isObject(stream_options) ? stream_options : {}), include_usage: true } }
 }
 
-/** Returns the field to keep when a server's refusal says that it accepts only one; undefined for other refusals. */
+/** Returns the field to keep when a server's refusal shows that it accepts only one; undefined for other refusals. */
 function onlyLimitIn(refusal: string): string | undefined {
   const isRefused = /not supported|unsupported|not permitted|extra_forbidden|unrecognized|unknown|same time/i.test(
     refusal,
@@ -165,7 +165,7 @@ export class ChatStream implements StreamReader {
     return this.#rest()
   }
 
-  /** Where usage is asked for, every chunk before it says that it comes. */
+  /** Where usage is asked for, every chunk before it announces it. */
   #asWanted(chunk: JsonObject): JsonObject {
     if (this.#wantsUsage || chunk.usage !== null) return chunk
     const { usage: _ours, ...others } = chunk

@@ -34,7 +34,7 @@ const THINKING = shape({ data: 'signature closed', parts: 'thinking' }, 'thinkin
 const DOCUMENT = shape({ data: 'document' }, 'document')
 
 const OUTPUT = shape({ data: 'call_id caller max_output_length acknowledged_safety_checks', parts: 'output' }, 'output')
-/** What a tool of OpenAI's has found is at OpenAI. */
+/** The results of OpenAI's tools are at OpenAI. */
 const FOUND = shape({ data: 'action queries results code outputs container_id' }, 'found')
 
 /** Items of a conversation in the Responses API, by type. */
@@ -66,7 +66,7 @@ const ITEMS: Readonly<Record<string, Shape>> = {
   mcp_list_tools: shape({ data: 'server_label tools error' }, 'tools'),
   mcp_approval_request: shape({ data: 'name server_label arguments' }, 'name'),
   mcp_approval_response: shape({ data: 'approval_request_id approve reason' }, 'approve'),
-  // Held by what it was when it was delivered.
+  // Held at its size when it was delivered.
   item_reference: shape({}, 'content'),
 }
 const NEW_REASONING = shape({ parts: 'summary content' })

@@ -49,7 +49,7 @@ const unknownSize = (model: string): CageError =>
     hint: 'to allow it, add "POST /images/generations" with its price under "providers.openai.routes" in the configuration',
   })
 
-/** All that such a model writes is images, unless it says how much is. */
+/** Such a model's output is all images, unless it reports how much is. */
 function readImagesUsage(usage: JsonObject): ReportedUsage | undefined {
   const reported = readOpenAiUsage(usage, undefined)
   return reported && { ...reported, usage: { imageOutput: reported.usage.output, ...reported.usage } }

@@ -67,7 +67,7 @@ export const responses: Format = {
   readStream: (redact) => new ResponseStream(redact),
 }
 
-/** Returns the tokens from which the conversation is compacted, which is a call of its own; null if it never is. */
+/** Returns the tokens from which the conversation is compacted, which is a separate call; null if it never is. */
 function compactionOf(management: Json | undefined): number | null {
   const given = [management ?? []].flat()
   const from = given.map((one) => (isObject(one) ? positiveInteger(one, 'compact_threshold') : null) ?? 0)

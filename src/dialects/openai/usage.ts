@@ -1,6 +1,6 @@
 /**
  * Usage in OpenAI's shape: chat completions, completions, embeddings, responses and images, of OpenAI and of everybody
- * who speaks like it. The input includes what was read from and written to a cache, the output includes reasoning.
+ * who speaks like it. The input includes tokens read from and written to a cache, the output includes reasoning.
  */
 import type { ReportedUsage, Usage } from '../dialect.ts'
 import { isObject, type Json } from '../json.ts'
@@ -51,7 +51,7 @@ const PARTS = [
   ...['prompt_cache_miss_tokens', 'cache_creation', 'claude_cache_creation_5_m_tokens'],
 ]
 
-/** `tier`: the reply's service_tier. `more`: what the reply says beside its usage. */
+/** `tier`: the reply's service_tier. `more`: the reply's fields beside its usage. */
 export function readOpenAiUsage(
   usage: Json | undefined,
   tier: Json | undefined,

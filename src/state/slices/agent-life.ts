@@ -1,4 +1,4 @@
-/** An agent's process: whether it runs, why not, and what the sandbox refused it. */
+/** An agent's process: whether it runs, why not, and the sandbox's refusals. */
 import type { EventOf, RuntimeEvent } from '../../core/events.ts'
 import type { AgentId } from '../../core/id-types.ts'
 import { ZERO_USD } from '../../core/money.ts'
@@ -86,7 +86,7 @@ export function newAgent(id: AgentId, at: string, data: EventOf<'agent.started'>
   }
 }
 
-/** What a further run changes. */
+/** The changes of a further run. */
 export function restarted(agent: AgentView, event: EventOf<'agent.started'>): Partial<AgentView> {
   const downMs = agent.ended_at ? Math.max(0, Date.parse(event.at) - Date.parse(agent.ended_at)) : 0
   return {

@@ -1,4 +1,4 @@
-/** The cost of an agent's calls, and what is left of its limits. */
+/** The cost of an agent's calls, and the rest of its limits. */
 import type { EventOf, RuntimeEvent } from '../../core/events.ts'
 import { addUsd, fromUsd, max, subtract, toUsd, type Usd, ZERO_NANOS, ZERO_USD } from '../../core/money.ts'
 import { observe } from '../histogram.ts'
