@@ -60,7 +60,7 @@ export interface RunningAgent {
 
 /**
  * Throws CageError `invalid_config`, `config_untrusted`, `already_running`, `port_taken` or `database_unusable`, and
- * closes what it had opened.
+ * closes its resources.
  */
 export async function openRuntime({
   config = {},

@@ -12,16 +12,16 @@ const YOUNG_BYTES = 16 * 1024 * 1024
 const programArgs = isSingleExecutable() ? [] : [...process.execArgv, process.argv[1]!]
 hideMasterKey(process.execPath, [...programArgs, ...process.argv.slice(2)])
 
-// By default V8 lets garbage grow to more than twice the server's needs. A Control Panel has a machine of its own, and a quarter
-// less to do with that garbage.
+// By default V8 lets garbage grow to more than twice the server's needs. A Control Panel has its own machine, and a
+// quarter less to do with that garbage.
 if (process.argv[2] !== 'panel') {
   setFlagsFromString('--heap-growing-percent=100')
   setInterval(limitYoungGeneration, 100).unref()
 }
 // Four threads that share a young generation of some megabytes use more processor time than they save.
 setFlagsFromString('--no-parallel-scavenge')
-// Most functions run once per call, and by default V8 optimizes what has run 3,000 times: that costs a tenth more processor
-// time a call, and a fifth more with one call at a time.
+// Most functions run once per call, and by default V8 optimizes functions that have run 3,000 times: that costs a tenth
+// more processor time a call, and a fifth more with one call at a time.
 setFlagsFromString('--invocation-count-for-turbofan=1000')
 
 // Without a listener Node opens a debugger on this signal. (The executable starts here.)

@@ -1,6 +1,6 @@
 /**
  * The composition root: `openParts` opens every part in order and closes them in reverse. Parts get values and each
- * other here, never by importing an instance; every opener closes what it opened.
+ * other here, never by importing an instance; every opener closes its resources.
  */
 
 import { claimDatabase, takeDatabase } from './access/claim.ts'
@@ -134,8 +134,7 @@ class Opened {
 }
 
 /**
- * Throws CageError `already_running`, `port_taken`, `database_unusable` or `invalid_config`, and closes what it had
- * opened.
+ * Throws CageError `already_running`, `port_taken`, `database_unusable` or `invalid_config`, and closes its resources.
  */
 export async function openParts(options: RuntimeOptions): Promise<RuntimeParts> {
   const { config, clock = systemClock } = options

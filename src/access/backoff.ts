@@ -21,7 +21,7 @@ export interface Backoff {
   forget(key: string): void | Promise<void>
 }
 
-/** What is known of attempts: of this process, or of several. */
+/** The known attempts: of this process, or of several. */
 export interface AttemptStore {
   /** `free`: number of failures without a wait. */
   failures(name: string, free: number): Backoff

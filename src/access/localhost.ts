@@ -69,7 +69,7 @@ export const isLoopback = (host: string): boolean =>
 
 /**
  * Requires that the operator allowed remote access and that a user or token exists to sign in with. Throws CageError
- * `invalid_config` naming what is missing.
+ * `invalid_config` naming the missing part.
  */
 export function requireLocalOrInvited(server: { host: string; allow_remote: boolean }, userCount: number): void {
   if (isLoopback(server.host)) return

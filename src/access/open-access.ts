@@ -24,7 +24,7 @@ export interface Access {
 export interface AccessOptions {
   store: Pick<Store, 'users' | 'sessions' | 'apiTokens' | 'reportLinks'>
   clock: Clock
-  /** Opens everything for whoever started the server. */
+  /** Opens everything for the person who started the server. */
   operatorToken: string
   /** Sessions outlive a server that has one. (Default: they do not.) */
   signingKey?: Uint8Array | undefined

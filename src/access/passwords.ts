@@ -1,6 +1,6 @@
 /**
- * Passwords: Argon2id, computed on a thread of its own, at most two at once, as each takes 19 MiB. The stored hash
- * names its parameters (PHC string), so that they can be raised later. Passwords are never stored or logged.
+ * Passwords: Argon2id, computed on a separate thread, at most two at once, as each takes 19 MiB. The stored hash names
+ * its parameters (PHC string), so that they can be raised later. Passwords are never stored or logged.
  */
 import { randomBytes } from 'node:crypto'
 import { hash, verify } from '@node-rs/argon2'

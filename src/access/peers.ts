@@ -2,13 +2,13 @@
  * Finds the process at the other end of a connection, to check that a run's token is used by that run.
  *
  * The rules are:
- * - A run's processes are its process group, all descendants, and whatever carries its agent's marks: pool workers and
- *   daemons that left session and environment included. What descends from another live run, or has its mark or group, is
- *   foreign, whatever its environment says.
+ * - A run's processes are its process group, all descendants, and every process with its agent's marks: pool workers
+ *   and daemons that left session and environment included. A descendant of another live run, or a process with its
+ *   mark or group, is foreign, even if its environment claims otherwise.
  * - One lookup per connection and run, cached with the connection, so that a call on a kept-alive connection costs a map
  *   access. Lookups are batched: those that arrive during a read of the system's tables share the next one.
  * - Only Linux allows this, and only for processes of our own user. Other users' processes are foreign, except root's,
- *   which could read the token anyway. Callers on other machines, or in containers with a network of their own, are in no
+ *   which could read the token anyway. Callers on other machines, or in containers with a separate network, are in no
  *   table: they are `unknown`, as is everybody where the self-test failed.
  * - Where lookups work, a caller that is not found is foreign: it has hung up already, or the system failed.
  */
@@ -164,7 +164,7 @@ export class Peers {
     for (const [pid, started] of [...members].reverse()) if (pid !== run.pid) await lookAt(pid, started)
     if (answers.size === inodes.size) return answers
     const { pid, started } = run
-    // The first process leads no group of its own when a script or a scheduler started it; its descendants are of the run.
+    // The first process leads no group when a script or a scheduler started it; its descendants are of the run.
     const seen = started === undefined ? members : new Map([...members, [pid, started]])
     for (const row of await readProcessTree(factsOf(run), seen, others.map(factsOf))) await lookAt(row.pid, row.started)
     // A process of the run does not let us read its descriptors.
@@ -188,7 +188,7 @@ export class Peers {
 
 const factsOf = ({ agentId, pid, started }: RunProcess): ProcessTreeFacts => ({ agentId, group: pid, started })
 
-/** What is certain without looking at any process; undefined if nothing is. */
+/** The decision that needs no look at a process; undefined if there is none. */
 function withoutProcess(socket: PeerSocket | undefined, { remoteAddress }: Connection): Peer | undefined {
   if (socket === undefined) return isOfThisMachine(remoteAddress) ? 'foreign' : 'unknown'
   if (socket.inode === '0') return 'foreign'

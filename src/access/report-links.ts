@@ -1,5 +1,5 @@
 /**
- * Links that show the report of one agent, and nothing else, to whoever has them, until they expire or are revoked: 256
+ * Links that show the report of one agent, and nothing else, to their holders, until they expire or are revoked: 256
  * random bits with the prefix `link_`, shown once, stored as SHA-256.
  */
 import { type Clock, forwardTime, isoTime } from '../core/clock.ts'

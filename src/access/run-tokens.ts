@@ -1,8 +1,8 @@
 /**
  * Run tokens: the credentials of an agent for one run. Kept as hashes in memory; they end with the run.
  *
- * A run with processes is bound to them: its token is useless to any other process, as far as the system can tell them
- * apart (`peers.ts`). Therefore a URL may name such a run by its id alone, which is no secret.
+ * A run with processes is bound to them: its token is useless to any other process, as far as the system can
+ * distinguish them (`peers.ts`). Therefore a URL may name such a run by its id alone, which is no secret.
  */
 import { hash } from 'node:crypto'
 import { CageError } from '../core/errors.ts'
@@ -83,9 +83,9 @@ export class RunTokens {
   }
 
   /**
-   * Returns the run with this id if the connection belongs to one of its processes. A caller that cannot be looked up (a
-   * container with a network of its own) needs the run's token among its `keys`.
-   * Rejects with CageError `unauthorized` when there is no such run, `foreign_process`.
+   * Returns the run with this id if the connection belongs to one of its processes. A caller that cannot be looked up
+   * (a container with a separate network) needs the run's token among its `keys`. Rejects with CageError `unauthorized`
+   * when there is no such run, `foreign_process`.
    */
   async identifyById(runId: RunId, connection: Connection, keys: readonly string[]): Promise<TokenRun> {
     const run = living(this.#byId.get(runId))

@@ -1,6 +1,6 @@
 /**
- * The server file, `<database>.server`: says which process serves a database and how the command line on this machine
- * reaches it. It is also the lock: one server per database. A file whose process is gone, or whose pid now belongs
+ * The server file, `<database>.server`: names the process that serves a database, and its address for the command line
+ * on this machine. It is also the lock: one server per database. A file whose process is gone, or whose pid now belongs
  * to another process (its start time differs), was left by a killed server and is replaced.
  */
 import { readFileSync, statSync } from 'node:fs'

@@ -7,7 +7,7 @@
  *   one, not the one at signing.
  * - A refresh token works once. A reused one may be stolen, and the thief cannot be distinguished from the owner: the session ends
  *   for both.
- * - Sessions are stored, so that a restart signs nobody out. With a locked vault, access tokens signed before the restart
+ * - Sessions are stored, so that they survive a restart. With a locked vault, access tokens signed before the restart
  *   are refused, and the refresh token gets a new one.
  */
 import { randomBytes } from 'node:crypto'
@@ -107,7 +107,10 @@ export class Sessions {
     return this.#renew(newSessionId(), user.id)
   }
 
-  /** Opens another session of the same person, for a second tab. Throws CageError `conflict` for what is no session. */
+  /**
+   * Opens another session of the same person, for a second tab. Throws CageError `conflict` for a caller without a
+   * session.
+   */
   openBeside(session: string): Promise<SessionTokens> {
     const row = this.#sessions.get(session)
     if (!row) throw new CageError('conflict', 'only a session of the dashboard can open another one')

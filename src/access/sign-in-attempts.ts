@@ -1,7 +1,7 @@
 /**
- * Bounds guesses of passwords. Failures are counted by name and address, so that nobody can lock out a person who signs in
- * from elsewhere, and by address, which slows down whoever tries many names. A name that signed in from an address before
- * is not slowed down by the failures of others there.
+ * Bounds guesses of passwords. Failures are counted by name and address, so that a person who signs in from elsewhere
+ * cannot be locked out, and by address, which slows down trials of many names. A name that signed in from an address
+ * before is not slowed down by the failures of others there.
  */
 import { isIPv6 } from 'node:net'
 import { CageError } from '../core/errors.ts'

@@ -33,7 +33,7 @@ export async function findSockets(connections: Iterable<Connection>): Promise<Ma
   return found
 }
 
-/** `rows`: by the text of their endpoints. Removes what it finds. */
+/** `rows`: by the text of their endpoints. Removes the entries that it finds. */
 async function lookUp<C>(path: string, rows: Map<string, C>, found: Map<C, PeerSocket>): Promise<void> {
   if (rows.size === 0) return
   // A machine without IPv6 has no such table.

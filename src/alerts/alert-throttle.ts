@@ -2,7 +2,7 @@
 import type { Clock, Timer } from '../core/clock.ts'
 import type { EventOf, PiiType } from '../core/events.ts'
 
-/** Findings of one agent within WINDOW_MS that get an alert of their own. */
+/** Findings of one agent within WINDOW_MS that get a separate alert. */
 const SINGLE_ALERTS = 10
 const WINDOW_MS = 60_000
 
@@ -33,7 +33,7 @@ export class AlertThrottle {
     this.#raise = raise
   }
 
-  /** Returns true when the finding goes into a digest, false when it gets an alert of its own. */
+  /** Returns true when the finding goes into a digest, false when it gets a separate alert. */
   takes(finding: EventOf<'pii.found'>): boolean {
     const window = this.#window(finding)
     if (window.single < SINGLE_ALERTS) {

@@ -3,7 +3,7 @@
  *
  * The rules are:
  * - Alerts are raised by a listener of events, never by the code that records them: no call waits for an alert.
- * - An alert's rows (itself and one per channel) are written in the transaction of its event, so that what was raised is
+ * - An alert's rows (itself and one per channel) are written in the transaction of its event, so that raised alerts are
  *   sent, also after a crash (`outbox.ts`).
  * - One alert per cause: the ledger reports a threshold once per limit, a circuit alerts once per trip, a flood of findings
  *   becomes one digest (`alert-throttle.ts`).
@@ -47,7 +47,7 @@ export class Alerts {
   readonly #trips = new Map<string, number>()
   readonly #unsubscribe: () => void
 
-  /** Starts listening, and resumes what an earlier server could not deliver. */
+  /** Starts listening, and resumes deliveries that an earlier server left. */
   constructor({ store, state, clock, config, onFault, retryPolicy }: AlertsOptions) {
     this.#state = state
     this.#clock = clock

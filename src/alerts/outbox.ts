@@ -55,7 +55,7 @@ export class Outbox {
   #closing = false
   #timer: Timer | undefined
 
-  /** Resumes what an earlier server left pending. */
+  /** Resumes pending deliveries of an earlier server. */
   constructor({ table, state, clock, channels, onFault, retryPolicy = RETRY_POLICY }: OutboxOptions) {
     this.#table = table
     this.#state = state

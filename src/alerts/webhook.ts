@@ -23,7 +23,7 @@ interface WebhookOptions<Kind extends string> {
   name: string
   kinds: readonly Kind[]
   clock: Clock
-  /** What an address is that nothing is sent to; undefined for the others. (Default: link-local ones.) */
+  /** The kind of an address that nothing is sent to; undefined for the others. (Default: link-local ones.) */
   refuse?: (address: string) => string | undefined
 }
 
@@ -74,7 +74,7 @@ async function post(
     'user-agent': 'iron-cage',
     ...(secret ? signatureHeaders(secret, alert.id, now, body) : {}),
   }
-  // One HTTP agent per delivery: destroying it ends the connection, whatever the receiver still sends.
+  // One HTTP agent per delivery: destroying it ends the connection, even if the receiver still sends.
   const agent = openAgent({ connect: { lookup: safeLookup(refuse) } })
   try {
     const { statusCode } = await agent.request({
@@ -113,7 +113,7 @@ function signatureHeaders(secret: string, id: string, now: number, body: string)
   return { 'webhook-id': id, 'webhook-timestamp': timestamp, 'webhook-signature': `v1,${signature}` }
 }
 
-/** What a name resolves to is checked here, at each delivery. */
+/** The addresses of a name are checked here, at each delivery. */
 const safeLookup =
   (refuse: (address: string) => string | undefined): LookupFunction =>
   (hostname, options, callback) => {

@@ -18,7 +18,7 @@ export interface Wording {
   budget?: NamedScope | undefined
   /** The circuit it is about. (Default: none.) */
   circuit?: string | undefined
-  /** What an agent asks for. (Default: nothing.) */
+  /** An agent's request. (Default: nothing.) */
   request?: Omit<AlertRequest, 'state'> | undefined
 }
 
@@ -67,7 +67,7 @@ export function wordAlert(event: RuntimeEvent): Wording | undefined {
         budget,
         title: `Budget exhausted${whoseBudget(budget)}`,
         detail: `${showUsd(spent_usd)} of ${showUsd(limit_usd)} spent.${overshoot(spent_usd, limit_usd)}${call}${wait}`,
-        // A client with a token of its own has no process to resume.
+        // A client with its own token has no process to resume.
         action: `To approve more: ${raiseCommand(event)}. To start a stopped agent again: iron-cage resume ${event.agent_id}`,
       }
     }
@@ -136,7 +136,7 @@ export function wordAlert(event: RuntimeEvent): Wording | undefined {
   }
 }
 
-/** What the rotation of a secret did. */
+/** The result of a secret's rotation. */
 function wordSecret(event: RuntimeEvent): Wording | undefined {
   switch (event.type) {
     case 'secret.rotated': {
@@ -171,7 +171,7 @@ function wordSecret(event: RuntimeEvent): Wording | undefined {
   }
 }
 
-/** What is sent to see whether alerts arrive. */
+/** A test of whether alerts arrive. */
 export const wordTest = (by: string): { title: string; detail: string } => ({
   title: 'Test',
   detail: `Sent by ${by}. Nothing has happened.`,

@@ -173,7 +173,7 @@ function agentSpec(
   return { ...settings, script, kind, deployment, inherits, limitUsd }
 }
 
-/** The next run would not know what the agent has spent. */
+/** The next run would not know the agent's spending. */
 const tooLongAgo = (id: string): CageError =>
   new CageError('agent_not_running', `${id} ended too long ago to be restarted`, {
     facts: { agent_id: id },

@@ -23,7 +23,7 @@ export const configRoutes = ({ running, safety }: Pick<Rooms, 'running' | 'safet
       }),
     handle: () => ({
       file: running.file,
-      // One that somebody wrote where none belongs, such as into an address, is masked too.
+      // One in the wrong place, such as in an address, is masked too.
       settings: scrubTexts(running.shown(), safety.withoutSecrets),
     }),
   }),

@@ -19,7 +19,7 @@ const FRAME_EVERY_MS = 50
 /** A send takes some 25 µs; this many are the longest delay of a call. */
 const SENDS_A_TURN = 16
 const PING_EVERY_MS = 15_000
-/** A viewer that receives nothing for longer cannot tell silence from a dead connection. */
+/** A viewer that receives nothing for longer cannot distinguish silence from a dead connection. */
 const QUIET_MS = 2_000
 const BEHIND_BYTES = 1024 * 1024
 const STUCK_MS = 10_000

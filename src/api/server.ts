@@ -38,7 +38,7 @@ export interface ServerRooms extends Rooms {
   onFault: (error: unknown, what: string) => void
 }
 
-/** What the server needs besides the routes' dependencies. */
+/** The server's dependencies besides those of the routes. */
 export interface ApiRooms extends Omit<ServerRooms, 'assets'> {
   refusals: Refusals
   /** The number of connected dashboards. */
@@ -195,8 +195,8 @@ const recordRefusals =
   }
 
 /**
- * Only the live view is upgraded to. Every other request that offers an upgrade is answered over HTTP, as RFC 9110
- * (7.8) says: Java's HttpClient and curl offer h2c with ordinary calls.
+ * Only the live view is upgraded to. Every other request that offers an upgrade is answered over HTTP, by RFC 9110
+ * (7.8): Java's HttpClient and curl offer h2c with ordinary calls.
  */
 const isLiveView = ({ url, headers }: IncomingMessage): boolean =>
   /^websocket$/i.test(headers.upgrade ?? '') && url?.split('?', 1)[0] === '/ws'

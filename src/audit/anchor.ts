@@ -1,6 +1,6 @@
 /**
- * What is stored of the chain outside the database: its key (`<database>.audit-key`) and its head (`<database>.audit-head`),
- * both for this user only.
+ * The part of the chain that is stored outside the database: its key (`<database>.audit-key`) and its head
+ * (`<database>.audit-head`), both for this user only.
  *
  * The rules are:
  * - The head may lag behind the table, never lead: it is written after the rows are committed and their bytes are on the
@@ -9,8 +9,8 @@
  * - It is written a second after the first new row: one write for however many rows. It stays the same file, which the
  *   walls hide from agents that may write in its folder, and always has the same length: a write of less than a sector
  *   is done whole or not at all, and a reader of that moment reads again.
- * - The head has a MAC of its own; nobody can write one without the key.
- * - The head file is made before the key file, so that a key without a head means that somebody removed the head.
+ * - The head has a MAC, which cannot be made without the key.
+ * - The head file is made before the key file, so that a key without a head means that the head was removed.
  */
 
 import { createHmac, createSecretKey, type KeyObject, randomBytes, timingSafeEqual } from 'node:crypto'
@@ -24,7 +24,7 @@ import { BEGINNING, type Head } from './hash.ts'
 const WRITE_AFTER_MS = 1_000
 /** Less than a sector; a sequence number of sixteen digits fits. */
 const HEAD_BYTES = 256
-/** What is read while it is written has a MAC that does not fit. */
+/** A head that is read during a write has a MAC that does not fit. */
 const MAX_READS = 5
 
 export interface AnchorSource {

@@ -10,8 +10,8 @@
  *   before it is carried out: no row, no action (`append` throws).
  * - The head and the count are also in `<database>.audit-head`. Once the chain is found broken that file is frozen as
  *   evidence. The server continues and keeps appending; `verify` keeps failing.
- * - Whoever holds the key file can forge the chain, and whoever puts back an old database together with its old head
- *   file cannot be distinguished from the past. Exports kept elsewhere, and the head that is logged at each start, show it.
+ * - A person with the key file can forge the chain. An old database that is put back together with its old head file
+ *   cannot be distinguished from the past. Exports kept elsewhere, and the head that is logged at each start, show it.
  */
 import { type Clock, isoTime } from '../core/clock.ts'
 import { CageError } from '../core/errors.ts'
@@ -30,7 +30,7 @@ export interface AuditOptions {
   store: Pick<Store, 'audit' | 'meta' | 'path' | 'transaction'>
   state: StateManager
   clock: Clock
-  /** Redacts what is written. (Default: nothing is redacted.) */
+  /** Redacts the text of rows. (Default: nothing is redacted.) */
   clean?: Scrub
   /** Called once when rows disappear while the server runs. */
   onBroken: (problem: string) => void

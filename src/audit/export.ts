@@ -1,4 +1,6 @@
-/** Exports the audit as JSON lines: first a header that says how to verify it, then every row exactly as hashed. */
+/**
+ * Exports the audit as JSON lines: first a header with the method of verification, then every row exactly as hashed.
+ */
 import { setImmediate as othersTurn } from 'node:timers/promises'
 import type { AuditRow } from '../db/tables/audit.ts'
 

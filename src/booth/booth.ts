@@ -1,5 +1,5 @@
 /**
- * The booth: four promises, kept in front of the reader. A second server of this program, on a database of its own in a
+ * The booth: four promises, kept in front of the reader. A second server of this program, on a separate database in a
  * temporary folder and with a simulated provider, is called, killed, started again and tampered with. Every figure is
  * measured; nothing touches the database of the server that shows it.
  */

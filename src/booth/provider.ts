@@ -1,4 +1,4 @@
-/** A provider for the booth: it answers any chat, whole or streamed, and remembers what it sent. Loopback only. */
+/** A provider for the booth: it answers any chat, whole or streamed, and remembers its replies. Loopback only. */
 import { once } from 'node:events'
 import { createServer, type ServerResponse } from 'node:http'
 import type { AddressInfo } from 'node:net'

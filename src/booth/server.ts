@@ -1,4 +1,4 @@
-/** A server of its own for the booth: this program in another process, on a database of its own. */
+/** A server of its own for the booth: this program in another process, on a separate database. */
 import { type ChildProcess, spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { writeFileSync } from 'node:fs'

@@ -7,10 +7,10 @@
  * - closed → open after a number of consecutive failures, or at a failure rate over the last calls; open → half_open at
  *   the first call after the cooldown; half_open → closed or open by the result of one probe call.
  * - A circuit opened by a person stays open until a person closes it.
- * - At most one probe at a time. A probe has a deadline, after which the circuit is open again even if nobody reported.
+ * - At most one probe at a time. A probe has a deadline, after which the circuit is open again even without a report.
  * - Every transition begins a new epoch, and a ticket is the epoch in which a call was admitted. Results from an earlier
  *   epoch are ignored, so that calls begun before a trip can neither close the circuit nor prolong the trip.
- * - Times are monotonic milliseconds. Nothing here owns a timer: time passes when somebody calls.
+ * - Times are monotonic milliseconds. Nothing here owns a timer: time passes when a method is called.
  */
 
 import { MAX_RETRY_AFTER_MS } from './retry.ts'

@@ -1,6 +1,6 @@
 /**
- * Rate limits are waits, not outages: when a provider says when to come again, the calls of that model wait here until
- * then, in the order in which they came. One call's wait is bounded, and so is how many wait.
+ * Rate limits are waits, not outages: when a provider names a time to try again, the calls of that model wait here
+ * until then, in the order in which they came. One call's wait is bounded, and so is how many wait.
  */
 import type { Clock, Timer } from '../core/clock.ts'
 import { CageError } from '../core/errors.ts'
@@ -8,7 +8,9 @@ import { WaitingList } from '../core/waiting-list.ts'
 
 /** Calls of one model that wait at once. */
 export const MAX_WAITING = 1_024
-/** What comes this soon after a wait has begun belongs to the burst that was refused, and is sent like the rest of it. */
+/**
+ * A call this soon after the begin of a wait belongs to the burst that was refused, and is sent like the rest of it.
+ */
 const SAME_BURST_MS = 250
 /** When a wait is over its calls go out a few at a time, in so many steps: all at once they might all be refused again. */
 const RELEASES = 10
@@ -38,7 +40,10 @@ export interface Place {
    * would be too long or too many wait already, and the signal's reason when the client left.
    */
   wait(signal: AbortSignal): Promise<void>
-  /** The provider asks to be left alone for so long. False when the call cannot wait that long: then nobody waits for it. */
+  /**
+   * The provider asks to be left alone for so long. False when the call cannot wait that long: then no call waits for
+   * it.
+   */
   pause(ms: number): boolean
   /** How long the call has waited, in ms. */
   waitedMs(): number
@@ -53,7 +58,10 @@ export class RateLimits {
     this.#clock = clock
   }
 
-  /** `name`: provider, model and key, whatever the provider counts by. `maxWaitMs`: how long the call may wait in all. */
+  /**
+   * `name`: provider, model and key, independent of the provider's counting. `maxWaitMs`: how long the call may wait in
+   * all.
+   */
   place(name: string, agentId: string, maxWaitMs: number): Place {
     const ordinal = this.#ordinals++
     let leftMs = maxWaitMs

@@ -4,7 +4,7 @@
  *
  * The rules are:
  * - A response is reused only for the same caller with the same headers, except headers that no service varies by. So
- *   nobody gets what another caller's credentials returned.
+ *   no caller gets a response to another one's credentials.
  * - `no-store` and `private`, of service or client, are honored.
  */
 import { createHash } from 'node:crypto'
@@ -105,7 +105,7 @@ export class ServiceCache {
     }
   }
 
-  /** Stores a response in place of the previous one; ignores what is not a complete 2xx, or too long. */
+  /** Stores a response in place of the previous one; ignores a response that is not a complete 2xx, or too long. */
   put(service: string, request: ServiceRequest, { status, contentType, body }: ServiceAnswer): void {
     const isWhole = status >= 200 && status < 300 && status !== 206
     if (!isWhole || body.length > MAX_BODY_BYTES) return

@@ -4,8 +4,8 @@
  * The rules are:
  * - The head of the audit is read before the copy is made, so it never names rows that the copy does not have.
  * - Nothing gets its final name before it was verified: a backup that exists is a good one.
- * - Copies are made in a new folder: SQLite would write a journal that somebody has put beside one into it.
- * - What is replaced is kept, under a name that is printed.
+ * - Copies are made in a new folder: SQLite would apply a journal beside it.
+ * - A replaced file is kept, under a name that is printed.
  */
 import {
   chmodSync,
@@ -32,7 +32,7 @@ import { COMPANIONS, requireOwnFiles, SQLITE_FILES } from '../db/files.ts'
 import { readStore } from '../db/store.ts'
 import { JOURNAL } from '../uplink/journal.ts'
 
-/** What a backup leaves out; printed, so that nobody finds out too late. */
+/** The parts that a backup leaves out; printed, so that they are known in time. */
 const NOT_IN_IT = ['the master key', 'the configuration file', 'the logs']
 
 export interface Backup {
@@ -147,7 +147,7 @@ export async function restore(file: string, path: string): Promise<Restored> {
   }
 }
 
-/** What was spent since the backup is not in it: a Control Panel must not take it for the ledger that it lent to. */
+/** Spending since the backup is not in it: a Control Panel must not take it for the ledger that it lent to. */
 function forgetJournal(path: string): void {
   const copy = new Sqlite(path)
   try {
@@ -157,7 +157,7 @@ function forgetJournal(path: string): void {
   }
 }
 
-/** Renames the database and its companions unchanged: somebody may want to examine them. Returns the new names. */
+/** Renames the database and its companions unchanged: a person may want to examine them. Returns the new names. */
 function setAside(path: string): string[] {
   const name = `${path}.replaced-${isoTime(systemClock.now()).replace(/[:.]/g, '-')}`
   return [...SQLITE_FILES, ...COMPANIONS]

@@ -66,7 +66,10 @@ const ALIASES: Readonly<Record<string, string>> = { token: 'tokens' }
 /** Commands that list without the word. */
 const LISTING: ReadonlySet<string> = new Set(['calls', 'incidents', 'ps'])
 
-/** Runs one command line and returns the exit code. Never rejects. `extraCommands`: what the program has besides ours. */
+/**
+ * Runs one command line and returns the exit code. Never rejects. `extraCommands`: commands of the program besides
+ * ours.
+ */
 export async function runCli(
   typed: readonly string[],
   extraCommands: Commands = {},
@@ -100,8 +103,8 @@ export async function runCli(
 }
 
 /**
- * "help start" is "start --help", "-v" is "--version", and "incidents list" is "incidents"; only exit-codes has a page of
- * its own.
+ * "help start" is "start --help", "-v" is "--version", and "incidents list" is "incidents"; only exit-codes has a
+ * separate page.
  */
 function normalized(words: readonly string[]): readonly string[] {
   if (words[0] === 'scan') return words.map((word, at) => (word === '-' && words[at - 1] !== '--text' ? STDIN : word))
@@ -174,7 +177,7 @@ function configure(
 
 const MAX_HELP_WIDTH = 110
 
-/** What yargs says, as our errors begin. */
+/** The messages of yargs, as our errors begin. */
 const STRINGS = {
   'Not enough non-option arguments: got %s, need at least %s': {
     one: 'missing argument: got %s, need at least %s',

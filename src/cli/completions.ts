@@ -1,4 +1,4 @@
-/** What can follow on an unfinished command line, for the scripts of `commands/completion.ts`. */
+/** Completes an unfinished command line, for the scripts of `commands/completion.ts`. */
 import { existsSync } from 'node:fs'
 import type { Argv } from 'yargs'
 import type { Config } from '../config/schema.ts'
@@ -28,7 +28,7 @@ export async function printCompletions(
   stored(words, terminal).forEach(print)
 }
 
-/** What yargs knows: commands, flags and choices, as the shell in SHELL reads them. */
+/** The completions of yargs: commands, flags and choices, as the shell in SHELL reads them. */
 async function linesOf(parser: Argv, words: readonly string[]): Promise<string[]> {
   let answer = ''
   await parser.parseAsync(['--get-yargs-completions', 'iron-cage', ...words], {}, (_error, _argv, output) => {
@@ -44,7 +44,7 @@ function valuesOfFlag(words: readonly string[]): Candidate[] {
   return name === undefined ? [] : valuesOf(name).map(bare)
 }
 
-/** What commands name. `file`: undefined while there is no database. */
+/** The arguments that the database or the configuration names. `file`: undefined while there is no database. */
 const STORED: readonly [commands: RegExp, names: (file: ReadStore | undefined, config: Config) => Candidate[]][] = [
   [
     /^(?:status|stop|pause|resume|restart|logs|report|calls|budget (?:get|set|add|calls|correct|charge|release)) /,

@@ -35,7 +35,7 @@ export interface Database extends Seal {
   readonly synchronous: Synchronous
   /** Runs `work` in one transaction and returns its result; all or nothing. */
   transaction<T>(work: () => T): T
-  /** The same; when it returns, the disk has this transaction and all earlier ones, whatever `synchronous` is. */
+  /** The same; when it returns, the disk has this transaction and all earlier ones, with any `synchronous`. */
   transactionOnDisk<T>(work: () => T): T
   /**
    * Runs `write` at the end of this turn of the event loop, in one transaction with other such writes, and calls

@@ -1,7 +1,8 @@
 /**
- * Seals what is stored verbatim and is not ours to read (replies of services, checkpoints of agents): a copy of the
- * database, in a backup or a bug report, reveals nothing of it. The key is in `<database>.data-key`, readable by this
- * user only, created when first needed; whoever can read both files can read everything, as the agent itself can.
+ * Seals data that is stored verbatim and is not ours to read (replies of services, checkpoints of agents): a copy of
+ * the database, in a backup or a bug report, reveals nothing of it. The key is in `<database>.data-key`, readable by
+ * this user only, created when first needed; a user who can read both files can read everything, as the agent itself
+ * can.
  */
 import { hkdfSync, randomBytes } from 'node:crypto'
 import { readFileSync } from 'node:fs'

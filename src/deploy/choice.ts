@@ -1,4 +1,4 @@
-/** Chooses a strategy by facts that anybody can check, and says which. */
+/** Chooses a strategy by facts that anybody can check, and lists them. */
 import { type AgentFacts, holds, type Machine, showFact } from './facts.ts'
 import type { Point, Strategy } from './strategy.ts'
 

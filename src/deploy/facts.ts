@@ -1,6 +1,6 @@
 /**
- * What is known of an agent and of this machine without running anything of the agent: the facts that strategies name and
- * that a choice is explained with.
+ * Facts about an agent and this machine, found without running anything of the agent: the facts that strategies name
+ * and that a choice is explained with.
  */
 import { readFileSync, statSync } from 'node:fs'
 import { basename, dirname, extname, join } from 'node:path'
@@ -35,7 +35,7 @@ export function asFact(text: string): Fact | undefined {
 
 export const showFact = ({ kind, values }: Fact): string => `${kind}: ${values.join('|')}`
 
-/** What was found out about an agent. */
+/** The facts about an agent. */
 export interface AgentFacts {
   /** Absolute path of the script. */
   script: string

@@ -1,6 +1,6 @@
 /**
- * What a deployment does before it does it: the files that are written, in a folder of its own below `.iron-cage/deploy/`,
- * and the commands that are run.
+ * A deployment's steps, before they are taken: the files that are written, in a separate folder below
+ * `.iron-cage/deploy/`, and the commands that are run.
  */
 import { copyFileSync, existsSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { dirname, join, relative } from 'node:path'
@@ -58,7 +58,7 @@ export interface Plan {
 }
 
 /**
- * `serverFiles`: absolute paths of what is never copied, beside what is private by its name. Throws CageError
+ * `serverFiles`: absolute paths of files that are never copied, beside those that are private by name. Throws CageError
  * `invalid_strategy` for a placeholder that there is none of, `bad_request` for files that are missing.
  */
 export function planDeployment(
@@ -142,7 +142,7 @@ export function writePlan(
     writeFileSync(target, content)
   }
   mkdirSync(folder, { recursive: true })
-  // What is written here is made from other files and belongs in no repository.
+  // Files here are made from others and belong in no repository.
   writeFileSync(join(dirname(dirname(folder)), '.gitignore'), '*\n')
 }
 
@@ -151,7 +151,7 @@ function copy(from: string, to: string): void {
   copyFileSync(from, to)
 }
 
-/** What is never copied: hidden files, what is installed or built, keys, databases and logs. */
+/** Files that are never copied: hidden files, installed packages, builds, keys, databases and logs. */
 const PRIVATE =
   /(^|\/)(\.[^/]*|node_modules|__pycache__|venv|iron_logs|.*\.(pem|key|p12|pfx|log|pyc|(db|sqlite3?)([.-][^/]*)?))(\/|$)/
 

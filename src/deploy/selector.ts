@@ -1,5 +1,5 @@
 /**
- * What a model is asked when it chooses a strategy and adapts its files, and what of its answers is taken: the name of a
+ * The request to a model that chooses a strategy and adapts its files, and the use of its answers: the name of a
  * strategy that is possible here, and files of the deployment's own folder. Anything else is refused. Pure.
  */
 import { diff } from 'node:util'

@@ -1,7 +1,7 @@
 /**
- * A deployment strategy: a folder that says in two Markdown files when it fits (`selector_instruction.md`) and how an
- * agent is deployed with it (`adapter_instruction.md`), for people, coding agents and this program alike. What the program
- * reads are code spans and code blocks in sections of fixed names; everything else is prose.
+ * A deployment strategy: a folder that describes in two Markdown files when it fits (`selector_instruction.md`) and how
+ * an agent is deployed with it (`adapter_instruction.md`), for people, coding agents and this program alike. The
+ * program reads code spans and code blocks in sections of fixed names; everything else is prose.
  */
 import * as z from 'zod'
 import { CageError } from '../core/errors.ts'
@@ -22,7 +22,7 @@ export interface Strategy {
   bestFor: readonly Point[]
   /** One fact that holds rules the strategy out, when it is chosen automatically. */
   notFor: readonly Point[]
-  /** Every fact must hold, whoever chooses. */
+  /** Every fact must hold, for a model's choice too. */
   resources: readonly Point[]
   interface: string
   /** Whose machines it uses. */

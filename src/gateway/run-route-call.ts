@@ -41,7 +41,7 @@ export function allowedRoute({ settings }: Provider, method: string, path: strin
   return undefined
 }
 
-/** What is sent: JSON as it was read, or a form as it came. */
+/** The sent request: JSON as it was read, or a form as it came. */
 export type RouteBody = { json: RequestBody | undefined; form?: undefined } | { json?: undefined; form: Buffer }
 
 export interface RouteCall extends KeyRequest {
@@ -179,7 +179,7 @@ async function safeReply(
   })
 }
 
-/** Whatever its type says: readable text is redacted as text. */
+/** Under any declared type: readable text is redacted as text. */
 function isText(bytes: Buffer): boolean {
   try {
     new TextDecoder('utf-8', { fatal: true }).decode(bytes)

@@ -46,7 +46,9 @@ export function contentTypeOf<const Type extends string>(context: Context, types
 export const givenTypeOf = ({ req }: Context): string =>
   (req.header('content-type') ?? '').split(';')[0]!.trim().toLowerCase()
 
-/** The body, also of what was sent with gzip. `maxBytes`: inflated. Throws CageError `bad_request` or `body_too_large`. */
+/**
+ * The body, also when it was sent with gzip. `maxBytes`: inflated. Throws CageError `bad_request` or `body_too_large`.
+ */
 export async function readBytes(context: Context, maxBytes: number): Promise<Buffer> {
   const bytes = await readWhole(context, maxBytes)
   const encoding = context.req.header('content-encoding')?.trim().toLowerCase() ?? 'identity'

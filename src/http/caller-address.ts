@@ -27,7 +27,7 @@ export function parseProxies(list: string): BlockList {
 
 /**
  * The address of the caller: that of the connection, or, if that is a trusted proxy's, the rightmost one of
- * X-Forwarded-For that is not. What is to the left of it anybody may have written.
+ * X-Forwarded-For that is not. Any client may have written the part to the left of it.
  */
 export function callerAddress(context: Context, trusted: BlockList): string {
   const claimed = (context.req.header('x-forwarded-for') ?? '').split(',')

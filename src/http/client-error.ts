@@ -1,4 +1,4 @@
-/** Answers what is not HTTP/1.1, as Node does by itself, and refuses clients of HTTP/2 in its own frames. */
+/** Answers other protocols than HTTP/1.1, as Node does by itself, and refuses clients of HTTP/2 in its own frames. */
 import type { Server, ServerResponse } from 'node:http'
 import type { Server as TlsServer } from 'node:https'
 import type { Socket } from 'node:net'
@@ -28,7 +28,7 @@ function frame(type: number, payload: Buffer): Buffer {
 }
 
 const [SETTINGS, GOAWAY] = [4, 7]
-/** Last stream 0, error HTTP_1_1_REQUIRED, and what a person may read of it. */
+/** Last stream 0, error HTTP_1_1_REQUIRED, and a text for people. */
 const REASON = Buffer.concat([
   Buffer.from([0, 0, 0, 0, 0, 0, 0, 0xd]),
   Buffer.from('Iron Cage answers over HTTP/1.1: configure your client to use it'),

@@ -81,5 +81,5 @@ export function who(identity: Identity): { role: Role; actor: string } {
 
 const routeOf = ({ req }: Context): string => `${req.method} ${req.routePath}`
 
-/** What the route names: an agent, a circuit, an alert, a token. */
+/** The names in the route: an agent, a circuit, an alert, a token. */
 const targetOf = ({ req }: Context): string | null => Object.values(req.param() as Record<string, string>)[0] ?? null

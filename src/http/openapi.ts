@@ -121,7 +121,7 @@ export const errorsOf = ({ role, query, body, errors = [] }: Route<string>): Err
   ]),
 ]
 
-/** The errors of the server, whatever the route. */
+/** The errors of the server, on any route. */
 export const GENERAL_ERRORS = [
   ...(['bad_request', 'host_refused', 'origin_refused', 'too_many_connections'] as const),
   ...(['database_unusable', 'audit_broken', 'internal'] as const),
@@ -141,7 +141,7 @@ const errorResponse = (codes: readonly ErrorCode[]): Json => ({
   },
 })
 
-/** What a client may send: before defaults are filled in and values converted. */
+/** A client's input: before defaults are filled in and values converted. */
 function inputSchema(schema: z.ZodType): Json {
   const { $schema: _dialect, $defs: _any, ...json } = z.toJSONSchema(schema, { io: 'input', unrepresentable: 'any' })
   // Only z.json() refers to itself. It means any JSON, like the empty schema, which needs no definition.

@@ -10,7 +10,7 @@ import type { Received } from '../otel/wire.ts'
 import { contentTypeOf, givenTypeOf, parseJson, readBytes } from './body.ts'
 import type { RouteDoc } from './route.ts'
 
-/** Also of what it is when inflated. */
+/** Also of its inflated size. */
 const MAX_BYTES = 4 * 1024 * 1024
 export const PROTOBUF = 'application/x-protobuf'
 const JSON_TYPE = 'application/json'
@@ -19,7 +19,7 @@ const JSON_TYPE = 'application/json'
 interface Signal<Item> {
   fromProtobuf: (bytes: Uint8Array) => Received<Item>
   fromJson: (text: string) => Received<Item>
-  /** The field that says how many were left out, and why they were. */
+  /** The field for the number left out and the reason. */
   rejectedField: string
   reason: string
 }
@@ -38,7 +38,7 @@ export const METRICS: Signal<ReceivedPoint> = {
   reason: 'points without a valid name, value or time, and those of exponential histograms and summaries',
 }
 
-/** What is documented about the route of a signal. */
+/** The documentation of the route of a signal. */
 export const otlpDoc = ({ rejectedField }: Signal<unknown>) =>
   ({
     types: [PROTOBUF],

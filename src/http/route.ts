@@ -79,7 +79,7 @@ type ParamName<Path extends string> = Path extends `${string}:${infer Name}/${in
     ? Name
     : never
 
-/** What a handler gets: query and body as their schemas return them. */
+/** A handler's input: query and body as their schemas return them. */
 interface Asked<Caller, Name extends string, Role, Query extends z.ZodType, Body extends z.ZodType> {
   context: Context<Env>
   params: Readonly<Record<ParamName<Name>, string>>
@@ -88,10 +88,10 @@ interface Asked<Caller, Name extends string, Role, Query extends z.ZodType, Body
   identity: Role extends 'open' ? undefined : Caller
 }
 
-// biome-ignore lint/suspicious/noConfusingVoidType: a handler without a reply need not say so
+// biome-ignore lint/suspicious/noConfusingVoidType: a handler without a reply need not declare it
 type Replied<Reply> = Response | (Reply extends () => z.ZodType ? z.output<ReturnType<Reply>> : void)
 
-/** What a request says, parsed. */
+/** The content of a request, parsed. */
 export interface Said {
   params: Readonly<Record<string, string>>
   query: unknown
@@ -99,7 +99,7 @@ export interface Said {
 }
 
 /**
- * Returns the function that defines the routes of one group. `Caller`: what the guard makes of a request. `require`: throws
+ * Returns the function that defines the routes of one group. `Caller`: the guard's view of a request. `require`: throws
  * CageError for what no route of the group takes. (Default: nothing.)
  */
 export const routesOf =

@@ -29,7 +29,7 @@ export const schemaRoutes = (tag: Tag): Route<never>[] => {
   ]
 }
 
-/** Read when somebody asks. */
+/** Read on request. */
 async function protocol(): Promise<{ version: string; schemas: Readonly<Record<string, object>> }> {
   return (await import('../../python/iron_cage/protocol.json', { with: { type: 'json' } })).default
 }

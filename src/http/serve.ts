@@ -34,7 +34,7 @@ export interface Application {
   onRequest: (request: IncomingMessage, response: ServerResponse) => void
   /** Requests that become another protocol. (Default: none do.) */
   upgrades?: Upgrades
-  /** Sees each refusal, and returns what the client is answered. */
+  /** Sees each refusal, and returns the client's answer. */
   onRefused: (request: IncomingMessage, error: CageError) => CageError
   /** Receives unexpected errors. */
   onFault: (error: unknown, what: string) => void

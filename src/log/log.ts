@@ -22,7 +22,7 @@ export interface Log {
   event(event: RuntimeEvent): void
   /** Today's file. */
   readonly path: string
-  /** Flushes what is still in memory. */
+  /** Flushes lines that are still in memory. */
   close(): Promise<void>
 }
 

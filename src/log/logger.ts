@@ -21,7 +21,7 @@ export function createLogger({ level, redact, clock, write }: LoggerOptions): Lo
     {
       level,
       base: null,
-      // Events have a time of their own.
+      // Events have their own time.
       timestamp: false,
       messageKey: 'message',
       formatters: {

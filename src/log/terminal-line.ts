@@ -15,7 +15,7 @@ export interface LineStyle {
   who?: string | undefined
 }
 
-/** `[14:23:45] WARN  message`, with sub-lines where an event has more to say. Ends without a newline. */
+/** `[14:23:45] WARN  message`, with sub-lines where an event has details. Ends without a newline. */
 export function textLine(event: RuntimeEvent, { color, columns, note = '', who }: LineStyle): string {
   const level = event.level.padEnd(5)
   const shown = color ? `${COLORS[event.level]}${level}${RESET}` : level

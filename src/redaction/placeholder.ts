@@ -1,7 +1,8 @@
 /**
- * What stands for a value: a label, or with `safety.placeholders: shaped` something of the value's shape, so that programs
- * which check a reply's fields accept it. Equal values get equal placeholders, in whatever piece, reply or thread, until
- * the server restarts. None belongs to anybody: they are from ranges that are reserved for examples, or that no issuer has.
+ * What stands for a value: a label, or with `safety.placeholders: shaped` something of the value's shape, so that
+ * programs which check a reply's fields accept it. Equal values get equal placeholders, in any piece, reply or thread,
+ * until the server restarts. None belongs to anybody: they are from ranges that are reserved for examples, or that no
+ * issuer has.
  */
 import { createHmac } from 'node:crypto'
 import type { PiiType } from '../core/events.ts'
@@ -37,7 +38,7 @@ interface Shape {
 const decimal = (digest: Buffer, at: number, digits: number): string =>
   String(digest.readUInt32BE(at) % 10 ** digits).padStart(digits, '0')
 
-/** Of North American cities; with 555-01XX behind them they are nobody's. */
+/** Of North American cities; with 555-01XX behind them they are reserved. */
 const AREA_CODES = [202, 206, 212, 213, 214, 215, 303, 305, 312, 313, 404, 407, 408, 415, 416, 503, 512, 602, 604, 617]
 
 const SHAPES: Readonly<Partial<Record<PiiType, Shape>>> = {

@@ -1,4 +1,4 @@
-/** The policy: what is detected in a text, and what happens to it. */
+/** The policy: the types detected in a text, and their treatment. */
 import type { Config } from '../config/schema.ts'
 import type { PiiType, SafetyMode } from '../core/events.ts'
 import { DEFAULT_PII_TYPES } from '../core/pii-types.ts'

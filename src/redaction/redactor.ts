@@ -89,7 +89,7 @@ export class Redactor {
     this.#clean.clear()
   }
 
-  /** Replaces the values that are secret whatever the policy detects. */
+  /** Replaces the values that are secret under every policy. */
   know(secrets: readonly KnownSecret[]): void {
     this.#secrets = secrets
     this.#known = KnownValues.of(secrets)

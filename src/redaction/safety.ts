@@ -1,5 +1,5 @@
 /**
- * The policy in force and its redactors: one for what agents receive, one for all that is stored and shown. Opened
+ * The policy in force and its redactors: one for texts that agents receive, one for stored and shown texts. Opened
  * before anything else, so that no log line and no event is ever without it; incidents (`incidents.ts`) are part of the
  * state, which is scrubbed by it.
  */
@@ -24,9 +24,9 @@ const isHarmless = (text: string): boolean =>
   text.replace(/\P{N}/gu, '').length <= FEW_DIGITS
 
 export class Safety {
-  /** For what agents receive and send. */
+  /** For texts that agents receive and send. */
   readonly replies: Redactor
-  /** For what is stored and shown: redacts everything detected. */
+  /** For stored and shown texts: redacts everything detected. */
   readonly logs: Redactor
   /** Redacts one text like `logs`; if that fails, the text is withheld. */
   readonly scrub: Scrub
@@ -50,7 +50,7 @@ export class Safety {
     this.know([])
   }
 
-  /** The action for types without a mode of their own. */
+  /** The action for types without a separate mode. */
   get mode(): Settings['mode'] {
     return this.#settings.mode
   }
@@ -60,7 +60,7 @@ export class Safety {
     return this.#settings.detect
   }
 
-  /** Redacts secrets alone, those with a known form and values that are known, whatever the policy detects. */
+  /** Redacts secrets alone, those with a known form and known values, under every policy. */
   readonly withoutSecrets: Scrub = (text) => this.#everySecret.clean(text)
 
   /** Like `scrubEvent`, with the findings. */

@@ -61,8 +61,8 @@ export class Scanner {
   readonly #known: KnownValues | undefined
 
   /**
-   * `known`: values that are secret whatever they look like, for any types. (Default: none.) `code`: the parts in which
-   * less counts (`code/in-code.ts`). (Default: none.)
+   * `known`: values that are secret in any form, for any types. (Default: none.) `code`: the parts in which less counts
+   * (`code/in-code.ts`). (Default: none.)
    */
   constructor(types: readonly PiiType[], known?: KnownValues, code: CodeParts = 'none') {
     this.#known = known
@@ -86,7 +86,7 @@ export class Scanner {
     return this.#window.text
   }
 
-  /** Returns the text between two offsets, the first not before what was settled in the last call. */
+  /** Returns the text between two offsets, the first not before the text settled in the last call. */
   text(start: number, end: number): string {
     return this.#window.text.slice(start - this.#dropped, end - this.#dropped)
   }

@@ -9,7 +9,7 @@ import type { Finding, Match } from './text/match.ts'
 
 /** A finding that is replaced in the text. */
 export interface Edit {
-  /** Where it begins in what was not sent before. */
+  /** Where it begins in the unsent text. */
   start: number
   finding: Finding
 }

@@ -25,7 +25,7 @@ export const LETTER_T = 12
 export const ASSIGNMENT = 13
 export const ENCODED_WORD = 14
 
-/** What is detected, and where the scanner must stop for it. Created once per selection of types. */
+/** The detected types, and where the scanner must stop for them. Created once per selection of types. */
 export interface Plan {
   detects: Detects
   /** The trigger of a character, 0 for none. */

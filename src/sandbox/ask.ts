@@ -17,7 +17,9 @@ export interface Question {
 /** The exit code of a launcher that cannot build its sandbox. */
 const NO_SANDBOX = 126
 
-/** Returns what it prints; undefined when it fails, or may not run. Without a sandbox only where the agent would have none. */
+/**
+ * Returns its output; undefined when it fails, or may not run. Without a sandbox only where the agent would have none.
+ */
 export function ask(question: Question): string | undefined {
   const { program, args, cwd, environment, settings } = question
   const isOpen = settings.level === 'off' || process.platform !== 'linux'

@@ -1,6 +1,6 @@
 /**
- * The sandbox around an agent, built from mechanisms of the operating system: its level, what the agent may use, and
- * the command that builds it. The sandbox itself is `python/iron_sandbox`, which starts the agent inside.
+ * The sandbox around an agent, built from mechanisms of the operating system: its level, the agent's rights, and the
+ * command that builds it. The sandbox itself is `python/iron_sandbox`, which starts the agent inside.
  *
  *   cage.ts       settings become a launcher's command line · reports.ts: the launcher's reports
  *   bypass.ts     connections to providers · machine.ts: what this machine supports, for `doctor`
@@ -11,7 +11,7 @@
  *   reports it.
  * - The home folder and its parents are never granted as a whole.
  * - The server's files are hidden where they are inside a granted folder.
- * - The launcher has an interpreter of its own, which no agent may write (`trusted-program.ts`); the agent's interpreter
+ * - The launcher has a separate interpreter, which no agent may write (`trusted-program.ts`); the agent's interpreter
  *   starts inside.
  */
 import { existsSync, realpathSync } from 'node:fs'
@@ -51,7 +51,7 @@ export interface Cage {
   /** The requested level. */
   level: Settings['level']
   launcher: { program: string; words: string[] } | null
-  /** Why there is no sandbox, or what it lacks. */
+  /** Why there is no sandbox, or its gap. */
   why: string | null
   /** Absolute paths that the agent may write to, besides its own folder for temporary files. */
   writes: string[]
@@ -85,7 +85,7 @@ export function cageFor(request: CageRequest): Cage {
   ]
   const reads = granted([...own, ownFolder(), ...absolutes(settings.read, request)])
   const isUsed = (path: string) => [...writes, ...reads].some((folder) => isBelow(path, folder))
-  // Missing files as well: whatever an agent leaves under such a name is moved aside.
+  // Missing files as well: every file that an agent leaves under such a name is moved aside.
   const hidden = [...request.serverFiles, ...configFilesIn(writes)].filter(isUsed)
   const keeps = ownPrograms().filter((path) => writes.some((folder) => isBelow(path, folder)))
   const paths = { read: reads, write: writes, own: closed, hide: [...new Set(hidden)], keep: keeps }
@@ -96,7 +96,7 @@ export function cageFor(request: CageRequest): Cage {
 const NO_PYTHON =
   'there is no Python 3.9 or newer to build it that no agent may write: install that of the system ("apt-get install python3", "dnf install python3")'
 
-/** Where the agent may write: its working folder and what the configuration lists, without the home and its parents. */
+/** Where the agent may write: its working folder and the configured paths, without the home and its parents. */
 function writesOf(request: Pick<CageRequest, 'settings' | 'cwd' | 'environment'>): string[] {
   const paths = [request.cwd, ...absolutes(request.settings.write, request)]
   return paths.filter((path) => !isHomeOrAbove(path, request.environment.HOME))
@@ -144,7 +144,7 @@ function pythonOf(script: string): string[] {
 const configFilesIn = (folders: readonly string[]): string[] =>
   folders.flatMap((folder) => CONFIG_FILES.map((name) => join(folder, name)))
 
-/** What the next `iron-cage` runs: this program, its packages and its Node, which an agent may not change. */
+/** The program of the next `iron-cage`: this program, its packages and its Node, which an agent may not change. */
 function ownPrograms(): string[] {
   const folder = packageFolder().replace(/\/$/, '')
   const packages = folder.lastIndexOf(`${sep}node_modules${sep}`)

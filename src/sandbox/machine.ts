@@ -12,7 +12,7 @@ const EXPLANATION = z.object({
   levels: z.object({ observe: WHY_NOT, standard: WHY_NOT, strict: WHY_NOT }),
   /** The same for hiding files inside a granted folder. */
   hide: WHY_NOT,
-  /** What can be limited for all processes of an agent together. */
+  /** The limits for all processes of an agent together. */
   groups: z.array(CONTROLLER),
   fix: z.string().nullable(),
 })

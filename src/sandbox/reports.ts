@@ -1,5 +1,5 @@
 /**
- * The reports of a sandbox's launcher: that the sandbox stands, or why not, then what it refused or would have refused.
+ * The reports of a sandbox's launcher: that the sandbox stands, or why not, then its refusals and observations.
  */
 import { createInterface } from 'node:readline'
 import type { Readable } from 'node:stream'
@@ -25,7 +25,7 @@ const PLANTED = z.object({ planted: z.string(), aside: z.string() })
 const LINE = z.union([z.object({ standing: STANDING }), z.object({ fault: z.string() }), PLANTED, ATTEMPT])
 
 export type Standing = z.output<typeof STANDING>
-/** What an agent tried: `target` is a host with its port, or a path; `count` since the last report. */
+/** An agent's attempt: `target` is a host with its port, or a path; `count` since the last report. */
 export type Attempt = z.output<typeof ATTEMPT>
 /** A file that an agent put where other programs look for code to run; it was moved to `aside`. */
 export type Planted = z.output<typeof PLANTED>

@@ -1,6 +1,6 @@
 /**
- * Decides which program may run outside a sandbox: none that an agent could have written, nor one that runs what an agent
- * could have written. Every program that this process starts for its own needs is found here.
+ * Decides which program may run outside a sandbox: none that an agent could have written, nor one that runs files that
+ * an agent could have written. Every program that this process starts for its own needs is found here.
  *
  * The rules are:
  * - Every folder and link on the way to it belongs to root or to this user, and only they may change it.
@@ -46,7 +46,7 @@ export function splitEnvironment<Value extends string | undefined>(
   return { safe, loader }
 }
 
-/** What a program outside a sandbox is given: no folders on PATH where it could find the work of an agent. */
+/** The environment of a program outside a sandbox: no folders on PATH where it could find the work of an agent. */
 export function trustedEnvironment(environment: Environment, writable: readonly string[]): Environment {
   const { PATH, ...rest } = splitEnvironment(environment).safe
   const closed = writable.map(realPath)
@@ -92,7 +92,7 @@ function programOutOfReach(path: string, closed: readonly string[]): string | un
   }
 }
 
-/** What the path leads to: an agent's Python is a link in a folder of its own, and only its target would run. */
+/** The target of the path: an agent's Python is a link in the agent's folder, and only its target would run. */
 function trustedPython(path: string, closed: readonly string[]): string | undefined {
   try {
     const real = realpathSync(path)
@@ -147,7 +147,7 @@ const holdsAny = (folder: string, closed: readonly string[]): boolean => {
   return closed.some((path) => isBelow(path, real))
 }
 
-/** The folders and links on the way to a path, and what it leads to, each by its real name. */
+/** The folders and links on the way to a path, and its target, each by its real name. */
 function wayTo(path: string): string[] {
   const way: string[] = []
   const parts = resolve(path).split(sep).filter(Boolean)

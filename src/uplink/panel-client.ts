@@ -241,7 +241,7 @@ const balanceOf = ({ budget, limit_usd, settled_usd, free_usd, ends_at = null }:
   endsAt: ends_at === null ? null : Date.parse(ends_at),
 })
 
-/** Throws CageError `panel_unreachable`, and what the panel answers. */
+/** Throws CageError `panel_unreachable`, and the panel's own errors. */
 async function send<Answer>(
   panel: Panel,
   method: string,

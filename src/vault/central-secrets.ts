@@ -4,8 +4,8 @@
  *
  * The rules are:
  * - A secret of this machine's own vault with the same name and environment counts instead.
- * - An agent waits for the panel for two seconds at most; then it gets what was fetched before, or starts without.
- * - What an agent gets has an audit row here, and the fetch has one on the panel.
+ * - An agent waits for the panel for two seconds at most; then it gets the secrets fetched before, or starts without.
+ * - Each secret that an agent gets has an audit row here, and the fetch has one on the panel.
  */
 import type { Audit } from '../audit/chain.ts'
 import { type Clock, isoTime } from '../core/clock.ts'
@@ -35,7 +35,7 @@ export interface CentralSecretsOptions {
 
 type Known = CentralSecret & { environment: string; at: string }
 
-/** Whether there is what the panel gives: it did not answer, or revoked this machine. */
+/** Whether the panel's secrets are known: it did not answer, or revoked this machine. */
 type Loaded = 'loaded' | 'unanswered' | 'revoked'
 
 /** How long the start of an agent may wait, in ms. */
@@ -46,9 +46,9 @@ export class CentralSecrets {
   readonly #live: LiveValues
   /** By environment, agent and name. */
   readonly #known = new Map<string, Known>()
-  /** What agents have started with. */
+  /** The secrets that agents have started with. */
   readonly #wanted = new Map<string, Wanted>()
-  /** Of those, what the panel has answered. */
+  /** Of those, the panel's answers. */
   readonly #fetched = new Set<string>()
   #fetch: FetchSecrets | undefined
   #refreshing: Promise<void> = Promise.resolve()
@@ -66,8 +66,8 @@ export class CentralSecrets {
   }
 
   /**
-   * Fetches what an agent of this name gets. Resolves with `unanswered` when the panel did not answer in time and nothing
-   * was fetched before; never rejects.
+   * Fetches the secrets of an agent of this name. Resolves with `unanswered` when the panel did not answer in time and
+   * nothing was fetched before; never rejects.
    */
   async load(environment: string, agent: string | null): Promise<Loaded> {
     if (!this.#fetch) return 'loaded'

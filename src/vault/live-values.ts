@@ -12,7 +12,7 @@ export interface LiveSecret {
   value: string
 }
 
-/** What the redactor must know. */
+/** The values that the redactor must know. */
 export interface SecretValue {
   name: string
   value: string

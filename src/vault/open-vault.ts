@@ -14,7 +14,7 @@ import { Vault } from './vault.ts'
 
 export interface Secrets {
   vault: Vault
-  /** What a Control Panel gives to the agents of this machine. */
+  /** A Control Panel's secrets for the agents of this machine. */
   central: CentralSecrets
   /** The part of the vault that agents use. */
   rotation: Rotation

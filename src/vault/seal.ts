@@ -12,7 +12,7 @@ import { randomBytes } from 'node:crypto'
 import { hashRaw } from '@node-rs/argon2'
 import { decrypt, type Encrypted, encrypt } from '../core/aes-gcm.ts'
 
-/** Sealed with every value, so that nobody can make a later version use weaker parameters. */
+/** Sealed with every value, so that a later version cannot be made to use weaker parameters. */
 export const PARAMETERS = 'aes-256-gcm argon2id m=19456 t=2 p=1'
 
 const ARGON2ID = { algorithm: 2, memoryCost: 19_456, timeCost: 2, parallelism: 1, outputLen: 32 } as const

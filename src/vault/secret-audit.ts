@@ -20,7 +20,7 @@ export interface Requester {
 
 export type SecretChange = 'create' | 'update' | 'roll_back' | 'delete' | 'restore' | 'reseal'
 
-/** What the audit records about a secret's last change. */
+/** The audit's record of a secret's last change. */
 export interface LastChange {
   name: string
   /** Of the secret's row after the change; undefined when the audit row was edited. */

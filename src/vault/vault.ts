@@ -12,7 +12,7 @@
  * - The master key seals one random key (`root-key.ts`): opening it verifies the master key, and row hashes and
  *   originals of incidents use it.
  * - While the vault is open, values are in memory: a call must not wait, and the redactor must know them.
- * - A locked vault blocks nothing else. Errors of operations that need the key say what to do.
+ * - A locked vault blocks nothing else. Errors of operations that need the key explain what to do.
  */
 import type { Audit } from '../audit/chain.ts'
 import type { Config } from '../config/schema.ts'
@@ -260,7 +260,7 @@ export class Vault {
     return sealFor(this.#lock.root, ORIGINAL, incidentId, Buffer.from(value))
   }
 
-  /** Seals what a call said for its row; undefined while the vault is locked. */
+  /** Seals the content of a call for its row; undefined while the vault is locked. */
   sealContent(callId: string, value: Buffer): Buffer | undefined {
     return this.#lock.state === 'open' ? sealFor(this.#lock.root, CONTENT, callId, value) : undefined
   }

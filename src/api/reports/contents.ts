@@ -1,4 +1,4 @@
-/** What calls said, if the configuration keeps it, for admins. The audit records who reads it. */
+/** The contents of calls, if the configuration keeps them, for admins. The audit records who reads it. */
 import * as z from 'zod'
 import type { CallContent, Part, Turn } from '../../core/call-content.ts'
 import { toAgentId, toCallId } from '../../core/ids.ts'

@@ -1,4 +1,4 @@
-/** Reports for people without a sign-in: an admin creates a link, and whoever has it reads that one report. */
+/** Reports for people without a sign-in: an admin creates a link, and its holders read that one report. */
 import * as z from 'zod'
 import type { ReportLink } from '../../access/report-links.ts'
 import { CageError } from '../../core/errors.ts'

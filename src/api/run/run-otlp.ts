@@ -1,6 +1,6 @@
 /**
- * Takes what agents trace and measure of their own work with OpenTelemetry (OTLP over HTTP), so that it is beside the calls of
- * the same run. No logs: they say what was said.
+ * Takes agents' own traces and metrics of OpenTelemetry (OTLP over HTTP), and puts them beside the calls of the same
+ * run. No logs: they contain prompts and replies.
  */
 import type { NewEvent, ReceivedAttributes, ReceivedPoint, ReceivedSpan } from '../../core/events.ts'
 import type { AgentId } from '../../core/ids.ts'
@@ -14,7 +14,7 @@ import { type RunRooms, runOf } from './run-of.ts'
 
 const route = routesOf('Own run')
 
-/** `clean` builds an event of what an agent says, redacted. */
+/** `clean` builds an event of an agent's data, redacted. */
 export const otlpRoutes = (
   { state }: Pick<RunRooms, 'state'>,
   rate: RunRate,

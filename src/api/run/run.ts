@@ -35,7 +35,7 @@ import { serviceRoutes } from './run-services.ts'
 
 const route = routesOf('Own run')
 
-/** All of them, after the guard: an agent's part of the work hears of refusals, and none may report too fast. */
+/** All of them, after the guard: an agent's part of the work gets refusals, and none may report too fast. */
 export function runRoutes(rooms: RunRooms): Route[] {
   const rate = new RunRate(rooms.clock)
   const clean: Clean = (agentId, build) => cleaned(rooms, agentId, build)
@@ -117,7 +117,7 @@ const ownStateRoutes = (rooms: RunRooms): Route[] => [
   }),
 ]
 
-/** What an agent reports about its work. */
+/** An agent's reports about its work. */
 const workRoutes = (rooms: RunRooms, clean: Clean): Route[] => [
   route('POST /api/run/progress', {
     role: 'agent',

@@ -1,6 +1,6 @@
 /**
- * Finds the agent that somebody means by its id, a prefix of the id, its name, or the file of its script. Requests carry
- * the id only, so that the audit names exactly one agent.
+ * Finds an agent by its id, a prefix of the id, its name, or the file of its script. Requests carry the id only, so
+ * that the audit names exactly one agent.
  */
 import { basename } from 'node:path'
 import { CageError } from '../../core/errors.ts'

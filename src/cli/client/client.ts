@@ -50,7 +50,7 @@ export async function signIn(flags: ClientFlags, terminal: Terminal, body: Login
   return { ...tokens, url: (await find()).url }
 }
 
-/** Signs in with the one-time code of a link. Throws CageError `usage` for what is no such link. */
+/** Signs in with the one-time code of a link. Throws CageError `usage` for another text. */
 export async function signInWithLink(link: string): Promise<SignedIn> {
   const url = /^https?:\/\//.test(link) && URL.canParse(link) ? new URL(link) : undefined
   const code = /^#code=(.+)$/.exec(url?.hash ?? '')?.[1]
@@ -73,7 +73,7 @@ export interface SignedIn extends SessionTokens {
   url: string
 }
 
-/** The client of the server that uses this database, whatever IRON_CAGE_URL is. */
+/** The client of the server that uses this database, independent of IRON_CAGE_URL. */
 export const connectToDatabase = (path: string): ApiClient => clientOf(() => serverOf(path))
 
 /** The dashboard's address with a one-time code. */

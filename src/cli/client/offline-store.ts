@@ -20,7 +20,7 @@ export interface OfflineStore {
 
 /**
  * Calls `use` with the opened store; creates the database when there is none. Takes the database as a server does, so
- * that none can start meanwhile, and marks what a killed server left open as unresolved. Throws CageError
+ * that none can start meanwhile, and marks open calls of a killed server as unresolved. Throws CageError
  * `already_running` or `database_unusable`.
  */
 export async function withOfflineStore<T>(config: Config, use: (offline: OfflineStore) => T | Promise<T>): Promise<T> {

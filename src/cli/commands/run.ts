@@ -94,7 +94,7 @@ function inputOf(): number {
   return isatty(0) && !isInForeground() ? openSync('/dev/null', 'r') : 0
 }
 
-/** True if this process may read from its terminal; also where the system does not say. */
+/** True if this process may read from its terminal; also where the system does not tell. */
 function isInForeground(): boolean {
   try {
     // pid (name) state ppid pgrp session tty_nr tpgid …
@@ -118,7 +118,7 @@ function keepTerminal({ env: { variables } }: Terminal): () => void {
   return () => void (settings && spawnSync(stty, [settings], { stdio: [0, 'ignore', 'ignore'], env }))
 }
 
-/** The command is no member of this terminal's session: what the terminal sends to its members comes from us. */
+/** The command is no member of this terminal's session: we pass on the terminal's signals to its members. */
 function passSignals({ runtime: { supervisor }, agentId, end }: StartedAgent): void {
   end.onInterrupt = () => supervisor.signal(agentId, 'SIGINT')
   process.on('SIGWINCH', () => supervisor.signal(agentId, 'SIGWINCH'))

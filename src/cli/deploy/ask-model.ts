@@ -1,4 +1,4 @@
-/** Asks a model as any client of the gateway does: with a token and a budget of its own, priced, redacted and recorded. */
+/** Asks a model as any client of the gateway does: with a separate token and budget, priced, redacted and recorded. */
 import { resolve } from 'node:path'
 import { readServerFile } from '../../access/server-file.ts'
 import type { AgentStatus } from '../../api/agents.ts'
@@ -54,7 +54,10 @@ const FORMATS = {
   },
 }
 
-/** Uses the running server, or one that runs as long as `use`; then prints what was spent. Throws CageError `usage` for a model that cannot be asked. */
+/**
+ * Uses the running server, or one that runs as long as `use`; then prints the spending. Throws CageError `usage` for a
+ * model that cannot be asked.
+ */
 export async function withModel<Result>(
   { model: named, budget }: ModelChoice,
   loaded: LoadedConfig,

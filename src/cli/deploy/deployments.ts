@@ -148,7 +148,7 @@ function asJson(text: string): unknown {
   }
 }
 
-/** A port of this machine that nobody listens on now. */
+/** A port of this machine without a listener now. */
 export async function freePort(): Promise<number> {
   const server = createServer().listen(0, '127.0.0.1')
   await once(server, 'listening')

@@ -80,11 +80,11 @@ export interface Prepared {
   address: string
   spec: AgentSpec
   deployments: Deployments
-  /** What a model chose and changed. (Default: nobody asked one.) */
+  /** A model's choice and changes. (Default: none was asked.) */
   adapted?: Adapted | undefined
 }
 
-/** What is known before a strategy is chosen. */
+/** The facts before a strategy is chosen. */
 interface Found extends Pick<Prepared, 'loaded' | 'agent' | 'judgments'> {
   python: string
 }
@@ -182,7 +182,7 @@ function specOf(
   terminal: Terminal,
 ): AgentSpec {
   const [named = '', ...args] = command
-  // The client of a container runtime sets up a sandbox of its own, which ours would not let it.
+  // The client of a container runtime sets up a sandbox itself, which ours would not permit.
   const isOutside = strategy.runInterface.sandbox === 'container'
   const program = isOutside ? requireTrusted(named, terminal) : named
   const { sandbox, env, provider_keys } = config.agent
@@ -203,7 +203,7 @@ function specOf(
   }
 }
 
-/** The variables that an agent in a container needs: what leads to the gateway, who it is, and what the user gave it. */
+/** The variables that an agent in a container needs: the gateway's address, its identity, and the user's variables. */
 function variableNames({ agent, providers }: Config, database: string): string[] {
   const names = [...new Set([...BUILT_IN, ...Object.keys(providers)])]
   return [

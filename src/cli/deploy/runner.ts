@@ -1,11 +1,11 @@
-/** A deployed agent as every command sees it, whatever strategy it was deployed with. */
+/** A deployed agent as every command sees it, with any strategy. */
 import type { AgentStatus } from '../../api/agents.ts'
 import type { RuntimeEvent } from '../../core/events.ts'
 import type { ApiClient } from '../client/client.ts'
 import { eventsOf } from '../start/follow.ts'
 import type { Deployment, Deployments } from './deployments.ts'
 
-/** Its methods throw what the server answers, and CageError `server_unreachable`. */
+/** Its methods throw the server's errors, and CageError `server_unreachable`. */
 export interface Runner {
   /** Calls the agent with JSON inputs and resolves with its output. Throws CageError `deployment_unreachable` or `deployment_failed`. */
   run(inputs: unknown): Promise<unknown>

@@ -1,4 +1,7 @@
-/** `--selector agent`: a model chooses the strategy and adapts its files. What it wants is shown before anything is written. */
+/**
+ * `--selector agent`: a model chooses the strategy and adapts its files. Its changes are shown before anything is
+ * written.
+ */
 import { readFileSync } from 'node:fs'
 import { basename } from 'node:path'
 import { parseTypedAmount } from '../../config/amount.ts'
@@ -18,7 +21,7 @@ import {
 import type { Terminal } from '../output/terminal.ts'
 import { type Ask, withModel } from './ask-model.ts'
 
-/** What a model chose and changed. */
+/** A model's choice and changes. */
 export interface Adapted {
   /** Why this strategy; null when it was named or is the only one. */
   reason: string | null
@@ -56,7 +59,7 @@ export function adaptWithModel<Prepared extends { plan: Plan }>(
   })
 }
 
-/** What this machine lacks rules a strategy out, whoever chooses. */
+/** A missing condition on this machine rules a strategy out, for a model too. */
 async function select(agent: AgentFacts, judgments: readonly Judgment[], source: string, ask: Ask) {
   const candidates = judgments.filter(({ missing }) => missing.length === 0)
   const [only, ...others] = candidates

@@ -22,7 +22,7 @@ export function errorText(error: CageError, log?: { readonly path: string }): st
     .join('\n')
 }
 
-/** What was typed or read from a file as a message may repeat it: without personal data, since terminals are recorded. */
+/** Typed text, or text of a file, as a message may repeat it: without personal data, since terminals are recorded. */
 export const repeatable = (text: string): string => redactor.clean(text)
 
 const redactor = new Redactor(DEFAULT_POLICY)

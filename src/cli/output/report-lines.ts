@@ -88,7 +88,7 @@ export function reportLines({
   ]
 }
 
-/** The method is wider than the report, so it stands below what it explains. */
+/** The method is wider than the report, so it stands below the figures that it explains. */
 const projectionRows = ({ projection_usd, projection_method, progress_percent }: ShownFigures): string[] =>
   projection_usd === null || progress_percent === 100
     ? []

@@ -24,7 +24,7 @@ export interface Terminal {
   cwd: string
   /** The log of the server that this command runs, for unexpected errors. */
   log?: Log
-  /** What the program exits with when the command ends without an error. */
+  /** The exit code when the command ends without an error. */
   exitCode: number
 }
 

@@ -1,5 +1,5 @@
 /**
- * How a command loads the configuration, with the flags that override it. Commands that only list what they can do are
+ * How a command loads the configuration, with the flags that override it. Commands that only list their options are
  * quicker without it.
  */
 import * as z from 'zod'

@@ -1,4 +1,4 @@
-/** What is printed when an agent has ended: what it did, and the commands that may be useful next. */
+/** The block printed when an agent has ended: its results, and the commands that may be useful next. */
 import type { LoadedConfig } from '../../config/config.ts'
 import type { AgentState, EventData, PiiType } from '../../core/events.ts'
 import { fromUsd, type NamedScope, showUsd, suggestedIncrease, toUsd, type Usd } from '../../core/money.ts'

@@ -42,7 +42,7 @@ export interface JoiningAgent {
   open?: boolean | undefined
 }
 
-/** Throws what the server answers. Sets the terminal's exit code to the agent's. */
+/** Throws the server's errors. Sets the terminal's exit code to the agent's. */
 export async function joinServer(
   { loaded, script, agent, command, open }: JoiningAgent,
   terminal: Terminal,
@@ -128,7 +128,7 @@ function withoutEffect({ config: { server, db }, origins }: LoadedConfig, link: 
   ]
 }
 
-/** What the server needs to start the agent as this terminal would, with absolute paths. */
+/** The server's input to start the agent as this terminal would, with absolute paths. */
 export function startRequest(
   { config, origins }: LoadedConfig,
   spec: Omit<AgentSpec, 'descriptors'>,

@@ -61,7 +61,7 @@ export async function runAgent(show: AgentShow, terminal: Terminal): Promise<voi
     environment: terminal.env.variables,
     ...(show.masterKey === undefined ? terminal.env.readMasterKey() : { masterKey: show.masterKey }),
     version: VERSION,
-    // What has descriptors of its own is started afresh.
+    // An agent with its own descriptors is started afresh.
     nextAgent: agent.descriptors ? undefined : agent,
   })
   if (show.reload) end.onReload = () => runtime.reload()

@@ -1,4 +1,4 @@
-/** What a machine that has joined a Control Panel says of the budgets that it shares there. */
+/** The lines about shared budgets on a machine that has joined a Control Panel. */
 import { fromUsd, max, showUsd, showUsdParts, subtract, toUsd, ZERO_NANOS, ZERO_USD } from '../../core/money.ts'
 import type { SharedBalanceView, SharedBudget } from '../../uplink/shared-budget.ts'
 import type { TreeEntry } from '../output/print.ts'
@@ -26,7 +26,7 @@ function balanceText(balance: SharedBalanceView, { fault, balances }: SharedBudg
   return `${budget}: ${spent} of ${limit} spent, ${free} free, ${lent} lent${at}`
 }
 
-/** Connected servers hear of the budgets that they use each second. */
+/** Connected servers get the budgets that they use each second. */
 const OLD_MS = 5_000
 
 function panelText({ panel, name, fault, balances, can_spend }: SharedBudget, isServed: boolean): string {

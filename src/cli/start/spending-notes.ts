@@ -1,4 +1,6 @@
-/** What the lines of finished work and calls add on a terminal: the money spent so far, and a change of the model. */
+/**
+ * Additions to the lines of finished work and calls on a terminal: the money spent so far, and a change of the model.
+ */
 import type { EventOf, RuntimeEvent } from '../../core/events.ts'
 import type { AgentId } from '../../core/ids.ts'
 import { showUsd } from '../../core/money.ts'

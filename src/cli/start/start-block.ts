@@ -28,7 +28,10 @@ export interface StartFacts {
   keys: KeyPlaces
   limits: SharedLimits
   shared: SharedBudget | null
-  /** The sandbox of the agent, what it may write to, and which of its folders are closed to it; left out for a server without an agent. */
+  /**
+   * The sandbox of the agent, its writable paths, and which of its folders are closed to it; left out for a server
+   * without an agent.
+   */
   sandbox?: { view: SandboxView; writes: readonly string[]; closed: readonly string[] } | undefined
 }
 
@@ -41,7 +44,7 @@ export interface KeyPlaces {
   variables: Readonly<Record<string, string>>
 }
 
-/** What is started, what guards it, and what is not guarded. */
+/** The agent, its guards, and their limits. */
 export function startBlock({ config, origins, file }: LoadedConfig, facts: StartFacts): string[] {
   return tree(`Iron Cage ${VERSION}`, [
     [TARGETS[facts.kind ?? 'script'], facts.script],
@@ -67,7 +70,7 @@ export function startBlock({ config, origins, file }: LoadedConfig, facts: Start
   ])
 }
 
-/** What is run, by its kind. */
+/** The program, by its kind. */
 export const TARGETS: Record<AgentKind, string> = { script: 'Script', module: 'Module', command: 'Command' }
 
 const SANDBOX: Record<SandboxView['level'], string> = {
@@ -83,7 +86,7 @@ export function describeSandbox({ level, limited, why }: SandboxView): string {
   return `${SANDBOX[level]}${network}${why ? ` (${why})` : ''}`
 }
 
-/** The sandbox and what the agent may write to. */
+/** The sandbox and the agent's writable paths. */
 function sandboxLines(sandbox: StartFacts['sandbox']): TreeEntry[] {
   if (!sandbox) return []
   const { level } = sandbox.view

@@ -1,4 +1,4 @@
-/** What calls said, redacted and sealed, if the configuration keeps it. */
+/** The contents of calls, redacted and sealed, if the configuration keeps them. */
 export const callContents = `
 CREATE TABLE call_contents (
   call_id TEXT PRIMARY KEY,

@@ -1,6 +1,6 @@
 /**
- * Running calls in a table of their own: few rows on few pages, and the row of a call is written once, when it ends.
- * The casts give both parts of `ledger` the same affinities, without which SQLite would read and sort all calls for the
+ * Running calls in a separate table: few rows on few pages, and the row of a call is written once, when it ends. The
+ * casts give both parts of `ledger` the same affinities, without which SQLite would read and sort all calls for the
  * first few.
  */
 export const holds = `

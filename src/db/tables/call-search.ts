@@ -1,4 +1,4 @@
-/** Finds calls of all agents by what they were, how they ended, and what they cost. */
+/** Finds calls of all agents by kind, outcome and cost. */
 import { setImmediate as nextTurn } from 'node:timers/promises'
 import { eq, inArray } from 'drizzle-orm'
 import type { AgentId, CallId } from '../../core/ids.ts'
@@ -77,7 +77,7 @@ export function callSearchTable(database: Database) {
       )
     },
 
-    /** What the calls between two ids cost, by model, else by service. Yields between windows. */
+    /** The cost of the calls between two ids, by model, else by service. Yields between windows. */
     async costs(
       bounds: Bounds,
       agentId: AgentId | undefined,

@@ -104,7 +104,7 @@ export function eventTable({ orm }: Pick<Database, 'orm'>) {
     },
 
     /**
-     * Deletes some of the oldest events up to `last`: those from before `at`, and those up to `full` whatever their age.
+     * Deletes some of the oldest events up to `last`: those from before `at`, and those up to `full` at any age.
      * Returns true when there may be more.
      */
     prune: (limits: { last: number; at: string; full: number }): boolean => prune.run(limits).changes === MAX_PRUNED,

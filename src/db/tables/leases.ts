@@ -37,7 +37,7 @@ export function leaseTable({ orm }: Database) {
 
     insert: (row: LeaseRow): void => void orm.insert(leases).values(row).onConflictDoNothing().run(),
 
-    /** Adds what an ended call cost. */
+    /** Adds the cost of an ended call. */
     use: (id: string, cost: Nanodollars): void => void use.run({ id, cost }),
 
     setReturned: (id: string, returned_nanos: Nanodollars): void =>

@@ -121,7 +121,7 @@ export const leases = sqliteTable('leases', {
   closed_at: integer(),
 })
 
-/** What calls said, if `calls.keep_content` is on: redacted, compressed, sealed by the vault. */
+/** The contents of calls, if `calls.keep_content` is on: redacted, compressed, sealed by the vault. */
 export const callContents = sqliteTable('call_contents', {
   call_id: text().$type<CallId>().primaryKey(),
   agent_id: text().$type<AgentId>().notNull(),

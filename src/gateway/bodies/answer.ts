@@ -45,7 +45,7 @@ export interface AnswerRedaction {
   originals: Pick<SealedOriginals, 'key'>
 }
 
-/** The settings with which a thread redacts. `body`: what was asked. */
+/** The settings with which a thread redacts. `body`: the request. */
 const policyOf = ({ redactor, originals }: AnswerRedaction, body: RedactedCall['body']) => ({
   settings: redactor.settings,
   sealKey: originals.key,

@@ -1,7 +1,7 @@
 /**
  * Long texts in a large frame of a stream. The thread that has redacted them marks where the end of each begins, which
- * is read together with what follows; of the longest it cuts out what is before the mark. The frame is written without
- * the marks, with the bytes that were cut out.
+ * is read together with the next text; of the longest it cuts out the part before the mark. The frame is written
+ * without the marks, with the bytes that were cut out.
  */
 import { randomBytes } from 'node:crypto'
 import { isObject, isRawNumber, type Json } from '../../dialects/json.ts'

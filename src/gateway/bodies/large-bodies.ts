@@ -4,7 +4,7 @@
  *
  * The rules are:
  * - No agent uses more than one of the threads, so one agent's large body does not wait for another agent's.
- * - A thread knows only what a piece of work contains: policy, known secrets and the body itself.
+ * - A thread knows only the contents of a piece of work: policy, known secrets and the body itself.
  * - Large memory is transferred, never copied: the sender's view of it becomes empty.
  */
 import { Worker } from 'node:worker_threads'

@@ -27,7 +27,7 @@ export interface Found {
 export interface RedactedCall {
   id: CallId | null
   caller: { agentId: AgentId; runId: RunId | null }
-  /** What was asked. (Default: unknown.) */
+  /** The request. (Default: unknown.) */
   body?: { json(): string } | undefined
 }
 

@@ -2,7 +2,7 @@
  * Events on PostgreSQL are stored in partitions by time, which are dropped as a whole when they are old.
  *
  * The rules are:
- * - The time is that of the arrival, by the database's clock: whatever a machine's clock shows, its events are in the
+ * - The time is that of the arrival, by the database's clock: independent of a machine's clock, its events are in the
  *   partition of today, and make no other one.
  * - Incidents are stored for longer than other events, so they have partitions of their own: `events` is made of
  *   `events_daily` and `incidents`, each made of partitions by time.

@@ -25,7 +25,7 @@ export class Fences {
   /** Before this position every fence was read. */
   #read = 0
 
-  /** Whether a position is inside a block. Only fences before it matter, so it does not matter what has arrived. */
+  /** Whether a position is inside a block. Only fences before it matter, so later text does not matter. */
   surround(text: string, position: number): boolean {
     this.#readBefore(text, position)
     return this.#fences.findLast(({ end }) => end <= position)?.opens ?? this.#isOpenBefore

@@ -1,7 +1,7 @@
 /**
- * What counts in code: in the arguments of tools, and in fenced blocks. Examples are written there on purpose, so what was
- * published as one is nobody's. In arguments, which programs read, the form of a number proves less than in a sentence: it
- * needs a word or the typical groups.
+ * What counts in code: in the arguments of tools, and in fenced blocks. Examples are written there on purpose, so a
+ * published example is not personal. In arguments, which programs read, the form of a number proves less than in a
+ * sentence: it needs a word or the typical groups.
  */
 import { addressAt, domainOf } from '../emails/email-domain.ts'
 import { isNameInCode } from '../emails/user-at-host.ts'
@@ -15,7 +15,7 @@ import type { Match } from '../text/match.ts'
 import type { TextWindow } from '../text/text-window.ts'
 import { EXAMPLE_KEYS, isExampleIban, isTestCard } from './published.ts'
 
-/** Whether a match that stands in code is somebody's. Reads what follows, so it may be cut. */
+/** Whether a match in code is personal. Reads what follows, so it may be cut. */
 export function countsInCode(window: TextWindow, match: Match): boolean {
   const { start, end } = match
   switch (match.type) {
@@ -32,7 +32,9 @@ export function countsInCode(window: TextWindow, match: Match): boolean {
   }
 }
 
-/** Whether a number among the arguments of a tool is what it has the form of: something says so besides its form. */
+/**
+ * Whether a number among the arguments of a tool is what it has the form of: something confirms it besides its form.
+ */
 export function countsInArguments(window: TextWindow, match: Match): boolean {
   const { type, start, end } = match
   if (type !== 'phone' && type !== 'credit_card' && type !== 'ssn') return true
@@ -58,7 +60,7 @@ function isAddressOfNobody(address: string): boolean {
   return RESERVED.test(domain) || NO_REPLY.test(local) || NO_REPLY.test(domain) || BOT.test(local) || BOT.test(address)
 }
 
-/** A text of its own, in quotes, with codes that exist: nobody writes a range or a version like that. */
+/** A text of its own, in quotes, with codes that exist: no range or version is written like that. */
 function isQuotedPhone(window: TextWindow, { start, end }: Match): boolean {
   const [before, after] = [window.before(start), window.at(end)]
   if (!isQuote(before) || (after !== before && after !== 0x5c)) return false
@@ -70,11 +72,11 @@ const isQuote = (code: number): boolean => code === 0x22 || code === 0x27
 const MAX_KEY = 64
 /** The name that a number is assigned to. */
 const KEY = /(?<![\w.-])([a-z_][\w.-]*)\\*["'\]]?\s*(?:=>|:=|[:=])\s*\\*["']?\(?$/i
-/** The last word of a name that says what a number is. */
+/** The last word of a name that describes a number. */
 const OTHER =
   /(?:^|[_.-])(?:ids?|uuid|guid|oid|pid|trace|span|ref|reference|order|invoice|transaction|txn|receipt|nonce|seed|hash|digest|checksum|version|build|revision|rev|serial|sku|isbn|model|population|count|counts|sum|total|size|length|width|height|offset|position|index|idx|seq|sequence|row|rows|line|lines|range|page|port|time|timestamp|ts|date|ttl|lifetime|duration|timeout|ns|nanos|ms|millis|us|micros|bytes|price|amount|balance|cost|score|rank)$/
 
-/** Whether the name that a number is assigned to says that it is something else. */
+/** Whether the name that a number is assigned to marks it as something else. */
 function isNamedOther(window: TextWindow, start: number): boolean {
   const name = KEY.exec(window.text.slice(Math.max(0, start - MAX_KEY), start))?.[1]
   return name !== undefined && OTHER.test(name.replace(/([a-z\d])([A-Z])/g, '$1_$2').toLowerCase())

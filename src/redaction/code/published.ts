@@ -1,4 +1,4 @@
-/** Values that were published as examples, so that they are nobody's: test cards, IBANs and keys of documentation. */
+/** Values that were published as examples, and so belong to no person: test cards, IBANs and keys of documentation. */
 
 /** Of Stripe, Adyen, Braintree, PayPal and the networks. */
 const TEST_CARDS = new Set(

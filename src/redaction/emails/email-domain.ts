@@ -4,7 +4,9 @@ import { inlineTagEnd } from '../text/tags.ts'
 import { TextWindow } from '../text/text-window.ts'
 import { isTopLevelDomain, leadingTopLevelDomain } from './top-level-domain.ts'
 
-/** Maximum length of a domain, in raw characters. With MAX_LOCAL this keeps what a stream holds back under 320. */
+/**
+ * Maximum length of a domain, in raw characters. With MAX_LOCAL this keeps the part that a stream holds back under 320.
+ */
 const MAX_DOMAIN = 200
 /** Maximum length of a domain with spelled dots. */
 const MAX_SPELLED = 120

@@ -31,7 +31,7 @@ export function findBracketedAt(window: TextWindow, position: number): Match | n
   const bracket = window.before(mark) === 0x20 ? mark - 2 : mark - 1
   if (bracket < window.floor || !isOpening(window.text.charCodeAt(bracket))) return null
   const domain = domainBehind(window, position + 1)
-  // Reading back comes last, after which what may be cut is checked again.
+  // Reading back comes last, after which possible cuts are checked again.
   if (domain < 0 && !window.cut) return null
   window.cut = false
   const nameEnd = window.before(bracket) === 0x20 ? bracket - 1 : bracket

@@ -2,7 +2,7 @@
 import { domainToASCII } from 'node:url'
 import list from './top-level-domains.json' with { type: 'json' }
 
-/** RFC 2606 and 6761: of nobody, but in the form of an address. */
+/** RFC 2606 and 6761: not personal, but in the form of an address. */
 const RESERVED = ['example', 'test', 'invalid', 'localhost']
 const TOP_LEVEL = new Set([...list.domains.split(' '), ...RESERVED])
 

@@ -38,7 +38,7 @@ export function isAccount(window: TextWindow, start: number, end: number): boole
   return LOGIN_COMMAND.test(line) && LOGIN_TARGET.test(line)
 }
 
-/** Whether what is an address in a text is something else in code: a call, an attribute, a unit, a path on a host. */
+/** Whether an address of a text is something else in code: a call, an attribute, a unit, a path on a host. */
 export function isNameInCode(window: TextWindow, start: number, end: number): boolean {
   const next = window.at(end)
   // `W@x.to(device)`, `W@x.toDevice`

@@ -1,7 +1,7 @@
 /**
- * Values that are configured as secret, found wherever they stand, whatever they look like. Exact: a value with one
- * character changed is another one. While a text may continue, a possible beginning of a value is undecided, as with
- * every detector (`text-window.ts`).
+ * Values that are configured as secret, found everywhere, in any form. Exact: a value with one character changed is
+ * another one. While a text may continue, a possible beginning of a value is undecided, as with every detector
+ * (`text-window.ts`).
  */
 import type { TextWindow } from '../text/text-window.ts'
 import { isOrdinaryValue, standsAsSecret } from './ordinary-value.ts'
@@ -13,7 +13,7 @@ export interface KnownSecret {
   name?: string | undefined
 }
 
-/** Shorter values cannot be told from the text around them, not even beside a name. */
+/** Shorter values cannot be distinguished from the text around them, not even beside a name. */
 const MIN_LENGTH = 3
 /** A line of a longer value, e.g. of a private key, counts by itself: output is scanned line by line. */
 const MIN_LINE_LENGTH = 16

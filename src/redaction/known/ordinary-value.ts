@@ -1,12 +1,12 @@
 /**
  * Ordinary values: a name, a region, a table, or anything so short that it stands in other words. They are hidden where
- * they are given as a secret, and not in every sentence: nobody could read what is left.
+ * they are given as a secret, and not in every sentence: the rest would be unreadable.
  */
 import { secretKind } from '../secrets/secret-name.ts'
 import { isAlphanumeric } from '../text/characters.ts'
 import type { TextWindow } from '../text/text-window.ts'
 
-/** Shorter values are ordinary whatever they are. */
+/** All shorter values are ordinary. */
 const MIN_LENGTH = 8
 /** Longer ones are phrases, which people have as passwords. */
 const MAX_LENGTH = 16

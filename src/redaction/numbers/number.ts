@@ -211,7 +211,7 @@ function groupLength(window: TextWindow, start: number): number {
   return length
 }
 
-/** Another group may follow: a separator and what may come after it. */
+/** Another group may follow: a separator and a possible next character. */
 function goesOn(window: TextWindow, next: number, end: number): boolean {
   const code = plain(next)
   if (code === 0x28 || code === 0x29) return true

@@ -109,7 +109,7 @@ function readBefore(window: TextWindow, end: number): number {
   return end - (escaped || 1)
 }
 
-/** A bracket may follow a word (`fax(415)…`), and so may a hyphen when the word says phone. */
+/** A bracket may follow a word (`fax(415)…`), and so may a hyphen after a word for phone. */
 function isFreeBefore(window: TextWindow, digit: number, { start, bracket, isEscaped }: Lead): boolean {
   const form = window.at(digit + 3) === 0x2d ? '-' : ''
   if (isEscaped || beginsAlone(window, start, form)) return true

@@ -224,7 +224,7 @@ function valueAt(window: TextWindow, begin: number, { kind, isLiteral }: ValueKi
   return null
 }
 
-/** `name = value` on a line of its own, as in a settings file. */
+/** `name = value` on a separate line, as in a settings file. */
 const LINE = /(?:^|\n)[ \t]*(?:export |set |- )?["']?([\w.-]+)["']?[ \t]*[:=]+$/
 /** A variable of the environment, whose value may contain anything. */
 const VARIABLE = /^[A-Z][A-Z\d_]+$/

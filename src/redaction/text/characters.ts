@@ -7,7 +7,10 @@ export const LETTER = 2
 export const LOCAL = 4
 /** Allowed in an address, a secret or an escape of either: a stream holds these back at its end. */
 export const RUN = 8
-/** Invisible: zero-width characters, soft hyphens, what is no text. They split data for a pattern, not for a reader. */
+/**
+ * Invisible: zero-width characters, soft hyphens, characters that are no text. They split data for a pattern, not for a
+ * reader.
+ */
 export const IGNORED = 16
 /** ASCII that always stands for itself: it begins no escape. */
 export const LITERAL = 32
@@ -111,7 +114,7 @@ mark(LITERAL, 0x20, 0x7e)
 for (const begin of '%\\&=') KINDS[begin.charCodeAt(0)] = kindOf(begin.charCodeAt(0)) & ~LITERAL
 /**
  * Besides the well-known ones: joiners, direction marks, invisible operators, variation selectors, a backspace, the
- * beginning of a color sequence, what a decoder writes for bytes that are no character.
+ * beginning of a color sequence, a decoder's replacement for bytes that are no character.
  */
 const INVISIBLE: [first: number, last: number][] = [
   [0x08, 0x08],

@@ -8,7 +8,7 @@ import type { TextWindow } from './text-window.ts'
 const MAX_CHARSET = 40
 const MAX_TEXT = 160
 
-/** Returns the word whose first question mark is at `mark` if its text has something; `find` returns what it has. */
+/** Returns the word whose first question mark is at `mark` if its text has something; `find` returns its type. */
 export function findEncodedWord(
   window: TextWindow,
   mark: number,

@@ -38,7 +38,7 @@ export function entityCode(text: string, start: number, end: number): number {
   return value
 }
 
-/** Only plain characters are decoded; others are what they look like. */
+/** Only plain characters are decoded; others are taken literally. */
 export function isPlain(code: number): boolean {
   return code > 0x1f && code < 0x7f
 }

@@ -39,8 +39,8 @@ class Scratch {
 /** More than nearly every text has. */
 const SCRATCH_LENGTH = 1 << 16
 /**
- * More than 32 MiB, which the allocator of Linux returns to the system when freed; less may stay with the process. What
- * is not written takes no memory.
+ * More than 32 MiB, which the allocator of Linux returns to the system when freed; less may stay with the process.
+ * Unwritten pages take no memory.
  */
 const MAPPED_LENGTH = 17 * 1024 * 1024
 

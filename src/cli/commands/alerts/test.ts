@@ -8,7 +8,7 @@ import { withDatabase } from '../../settings/flags.ts'
 import { listAlerts } from './list.ts'
 
 const POLL_INTERVAL_MS = 200
-/** Longer than one attempt to deliver takes; what is retried later is reported as pending. */
+/** Longer than one attempt to deliver takes; later attempts are reported as pending. */
 const MAX_WAIT_MS = 12_000
 
 export const testCommand: CliCommand = (terminal) =>

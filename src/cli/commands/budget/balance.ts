@@ -1,4 +1,4 @@
-/** What the commands of `budget` print, and how they read amounts. */
+/** The output of the commands of `budget`, and how they read amounts. */
 
 import type { AgentStatus } from '../../../api/agents.ts'
 import type { Amounts, ConfiguredBudgets } from '../../../api/budgets.ts'
@@ -15,7 +15,7 @@ export const USD_HELP = "US dollars: 25, 25.00 or '$25'"
 
 export const CALL_HELP = 'The call, as "budget calls" shows it'
 
-/** A cost may be zero only when written as 0.00: a bare 0 is what a shell makes of an unquoted $0.12. */
+/** A cost may be zero only when written as 0.00: a shell makes a bare 0 of an unquoted $0.12. */
 export const parseCost = (text: string, name: string): Usd =>
   text === '0.00' ? ZERO_USD : parseTypedAmount(text, name, 'for nothing write 0.00')
 

@@ -25,7 +25,7 @@ export const showCommand: CliCommand = (terminal) =>
     },
   })
 
-/** What an estimate is based on, where the row says so. */
+/** The basis of an estimate, where the row has it. */
 function basisOf({ price }: CallDetail['call']): string {
   const { charged } = (price ?? {}) as { charged?: unknown }
   return typeof charged === 'string' ? `: ${charged}` : ''

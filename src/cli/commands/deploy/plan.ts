@@ -35,7 +35,7 @@ const planOf = ({ name, agent, judgments, plan, adapted }: Prepared) => ({
   adapted: adapted && { reason: adapted.reason, diff: adapted.diff },
 })
 
-/** What is known of the agent, what speaks for each strategy, and what the chosen one does. */
+/** The facts about the agent, the reasons for each strategy, and the steps of the chosen one. */
 export function planLines({ name, agent, judgments, chosen, plan, adapted }: Prepared, cwd: string): string[] {
   const commands = [...plan.preparation, plan.command].map((words) => words.join(' '))
   const written = [...plan.files.keys(), ...plan.agentFiles.map((path) => `agent/${path}`)]

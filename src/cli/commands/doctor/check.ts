@@ -1,4 +1,4 @@
-/** What a check is: a question about this machine or this database, and what to do when the answer is bad. */
+/** A check: a question about this machine or this database, and what to do when the answer is bad. */
 import type { LoadedConfig } from '../../../config/config.ts'
 import type { Terminal } from '../../output/terminal.ts'
 
@@ -11,11 +11,11 @@ export interface Subject {
 
 export interface Check {
   name: string
-  /** What it throws is a failure as well. */
+  /** Its error is a failure as well. */
   look(subject: Subject): CheckResult | Promise<CheckResult>
 }
 
-/** `warn`: it works, and somebody should know. */
+/** `warn`: it works, but with a warning. */
 export interface CheckResult {
   status: 'ok' | 'warn' | 'fail'
   what: string

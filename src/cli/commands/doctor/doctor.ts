@@ -1,4 +1,4 @@
-/** `iron-cage doctor`: checks everything that is known to go wrong, in this order, and says how to fix it. */
+/** `iron-cage doctor`: checks everything that is known to go wrong, in this order, and explains how to fix it. */
 import { configSchema } from '../../../config/schema.ts'
 import { asCageError } from '../../../core/errors.ts'
 import { showNumberOf } from '../../../core/units.ts'
@@ -75,6 +75,6 @@ function resultLines(results: readonly NamedResult[]): string[] {
   return [...lines, `${count('ok')} passed, ${showNumberOf(count('warn'), 'warning')}, ${count('fail')} failed`]
 }
 
-/** Checks that say the same in a row are one line: without a database there are seven. */
+/** Checks with the same result in a row are one line: without a database there are seven. */
 const isSame = (one: CheckResult, other: CheckResult): boolean =>
   one.status === other.status && one.what === other.what && one.fix === other.fix

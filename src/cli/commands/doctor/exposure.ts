@@ -1,4 +1,4 @@
-/** What an agent could do past the cage, and what could come between the cage and its providers. */
+/** Ways for an agent around the cage, and obstacles between the cage and its providers. */
 import { once } from 'node:events'
 import { type AddressInfo, createServer } from 'node:net'
 import { Peers } from '../../../access/peers.ts'

@@ -1,4 +1,4 @@
-/** Is there on this machine what the program and its agents need? */
+/** Does this machine meet the needs of the program and its agents? */
 import { execFile } from 'node:child_process'
 import { accessSync, constants, statfsSync } from 'node:fs'
 import { createServer } from 'node:net'
@@ -144,7 +144,7 @@ function lookAtSdk(subject: Subject): CheckResult {
     : ok('an agent can import iron_cage')
 }
 
-/** What agents can be kept from, and what is missing for more. */
+/** The possible restrictions of agents, and the missing conditions for more. */
 async function lookAtWalls(subject: Subject): Promise<CheckResult> {
   const { loaded, terminal } = subject
   const { level } = loaded.config.agent.sandbox

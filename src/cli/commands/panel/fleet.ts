@@ -40,7 +40,10 @@ export async function withFleet<T>(
   }
 }
 
-/** What `panel doctor` says of a database, which it does not change. Throws like `withFleet`, and for tables of another version. */
+/**
+ * The report of `panel doctor` on a database, which it does not change. Throws like `withFleet`, and for tables of
+ * another version.
+ */
 export async function examine(address: string) {
   requireFile(address)
   const database = await openPanelDatabase(address, { migrates: false })

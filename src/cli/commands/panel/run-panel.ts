@@ -76,7 +76,7 @@ export async function runPanel(flags: PanelFlags, terminal: Terminal): Promise<v
       terminal.out(line)
     }
     const reason = await end.asked
-    // From a terminal, or where nobody else can answer, there is nothing to wait for.
+    // From a terminal, or where no other process can answer, there is nothing to wait for.
     if (reason === 'SIGTERM' && isPostgres(database)) await running.drain.run()
   } finally {
     await running.close()
@@ -121,8 +121,8 @@ function numberOf(text: string, flag: string, least: number, most: number): numb
 }
 
 /**
- * Links for whoever reads the output: while nobody can sign in otherwise, and on a terminal. A log keeps none for long. Next
- * steps only while they are next: one that is pasted again would change the limit.
+ * Links for the reader of the output: while there is no other way to sign in, and on a terminal. A log keeps none for
+ * long. Next steps only while they are next: one that is pasted again would change the limit.
  */
 async function startLines(
   { url, fleet, organizationId }: RunningPanel,

@@ -81,7 +81,7 @@ interface FetchedList {
   date: string
 }
 
-/** An address without TLS is read only from this machine, or if the hash says what must come. */
+/** An address without TLS is read only from this machine, or if the hash determines its content. */
 async function fetchList(
   source: string,
   sha256: string | undefined,

@@ -45,7 +45,7 @@ const toResolve = ({ name, leases }: RuntimeView): string[] =>
     .filter(({ state }) => state === 'expired' || state === 'quarantined')
     .map(({ id, lent_usd }) => printable(`to resolve: ${id} of ${name}, ${showUsd(lent_usd)}`))
 
-/** What machines that are not heard still have. */
+/** The leases of silent machines. */
 const toExpire = ({ name, state, leases }: RuntimeView): string[] =>
   state === 'connected'
     ? []

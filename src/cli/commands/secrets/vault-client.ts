@@ -1,6 +1,6 @@
 /**
- * What the commands of `secrets` share. A value is typed, piped in or read from a file, never given as an argument: every
- * process of this machine could read it there.
+ * The shared parts of the commands of `secrets`. A value is typed, piped in or read from a file, never given as an
+ * argument: every process of this machine could read it there.
  */
 import type { Argv } from 'yargs'
 import { CageError } from '../../../core/errors.ts'
