@@ -22,15 +22,26 @@ const httpByName = {
   },
 }
 
-/** It makes an `Intl.Segmenter` when it is loaded, twice, which takes 24 ms of every start; our help is ASCII. */
-const widthByLength = {
-  name: 'width-by-length',
+/**
+ * What yargs imports and this program must not load: `escalade` looks for a package.json from the working folder up, and
+ * `y18n` for languages beside this package, where an agent may have written them; `string-width` makes an
+ * `Intl.Segmenter` when it is loaded, twice, which takes 24 ms of every start, and our help is ASCII.
+ */
+const YARGS_IMPORTS = {
+  'escalade/sync': 'export default () => undefined',
+  './build/lib/platform-shims/node.js':
+    "import { format } from 'node:util'\nexport default { fs: {}, format, resolve: (...parts) => parts.join('/'), exists: () => false }",
+  'string-width':
+    "import { stripVTControlCharacters } from 'node:util'\nexport default (text) => stripVTControlCharacters(text).length",
+}
+const yargsWithoutFiles = {
+  name: 'yargs-without-files',
   setup({ onResolve, onLoad }) {
-    onResolve({ filter: /^string-width$/ }, () => ({ path: 'string-width', namespace: 'width' }))
-    onLoad({ filter: /^string-width$/, namespace: 'width' }, () => ({
-      contents:
-        "import { stripVTControlCharacters } from 'node:util'\nexport default (text) => stripVTControlCharacters(text).length",
+    onResolve({ filter: /^(escalade\/sync|string-width|\.\/build\/lib\/platform-shims\/node\.js)$/ }, ({ path }) => ({
+      path,
+      namespace: 'yargs',
     }))
+    onLoad({ filter: /./, namespace: 'yargs' }, ({ path }) => ({ contents: YARGS_IMPORTS[path] }))
   },
 }
 
@@ -42,7 +53,7 @@ export const bundleProgram = ({ define = {}, external = [], ...options }) =>
     platform: 'node',
     define: { 'process.env.WS_NO_BUFFER_UTIL': '"1"', 'process.env.WS_NO_UTF_8_VALIDATE': '"1"', ...define },
     external: [...LEFT_OUT, ...external],
-    plugins: [httpByName, widthByLength],
+    plugins: [httpByName, yargsWithoutFiles],
     logLevel: 'warning',
     metafile: true,
     ...options,

@@ -68,16 +68,18 @@ export function rates(prose: Iterable<Prose> = proseOf()): Record<string, Rates>
   return Object.fromEntries([...texts].map(([name, parts]) => [name, ratesOf(parts.join('\n'))]))
 }
 
-/** The limits that a rate must not exceed. A page or folder without one must be as good as those elsewhere. */
+/** Returns the rates above their limits. A page or folder without a limit must be as good as those elsewhere. */
 export function excesses(found: Record<string, Rates>, limits: Record<string, Rates> = readLimits()): string[] {
   return Object.entries(found).flatMap(([name, measured]) =>
-    SHAPE_NAMES.filter((shape) => measured[shape] > (limits[name]?.[shape] ?? DEFAULT_LIMITS[shape])).map(
-      (shape) => `${name}: ${shape} ${measured[shape]}, at most ${limits[name]?.[shape] ?? DEFAULT_LIMITS[shape]}`,
-    ),
+    SHAPE_NAMES.map((shape) => ({ shape, most: Math.max(limits[name]?.[shape] ?? 0, DEFAULT_LIMITS[shape]) }))
+      .filter(({ shape, most }) => measured[shape] > most + ROUNDING)
+      .map(({ shape, most }) => `${name}: ${shape} ${measured[shape]}, at most ${most}`),
   )
 }
 
-/** For comments; pages of a few hundred words vary more than that. */
+/** A text that gets shorter has a higher rate. */
+const ROUNDING = 0.1
+/** Below these no page or folder fails. */
 const DEFAULT_LIMITS: Rates = {
   'indefinite person': 0.5,
   '"what is" as a noun': 1,

@@ -31,7 +31,7 @@ _FINDER = re.compile(
 def find(text: str) -> Iterator[tuple[PiiType, int, int]]:
     """Yields type, start and end of each datum, in the order of the text."""
     for match in _FINDER.finditer(text):
-        kind = next(name for name, _ in _PATTERNS if match.group(name) is not None)
+        kind: PiiType = next(name for name, _ in _PATTERNS if match.group(name) is not None)
         value = re.sub(r"[ -]", "", match.group())
         if kind == "credit_card" and not _is_card(value):
             continue

@@ -18,7 +18,7 @@ export interface TokenRun {
   /** The agent's name and its script. */
   name: string
   script: string
-  /** Called with each error that the run is answered with. (Default: nobody.) */
+  /** Called with each error that the run is answered with. (Default: none.) */
   onRefused?: (error: CageError) => void
   /** The run's first process. (Default: there is none, and the token alone is the proof.) */
   process?: RunProcess | undefined

@@ -15,7 +15,7 @@ export interface LineWriterOptions {
   descriptor: () => number
   /** The line, with its newline, that stands for `count` lost ones. */
   lostLine: (lost: number) => string
-  /** Receives the cause of a failed write; its lines are lost. (Default: nobody.) */
+  /** Receives the cause of a failed write; its lines are lost. (Default: none.) */
   onFault?: (error: NodeJS.ErrnoException) => void
 }
 
