@@ -12,7 +12,7 @@ import { DEMO_AGENT } from './world-config.ts'
 
 export interface Checkpoint {
   when: string
-  /** What the presenter says. */
+  /** The presenter's words. */
   expected: string
   actual(show: Show): string
 }

@@ -1,4 +1,4 @@
-/** `demo --fail`: what goes wrong, and at which lead, instead of what `leads.csv` says. */
+/** `demo --fail`: the failures and their leads, instead of those of `leads.csv`. */
 import { CageError } from '../src/core/errors.ts'
 import type { Lead } from './world.ts'
 

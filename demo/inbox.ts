@@ -1,5 +1,5 @@
 /**
- * Receives the demo's alerts: a mail server and a webhook receiver on 127.0.0.1 that keep what they receive, so that
+ * Receives the demo's alerts: a mail server and a webhook receiver on 127.0.0.1 that keep their messages, so that
  * "delivered" is true in the show.
  */
 import { once } from 'node:events'

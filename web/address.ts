@@ -74,7 +74,7 @@ function withQuery(name: string, value: string): string {
   const query = new URLSearchParams(address.value?.query)
   if (value) query.set(name, value)
   else query.delete(name)
-  // What is in no address, such as the code of a link, is not written into one.
+  // Values that belong in no address, such as the code of a link, are not written into one.
   const path = address.value ? hash.value.split('?', 1)[0]! : '#/'
   const text = query.toString()
   return text ? `${path}?${text}` : path

@@ -1,8 +1,8 @@
 /**
  * The session: the one-time code of the terminal's link, or a user name with its password, is exchanged for a session
- * that is kept for this tab only; another tab of the same browser gets a session of its own from a tab that has one. All
- * API requests use `send`: it renews the access token before it expires, and once more when a restarted server refuses
- * it, and turns a refusal into an `ApiError`.
+ * that is kept for this tab only; another tab of the same browser gets its own session from a tab that has one. All API
+ * requests use `send`: it renews the access token before it expires, and once more when a restarted server refuses it,
+ * and turns a refusal into an `ApiError`.
  */
 import { computed, signal } from '@preact/signals'
 
@@ -24,7 +24,7 @@ interface Tokens extends Omit<OpenedSession, 'expires_in'> {
 export type SessionState = 'starting' | 'open' | 'none' | 'refused'
 
 export const session = signal<SessionState>('starting')
-/** Why what the address brought did not open a session. */
+/** Why the address did not open a session. */
 export const refusal = signal<{ title: string; text: string } | null>(null)
 /** Who is signed in; null without a session. */
 const person = signal<Pick<Tokens, 'role' | 'name'> | null>(null)
@@ -47,7 +47,9 @@ export class ApiError extends Error {
   }
 }
 
-/** Opens a session with what the address brings, of this tab, or by asking another tab. `redeem`: the former. */
+/**
+ * Opens a session with the code in the address, with that of this tab, or by asking another tab. `redeem`: the former.
+ */
 export async function openSession(redeem = redeemLink): Promise<void> {
   const tabs = new BroadcastChannel(KEY)
   shareWith(tabs)
@@ -140,7 +142,7 @@ export async function send<T>(method: Method, path: string, body?: unknown): Pro
   return read<T>(await sendRaw(method, path, body))
 }
 
-/** Like `send`, with the response unread, whatever its status but 401. */
+/** Like `send`, with the response unread, at any status but 401. */
 export async function sendRaw(method: Method, path: string, body?: unknown): Promise<Response> {
   const request = (token: string) =>
     fetch(path, {

@@ -1,4 +1,4 @@
-"""How code enters and leaves a cage, and what a cage is connected to.
+"""How code enters and leaves a cage, and the server of a cage.
 
 The budget is chosen when a cage is entered:
 
@@ -39,9 +39,9 @@ if TYPE_CHECKING:
 
 #: Guards ``opened`` and the environment.
 _process = threading.RLock()
-#: What the environment was before the first runtime that is open now.
+#: The environment before the first runtime that is open now.
 _outside: dict[str, str | None] = {}
-#: What the runtimes have made of it.
+#: The runtimes' changes to it.
 _applied: dict[str, str | None] = {}
 
 
@@ -265,7 +265,7 @@ def _remove(cage: Cage) -> None:
 
 
 def _apply(variables: dict[str, str | None]) -> None:
-    """Only what is another than before: a variable takes microseconds, and this is part of each protected call."""
+    """Only changed variables: a variable takes microseconds, and this is part of each protected call."""
     for name, value in variables.items():
         if _applied[name] == value:
             continue

@@ -1,7 +1,7 @@
 """Processes of ``multiprocessing``: each starts with the environment that its parent has at that moment.
 
 A forked or spawned child has it anyway. A fork server (Linux's default from Python 3.14) keeps the environment of its own
-start, which may be that of a runtime that has ended long since: its children would call an address that nobody answers.
+start, which may be that of a runtime that has ended long since: its children would call an address without a server.
 """
 
 from __future__ import annotations

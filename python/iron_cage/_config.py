@@ -14,7 +14,7 @@ _ARGUMENTS = ("budget", "pii_detection", "name", "db", "start_timeout_s")
 
 
 def arguments_of(config: Any) -> tuple[dict[str, Any], ServerConfig | None]:
-    """Returns the arguments of ``AgentRuntime`` that a configuration holds, and what it holds for the server.
+    """Returns the arguments of ``AgentRuntime`` in a configuration, and those of the server.
 
     Raises ValueError for what is none: neither an amount, nor a file, nor settings.
     """

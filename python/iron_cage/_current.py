@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from ._link import Link
 
     class Entered(Protocol):
-        """What is known here of a ``Cage``, which enters itself."""
+        """The known part of a ``Cage``, which enters itself."""
 
         @property
         def link(self) -> Link: ...

@@ -144,7 +144,7 @@ def error_from_answer(status: int, body: bytes, headers: Mapping[str, str]) -> I
 
 
 def _error_object(body: bytes) -> dict[str, Any]:
-    """Empty when the body is not what a server or provider of ours sends."""
+    """Empty when the body is not of our server or a provider."""
     import json
 
     try:
@@ -195,7 +195,7 @@ def _told_by(error: BaseException) -> IronCageError | None:
             content = bytes(response.content)  # type: ignore[union-attr]
         else:
             return None
-    except Exception:  # a stream that was not read, or somebody else's idea of a response
+    except Exception:  # a stream that was not read, or another kind of response
         return None
     # Without a status it was an event in the middle of a stream.
     refusal = error_from_answer(status if isinstance(status, int) else 502, content, headers)

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from ._http import Answer
 
     class Transport(Protocol):
-        """What an ``Endpoint`` can do, and a mocked server as well."""
+        """The methods of an ``Endpoint`` and of a mocked server."""
 
         def request(self, method: str, path: str, headers: Mapping[str, str], body: bytes | None = None) -> Answer: ...
 
@@ -54,7 +54,7 @@ class Link:
         self.gateway: str | None = gateway
 
     def with_token(self, token: str, agent_id: str, gateway: str | None = None) -> Link:
-        """The same server, as somebody else. ``gateway``: the path that its calls go to."""
+        """The same server, as another caller. ``gateway``: the path that its calls go to."""
         return Link(self.url, token, self._server, agent_id, gateway and self.url + gateway)
 
     @property
@@ -70,7 +70,7 @@ class Link:
         return self._server is not None
 
     def call(self, method: str, path: str, body: Any = None, default: Callable[[Any], Any] | None = None) -> Any:
-        """Asks ``/api/run`` and below. Returns what the JSON of the answer says, None without any.
+        """Asks ``/api/run`` and below. Returns the JSON of the answer, None without any.
 
         Raises IronCageError for a refusal, ServerUnreachable.
         """
@@ -99,7 +99,7 @@ class Link:
         return f"{self.url}/gateway{run}/{quote(name)}"
 
     def client_options(self, provider: str) -> dict[str, str]:
-        """What a client of ``openai`` or ``anthropic`` is made with: ``base_url`` and ``api_key``. ValueError for others."""
+        """The arguments of a client of ``openai`` or ``anthropic``: ``base_url`` and ``api_key``. ValueError for others."""
         if provider not in ("openai", "anthropic"):
             raise ValueError(f"expected 'openai' or 'anthropic', got {provider!r}")
         url = self.gateway_url(provider)

@@ -1,4 +1,4 @@
-"""``MockRuntime``: a cage in memory, for tests. It answers what the server answers, from ordinary Python objects."""
+"""``MockRuntime``: a cage in memory, for tests. It answers as the server does, from ordinary Python objects."""
 
 from __future__ import annotations
 
@@ -75,7 +75,7 @@ class MockRuntime(AgentRuntime):
 
     @property
     def events(self) -> list[MockEvent]:
-        """What the agent reported and what happened to it, oldest first."""
+        """The agent's reports and events, oldest first."""
         return self._mock.events
 
     @property
@@ -90,17 +90,17 @@ class MockRuntime(AgentRuntime):
 
     @property
     def requests(self) -> list[BudgetRequest]:
-        """What the agent asked for with ``request_budget``, oldest first, as it is now."""
+        """The agent's requests (``request_budget``), oldest first, in their present state."""
         from ._values import request_from
 
         return [request_from(request) for request in self._mock.requests.values()]
 
     def approve(self, request_id: str) -> None:
-        """As a person does: the limit is raised by what was asked for. KeyError for an unknown request."""
+        """As a person does: the limit is raised by the requested amount. KeyError for an unknown request."""
         self._mock.decide(request_id, "approved")
 
     def reject(self, request_id: str, reason: str | None = None) -> None:
-        """As a person does. ``reason``: what the agent reads as ``decision``. KeyError for an unknown request."""
+        """As a person does. ``reason``: the agent's ``decision``. KeyError for an unknown request."""
         self._mock.decide(request_id, "rejected", reason)
 
     @property
@@ -109,7 +109,7 @@ class MockRuntime(AgentRuntime):
         return {name: circuit.state for name, circuit in self._mock.circuits.items()}
 
     def open_circuit(self, name: str, for_s: float = 60.0) -> None:
-        """As if what has that name had failed too often: a service of the agent, ``openai`` or ``anthropic``."""
+        """As if the provider or service of that name had failed too often: a service of the agent, ``openai`` or ``anthropic``."""
         self._mock.circuit(name).open(self._mock.now + for_s)
 
     def pass_time(self, seconds: float) -> None:
@@ -173,7 +173,7 @@ class Account:
 
 
 class MockServer:
-    """Answers requests as the server does; what an ``Endpoint`` is for a real one."""
+    """Answers requests as the server does; as an ``Endpoint`` does for a real one."""
 
     def __init__(self, llm: MockLLM, limit: Decimal, mode: str, name: str) -> None:
         self.llm = llm
@@ -352,7 +352,7 @@ class MockServer:
         return Answer(200, headers, request.format.stream(whole) if request.is_streamed else json.dumps(whole).encode())
 
     def _judge(self, request: ModelRequest, text: str, cost: Decimal) -> tuple[str, int]:
-        """Returns what the agent may read of a reply, and the number of findings. Raises IronCageError in block mode."""
+        """Returns the redacted reply and the number of findings. Raises IronCageError in block mode."""
         redacted, found = redact(text)
         self.findings += [_found(one) for one in found]
         kinds = sorted({kind for kind, _, _ in found})

@@ -85,7 +85,7 @@ def model_request(path: str, content: Any) -> ModelRequest | None:
 
 
 def embeddings(request: ModelRequest, content: Any) -> dict[str, Any]:
-    """Vectors for what the request holds. Texts that share words are near each other, and the same text is the same."""
+    """Vectors for the texts of the request. Texts that share words are near each other, and the same text is the same."""
     size = int(content.get("dimensions") or content.get("outputDimensionality") or _DIMENSIONS)
     vectors = [_vector(json.dumps(one), size) for one in request.messages]
     if request.provider == "google":

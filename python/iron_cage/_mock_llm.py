@@ -1,4 +1,4 @@
-"""What a mocked model answers, in the formats of OpenAI, Anthropic and Google."""
+"""The replies of a mocked model, in the formats of OpenAI, Anthropic and Google."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ class MockReply:
     """One answer that a mocked model gives."""
 
     answer: MockAnswer
-    #: What the call costs, in US dollars; None for the default of the model.
+    #: The cost of the call, in US dollars; None for the default of the model.
     cost_usd: Decimal | None = None
     #: Calls of tools in place of, or beside, the text: ``{"name": …, "arguments": {…}}``.
     tool_calls: tuple[dict[str, Any], ...] = ()
@@ -31,7 +31,7 @@ class MockCall:
     provider: str
     model: str
     messages: list[Any]
-    #: What the agent was answered, after redaction; None when it was refused, "" for embeddings.
+    #: The answer to the agent, after redaction; None when it was refused, "" for embeddings.
     text: str | None
     cost_usd: Decimal
     #: Why it was refused, such as ``"budget_exceeded"``; None when it was answered.
@@ -48,7 +48,7 @@ class MockLLM:
 
     default: MockAnswer = "Mock reply."
     cost_usd: Decimal = Decimal("0.01")
-    #: What a request for embeddings costs, in US dollars. It takes no queued answer.
+    #: The cost of a request for embeddings, in US dollars. It takes no queued answer.
     embedding_cost_usd: Decimal = Decimal("0.0001")
     #: Every call so far, refused ones too.
     calls: list[MockCall] = field(default_factory=list)
@@ -99,7 +99,7 @@ def text_of(answer: MockAnswer, messages: list[Any]) -> str:
 
 @dataclass(frozen=True)
 class _Said:
-    """What a model answers, before it is written in a format."""
+    """A model's reply, before it is written in a format."""
 
     text: str | None
     model: str

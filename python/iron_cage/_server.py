@@ -27,7 +27,7 @@ _BAD_CONFIG = 2
 _CONFIG_FILES = ("iron-cage.yaml", "iron-cage.yml", "iron-cage.toml")
 
 
-#: Servers of this process, by what was wanted: runtimes in several threads share one.
+#: Servers of this process, by their settings: runtimes in several threads share one.
 _started: dict[tuple[object, ...], Server] = {}
 _starting = threading.Lock()
 
@@ -128,7 +128,7 @@ class Server:
         return self.admin.with_token(created["token"], created["agent_id"])
 
     def release(self) -> None:
-        """Stops the server when it is ours and nobody else in this process uses it."""
+        """Stops the server when it is ours and unused in this process."""
         with _starting:
             self._users -= 1
             if self._users > 0:
@@ -144,7 +144,7 @@ class Server:
         return is_running
 
     def listens(self, url: str, admin_token: str) -> None:
-        """What it says when it has started."""
+        """Its message when it has started."""
         self.url, self._admin_token = url, admin_token
 
     def stop(self) -> None:

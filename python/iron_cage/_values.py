@@ -10,7 +10,7 @@ if TYPE_CHECKING:
     from ._pii_types import PiiType, Risk
 
 _NANODOLLAR = Decimal("0.000000001")
-#: What the server can count.
+#: The server's largest amount.
 _MAX_USD = Decimal(9_000_000)
 
 
@@ -98,7 +98,7 @@ class Metrics:
     failed: int
     #: ``calls``, ``cost_usd``, ``input_tokens`` and ``output_tokens`` by model.
     by_model: dict[str, dict[str, Any]]
-    #: What the dashboard shows, in its words: ``spent``, ``used``, ``progress``, ``success``, ``p95``, ``saved_usd`` …
+    #: The figures of the dashboard, under its names: ``spent``, ``used``, ``progress``, ``success``, ``p95``, ``saved_usd`` …
     figures: dict[str, Any]
 
 

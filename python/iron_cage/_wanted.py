@@ -1,4 +1,4 @@
-"""What a server is like that is started."""
+"""The settings of a server that is started."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
 """The published data protocol: JSON Schemas (draft 7) of what runtimes record and report.
 
-What a minor version may change is in ``docs/protocol.md``. The schemas are plain dictionaries, for any validator::
+``docs/protocol.md`` lists the changes of minor versions. The schemas are plain dictionaries, for any validator::
 
     from iron_cage.protocol import schema
 

@@ -76,7 +76,7 @@ E = TypeVar("E", bound=IronCageError)
 
 
 class Caught(Generic[E]):
-    """What an assertion caught, after its block."""
+    """The error that an assertion caught, after its block."""
 
     _error: E | None = None
 

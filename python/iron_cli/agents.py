@@ -1,4 +1,4 @@
-"""Which agent somebody means by an id, the beginning of one, a name, or the file of a script."""
+"""Finds an agent by its id, the beginning of one, a name, or the file of a script."""
 
 from __future__ import annotations
 

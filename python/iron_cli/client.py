@@ -31,7 +31,7 @@ class Client:
     def send(self, method: str, path: str, body: dict[str, Any] | None = None, signed_in: bool = True) -> Any:
         """The body of the reply, None when it has none.
 
-        Raises CliError: ``server_unreachable`` after three attempts, else what the server answered.
+        Raises CliError: ``server_unreachable`` after three attempts, else the server's error.
         """
         for attempt in range(_TRIES):
             try:

@@ -1,4 +1,4 @@
-"""What goes wrong, and the exit code that says so."""
+"""The errors and their exit codes."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
 """``~/.iron/tokens`` (0600): one JSON object per line, API tokens and one login for each server.
 
-The file is that of ``iron-cage``: either command reads and renews what the other has written.
+The file is that of ``iron-cage``: each command reads and renews tokens of the other.
 """
 
 from __future__ import annotations

@@ -114,7 +114,7 @@ def _try(function):
 
 
 def _try_groups():
-    """Returns the controllers that apply to a process in a group of its own."""
+    """Returns the controllers that apply to a process in a separate group."""
 
     def controllers():
         group = _groups.Group.open({})

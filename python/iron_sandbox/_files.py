@@ -1,4 +1,4 @@
-"""Reads files that a program may have made. What is no file, such as a FIFO, could keep its reader waiting: it is not read."""
+"""Reads files that a program may have made. A FIFO or device could keep its reader waiting: it is not read."""
 
 import os
 import stat

@@ -24,7 +24,7 @@ class Group:
     """The control group of one program: a folder in each hierarchy."""
 
     def __init__(self, folders):
-        """``folders``: by controller; "" is the version 2 group, whatever it controls."""
+        """``folders``: by controller; "" is the version 2 group, with any controllers."""
         self._folders = folders
         self._limits = {}
         self._joins = _open_all(folders.values())

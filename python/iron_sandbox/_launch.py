@@ -74,7 +74,7 @@ def launch(policy, body, report=None, ignored=None, group=None):
 
 
 class _Guard:
-    """The process outside: waits for the program to end, and does what the processes inside cannot."""
+    """The process outside: waits for the program to end, and acts for the processes inside."""
 
     def __init__(self, policy, channel, signals, reports, child, group):
         from ._broker import Broker
@@ -109,7 +109,7 @@ class _Guard:
         return self._status
 
     def _end_all(self):
-        """Kills what the program left running, and removes its control group. Orphans are children of this process by now."""
+        """Kills the program's remaining processes, and removes its control group. Orphans are children of this process by now."""
         end = time.monotonic() + _END_SECONDS
         while time.monotonic() < end and self._has_children():
             for child in _children():

@@ -19,7 +19,7 @@ _KEPT = (
     # Editors, and agents in them.
     *(".vscode", ".idea", ".devcontainer", ".zed", ".exrc", ".vimrc", ".nvimrc", ".nvim.lua", ".dir-locals.el"),
     *(".mcp.json", ".claude", ".cursor", ".windsurf", ".gemini", ".codex", ".aider.conf.yml"),
-    # Shells and what they load in a folder, package managers, hooks, debuggers.
+    # Shells and their files in a folder, package managers, hooks, debuggers.
     *(
         ".envrc",
         ".tool-versions",
@@ -67,7 +67,7 @@ _OF_REPOSITORIES = frozenset(("HEAD", "objects", "refs"))
 _MAX_SEARCH_SECONDS = 2
 # Which names are new is known in a writable folder and in the folders directly in it, if there are no more than these.
 _MAX_FOLDERS, _MAX_NAMES = 100, 1000
-# Packages bring such files along, and nobody works in them.
+# Packages bring such files along, and no person works in them.
 _OF_PACKAGES = frozenset(("node_modules", "site-packages"))
 # File timestamps are coarser than the clock.
 _COARSE_SECONDS = 0.1
@@ -87,7 +87,7 @@ def kept_in(folder):
     # A .git that is a link or a file refers to another folder.
     is_elsewhere = os.path.lexists(git) and (os.path.islink(git) or not os.path.isdir(git))
     of_git = [git] if is_elsewhere else [os.path.join(git, name) for name in (*_RUN_BY_GIT, "commondir")]
-    # Packages that include Iron Cage are what the next start runs.
+    # The next start runs packages that include Iron Cage.
     packages = ("node_modules",) if os.path.lexists(os.path.join(folder, "node_modules/iron-cage")) else ()
     names = (*_KEPT, *_PROGRAMS, *packages)
     return [os.path.join(folder, name) for name in names] + of_git + _chosen_hooks(folder, git)
@@ -151,7 +151,7 @@ class Planted:
 
 
 class _Dotted:
-    """Finds names that begin with a dot: by them programs find what they load in a folder."""
+    """Finds names that begin with a dot: by them programs find files to load in a folder."""
 
     def __init__(self, folders):
         self._folders = folders
@@ -259,7 +259,7 @@ def _changed(path):
 
 
 def move_aside(path):
-    """Renames what a program has put at ``path``. Returns its new path."""
+    """Renames a program's file or folder at ``path``. Returns its new path."""
     aside = _free_name(path + _ASIDE)
     try:
         os.rename(path, aside)

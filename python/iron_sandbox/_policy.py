@@ -85,7 +85,7 @@ class Policy:
         return [path for path in kept_in(folder) if not _is_below(path, listed)]
 
     def _keep_programs(self, prefixes, environment):
-        """Keeps what later runs outside: the program's interpreter, this one, and what is found on PATH."""
+        """Keeps what later runs outside: the program's interpreter, this one, and the programs on PATH."""
         for path in [*prefixes, *_own(), *environment.get("PATH", "").split(":")]:
             real = _real(path)
             around = [folder for folder in self._real_folders if _is_below(real, [folder])]
@@ -96,15 +96,15 @@ class Policy:
                 self.keep.append(path)
 
     def may_change(self, path):
-        """Returns True if the program may replace what is at ``path``."""
-        # A link can be replaced where it is, and what it leads to where that is.
+        """Returns True if the program may replace the file or folder at ``path``."""
+        # A link can be replaced where it is, and its target where that is.
         places = (_real(path), os.path.join(_real(os.path.dirname(path)), os.path.basename(path)))
         within = [place for place in places if _is_below(place, self._real_folders)]
         keep = [os.path.realpath(kept) for kept in self.keep] if within else []
         return any(not _is_below(place, keep) for place in within)
 
     def require_own(self):
-        """Raises PolicyError if the program could change what the next sandbox is built with."""
+        """Raises PolicyError if the program could change the files that build the next sandbox."""
         for path in _own() if self.is_enforced else ():
             if self.may_change(path):
                 raise PolicyError("the program may write to %s, which builds the sandbox: use another Python" % path)

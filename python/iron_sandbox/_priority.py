@@ -1,6 +1,6 @@
 """Lowers a program's priority for the processor while it uses much of the machine's time, so that it does not slow others down.
 
-The kernel's ``cpu.idle`` gives a control group what others leave. A program that uses little is never affected, and one that
+The kernel's ``cpu.idle`` gives a control group the time that others leave. A program that uses little is never affected, and one that
 got little because others were busy has its usual priority again, so none is starved.
 """
 
@@ -29,7 +29,7 @@ class Priority:
         self.next_check = self._at + _CHECK_SECONDS
 
     def check(self):
-        """Sets the priority by what the program has used since the last check, if one is due."""
+        """Sets the priority by the program's use since the last check, if one is due."""
         now = time.monotonic()
         if self.next_check is None or now < self.next_check:
             return

@@ -15,7 +15,7 @@ from ._kernel import (
 )
 
 _LAST_CAPABILITY = 63
-# chown, dac_override, fowner, fsetid, kill, setgid, setuid, net_bind_service: what a program run as root in a container
+# chown, dac_override, fowner, fsetid, kill, setgid, setuid, net_bind_service: as a program run as root in a container
 # expects. Landlock and seccomp restrict a process with these as well.
 _FOR_ROOT = (0, 1, 3, 4, 5, 6, 7, 10)
 _VERSION_3 = 0x20080522

@@ -1,4 +1,4 @@
-"""Reports what was refused, or would have been, to the caller that started the sandbox, as lines of JSON.
+"""Reports actual and possible refusals to the caller that started the sandbox, as lines of JSON.
 
 First ``{"standing": {"level": …, "landlock_abi": n, "limited": …, "hidden": …}}`` when the sandbox is set up, or
 ``{"fault": …}`` when the program was not started; then ``{"action": "connect" | "read" | "write", "target": …,

@@ -189,7 +189,7 @@ def program(confine, udp=False, unix=False, listen=True, notify=()):
     foreign = _return(_KILL if confine else _ALLOW)
     lines = [_load(_ARCH), _if_equal(_AUDIT_ARCH, 1, 0), foreign, _load(_NR)]
     if confine:
-        # First: what is refused is not passed on.
+        # First: refused calls are not passed on.
         for name, block in _mode_blocks().items():
             if (number := _number(_LOOKED_AT[name])) is not None:
                 passed = [_return(_NOTIFY if number in notify else _ALLOW)]

@@ -12,7 +12,7 @@ from ._groups import Group
 def wait():
     """Returns the words of the command line and the control group. Ends this process if stdin ends first.
 
-    The input is the number of bytes on a line of its own, then JSON with ``words``, ``cwd`` and ``environment``.
+    The input is the number of bytes on a separate line, then JSON with ``words``, ``cwd`` and ``environment``.
     """
     group = Group.open()
     group.enter()

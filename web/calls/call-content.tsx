@@ -1,4 +1,4 @@
-/** What a call said, as a conversation with its tool calls; redactions are marked. For admins, on request only. */
+/** The content of a call, as a conversation with its tool calls; redactions are marked. For admins, on request only. */
 import { useSignal } from '@preact/signals'
 import type { CallContent, Part, Turn } from '../../src/core/call-content.ts'
 import { Marked } from '../parts/marked.tsx'

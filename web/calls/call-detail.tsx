@@ -1,4 +1,4 @@
-/** One call: what it was, what it cost and why, and what happened on its way. */
+/** One call: its kind, its cost with the reason, and its events. */
 
 import { useSignal } from '@preact/signals'
 import { useEffect } from 'preact/hooks'

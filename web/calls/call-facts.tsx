@@ -1,4 +1,4 @@
-/** What the list of calls and the detail of one show alike. */
+/** The facts that the list of calls and the detail of one share. */
 
 import { showName } from '../../src/core/units.ts'
 import type { ShownCall } from '../../src/state/call-view.ts'

@@ -1,4 +1,4 @@
-/** Calls of all agents: filtered and sorted by the server, page by page; the address holds what is shown. */
+/** Calls of all agents: filtered and sorted by the server, page by page; the address holds the filters. */
 
 import { useSignal } from '@preact/signals'
 import { useEffect, useMemo, useRef } from 'preact/hooks'

@@ -24,7 +24,7 @@ const ORDERS: Readonly<Record<string, { word: string; order: Order }>> = {
   newest: { word: 'newest first', order: newestFirst },
 }
 
-/** Low for what a person looks at first: trouble, findings, what runs, clients, what has ended. */
+/** Low for rows that a person needs first: trouble, findings, running agents, clients, ended ones. */
 function rank(agent: AgentView): number {
   if (needsAttention(agent)) return 0
   if (!isAlive(agent)) return 4

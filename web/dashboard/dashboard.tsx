@@ -1,4 +1,4 @@
-/** The header, the panels of one agent or the overview of all, and what has just happened. Renders the store. */
+/** The header, the panels of one agent or the overview of all, and the latest events. Renders the store. */
 import { useSignal } from '@preact/signals'
 import type { VNode } from 'preact'
 import { useEffect } from 'preact/hooks'

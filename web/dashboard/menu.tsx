@@ -9,7 +9,7 @@ import './menu.css'
 
 interface Entry {
   label: string
-  /** Shown behind it: a key, or what it belongs to. */
+  /** Shown behind it: a key, or its group. */
   hint?: string
   act: () => void
 }

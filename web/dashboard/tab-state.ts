@@ -1,4 +1,4 @@
-/** The browser's tab: its title and icon say how the agent on screen is, or how many agents need attention. */
+/** The browser's tab: its title and icon show the state of the agent on screen, or how many agents need attention. */
 import { useEffect } from 'preact/hooks'
 import { showName } from '../../src/core/units.ts'
 import { type AgentView, isClient } from '../../src/state/snapshot.ts'

@@ -54,7 +54,7 @@ export const Agents = ({ view: { runtimes } }: { view: FleetView }) => {
   )
 }
 
-/** As far as is known: a machine that is not heard may have ended. */
+/** As far as is known: a silent machine may have ended. */
 const isRunning = ({ runtime, agent }: { runtime: RuntimeView; agent: FleetAgentView }): boolean =>
   agent.state === 'running' && runtime.state === 'connected'
 
@@ -75,7 +75,7 @@ const AgentRow = ({ runtime, agent }: { runtime: RuntimeView; agent: FleetAgentV
   </tr>
 )
 
-/** Nobody knows the state of an agent that had not ended when its machine was last heard. */
+/** The state is unknown for an agent that had not ended at its machine's last message. */
 function AgentState({ runtime: { state, last_seen_at }, agent }: { runtime: RuntimeView; agent: FleetAgentView }) {
   const isUnknown = agent.ended_at === null && state !== 'connected'
   return (

@@ -1,4 +1,4 @@
-/** For admins: what was alerted to, where alerts go, and the organization's webhooks. */
+/** For admins: past alerts, their destinations, and the organization's webhooks. */
 import { useSignal } from '@preact/signals'
 import type { AlertWebhookView, PanelAlertKind, PanelAlertView } from '../../src/panel/fleet-view.ts'
 import { Dialog } from '../parts/dialog.tsx'

@@ -7,7 +7,7 @@ import { ApiError, isAdmin, send } from '../session.ts'
 
 type Scope = SharedBudgetView['scope']
 
-/** What is open: a budget to change or to ask more of, or a new one. */
+/** The open dialog: a budget to change or to ask more of, or a new one. */
 const open = signal<SharedBudgetView | 'new' | null>(null)
 
 /** Admins change it, others ask for more of it. */

@@ -31,6 +31,6 @@ export const FleetHeader = ({ organization, current }: { organization: string | 
   </Top>
 )
 
-/** The first organization of a panel has no name of its own. */
+/** The first organization of a panel has no name. */
 const titleOf = (organization: string | undefined): string =>
   organization === undefined || organization === 'default' ? 'Control Panel' : organization

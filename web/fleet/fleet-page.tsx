@@ -30,7 +30,7 @@ const fleet = signal<FleetView | null>(null)
 const fault = signal<string | null>(null)
 const resolving = signal<{ lease: LeaseView; machine: string } | null>(null)
 
-/** Reads the fleet again, if somebody has signed in. Never rejects. */
+/** Reads the fleet again, if a person has signed in. Never rejects. */
 export async function refresh(): Promise<void> {
   if (session.value !== 'open') return
   try {

@@ -17,7 +17,7 @@ const asked = signal<Asked | null>(null)
 
 const WORDS: Record<Action, string> = { stop: 'Stop', pause: 'Pause', resume: 'Resume' }
 
-/** What can be ordered of an agent in this state. */
+/** The possible orders to an agent in this state. */
 function actionsOf({ state }: FleetAgentView): Action[] {
   if (state === 'running') return ['pause', 'stop']
   if (state === 'paused') return ['resume', 'stop']
@@ -63,7 +63,7 @@ function OrderLine({ order: { action, by, state, message }, runtime }: { order: 
   )
 }
 
-/** `onOrdered`: reads again what an order changes. */
+/** `onOrdered`: reads the data again that an order changes. */
 export function OrderDialog({ onOrdered }: { onOrdered: () => Promise<void> }) {
   if (asked.value === null) return null
   const { runtime, agent, action } = asked.value

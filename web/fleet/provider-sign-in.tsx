@@ -9,7 +9,7 @@ import { type OpenedSession, post, read, redeemLink } from '../session.ts'
 
 const KEY = 'iron-cage-provider-sign-in'
 
-/** What a tab that goes to the provider leaves here. */
+/** The values that a tab leaves here when it goes to the provider. */
 interface Left {
   secret: string
   /** The view to come back to. */
@@ -23,7 +23,7 @@ export function ProviderSignIn() {
   useEffect(() => {
     fetch('/api/auth/oidc')
       .then((response) => read<{ name: string | null }>(response))
-      // Without an answer the form for the password says why.
+      // Without an answer the form for the password shows the reason.
       .then(
         ({ name }) => (provider.value = name),
         () => {},

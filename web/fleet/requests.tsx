@@ -22,7 +22,7 @@ export async function refreshRequests(): Promise<void> {
   members.value = (await send<TeamsView>('GET', '/api/fleet/teams')).members
 }
 
-/** `onDecided`: reads again what an approval changes. */
+/** `onDecided`: reads the data again that an approval changes. */
 export const Requests = ({ onDecided }: { onDecided: () => Promise<void> }) => (
   <>
     {requests.value.length > 0 && (

@@ -1,4 +1,4 @@
-/** What the agents of all machines cost, by day and model, agent, team, user or machine. */
+/** The cost of the agents of all machines, by day and model, agent, team, user or machine. */
 
 import { fromUsd, nanodollars, showUsd, toUsd } from '../../src/core/money.ts'
 import { showCount } from '../../src/core/units.ts'

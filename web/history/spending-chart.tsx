@@ -1,11 +1,11 @@
-/** Spending per day, stacked by model; a table says the same to a screen reader. */
+/** Spending per day, stacked by model; a table serves screen readers. */
 import { fromUsd, nanodollars, showUsd, toUsd } from '../../src/core/money.ts'
 import { showNumberOf } from '../../src/core/units.ts'
 import { ticksUpTo } from '../../src/state/axis.ts'
 import type { DaySpending } from '../../src/state/history-view.ts'
 import './spending-chart.css'
 
-/** Models with a color of their own; the others share the last. */
+/** Models with their own color; the others share the last. */
 const COLORS = ['color-0', 'color-1', 'color-2', 'color-3', 'color-4']
 
 export function SpendingChart({ days }: { days: readonly DaySpending[] }) {

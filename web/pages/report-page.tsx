@@ -11,7 +11,7 @@ import { ReportLinks } from './report-links.tsx'
 /** The agent in the address of this page; undefined on any other page. */
 export const reportedAgent = (): string | undefined => /^\/reports\/([\w-]+)$/.exec(location.pathname)?.[1]
 
-/** True on the page of a report that somebody shared. */
+/** True on the page of a shared report. */
 export const isShared = (): boolean => location.pathname === '/shared'
 
 export function ReportPage({ agentId }: { agentId: string }) {

@@ -170,7 +170,7 @@ function EventRow(props: { event: RuntimeEvent; isOpen: boolean; namesAgent: boo
   )
 }
 
-/** Room for what the event has, so that a traceback is read without scrolling. */
+/** Room for the event's details, so that a traceback is read without scrolling. */
 function detailRem({ data }: RuntimeEvent): number {
   const { min, max, line, frame } = DETAIL_REM
   const lines = Object.values(data).reduce((sum, value) => sum + String(value).split('\n').length, 3)

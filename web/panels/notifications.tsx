@@ -97,7 +97,7 @@ export function NotificationsPanel(props: {
 const acknowledgeAll = (alerts: readonly AlertView[]) => Promise.all(alerts.map(({ id }) => acknowledge(id)))
 
 interface Card {
-  /** The newest, with what is shown. */
+  /** The newest, with its display. */
   alert: AlertView
   same: AlertView[]
 }
@@ -115,7 +115,7 @@ function cardsOf(alerts: readonly AlertView[]): Card[] {
   return [...cards.values()]
 }
 
-/** Once a budget is spent, the warnings about it say nothing new. */
+/** Once a budget is spent, the warnings about it are obsolete. */
 const withoutSuperseded = (alerts: readonly AlertView[]): AlertView[] =>
   alerts.filter(
     (alert, index) =>
@@ -153,7 +153,7 @@ export function AlertActions({
   )
 }
 
-/** An increase that was approved, or that nobody needs any more, is not offered. */
+/** An increase that was approved, or is no longer needed, is not offered. */
 const needsIncrease = ({ kind, budget, request }: AlertView, agent: AgentView): boolean =>
   (request
     ? request.state === 'pending'
@@ -161,7 +161,7 @@ const needsIncrease = ({ kind, budget, request }: AlertView, agent: AgentView): 
       (budget !== null || agent.warned || agent.exhausted)) &&
   (isAlive(agent) || agent.state === 'budget_stopped')
 
-/** A shared limit is raised on its Control Panel. `more`: what the agent asks for. (Default: the server's suggestion.) */
+/** A shared limit is raised on its Control Panel. `more`: the agent's request. (Default: the server's suggestion.) */
 function BudgetActions(props: { agent: AgentView; budget: NamedScope | null; more?: Usd | undefined }) {
   const { agent, budget, more } = props
   const canAct = agent.state === 'running' || agent.state === 'paused'

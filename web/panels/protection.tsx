@@ -60,7 +60,7 @@ export function ProtectionPanel({ agent, figures, nowMs }: { agent: AgentView; f
   )
 }
 
-/** What the sandbox refused; without one nothing is monitored. */
+/** The sandbox's refusals; without a sandbox nothing is monitored. */
 function UnauthorizedActions({ agent: { sandbox, unauthorized } }: { agent: AgentView }) {
   if (sandbox === null || sandbox.level === 'off') return <Tag tone="off">not monitored</Tag>
   const { denied, bypassed, last } = unauthorized

@@ -17,7 +17,7 @@ const ENVIRONMENTS = ['development', 'staging', 'production']
 const Coded = ({ text }: { text: string }) => (
   <>
     {text.split(/("[^"]+"|[A-Z_]+=\S+)/).map((piece, index) =>
-      // Every second piece is what the expression matched.
+      // Every second piece is a match of the expression.
       index % 2 === 1 ? <code key={index}>{piece.replaceAll('"', '')}</code> : piece,
     )}
   </>
@@ -209,7 +209,7 @@ function AddSecret({ environment, onClose }: { environment: string; onClose: () 
   )
 }
 
-/** Says what is wrong in words of its own: the browser's own ones name no rule. */
+/** Explains problems in its own words: the browser's own ones name no rule. */
 const explainPattern = (field: HTMLInputElement): void => {
   field.setCustomValidity('')
   if (field.validity.patternMismatch) field.setCustomValidity(`${field.title}.`)

@@ -1,6 +1,6 @@
 /**
  * Spending over the work done, or over time while no progress is reported, with warnings and limit once they are near.
- * A table says the same to a screen reader.
+ * A table serves screen readers.
  */
 import { useSignal } from '@preact/signals'
 import { fromUsd, showUsd, type Usd } from '../../src/core/money.ts'
@@ -133,7 +133,7 @@ function Hover({ curve: { points, share, over }, unit }: { curve: Curve; unit: s
   )
 }
 
-/** Round whatever the chart's aspect ratio, unlike a circle in a stretched drawing. */
+/** Round at any aspect ratio of the chart, unlike a circle in a stretched drawing. */
 const Mark = ({ at, tone }: { at: { left: number; top: string }; tone: string }) => (
   <i class={`mark ${tone}`} style={{ left: `${at.left * 100}%`, top: at.top }} />
 )

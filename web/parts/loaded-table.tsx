@@ -1,4 +1,7 @@
-/** A panel with a table of what was loaded: how many there are, a way to load them again, and what stands there while there are none. */
+/**
+ * A panel with a table of loaded rows: how many there are, a way to load them again, and what stands there while there
+ * are none.
+ */
 import type { ComponentChildren } from 'preact'
 import { showNumberOf } from '../../src/core/units.ts'
 import { Action, Empty, Fault, Panel } from './parts.tsx'
@@ -10,13 +13,13 @@ export const LoadedTable = <Entry,>(
     Pick<Loaded<unknown>, 'fault' | 'reload'> & {
       name: string
       title: string
-      /** What one of them is called: "incident". */
+      /** The name of one of them: "incident". */
       unit: string
       /** Undefined until they have arrived. */
       entries: readonly Entry[] | undefined
       /** There are older ones, which were not loaded. (Default: no.) */
       isCut?: boolean
-      /** What it says while there are none. */
+      /** Its text while there are none. */
       empty: { title: string; children: ComponentChildren }
       /** Draws a row. */
       children: (entry: Entry, row: number) => ComponentChildren

@@ -8,7 +8,7 @@ export const Shell = ({ class: others, children }: { class: string; children: Co
   <div class={`app ${others}`}>{children}</div>
 )
 
-/** `home`: what the first page shows, for a screen reader. */
+/** `home`: the content of the first page, for a screen reader. */
 export const Top = ({ title, home, children }: { title: string; home: string; children: ComponentChildren }) => (
   <header class="top">
     <a class="home" href="#/" aria-label={`${title}: ${home}`}>

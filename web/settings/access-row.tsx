@@ -18,7 +18,7 @@ export const AccessRow = ({
   about?: ComponentChildren
   /** "added 3 d ago" */
   since: string
-  /** What the button says. */
+  /** The text of the button. */
   end: 'Remove' | 'Revoke'
   /** Of the route that ends it. */
   path: string

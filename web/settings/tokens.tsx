@@ -21,7 +21,7 @@ interface ApiToken {
   revoked_at: string | null
 }
 
-/** `agentHelp`: what a token of the role agent is for, `budgetHelp`: what happens without a budget. */
+/** `agentHelp`: the use of a token of the role agent, `budgetHelp`: what happens without a budget. */
 export function TokensPanel({ agentHelp, budgetHelp }: TokenHelp) {
   const { value, fault, reload } = useLoaded<{ tokens: ApiToken[] }>('/api/tokens')
   const isAdding = useSignal(false)

@@ -155,7 +155,7 @@ def _json(*words: str) -> Any:
 
 
 def _command(*words: str, stdin: str = "") -> str:
-    """What the command prints. Raises IronCageError with the code of its error."""
+    """The command's output. Raises IronCageError with the code of its error."""
     done = subprocess.run(
         [*find_program(), *words], input=stdin, capture_output=True, text=True, encoding="utf-8", check=False
     )
