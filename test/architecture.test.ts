@@ -1,6 +1,7 @@
-import { readdirSync, readFileSync } from 'node:fs'
+import { readFileSync } from 'node:fs'
 import { dirname, join, relative, resolve } from 'node:path'
 import { describe, expect, test } from 'vitest'
+import { code, type Import, importsBelow, importsOf, inRings, sourcesBelow, specifiersOf } from '../scripts/imports.ts'
 
 /**
  * Who may import whom: a part may import what stands to the right of it, and nothing within its own group but itself.
@@ -83,11 +84,6 @@ const BESIDE_THE_CLOCK: Readonly<Record<string, string>> = {
   'src/core/process-table.ts': 'asks the system again for a descriptor, which no moved clock gives back',
   'src/config/agent-folders.ts': 'compares with the times of files, which the system notes',
   'src/cli/': 'a command is a process of its own, with a person waiting for it',
-}
-
-interface Import {
-  from: string
-  to: string
 }
 
 const root = resolve(import.meta.dirname, '..')
@@ -235,16 +231,6 @@ function violations(imports: readonly Import[]): string[] {
   })
 }
 
-/** Files that import themselves through others, also for types alone. */
-function inRings(imports: readonly Import[]): string[] {
-  for (let left = imports; ; ) {
-    const [importing, imported] = [new Set(left.map(({ from }) => from)), new Set(left.map(({ to }) => to))]
-    const next = left.filter(({ from, to }) => imported.has(from) && importing.has(to))
-    if (next.length === left.length) return [...importing].sort()
-    left = next
-  }
-}
-
 function violation(from: string, to: string): string | undefined {
   if (from === to) return undefined
   const groupOf = (part: string) => ORDER.findIndex((group) => group.includes(part))
@@ -263,18 +249,6 @@ const partOf = (file: string): string => {
   return (folder === 'core' || folder === 'protocol' ? name! : folder!).replace(/(?:\.d)?\.ts$/, '')
 }
 
-const importsBelow = (folder: string): Import[] => sourcesBelow(folder).flatMap(importsOf)
-
-/** Imports of files of this project; packages are not our concern here. */
-function importsOf(file: string): Import[] {
-  return specifiersOf(code(file))
-    .filter((specifier) => specifier.startsWith('.'))
-    .map((specifier) => ({ from: file, to: relative(root, resolve(root, dirname(file), specifier)) }))
-}
-
-const specifiersOf = (source: string): string[] =>
-  [...source.matchAll(/(?:\bfrom\s+|\bimport\s*\(?\s*)'([^']+)'/g)].map((match) => match[1]!)
-
 /** What a command that asks a server can do without: it takes longer to load than the server to answer. */
 const HEAVY = /^(hono|zod|yaml|undici|better-sqlite3|src\/runtime\.ts|src\/redaction\/redactor\.ts)$/
 
@@ -291,11 +265,3 @@ function loadedWith(file: string, loaded: Set<string> = new Set()): string[] {
 }
 
 const withoutComments = (source: string): string => source.replaceAll(/\/\*[\s\S]*?\*\/|\/\/.*/g, '')
-
-const code = (file: string): string => readFileSync(join(root, file), 'utf8')
-
-const sourcesBelow = (folder: string): string[] =>
-  readdirSync(join(root, folder), { recursive: true, encoding: 'utf8' })
-    .filter((name) => /\.tsx?$/.test(name))
-    .map((name) => join(folder, name))
-    .sort()
