@@ -1,4 +1,4 @@
-"""What the Python SDK costs an agent: importing it, and one call of a protected function. Prints medians, judges nothing.
+"""The cost of the Python SDK for an agent: importing it, and one call of a protected function. Prints medians, judges nothing.
 
 Calls are measured in processor time, which other programs of a busy machine do not change; imports in time that passes.
 

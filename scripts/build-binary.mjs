@@ -79,8 +79,8 @@ try {
 }
 
 /**
- * An executable's program is CommonJS in one piece. What it loads from where it lays its files out: native packages, and
- * those that are imported when they are needed, such as the tokenizer; in that one piece they would cost memory always.
+ * An executable's program is CommonJS in one piece. The files that it loads from its folder: native packages, and those
+ * that are imported when they are needed, such as the tokenizer; in that one piece they would cost memory always.
  */
 async function bundleForExecutable(folder) {
   const later = new Map()
@@ -138,7 +138,7 @@ function prepareBlob(files) {
     output: `${work}/blob`,
     disableExperimentalSEAWarning: true,
     execArgv: ['--no-warnings'],
-    // Else whoever sets NODE_OPTIONS decides what the executable runs.
+    // Else NODE_OPTIONS could make the executable run other code.
     execArgvExtension: 'none',
     assets: {
       ...Object.fromEntries(files),

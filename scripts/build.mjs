@@ -13,7 +13,7 @@ process.once('exit', () => rmSync(made, { recursive: true, force: true }))
 
 const results = await Promise.all([
   bundleProgram({
-    // The last one is loaded by commands that run a server; tests open it too, though it is promised to nobody.
+    // The last one is loaded by commands that run a server; tests open it too, though it is not public.
     entryPoints: { 'iron-cage': `${root}src/main.ts`, index: `${root}src/index.ts`, runtime: `${root}src/runtime.ts` },
     outdir: made,
     // No folder below: the program looks for its files beside the folder of its modules.

@@ -1,11 +1,11 @@
-// What the builds share: the program and the dashboard, bundled by esbuild.
+// Shared by the builds: the program and the dashboard, bundled by esbuild.
 import { cpSync, mkdirSync, readdirSync, statSync } from 'node:fs'
 import { fileURLToPath } from 'node:url'
 import { build } from 'esbuild'
 
 export const root = fileURLToPath(new URL('..', import.meta.url))
 
-/** What a package imports for a function that nobody calls here. */
+/** Imports of packages for functions that are not called here. */
 export const LEFT_OUT = ['@node-rs/xxhash']
 
 /**
@@ -23,7 +23,7 @@ const httpByName = {
 }
 
 /**
- * What yargs imports and this program must not load: `escalade` looks for a package.json from the working folder up, and
+ * Imports of yargs that this program must not load: `escalade` looks for a package.json from the working folder up, and
  * `y18n` for languages beside this package, where an agent may have written them; `string-width` makes an
  * `Intl.Segmenter` when it is loaded, twice, which takes 24 ms of every start, and our help is ASCII.
  */
@@ -59,7 +59,7 @@ export const bundleProgram = ({ define = {}, external = [], ...options }) =>
     ...options,
   })
 
-/** Threads, each a program of its own that `threadFile` of src/core/package-folder.ts finds by its name. */
+/** Threads, each a separate program that `threadFile` of src/core/package-folder.ts finds by its name. */
 export const bundleThreads = (options) =>
   bundleProgram({
     entryPoints: ['gateway/bodies/large-thread.ts', 'budget/tokenizer-thread.ts', 'db/check-thread.ts'].map((path) => ({
@@ -95,7 +95,7 @@ async function bundlePage(program, page, folder) {
   return result
 }
 
-/** What the program reads besides the dashboard: paths in the project, and in the package. */
+/** Files of the program besides the dashboard: paths in the project, and in the package. */
 export const programFiles = () => [
   'demo/lead_gen_agent.py',
   'demo/leads.csv',

@@ -1,6 +1,7 @@
 /**
- * Formats and lints the Python with ruff, by the rules of python/pyproject.toml. `--write`: mends what it can.
- * It is WebAssembly from npm: `npm ci` brings it, in the version of package-lock.json, also where there is no Python.
+ * Formats and lints the Python with ruff, by the rules of python/pyproject.toml. `--write`: fixes problems where
+ * possible. It is WebAssembly from npm: `npm ci` brings it, in the version of package-lock.json, also where there is no
+ * Python.
  */
 import { readdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { join, resolve } from 'node:path'

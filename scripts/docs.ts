@@ -70,7 +70,7 @@ const cell = (text: string): string => text.replaceAll(/(?<!\\)\|/g, '\\|').repl
 
 const code = (text: string): string => `\`${text}\``
 
-/** What a policy may set. */
+/** The settings of a policy. */
 function policySettings(): string {
   const rows = POLICY_SETTINGS.map(({ key, how }) => [code(key), how])
   return table(['setting', 'value that counts'], rows)

@@ -1,6 +1,6 @@
-// Writes src/budget/output-limits.json: the most tokens each model answers with, as LiteLLM's public list says
-// (PyPI litellm, MIT), and as the vendors' pages say of models that are no longer in it.
-// node scripts/output-limits.mjs <site-packages of an environment with litellm>
+// Writes src/budget/output-limits.json: the most tokens each model answers with, by LiteLLM's public list (PyPI
+// litellm, MIT), and by the vendors' pages for models that are no longer in it. node scripts/output-limits.mjs
+// <site-packages of an environment with litellm>
 import { readdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 
@@ -77,7 +77,7 @@ for (const [name, { litellm_provider, max_output_tokens: most }] of Object.entri
   if (!provider || !Number.isInteger(most) || most < 1) continue
   const bare = name.startsWith(`${litellm_provider}/`) ? name.slice(litellm_provider.length + 1) : name
   models[provider] ??= {}
-  // Of two that say differently, what both allow.
+  // Of two that differ, the limit that both allow.
   models[provider][bare] = Math.min(most, models[provider][bare] ?? most)
 }
 for (const [provider, published] of Object.entries(PUBLISHED)) Object.assign(models[provider], published)

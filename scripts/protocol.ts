@@ -1,6 +1,6 @@
 /**
- * The published data protocol, python/iron_cage/protocol.json: one JSON Schema (draft 7) for each kind of message, made from
- * the type of events, and from what the routes accept and answer. `npm run docs` writes it.
+ * The published data protocol, python/iron_cage/protocol.json: one JSON Schema (draft 7) for each kind of message, made
+ * from the type of events, and from the inputs and replies of routes. `npm run docs` writes it.
  */
 import { resolve } from 'node:path'
 import { createGenerator } from 'ts-json-schema-generator'
@@ -39,7 +39,7 @@ export function generateProtocol(): string {
   return `${JSON.stringify({ version: packageJson.version, schemas }, null, 1)}\n`
 }
 
-/** Fields and types may be added: what is not known is allowed. */
+/** Fields and types may be added: unknown fields and types are allowed. */
 function eventSchema(): Json {
   const generator = createGenerator({
     path: `${root}/src/core/events.ts`,

@@ -119,7 +119,7 @@ const HOSTILE = [
 /** How many times the ordinary megabyte one of them may take, and how many times itself when it is twice as long. */
 const MAX_HOSTILE_FACTOR = 10
 const MAX_DOUBLING_FACTOR = 2.2
-/** So often it is measured at least: a single time says little. */
+/** So often it is measured at least: a single time shows little. */
 const MIN_ROUNDS = 2
 /** Milliseconds of the processor that are measured at least. */
 const MIN_SPENT_MS = 30
@@ -156,7 +156,7 @@ function scoreSet({ file, floor, leak, overRedacted }) {
   return misses
 }
 
-/** What is found in a file beside what should be: the table to print, and its figures. */
+/** The findings in a file beside the expected ones: the table to print, and its figures. */
 function scoreFile(file) {
   const gold = resolve(folder, file)
   const found = join(scratch, file.replace('/', '-'))
@@ -166,7 +166,9 @@ function scoreFile(file) {
   return { table: score, figures: JSON.parse(score('--json')) }
 }
 
-/** The cases of other projects' suites: a line for each, one for all personal types together, and what is below the floor. */
+/**
+ * The cases of other projects' suites: a line for each, one for all personal types together, and those below the floor.
+ */
 function scorePeers() {
   if (!existsSync(resolve(folder, PEERS))) return []
   console.log("\n== peers: other projects' suites")
@@ -270,7 +272,7 @@ function measureHostile(piece, ordinary, share) {
   // From bytes, as every text comes: a string put together from repeated pieces is slower to read.
   const repeated = (length) => Buffer.from(piece.repeat(length / piece.length)).toString()
   const texts = { ordinary, once: repeated(1e6), twice: repeated(2e6) }
-  // The first look at a text compiles what it needs.
+  // The first look at a text compiles the detectors.
   for (const text of Object.values(texts)) findPii(text)
   const times = { ordinary: 0, once: 0, twice: 0 }
   const isFine = () =>
@@ -284,7 +286,7 @@ function measureHostile(piece, ordinary, share) {
   return `${ratio('once', 'ordinary')}, twice as long ${ratio('twice', 'once')}${isFine() ? '' : '   too slow'}`
 }
 
-/** Milliseconds of the processor that one piece of work takes, whatever else the machine does. */
+/** Milliseconds of the processor that one piece of work takes, independent of other load. */
 function spent(work) {
   const begin = process.threadCpuUsage()
   const used = () => {

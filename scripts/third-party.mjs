@@ -7,9 +7,8 @@ import { root } from './bundle.mjs'
 const NATIVE = ['better-sqlite3', '@node-rs/argon2']
 
 /**
- * The packages with a byte in what was bundled, and the native ones, by name: `{ name, version, license, folder }`,
- * the folder within the project.
- * `results` are those of esbuild, made with `metafile`.
+ * The packages with a byte in the bundle, and the native ones, by name: `{ name, version, license, folder }`, the
+ * folder within the project. `results` are those of esbuild, made with `metafile`.
  */
 export function packagesOf(results) {
   const inputs = results.flatMap(({ metafile }) =>

@@ -1,8 +1,8 @@
 /**
- * `npm run bench [-- flags]`: what the cage costs, with everything on: holds, ledger rows, events, redaction, log, live
- * view with a viewer. Beside it a bare Node pipe, the least that a gateway can do (`ideal.ts`), and the gateways of
- * `install-peers.sh`, on the same provider, in turns within one run; read the ratios. Progress goes to stderr, the table
- * to stdout.
+ * `npm run bench [-- flags]`: the cost of the cage, with everything on: holds, ledger rows, events, redaction, log,
+ * live view with a viewer. Beside it a bare Node pipe, the least that a gateway can do (`ideal.ts`), and the gateways
+ * of `install-peers.sh`, on the same provider, in turns within one run; read the ratios. Progress goes to stderr, the
+ * table to stdout.
  *
  *   --rounds 5        how often each part is measured; the table shows medians
  *   --parts a,b       only these of: start, sequential, calls 1k, calls 100k, streams 1, streams 32, streams 128, streams 256
@@ -161,7 +161,7 @@ async function startProvider(): Promise<Listening> {
   return { pid, origin: secure, url: `${secure}/v1/chat/completions`, headers: {} }
 }
 
-/** Runs the load in the cage and returns what it measured. */
+/** Runs the load in the cage and returns its measurements. */
 async function runCage(provider: string, plan: Plan, nodeFlags: string[] = []): Promise<Results> {
   const path = (name: string) => join(folder, name)
   writeFileSync(path('iron-cage.yaml'), `providers: { openai: { base_url: "${provider}/v1" } }\nserver: { port: 0 }\n`)
@@ -194,7 +194,7 @@ async function runCage(provider: string, plan: Plan, nodeFlags: string[] = []): 
   return JSON.parse(readFileSync(path('result.json'), 'utf8')) as Results
 }
 
-/** Shows on stderr what is added to a file. */
+/** Shows lines added to a file on stderr. */
 function showGrowing(file: string): NodeJS.Timeout {
   let shown = 0
   return setInterval(() => {
@@ -209,7 +209,7 @@ interface ServerAddress {
   token: string
 }
 
-/** What the server writes when it listens. */
+/** The server's message when it listens. */
 async function serverOf(file: string): Promise<ServerAddress> {
   const startedAt = performance.now()
   while (performance.now() - startedAt < 10_000) {

@@ -1,4 +1,4 @@
-/** A server's parts with an agent that may call, for measurements without a process of their own around them. */
+/** A server's parts with an agent that may call, for measurements within this process. */
 import { newAgentId, newRunId } from '../../src/core/ids.ts'
 import { fromUsd, usd } from '../../src/core/money.ts'
 import { openRooms } from '../../test/support/rooms.ts'

@@ -1,4 +1,4 @@
-/** What the parts of the benchmark hand to each other, and the few sums they share. */
+/** The results of the parts of the benchmark, and the few sums they share. */
 import { readFileSync } from 'node:fs'
 
 /** A gateway to be measured; its pid is for memory and processor time. */
@@ -19,7 +19,7 @@ export interface Plan {
   memoryCalls?: number
 }
 
-/** What one part gave for one target in one round, by name, with milliseconds, megabytes or requests a second. */
+/** The result of one part for one target in one round, by name, with milliseconds, megabytes or requests a second. */
 export type Figures = Record<string, number>
 
 /** Part, target, round. */
@@ -36,7 +36,7 @@ export function residentMb(pid: number): number {
   return Number(/VmRSS:\s+(\d+)/.exec(processFile(pid, 'status'))?.[1] ?? Number.NaN) / 1024
 }
 
-/** What a process has used of the processors so far, or its main thread alone; NaN like above. */
+/** The processor time of a process so far, or its main thread alone; NaN like above. */
 export function cpuSeconds(pid: number, thread: 'all' | 'main' = 'all'): number {
   // Behind the name, which may hold spaces, user and system time are the 12th and 13th; in hundredths on every Linux.
   const stat = processFile(pid, thread === 'all' ? 'stat' : `task/${pid}/stat`)

@@ -1,10 +1,10 @@
 /**
- * node scripts/bench/fleet.ts [--runtimes 1000] [--events 5000] [--viewers 100] [--panels 1] [--seconds 20]
- * [--profile <folder for Node's profiles of the panels>]: what one Control
- * Panel carries, on a real PostgreSQL that writes to the disk. So many runtimes, each with a lease, wait for orders, report
- * once a second, and send events as a runtime does, while so many dashboards read the fleet once a second; then they only
- * borrow and return, as fast as they can. Runtimes and dashboards are simulated by this process, over HTTP. Needs
- * `npm run build`; the last line is JSON.
+ * node scripts/bench/fleet.ts [--runtimes 1000] [--events 5000] [--viewers 100] [--panels 1] [--seconds 20] [--profile
+ * <folder for Node's profiles of the panels>]: the load that one Control Panel carries, on a real PostgreSQL that
+ * writes to the disk. So many runtimes, each with a lease, wait for orders, report once a second, and send events as a
+ * runtime does, while so many dashboards read the fleet once a second; then they only borrow and return, as fast as
+ * they can. Runtimes and dashboards are simulated by this process, over HTTP. Needs `npm run build`; the last line is
+ * JSON.
  */
 import { type ChildProcess, spawn } from 'node:child_process'
 import { once } from 'node:events'
@@ -214,7 +214,7 @@ function send<Answer>({
   })
 }
 
-/** Throws what a runtime would count as a failure. */
+/** Throws a runtime's failures. */
 async function post<Answer>({ token, panel }: Runtime, path: string, body: object): Promise<Answer> {
   const { status, answer } = await send<Answer>({ panel, path, token, body })
   if (status >= 300) throw new Error(`${path}: ${status} ${JSON.stringify(answer)}`)
@@ -339,7 +339,7 @@ async function borrow(runtimes: readonly Runtime[]): Promise<{ grants_a_second: 
   return { grants_a_second: Math.round(times.length / 10), grant_ms: quantiles(times) }
 }
 
-/** What the panels' sessions do on average: statements, and transactions whose next one the panel has not sent yet. */
+/** The panels' sessions on average: statements, and transactions whose next one the panel has not sent yet. */
 function watchSessions(address: string): { end(): Promise<{ busy: number; waiting_for_panel: number }> } {
   const counts = { busy: 0, waiting_for_panel: 0 }
   let looks = 0

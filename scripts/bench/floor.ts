@@ -1,7 +1,7 @@
 /**
- * The least that the gateway's own code takes for a call: all of it in one hot loop, without sockets, ten calls at once.
- * Then with other code run between two calls, as the sockets' code is in a server, less what that takes in a loop of its
- * own: the rest shows what it costs when both find their code cold. Prints microseconds a call.
+ * The least that the gateway's own code takes for a call: all of it in one hot loop, without sockets, ten calls at
+ * once. Then with other code run between two calls, as the sockets' code is in a server, less its time in a separate
+ * loop: the rest shows the cost when both find their code cold. Prints microseconds a call.
  *
  *   node scripts/bench/floor.ts [rounds]     (Default: 9 rounds.)
  */

@@ -1,8 +1,8 @@
 /**
- * `node scripts/bench/growth.ts [--rounds 3] [--picture docs/growth.svg] [--json]`: needs a build. What a call costs, and
- * how long the server takes to start, as agents, events and the ledger grow; whatever is not flat is a defect. Each size is
- * a database of its own, filled through the program (calls as rows: real ones would take hours); in every round each is
- * served once and called by ten connections at once. Medians; the ratio is to the first size of the same kind.
+ * `node scripts/bench/growth.ts [--rounds 3] [--picture docs/growth.svg] [--json]`: needs a build. The time of a call
+ * and of a start of the server as agents, events and the ledger grow; a curve that is not flat is a defect. Each size
+ * is a separate database, filled through the program (calls as rows: real ones would take hours); in every round each
+ * is served once and called by ten connections at once. Medians; the ratio is to the first size of the same kind.
  */
 import { spawn } from 'node:child_process'
 import { once } from 'node:events'
@@ -31,7 +31,7 @@ const { values } = parseArgs({
 const CONNECTIONS = 10
 const WARM_UP_CALLS = 500
 const CALLS = 3_000
-/** More than the provider says that it used. */
+/** More than the provider's reported usage. */
 const MAX_TOKENS = 200
 
 const LEAST = { agents: 1, events: 100, calls: 10 }

@@ -1,7 +1,7 @@
 /**
- * `node scripts/bench/held-tokens.ts`: how long the redactor holds back what a model writes, token by token, as gpt-4o
- * splits texts (o200k). A token waits while it may be a part of personal data: a word may be the name in an address whose
- * "@" follows, and leaves with the next token, which begins with a space.
+ * `node scripts/bench/held-tokens.ts`: how long the redactor holds back a model's text, token by token, as gpt-4o
+ * splits texts (o200k). A token waits while it may be a part of personal data: a word may be the name in an address
+ * whose "@" follows, and leaves with the next token, which begins with a space.
  */
 import { readFileSync } from 'node:fs'
 import { resolve } from 'node:path'

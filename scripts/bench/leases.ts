@@ -1,7 +1,7 @@
 /**
- * node scripts/bench/leases.ts [--holds 4000]: what a call with leases takes more than on the same runtime without a panel,
- * with the panel on this machine and 100 ms away. One call at a time, in alternating rounds; the last line is JSON. A call
- * here is its hold and its charge: what a panel adds to nothing else. The shared budget is small enough that slices are
+ * node scripts/bench/leases.ts [--holds 4000]: the extra time of a call with leases over the same runtime without a
+ * panel, with the panel on this machine and 100 ms away. One call at a time, in alternating rounds; the last line is
+ * JSON. A call here is its hold and its charge: a panel's part alone. The shared budget is small enough that slices are
  * asked for all the time.
  */
 import { mkdtempSync, rmSync } from 'node:fs'

@@ -48,7 +48,7 @@ async function call(target: Target, body: string): Promise<number> {
   return performance.now() - startedAt
 }
 
-/** Calls at CONNECTIONS connections for as long as `goesOn` says, and how many there were. */
+/** Calls at CONNECTIONS connections while `goesOn` is true, and their number. */
 async function parallel(target: Target, body: string, goesOn: (done: number) => boolean): Promise<number> {
   let begun = 0
   const worker = async () => {
@@ -111,7 +111,7 @@ async function streaming(target: Target, count: number): Promise<Figures> {
   }
 }
 
-/** Through a file: what an agent prints goes into the cage's log. */
+/** Through a file: an agent's output goes into the cage's log. */
 function tell(progress: string): void {
   appendFileSync(BENCH_PROGRESS!, `${progress}\n`)
 }
@@ -122,7 +122,7 @@ function measure(part: string, target: Target): Promise<Figures> {
   return kind === 'calls' ? throughput(target, BODIES[size as keyof typeof BODIES]) : streaming(target, Number(size))
 }
 
-/** A server runs for days: what V8 compiles during the first calls is not what one costs. */
+/** A server runs for days: V8 compiles during the first calls, which is not part of a call. */
 async function warmUp(target: Target): Promise<void> {
   const startedAt = performance.now()
   const goesOn = (done: number) => done < WARM_CALLS && performance.now() - startedAt < MAX_WARM_MS
@@ -136,7 +136,7 @@ async function interleaved(): Promise<Results> {
     tell(`warming up ${target.name}`)
     await warmUp(target)
   }
-  // The clock of a profile: what was before belongs to the start.
+  // The clock of a profile: earlier calls belong to the start.
   results.load = { cage: [{ began: Number(process.hrtime.bigint() / 1000n) }] }
   for (let round = 1; round <= plan.rounds; round++)
     for (const part of plan.parts)

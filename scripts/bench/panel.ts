@@ -75,7 +75,7 @@ async function usableAfter(opened: Browser, { dashboardLink }: RuntimeParts): Pr
   return quantile(times, 0.5)
 }
 
-/** An agent that says something fifty times a second and moves its progress with every second line. */
+/** An agent that prints a line fifty times a second and moves its progress with every second line. */
 function keepRecording({ state, ledger }: RuntimeParts): () => void {
   const id = newAgentId('bench')
   const about = { level: 'INFO', agent_id: id } as const

@@ -45,7 +45,7 @@ export interface Part {
   top: [name: string, share: number][]
 }
 
-/** Returns the parts of a profile by group. What was before `began` (microseconds) is left out. */
+/** Returns the parts of a profile by group. Samples before `began` (microseconds) are left out. */
 export function profileParts(file: string, began: number): Map<string, Part> {
   const profile = JSON.parse(readFileSync(file, 'utf8')) as Profile
   const own = ownTimes(profile, began)

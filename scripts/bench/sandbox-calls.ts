@@ -1,8 +1,8 @@
 /**
- * node scripts/bench/sandbox-calls.ts [rounds, 5] [calls, 2000]: needs a build. What the sandbox adds to a call: the same agent
- * makes so many calls, one after the other, to a server of its own at each level, in turns. Prints the medians of p50, of p99
- * and of the processor time that agent and server together use for a call, and what they are to those without a sandbox.
- * Linux only.
+ * node scripts/bench/sandbox-calls.ts [rounds, 5] [calls, 2000]: needs a build. The sandbox's part of a call: the same
+ * agent makes so many calls, one after the other, to a separate server at each level, in turns. Prints the medians of
+ * p50, of p99 and of the processor time that agent and server together use for a call, and their ratio to those without
+ * a sandbox. Linux only.
  */
 import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
@@ -26,7 +26,7 @@ interface Site {
   found: Figures[]
 }
 
-/** One run of the agent. It says in files when it is ready and how it went, and waits for one before it begins. */
+/** One run of the agent. It reports in files when it is ready and its result, and waits for one before it begins. */
 async function measure({ cage, folder }: Site): Promise<Figures> {
   const work = mkdtempSync(join(folder, 'work-'))
   const { agent } = await cage.api('POST', '/api/agents', {

@@ -1,9 +1,9 @@
 /**
- * node scripts/bench/sandbox-start.ts [rounds, 40 by default]: what the sandbox adds to the start of an agent, from its spawn
- * to its first instruction, level by level in turns with a bare start through the server's own shell. Linux only.
+ * node scripts/bench/sandbox-start.ts [rounds, 40 by default]: the sandbox's part of the start of an agent, from its
+ * spawn to its first instruction, level by level in turns with a bare start through the server's own shell. Linux only.
  *
- * Prints the fastest and the median of each, and what they are above those of the bare start: with a spare launcher, as
- * all but hasty restarts have, and with a new one. On a busy machine read the fastest.
+ * Prints the fastest and the median of each, and their difference to the bare start: with a spare launcher, as all but
+ * hasty restarts have, and with a new one. On a busy machine read the fastest.
  */
 import { execFileSync } from 'node:child_process'
 import { once } from 'node:events'
@@ -74,7 +74,7 @@ async function startOnce(name: string, start: Start, launchers: Launchers): Prom
   return first - begun
 }
 
-/** When the agent printed its first line: what it says itself, or else when it came. */
+/** When the agent printed its first line: its own time, or else that of its arrival. */
 async function firstLine({ stdout }: AgentProcess): Promise<number> {
   const [content] = (await once(stdout, 'data')) as [Buffer]
   const came = performance.now() + monotonicOffset

@@ -28,7 +28,7 @@ const { values } = parseArgs({
 })
 const WIDTHS = [1920, 1600, 1536, 1366, 768, 390]
 const THEMES = ['light', 'dark'] as const
-/** What a person feels as immediate, in ms. */
+/** The time that feels immediate to a person, in ms. */
 const MAX_INTERACTION_MS = 100
 const SIZES = [
   { agents: 1, events: 0, calls: 10 },

@@ -1,4 +1,4 @@
-// How big the executable is, how soon it listens, and what it takes when it idles. Prints, judges nothing.
+// How big the executable is, how soon it listens, and its use when idle. Prints, judges nothing.
 //
 //     node scripts/bench/start.mjs [program and its arguments]      (default: dist/iron-cage)
 import { spawn } from 'node:child_process'
@@ -9,7 +9,7 @@ import { join, resolve } from 'node:path'
 import { setTimeout as wait } from 'node:timers/promises'
 
 const STARTS = 10
-/** Until what a start leaves behind is collected, in ms. */
+/** Until the garbage of a start is collected, in ms. */
 const IDLE_MS = 2_000
 
 const [program = resolve(import.meta.dirname, '../../dist/iron-cage'), ...args] = process.argv.slice(2)

@@ -1,8 +1,9 @@
 /**
- * node scripts/bench/upstreams.ts [--rounds 5]: what the way to a provider costs, without a gateway: plain HTTP/1.1, HTTPS
- * with kept connections (what the gateway uses), and HTTP/2. Each in a process of its own, with the pool that the gateway
- * opens, in turns. Prints requests/s and processor time of the caller at ten calls at once, the time of one call at a
- * time, and, for 256 streams that begin at once without an open connection, the time to the first piece.
+ * node scripts/bench/upstreams.ts [--rounds 5]: the cost of the connection to a provider, without a gateway: plain
+ * HTTP/1.1, HTTPS with kept connections (as the gateway uses), and HTTP/2. Each in a separate process, with the pool
+ * that the gateway opens, in turns. Prints requests/s and processor time of the caller at ten calls at once, the time
+ * of one call at a time, and, for 256 streams that begin at once without an open connection, the time to the first
+ * piece.
  */
 import { type ChildProcess, spawn } from 'node:child_process'
 import { once } from 'node:events'

@@ -1,7 +1,8 @@
 /**
- * `node scripts/bench/viewers.ts [--viewers 0,100,1000] [--seconds 15]`: what people who watch cost. An agent prints fifty
- * lines a second and makes twenty calls a second; so many dashboards follow it. Printed for each: how long after an event a
- * viewer has it, the server's processor time and memory, and how long the agent's calls took beside those of nobody.
+ * `node scripts/bench/viewers.ts [--viewers 0,100,1000] [--seconds 15]`: what people who watch cost. An agent prints
+ * fifty lines a second and makes twenty calls a second; so many dashboards follow it. Printed for each: how long after
+ * an event a viewer has it, the server's processor time and memory, and the times of the agent's calls beside those
+ * without viewers.
  */
 import { type ChildProcess, spawn } from 'node:child_process'
 import { once } from 'node:events'

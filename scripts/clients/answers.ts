@@ -78,7 +78,7 @@ function* invokeEvents({ text: pieces = [] }: Turn): Generator<Buffer> {
   for (const event of events()) yield encodeEvent(wrapped(event))
 }
 
-/** Anthropic's messages behind another path, which says whether they are streamed. */
+/** Anthropic's messages behind another path, which names whether they are streamed. */
 const messages =
   (stream: boolean): Play =>
   (turn, received) =>

@@ -1,6 +1,6 @@
 /**
- * The provider behind every client of the matrix. It answers by the cell that the prompt names, in the format of the path,
- * and refuses what the real one refuses.
+ * The provider behind every client of the matrix. It answers by the cell that the prompt names, in the format of the
+ * path, and refuses the same requests as the real one.
  */
 import { setTimeout as sleep } from 'node:timers/promises'
 import type { Turn } from '../../test/conformance/turn.ts'
@@ -12,7 +12,7 @@ import { failure, JSON_TYPE, refusalOf } from './refusals.ts'
 const LEAK = 'Ask jane.canary@northwind-traders.com for help.'
 const CALL: Turn = { calls: [{ name: 'warmth', arguments: ['{"city": ', '"Oslo"}'] }] }
 const WARM: Turn = { text: ['Oslo ', '4 degrees.'] }
-/** More than connections buffer: whoever leaves leaves before its end. */
+/** More than connections buffer: a client that leaves does so before its end. */
 const ENDLESS: Turn = { text: Array(60_000).fill('One more word, and another one. ') }
 
 /** What happened in one cell. */

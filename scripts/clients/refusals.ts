@@ -1,4 +1,4 @@
-/** What the providers of the matrix refuse: keys, signatures and fields, as the real ones do. */
+/** The refusals of the matrix's providers: keys, signatures and fields, as the real ones do. */
 import { createHash, generateKeyPairSync } from 'node:crypto'
 import { SignatureV4 } from '@smithy/signature-v4'
 import { importSPKI, jwtVerify } from 'jose'
@@ -57,7 +57,7 @@ async function isAuthorized(vendor: Vendor, received: Received): Promise<boolean
   return key === keyOf(vendor)
 }
 
-/** Returns the authorization that AWS itself computes of what was sent. */
+/** Returns the authorization that AWS itself computes of the request. */
 async function signatureOf({ method, url, headers, body }: Received): Promise<string | undefined> {
   const named = /SignedHeaders=([^,]+)/.exec(headers.authorization ?? '')?.[1]?.split(';')
   const date = /^(\d{4})(\d\d)(\d\d)T(\d\d)(\d\d)(\d\d)Z$/.exec(String(headers['x-amz-date']))
@@ -95,7 +95,7 @@ export const serviceAccount = (url: string): string =>
     token_uri: `${url}/token`,
   })
 
-/** Google gives a token for what the account's key signed. */
+/** Google gives a token for a text signed with the account's key. */
 const givesToken: Script = async (response, { body }) => {
   const assertion = new URLSearchParams(body).get('assertion') ?? ''
   const isRight = await jwtVerify(assertion, await importSPKI(PUBLIC, 'RS256')).then(

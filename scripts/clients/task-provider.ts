@@ -1,6 +1,6 @@
 /**
  * The provider of the tasks: answers the first turn with the call of a tool, and the turn with its result with a text;
- * reads the second one partly from its cache, and adds up what it bills.
+ * reads the second one partly from its cache, and adds up its bill.
  */
 import { createServer, type ServerResponse } from 'node:http'
 import type { AddressInfo } from 'node:net'
@@ -8,13 +8,13 @@ import { text } from 'node:stream/consumers'
 
 /** Those of claude-haiku-4-5, in nanodollars a token: LiteLLM's proxy reports a cost at its own list, and the larger one is charged. */
 export const PRICES = { input: 1_000, cached: 100, output: 5_000 }
-/** What the tool of each client returns, and what the model makes of it. */
+/** The result of each client's tool, and the model's answer to it. */
 export const RESULT = '4 degrees in Oslo'
 export const FINAL = 'Oslo has 4 degrees.'
 /** As Google signs the thoughts before a call: without it, to the letter, the next turn is refused. */
 const SIGNATURE = Buffer.from('what the model thought, for its eyes alone '.repeat(9)).toString('base64')
 
-/** The tool that a client has, and what it is called with. */
+/** A client's tool, and its arguments. */
 export interface Tool {
   name: string
   input: object
@@ -36,7 +36,7 @@ export class TaskProvider {
   billedNanos = 0
   requests = 0
   readonly #tool: Tool
-  /** What it answers to a request without tools, such as an edit of a file. */
+  /** Its answer to a request without tools, such as an edit of a file. */
   readonly #plain: string
   readonly #server = createServer((request, response) => {
     void text(request).then((body) => this.#answer(request.url ?? '', body, response))

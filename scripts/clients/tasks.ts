@@ -109,7 +109,7 @@ const TASKS: readonly Task[] = [
 
 interface Outcome {
   exit: number | null
-  /** What the client said, or wrote into its file. */
+  /** The client's output, or the content of its file. */
   isRight: boolean
   requests: number
   billedNanos: number

@@ -27,7 +27,7 @@ export interface Run {
   /** Whether the cage gave the client no address, and the program set it itself. */
   isSetByHand: boolean
   cells: Map<Cell, Result & Seen>
-  /** What it printed, for a run that reported nothing. */
+  /** Its output, for a run that reported nothing. */
   output: string
 }
 

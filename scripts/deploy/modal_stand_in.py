@@ -241,7 +241,7 @@ class ControlPlane(api_grpc.ModalClientBase):
             print("  container ended", flush=True)
 
 
-#: What a container is, besides its namespaces: the uploaded files where Modal puts them, a Python, and a loopback.
+#: A container's settings, besides its namespaces: the uploaded files where Modal puts them, a Python, and a loopback.
 INSIDE = """
 set -e
 place=$1 python=$2

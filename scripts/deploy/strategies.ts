@@ -23,11 +23,13 @@ const PYTHON = join(root, '.venv-deploy/bin/python')
 const BIN = join(root, 'bin/iron-cage.cjs')
 const STRATEGIES = ['local', 'docker', 'bentoml', 'langgraph', 'modal']
 const SECRET = 'a-password-of-the-crm-77310'
-/** What a call of the agent costs, and its limit. */
+/** The cost of a call of the agent, and its limit. */
 const CALL_USD = 0.000105
 const LIMIT_USD = '0.0005'
 
-/** Uses the standard library only, so that each strategy can run it. Shows that it has the secret without saying it. */
+/**
+ * Uses the standard library only, so that each strategy can run it. Proves that it has the secret without printing it.
+ */
 const AGENT = `import hashlib, json, os, urllib.request
 
 def predict(inputs):
@@ -142,7 +144,7 @@ function environment(more: Record<string, string>): NodeJS.ProcessEnv {
   return { PATH: process.env.PATH, HOME: place, NO_COLOR: '1', ...more }
 }
 
-/** What a command prints. */
+/** A command's output. */
 async function run(cwd: string, env: Record<string, string>, words: readonly string[], stdin = ''): Promise<string> {
   const done = promisify(execFile)(process.execPath, [BIN, ...words], { cwd, env: environment(env) })
   done.child.stdin?.end(stdin)

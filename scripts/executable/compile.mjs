@@ -1,5 +1,5 @@
-// node compile.mjs <sea.json>: starts a server as the executable would, and writes what V8 compiled for that to where the
-// asset `program.cache` is expected. Node's own code cache holds only what is compiled before anything runs.
+// node compile.mjs <sea.json>: starts a server as the executable would, and writes what V8 compiled for that to where
+// the asset `program.cache` is expected. Node's own code cache holds only code that is compiled before anything runs.
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { createRequire } from 'node:module'
 import { Server } from 'node:net'
@@ -38,7 +38,7 @@ process.on('exit', () => {
     throw new Error('V8 refuses its own cache: are all flags that src/main.ts sets put back here?')
   writeFileSync(assets['program.cache'], cachedData)
 })
-// As soon as it listens: what a server does afterwards depends on the time, and so would the cache.
+// As soon as it listens: a server's later work depends on the time, and so would the cache.
 const { listen } = Server.prototype
 Server.prototype.listen = function (...words) {
   return listen.apply(
@@ -46,6 +46,6 @@ Server.prototype.listen = function (...words) {
     words,
   )
 }
-// Else the collector's rhythm decides what is left of it.
+// Else the collector's rhythm decides how much of it is left.
 setFlagsFromString('--no-flush-bytecode')
 script.runInThisContext()(require, { exports: {} }, {})

@@ -1,7 +1,7 @@
 /**
  * Shows that a real Phoenix reads our traces: runs an agent of ours whose calls go to a local provider, with Phoenix as
- * its collector, and once more on a machine of a Control Panel that sends instead. Asks Phoenix what it has, and writes the
- * table of docs/operating.md.
+ * its collector, and once more on a machine of a Control Panel that sends instead. Asks Phoenix for its spans, and
+ * writes the table of docs/operating.md.
  *
  *     npm run test:phoenix
  *
@@ -176,7 +176,7 @@ async function loginLinkOf(panel: ChildProcess): Promise<string> {
   throw new Error('the panel did not start')
 }
 
-/** Phoenix stores what it is sent a moment later. */
+/** Phoenix stores data a moment later. */
 async function spansOf(count: number): Promise<PhoenixSpan[]> {
   const query = `{ projects { edges { node { spans(first: 50) { edges { node {
     name spanKind statusCode startTime parentId context { traceId spanId } tokenCountTotal costSummary { total { cost } }

@@ -3,8 +3,8 @@ import { Enums, Models, Serialize, Spec } from '@cyclonedx/cyclonedx-library'
 import { innerParts } from './inner-parts.mjs'
 
 /**
- * The packages as a CycloneDX document, each with what it contains itself: Node with V8, OpenSSL and its other parts. No
- * time and no serial number, so that two builds are equal.
+ * The packages as a CycloneDX document, each with its own contents: Node with V8, OpenSSL and its other parts. No time
+ * and no serial number, so that two builds are equal.
  */
 export function billOfMaterials(version, packages) {
   const bom = new Models.Bom()

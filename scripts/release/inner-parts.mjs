@@ -1,10 +1,10 @@
-// What the executable contains beside npm packages: the parts of Node, SQLite, and the crates in a native package.
+// The parts of the executable beside npm packages: the parts of Node, SQLite, and the crates in a native package.
 import { readdirSync, readFileSync } from 'node:fs'
 import { resolve } from 'node:path'
 import Database from 'better-sqlite3'
 import { nodeItself } from '../third-party.mjs'
 
-/** Names of `process.versions` that are no part: Node itself, numbers of interfaces, and what is data of ICU. */
+/** Names of `process.versions` that are no part: Node itself, numbers of interfaces, and data of ICU. */
 const NO_PARTS = ['node', 'modules', 'napi', 'cldr', 'tz', 'unicode']
 
 /** The other names: as Node's LICENSE calls the part, and its license (SPDX). */
@@ -32,7 +32,7 @@ const PARTS = {
   zstd: ['zstd', 'BSD-3-Clause'],
 }
 
-/** Parts that have no version of their own in Node, by the name in its LICENSE. */
+/** Parts without a version in Node, by the name in its LICENSE. */
 const WITHOUT_VERSION = {
   'abseil-cpp': 'Apache-2.0',
   caja: 'Apache-2.0',

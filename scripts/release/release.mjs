@@ -44,7 +44,7 @@ const { version } = JSON.parse(readFileSync(`${root}package.json`, 'utf8'))
 const platform = `${process.platform}-${process.arch}`
 const manifest = (folder) => readFileSync(join(folder, 'SHA256SUMS'), 'utf8')
 
-/** Tags of wheels (PEP 425, PEP 600). glibc 2.34 is what the prebuilt SQLite binding needs; others are untried. */
+/** Tags of wheels (PEP 425, PEP 600). The prebuilt SQLite binding needs glibc 2.34; others are untried. */
 const WHEEL_TAGS = {
   'linux-x64': 'manylinux_2_34_x86_64',
   'linux-arm64': 'manylinux_2_34_aarch64',
@@ -155,7 +155,7 @@ function copyOf(source, target) {
   return target
 }
 
-/** What the changelog says of this version. */
+/** The changelog of this version. */
 function notesOf(wanted) {
   const text = readFileSync(`${root}CHANGELOG.md`, 'utf8')
   const section = text.split(/^## /m).find((part) => part.startsWith(`${wanted}\n`))

@@ -15,7 +15,7 @@ export function run(program: string, args: readonly string[], env: Readonly<Reco
   }
 }
 
-/** The Python of an environment that has what a requirements file names; made once. */
+/** The Python of an environment with the packages of a requirements file; made once. */
 export function pythonWith(requirements: string, folder: string): string {
   const wanted = readFileSync(requirements, 'utf8')
   const python = `${folder}/bin/python`

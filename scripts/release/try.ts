@@ -48,7 +48,7 @@ interface Way {
   /** As a user types it. */
   typed: string
   artifact: string
-  /** What has to be typed once; the rest is `demo`. */
+  /** The commands to type once; the rest is `demo`. */
   install: (folder: string) => string[][]
   program: (folder: string) => string[]
   /** Folders of the PATH, before the system's tools. */
@@ -135,7 +135,7 @@ function toolsFolder(): string {
   mkdirSync(folder)
   for (const name of TOOLS) {
     const places = execFileSync('which', ['-a', name], { encoding: 'utf8' }).split('\n')
-    // Not what a version manager puts before the real program.
+    // Not a version manager's shim of the real program.
     symlinkSync(places.find((path) => !path.includes('/.'))!, join(folder, name))
   }
   return folder

@@ -1,7 +1,7 @@
 /**
- * The real server in a process of its own, as `iron-cage serve` starts it from dist/, and a client that nobody
- * supervises. Every call asks for a number of tokens that no other asks for, and a token costs $0.001: what the provider
- * saw and what the ledger holds can be compared call by call.
+ * The real server in a separate process, as `iron-cage serve` starts it from dist/, and a client without supervision.
+ * Every call asks for a number of tokens that no other asks for, and a token costs $0.001: the provider's calls and the
+ * ledger's rows can be compared call by call.
  */
 import { type ChildProcess, spawn } from 'node:child_process'
 import { once } from 'node:events'
@@ -169,7 +169,7 @@ export class Cage {
     return join(this.#folder, 'iron-cage.yaml')
   }
 
-  /** What a server that listens writes beside its database. */
+  /** The file of a listening server beside its database. */
   async #published(server: ChildProcess): Promise<{ url: string; token: string }> {
     for (const deadline = Date.now() + START_WITHIN_MS; Date.now() < deadline; await sleep(10)) {
       if (server.exitCode !== null) throw new Error(`the server ended with ${server.exitCode}`)

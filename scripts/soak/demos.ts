@@ -1,10 +1,10 @@
 /**
- * `node scripts/soak/demos.ts [runs] [viewers]`: the rehearsed demo so many times (ten), with so many dashboards open on each
- * (a hundred), as a presenter would have them: on the built program, at full speed. Two rows of shows side by side, each in
- * a folder of its own: one show leaves a core free.
+ * `node scripts/soak/demos.ts [runs] [viewers]`: the rehearsed demo so many times (ten), with so many dashboards open
+ * on each (a hundred), as a presenter would have them: on the built program, at full speed. Two rows of shows side by
+ * side, each in a separate folder: one show leaves a core free.
  *
- * What a run must show: every checkpoint, an exit code of 0, each viewer with each lead from its first on, and afterwards
- * no process, no port and no file but the database with its keys and the log.
+ * The conditions of a run: every checkpoint, an exit code of 0, each viewer with each lead from its first on, and
+ * afterwards no process, no port and no file but the database with its keys and the log.
  *
  * Runs of a row share one database, as the shows of a day do. A show resets what its story begins with (the agent's checkpoint, the
  * circuits, the cached profiles) and forgets no history: afterwards the ledger holds every run of the row, each to the
@@ -67,7 +67,7 @@ interface Played {
   seconds: number
   /** Leads that were done when the last viewer was there. */
   watchedFrom: number
-  /** What was not as it must be; empty when all was. */
+  /** The unmet conditions; empty when all are met. */
   wrong: string[]
 }
 
@@ -103,7 +103,7 @@ async function playDemo(folder: string, viewers: number, run: number): Promise<P
     if (await isOpen(Number(new URL(server.url).port))) played.wrong.push('the port is still open')
     const files = readdirSync(folder, { recursive: true, encoding: 'utf8' }).filter((name) => !KEPT.test(name))
     if (files.length > 0) played.wrong.push(`left over: ${files.join(', ')}`)
-    // After the look at the files: whoever reads a database only leaves its two side files behind.
+    // After the look at the files: a reader of a database leaves only its two side files behind.
     played.wrong.push(...ledgerFaults(folder, run))
   } catch (error) {
     played.wrong.push((error as Error).message)
@@ -116,7 +116,7 @@ async function playDemo(folder: string, viewers: number, run: number): Promise<P
   return { ...played, seconds: (performance.now() - startedAt) / 1000 }
 }
 
-/** The rehearsal says itself what is wrong. */
+/** The rehearsal reports its own problems. */
 function checkpointFaults(out: string): string[] {
   const printed = out.split('\n').filter((line) => /^[✔✖]/.test(line))
   const wrong = printed.filter((line) => line.startsWith('✖'))

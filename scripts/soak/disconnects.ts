@@ -10,7 +10,7 @@ import { answer, chatFrames, FakeProvider, resets, type Script, sends, streams }
 import { Cage, NANOS_PER_TOKEN, type Row, tokensAsked } from './cage.ts'
 
 const AT_ONCE = 64
-/** The last tenth of the calls competes for a fifth of what it could cost: the limit is drawn close and runs out. */
+/** The last tenth of the calls competes for a fifth of its maximum cost: the limit is drawn close and runs out. */
 const CLOSE_FROM = 0.9
 const CLOSE_SHARE = 0.2
 /** A busy machine may take so long to notice that the last client has left, in ms. */
@@ -66,7 +66,7 @@ export async function disconnectRounds(
     }
     const allUpTo = (last: number) => Promise.all(Array.from({ length: AT_ONCE }, client(last)))
     await allUpTo(Math.floor(count * CLOSE_FROM))
-    // While nothing runs: a limit may be lowered below what is spent and held, and that is no overspending.
+    // While nothing runs: a limit may be lowered below the spent and held amount, and that is no overspending.
     await drawLimitClose(cage, count)
     await allUpTo(count)
     await sleep(1_000)
@@ -85,7 +85,7 @@ export async function disconnectRounds(
 
 const held = (cage: Cage): number => cage.rows().filter(({ state }) => state === 'held').length
 
-/** What the provider does, by the number of tokens. */
+/** The provider's behavior, by the number of tokens. */
 const BEHAVIOURS: ((tokens: number) => Script)[] = [
   (tokens) => answer({ usage: usage(tokens) }),
   (tokens) => streams(frames(tokens)),
@@ -162,7 +162,7 @@ async function look(
   for (const tokens of seen) {
     const row = byTokens.get(tokens)
     if (!row) faults.push(`call ${tokens}, which the provider saw, has no row`)
-    // Only an answer that says no costs nothing.
+    // Only a refusal costs nothing.
     else if (row.state === 'released' && row.code !== 'provider_refused') {
       faults.push(`call ${tokens}, which the provider saw, was released: ${row.code}`)
     }

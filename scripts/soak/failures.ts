@@ -18,7 +18,7 @@ const run = promisify(execFile)
 const error = (status: number, headers: Record<string, string> = {}): Script =>
   sends(status, { 'content-type': 'application/json', ...headers }, { error: { message: 'Not now.' } })
 
-/** What the provider does with the first calls. */
+/** The provider's behavior with the first calls. */
 const PATTERNS: [name: string, times: number, script: Script][] = [
   ['429 with Retry-After: 1', 12, error(429, { 'retry-after': '1' })],
   ['429 without Retry-After', 6, error(429)],

@@ -1,9 +1,10 @@
 /**
- * node scripts/soak/hogs.ts [seconds of each, 6] [rounds, 3] [processor|processes|memory|disk …]: needs a build. Beside an agent that calls fifty times a second another
- * one uses up the processor, processes, memory or the disk; in turns with calm before and after, behind walls of level
- * standard and without any. Prints p50 and p99 of the calls of all rounds, the ratio of p99 to calm, that of each round, and
- * how the other one ended. Exits 1 when p99 behind walls is above MAX_RATIO times calm, unless this machine has no control
- * groups. Only a quiet machine tells: the load at the beginning is printed.
+ * node scripts/soak/hogs.ts [seconds of each, 6] [rounds, 3] [processor|processes|memory|disk …]: needs a build. Beside
+ * an agent that calls fifty times a second another one uses up the processor, processes, memory or the disk; in turns
+ * with calm before and after, behind walls of level standard and without any. Prints p50 and p99 of the calls of all
+ * rounds, the ratio of p99 to calm, that of each round, and how the other one ended. Exits 1 when p99 behind walls is
+ * above MAX_RATIO times calm, unless this machine has no control groups. Only a quiet machine is conclusive: the load
+ * at the beginning is printed.
  */
 import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync } from 'node:fs'
 import { availableParallelism, loadavg, tmpdir } from 'node:os'
@@ -35,14 +36,14 @@ interface Agent {
 }
 
 interface Round {
-  /** What the calls took, in ms. */
+  /** The times of calls, in ms. */
   calm: number[]
   busy: number[]
-  /** The last that the other agent said, and how it ended. */
+  /** The other agent's last line, and how it ended. */
   said: string
 }
 
-/** What the calls took that ended between two times. */
+/** The times of calls that ended between two times. */
 const between = (file: string, from: number, until: number): number[] =>
   readFileSync(file, 'utf8')
     .split('\n')
@@ -109,7 +110,7 @@ async function run(level: 'standard' | 'off', provider: FakeProvider): Promise<n
     }
   } finally {
     await cage.close()
-    // What a killed server leaves is ended by its watchdogs.
+    // Watchdogs end the agents of a killed server.
     await sleep(WARM_MS)
     rmSync(folder, { recursive: true, force: true, maxRetries: 5 })
   }

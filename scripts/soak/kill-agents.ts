@@ -1,8 +1,8 @@
 /**
- * node scripts/soak/kill-agents.ts [kills, 200 by default]: needs a build. Kills the server with SIGKILL, again and again,
- * while three agents run: one that calls, one that ignores SIGTERM, one with twenty children that left its group. Two
- * seconds later none of their processes may live, the database must be sound, and the restarted server must tell the
- * money that the rows tell. Exits 1 when anything did not match.
+ * node scripts/soak/kill-agents.ts [kills, 200 by default]: needs a build. Kills the server with SIGKILL, again and
+ * again, while three agents run: one that calls, one that ignores SIGTERM, one with twenty children that left its
+ * group. Two seconds later none of their processes may live, the database must be sound, and the restarted server must
+ * report the money of the rows. Exits 1 when anything did not match.
  */
 import { mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'

@@ -1,6 +1,6 @@
 /**
- * Kills the server with SIGKILL at random moments under fifty concurrent calls and starts it again on the same database:
- * what the provider saw and what the ledger says must match one to one every time.
+ * Kills the server with SIGKILL at random moments under fifty concurrent calls and starts it again on the same
+ * database: the provider's calls and the ledger's rows must match one to one every time.
  */
 import { mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'

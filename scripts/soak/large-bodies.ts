@@ -1,9 +1,9 @@
 /**
- * What one caller's large or odd bodies do to everybody else, on the built program: each is sent once a second, first to
- * the server, then through a bare Node pipe that only moves the bytes (the control: what the machine itself costs). For
- * each the longest time in which the health got no answer, the p99 of another caller's calls as a multiple of calm, and
- * the server's memory once it is back at that of before, and how long that took. Exits 1 when the health had no answer for
- * longer than MAX_STALL_MS, and for longer than through the pipe.
+ * The effect of one caller's large or odd bodies on all others, on the built program: each is sent once a second, first
+ * to the server, then through a bare Node pipe that only moves the bytes (the control: the cost of the machine itself).
+ * For each the longest time in which the health got no answer, the p99 of another caller's calls as a multiple of calm,
+ * and the server's memory once it is back at that of before, and how long that took. Exits 1 when the health had no
+ * answer for longer than MAX_STALL_MS, and for longer than through the pipe.
  *
  *   node scripts/soak/large-bodies.ts [seconds of each, 8] [part of the name]
  */
@@ -23,7 +23,7 @@ import { ATTACKS, OK } from './large-bodies/bodies.ts'
 import type { Target, Waits } from './large-bodies/callers.ts'
 
 const CALM_MS = 10_000
-/** What the program promises. */
+/** The program's promises. */
 const MAX_STALL_MS = 50
 /** Memory is back when it is at most this multiple of calm. */
 const MAX_MEMORY = 1.2

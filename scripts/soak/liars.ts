@@ -1,6 +1,6 @@
 /**
- * A provider that obeys no limit: it answers in full whatever it is asked for, counts as it likes, and says that other
- * models have answered. Clients call it with every way of asking for little; what was spent is looked at all the while.
+ * A provider that obeys no limit: it answers every request in full, counts as it likes, and names other models as the
+ * author. Clients call it with every way of asking for little; the spending is watched all the while.
  */
 import { add, fromUsd, max, type Nanodollars, subtract, usd, ZERO_NANOS } from '../../src/core/money.ts'
 import type { Received } from '../../test/support/provider.ts'
@@ -35,7 +35,7 @@ const LIES = [
   { usage: { prompt_tokens: 1, completion_tokens: 1 }, text: 'word '.repeat(300_000) },
 ]
 
-/** What a provider of these models answers to each request: the body of a whole answer, or of a stream. */
+/** The answer of a provider of these models to each request: the body of a whole answer, or of a stream. */
 export function lyingProvider(): (received: Received) => { type: string; body: string } {
   let lateAnswers = 0
   return (received) => {

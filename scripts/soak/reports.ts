@@ -12,7 +12,7 @@ import { openStore } from '../../src/db/store.ts'
 import { type Served, serve } from './serve.ts'
 
 const count = Number(process.argv[2] ?? 1_000_000)
-/** What the program promises. */
+/** The program's promises. */
 const MAX_WAIT_MS = 50
 const folder = mkdtempSync(join(tmpdir(), 'iron-cage-reports-'))
 const path = join(folder, 'state.db')

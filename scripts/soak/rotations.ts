@@ -27,7 +27,7 @@ export interface RotationSummary {
   calls: number
   failed: number
   failures: string[]
-  /** The agent's pid, at its start and as it said itself at the end. */
+  /** The agent's pid, at its start and as it reported itself at the end. */
   pids: [number, number]
   /** The keys in the order in which the provider saw each for the first time. */
   order: string[]
@@ -35,7 +35,7 @@ export interface RotationSummary {
   late: number
   /** From the answer to the update to the first request with the new key, in ms. */
   newKeyAfterMs: number[]
-  /** From the update until the agent said that it has the new value, in ms. */
+  /** From the update until the agent reported the new value, in ms. */
   reloadedAfterMs: number[]
   restartsRequired: number
 }

@@ -1,4 +1,4 @@
-/** The built server, in a process of its own and on a database in `folder`. */
+/** The built server, in a separate process and on a database in `folder`. */
 import { spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { existsSync, readFileSync, writeFileSync } from 'node:fs'

@@ -1,7 +1,8 @@
 /**
- * node scripts/soak/soak.ts [minutes, 30 by default]: needs a build. Three agents that crash now and then, a service that
- * fails half of the time, a provider that is slow. Prints how the server's memory grew, how long its event loop was held
- * up, and what was left when all agents had been stopped: holds, timers, processes. Exits 1 when there is too much of any.
+ * node scripts/soak/soak.ts [minutes, 30 by default]: needs a build. Three agents that crash now and then, a service
+ * that fails half of the time, a provider that is slow. Prints how the server's memory grew, how long its event loop
+ * was held up, and the remains when all agents had been stopped: holds, timers, processes. Exits 1 when there is too
+ * much of any.
  */
 import { once } from 'node:events'
 import { mkdtempSync, readFileSync, rmSync } from 'node:fs'
@@ -30,7 +31,7 @@ const MAX_DELAY_MS = 20
 const minutes = Number(process.argv[2] ?? 30)
 const folder = mkdtempSync(join(tmpdir(), 'iron-cage-soak-'))
 const probe = join(folder, 'probe.json')
-/** What runs inside the server beside the program: says on SIGUSR2 how it is. A tick is a millisecond by itself. */
+/** What runs inside the server beside the program: reports its state on SIGUSR2. A tick is a millisecond by itself. */
 const PROBE = `
   import { monitorEventLoopDelay } from 'node:perf_hooks'
   import { renameSync, writeFileSync } from 'node:fs'
@@ -135,7 +136,7 @@ try {
     ids.map(async (id) => ((await cage.api('GET', `/api/agents/${id}/status`)).agent as { restarts: number }).restarts),
   )
   for (const id of ids) await cage.api('POST', `/api/agents/${id}/stop`)
-  // Connections that nobody uses are kept for a while.
+  // Unused connections are kept for a while.
   await sleep(6_000)
   const end = await sample()
   const held = cage.query(`SELECT count(*) AS held FROM holds`) as { held: number }[]

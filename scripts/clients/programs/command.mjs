@@ -1,4 +1,4 @@
-/** Commands that are clients: each cell is a process, as somebody runs it in a terminal. */
+/** Commands that are clients: each cell is a process, as in a terminal. */
 import { spawn } from 'node:child_process'
 import { existsSync } from 'node:fs'
 import { join } from 'node:path'

@@ -1,8 +1,8 @@
 /**
- * A fleet under faults: panels on one PostgreSQL, machines with ledgers of their own, and a provider that counts. Panels
- * and machines are killed and paused, the network is cut, PostgreSQL crashes, disks are lost, and power, with what was not on
- * the disk yet. At every look what the
- * provider was sent must be within what is settled and lent, and that within the limit; in the end all books close.
+ * A fleet under faults: panels on one PostgreSQL, machines with ledgers of their own, and a provider that counts.
+ * Panels and machines are killed and paused, the network is cut, PostgreSQL crashes, disks are lost, and power, with
+ * all unwritten data. At every look the provider's bill must be within the settled and lent amounts, and those within
+ * the limit; in the end all books close.
  */
 import { type ChildProcess, spawn } from 'node:child_process'
 import { closeSync, mkdtempSync, openSync, readSync, rmSync, statSync, truncateSync, writeFileSync } from 'node:fs'
@@ -35,7 +35,7 @@ export interface FleetOptions {
   callers: number
   /** Between two faults, in ms. */
   faultIntervalMs: number
-  /** Of one kind alone: what a lost disk leaves lent hides what a lost commit would take. (Default: of all kinds.) */
+  /** Of one kind alone: the leases of a lost disk hide the loss of a commit. (Default: of all kinds.) */
   only?: string | undefined
   /** Called now and then with what happened so far. (Default: nobody is told.) */
   onProgress?: (text: string) => void
@@ -278,9 +278,9 @@ class FleetRun {
     )
   }
 
-  /** Returns what is free; undefined while the database is down. */
+  /** Returns the free amount; undefined while the database is down. */
   async #look(): Promise<number | undefined> {
-    // First: what was sent by now is lent or settled later too.
+    // First: calls sent by now are lent or settled later too.
     const sent = { organization: this.#provider.total(), token: this.#provider.ofToken }
     const accounts = await this.#accounts().catch(() => undefined)
     if (!accounts) return undefined
@@ -423,7 +423,7 @@ class FleetRun {
     return true
   }
 
-  /** Everybody reports, a person resolves what nobody can account for, and the books must close. */
+  /** All machines report, a person resolves the rest, and the books must close. */
   async #end(): Promise<void> {
     for (const { process: child, link } of this.#machines) {
       link.mend()
@@ -475,7 +475,7 @@ class FleetRun {
   }
 }
 
-/** What the provider was sent: one line each, written before anything else happens to the call. */
+/** The provider's calls: one line each, written before anything else happens to the call. */
 class ProviderFile {
   readonly path: string
   #read = 0

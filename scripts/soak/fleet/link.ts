@@ -9,7 +9,7 @@ export interface Link {
   close(): void
 }
 
-/** `ports`: of the panels; `roundTripMs`: what the way takes. (Default: nothing.) */
+/** `ports`: of the panels; `roundTripMs`: the time of the way. (Default: nothing.) */
 export async function openLink(ports: readonly number[], roundTripMs = 0): Promise<Link> {
   const sockets = new Set<Socket>()
   let isCut = false

@@ -31,7 +31,7 @@ async function caller(_: unknown, n: number): Promise<void> {
         '0.01',
         async () => {
           const cost = nanodollars(1_000_000 + Math.floor(Math.random() * (MAX_COST_NANOS - 1_000_000)))
-          // From here on it costs, whatever becomes of this process.
+          // From here on it costs, even if this process ends.
           writeSync(provider, `${token ?? 'any'} ${cost}\n`)
           await wait(Math.random() * 20)
           return cost
@@ -46,7 +46,7 @@ async function caller(_: unknown, n: number): Promise<void> {
   }
 }
 
-// What a killed one left open counts in full.
+// Open calls of a killed one count in full.
 for (const { id } of await machine.store.calls.find({ agentId: AGENT, state: 'unresolved', limit: 1_000 })) {
   machine.ledger.resolve({ agentId: AGENT, callId: id, cost: undefined, by: 'ada' })
 }

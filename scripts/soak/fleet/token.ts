@@ -1,2 +1,2 @@
-/** The API token with a shared budget of its own: what its callers spend is counted apart. */
+/** The API token with its own shared budget: what its callers spend is counted apart. */
 export const SOAK_TOKEN = 'nightly'

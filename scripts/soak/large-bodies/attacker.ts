@@ -1,6 +1,6 @@
 /**
- * The client that sends large bodies and the provider that answers with them, which stand for other machines: a process
- * of its own with the lowest priority. Sends the port of the provider; answers each message with the statuses.
+ * The client that sends large bodies and the provider that answers with them, which stand for other machines: a
+ * separate process with the lowest priority. Sends the port of the provider; answers each message with the statuses.
  */
 import { createServer } from 'node:http'
 import type { AddressInfo } from 'node:net'

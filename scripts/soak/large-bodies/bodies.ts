@@ -1,4 +1,4 @@
-/** The bodies: what an agent may send within the limits, and what a provider may answer. */
+/** The bodies: requests that an agent may send within the limits, and possible replies of a provider. */
 const MIB = 1024 * 1024
 
 /** More than any answer here is long: none is an overrun. */
@@ -49,7 +49,7 @@ const REPLIES: Record<string, () => string> = {
   '40 MB of text': () => reply(`"${'lorem ipsum '.repeat(3_400_000)}"`),
 }
 
-/** A request, and what the provider answers; undefined: two words. */
+/** A request, and the provider's reply; undefined: two words. */
 export interface Attack {
   body: string
   answer: string | undefined

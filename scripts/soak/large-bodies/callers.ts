@@ -1,4 +1,7 @@
-/** A calm caller, on a thread of its own: the health and a small call, one after the other, with its provider's own answer. */
+/**
+ * A calm caller, on a separate thread: the health and a small call, one after the other, with its provider's own
+ * answer.
+ */
 import { parentPort, workerData } from 'node:worker_threads'
 import { request } from 'undici'
 

@@ -1,5 +1,5 @@
 /**
- * The control: a bare byte pipe in Node, a process of its own. `/<port>/…` goes to that port; `/health` is answered.
+ * The control: a bare byte pipe in Node, a separate process. `/<port>/…` goes to that port; `/health` is answered.
  * Sends its own port.
  */
 import { Agent, createServer, request } from 'node:http'
