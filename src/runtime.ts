@@ -11,7 +11,7 @@ import { Users } from './access/users.ts'
 import { serverFilesOf } from './agents/server-files.ts'
 import { type AgentSpec, Supervisor } from './agents/supervisor.ts'
 import { Alerts } from './alerts/alerts.ts'
-import type { Rooms } from './api/rooms.ts'
+import type { Deps } from './api/deps.ts'
 import { startServer } from './api/server.ts'
 import { Audit, type AuditOptions } from './audit/chain.ts'
 import type { Circuits } from './breaker/circuits.ts'
@@ -194,26 +194,26 @@ async function openAll(
   const alerts = new Alerts({ store, state, clock, config: config.alerts, onFault })
   opened.onClose(() => alerts.close())
   const running = new RunningConfig({ config, origins: options.origins ?? {}, file: options.configFile })
-  const rooms = { config, running, clock, store, state, audit, safety, incidents, money, secrets, access, alerts }
-  const gateway = openGateway(config, { ...rooms, onFault })
+  const deps = { config, running, clock, store, state, audit, safety, incidents, money, secrets, access, alerts }
+  const gateway = openGateway(config, { ...deps, onFault })
   opened.onClose(() => gateway.close())
   const agentFolders = new AgentFolders(environment.HOME)
   opened.onClose(() => agentFolders.close())
-  const supervisor = openSupervisor(options, { ...rooms, log, gateway, agentFolders }, () => server.port)
+  const supervisor = openSupervisor(options, { ...deps, log, gateway, agentFolders }, () => server.port)
   if (options.nextAgent !== undefined) supervisor.prepare(options.nextAgent)
   // Before any new agent can start.
   await supervisor.endLeftovers()
   const assets = loadAssets(`${packageFolder()}dist/web`)
-  const server = await startServer({ ...rooms, leases, gateway, supervisor, assets, version, onFault })
+  const server = await startServer({ ...deps, leases, gateway, supervisor, assets, version, onFault })
   opened.onClose(() => server.close())
   await access.peers.tryToLook(server.port)
   taken.publish(server.localUrl)
   recordStarted(state, options, server.url)
   reportAudit(audit, log, state)
-  const reload = watchConfiguration(options, rooms, opened)
+  const reload = watchConfiguration(options, deps, opened)
   opened.onClose(() => recordStopped(state, opened.reason))
   opened.onClose(() => supervisor.close())
-  const control = openControl({ ...rooms, leases, agents: supervisor, central: secrets.central, reload })
+  const control = openControl({ ...deps, leases, agents: supervisor, central: secrets.central, reload })
   opened.onClose(() => control?.close())
   return {
     config,
@@ -282,15 +282,15 @@ function openAudit(options: Omit<AuditOptions, 'clean' | 'onBroken'>, { scrub }:
 const openIncidents = (store: Store, state: StateManager, safety: Safety, { vault }: Secrets): Incidents =>
   new Incidents(store, state, (id, value) => (safety.isOwnSecret(value) ? undefined : vault.sealOriginal(id, value)))
 
-type SupervisorRooms = Pick<Rooms, 'clock' | 'store' | 'state' | 'safety' | 'incidents' | 'money' | 'access'> & {
+type SupervisorDeps = Pick<Deps, 'clock' | 'store' | 'state' | 'safety' | 'incidents' | 'money' | 'access'> & {
   secrets: Secrets
   log: Log
   gateway: Gateway
   agentFolders: AgentFolders
 }
 
-function openSupervisor(options: RuntimeOptions, rooms: SupervisorRooms, port: () => number): Supervisor {
-  const { clock, store, state, safety, incidents, money, access, secrets, log, gateway, agentFolders } = rooms
+function openSupervisor(options: RuntimeOptions, deps: SupervisorDeps, port: () => number): Supervisor {
+  const { clock, store, state, safety, incidents, money, access, secrets, log, gateway, agentFolders } = deps
   return new Supervisor({
     config: options.config,
     state,
@@ -319,7 +319,7 @@ function openSupervisor(options: RuntimeOptions, rooms: SupervisorRooms, port: (
 /** Returns a function that reloads the configuration; also called when its file changes, if it can be read again. */
 function watchConfiguration(
   { config, configFile: file, origins = {}, reload: load, clock }: RuntimeOptions & { clock: Clock },
-  { running, state, safety }: Pick<Rooms, 'running' | 'state' | 'safety'>,
+  { running, state, safety }: Pick<Deps, 'running' | 'state' | 'safety'>,
   opened: Opened,
 ): Reload {
   const message = file

@@ -14,8 +14,8 @@ import { type AgentId, toRunId } from '../src/core/ids.ts'
 import { openMailbox, openReceiver } from './alerts/support.ts'
 import { openPlace } from './cli/support.ts'
 import { program } from './support/agents.ts'
+import { listRoutes } from './support/deps.ts'
 import { FakeProvider } from './support/provider.ts'
-import { listRoutes } from './support/rooms.ts'
 import { openTestRuntime, type TestRuntime, until } from './support/runtime.ts'
 
 const PYTHON = resolve(import.meta.dirname, '../.venv-test/bin/python')

@@ -12,7 +12,7 @@ import { setImmediate as nextTurn } from 'node:timers/promises'
 import { systemClock } from '../../src/core/clock.ts'
 import { AnswerBody, type Source } from '../../src/gateway/provider/answer-body.ts'
 import type { Answer, ProviderAttempt } from '../../src/gateway/provider/upstream.ts'
-import { chatRequest, openCallRooms, V8_FLAGS } from './call-rooms.ts'
+import { chatRequest, openCallDeps, V8_FLAGS } from './call-deps.ts'
 import { median } from './figures.ts'
 
 const AT_ONCE = 10
@@ -28,16 +28,16 @@ const VARIANTS: [name: string, hasRows: boolean, functions: number][] = [
 
 /** Microseconds a call. */
 async function measure(withRows: boolean, count: number): Promise<number> {
-  const { rooms, token, close } = await openCallRooms('http://127.0.0.1:9', withRows)
+  const { deps, token, close } = await openCallDeps('http://127.0.0.1:9', withRows)
   const others = otherCode(count)
   const request = Buffer.from(chatRequest(1))
-  Object.assign(rooms.gateway.upstream, { send: answerAtOnce })
+  Object.assign(deps.gateway.upstream, { send: answerAtOnce })
   const run = async (calls: number) => {
     let begun = 0
     const worker = async () => {
       while (begun++ < calls) {
         others()
-        await call(rooms.gateway.answer, token, request)
+        await call(deps.gateway.answer, token, request)
       }
     }
     await Promise.all(Array.from({ length: AT_ONCE }, worker))

@@ -17,7 +17,7 @@ import { readRequest } from '../../src/gateway/bodies/request-body.ts'
 import { identifyCaller, readAddress, sentKeys } from '../../src/gateway/caller.ts'
 import { ClientConnection, readBody } from '../../src/gateway/provider/client.ts'
 import { SealedOriginals } from '../../src/gateway/redaction/sealed-originals.ts'
-import { chatRequest, openCallRooms, V8_FLAGS } from './call-rooms.ts'
+import { chatRequest, openCallDeps, V8_FLAGS } from './call-deps.ts'
 import { cpuSeconds, median } from './figures.ts'
 
 const STEPS = [
@@ -38,9 +38,9 @@ else await measure(Number(process.argv[2] ?? 9), Number(process.argv[3] ?? 1))
 
 /** Answers with the road cut short behind a step; prints its address and token. */
 async function serve(last: number, provider: string): Promise<void> {
-  const { rooms, agentId, token, close } = await openCallRooms(provider, last === STEPS.length - 1)
+  const { deps, agentId, token, close } = await openCallDeps(provider, last === STEPS.length - 1)
   process.once('SIGTERM', () => void close().then(() => process.exit()))
-  const { gateway, money, access } = rooms
+  const { gateway, money, access } = deps
   const openai = gateway.upstream.find('openai')!
   const { dialect } = openai
   const originals = new SealedOriginals(Buffer.alloc(32).toString('base64'))

@@ -34,13 +34,13 @@ export async function hashPassword(password: string): Promise<string> {
 
 /** `stored`: result of `hashPassword`; undefined for an unknown user, which takes as long and returns false. */
 export function verifyPassword(stored: string | undefined, password: string): Promise<boolean> {
-  return inTurn(async () => (await verify(stored ?? NOBODYS, typed(password))) && stored !== undefined)
+  return inTurn(async () => (await verify(stored ?? DUMMY_HASH, typed(password))) && stored !== undefined)
 }
 
 const base64 = (bytes: number): string => randomBytes(bytes).toString('base64').replaceAll('=', '')
 
 /** A hash that no password matches. */
-export const NOBODYS = `$argon2id$v=19$m=${MEMORY_KIB},t=${PASSES},p=1$${base64(16)}$${base64(32)}`
+export const DUMMY_HASH = `$argon2id$v=19$m=${MEMORY_KIB},t=${PASSES},p=1$${base64(16)}$${base64(32)}`
 
 /** Unicode normalization: the same characters can be typed as different bytes. */
 const typed = (password: string): string => password.normalize('NFKC')

@@ -10,15 +10,15 @@ import { type Route, routesOf } from '../http/route.ts'
 import { assertNamesNoPii } from '../redaction/redactor.ts'
 import { agentStatus, getAgent, loadedAgentId, statusOf } from './agents.ts'
 import { changedLimit } from './budgets.ts'
-import type { Rooms } from './rooms.ts'
+import type { Deps } from './deps.ts'
 
-type AgentRooms = Pick<Rooms, 'config' | 'state' | 'money' | 'safety' | 'supervisor'>
+type AgentDeps = Pick<Deps, 'config' | 'state' | 'money' | 'safety' | 'supervisor'>
 
 const route = routesOf('Agents')
 
 /** Starts agents and acts on running ones. */
-export function agentControlRoutes(rooms: AgentRooms): Route[] {
-  const { state, supervisor } = rooms
+export function agentControlRoutes(deps: AgentDeps): Route[] {
+  const { state, supervisor } = deps
   return [
     route('POST /api/agents', {
       role: 'admin',
@@ -30,8 +30,8 @@ export function agentControlRoutes(rooms: AgentRooms): Route[] {
       statuses: [201],
       errors: START_ERRORS,
       handle: async ({ body }) => {
-        const { agentId } = await supervisor.start(agentSpec(rooms, body))
-        return statusOf(rooms, agentId)
+        const { agentId } = await supervisor.start(agentSpec(deps, body))
+        return statusOf(deps, agentId)
       },
     }),
     route('POST /api/agents/:id/stop', {
@@ -41,9 +41,9 @@ export function agentControlRoutes(rooms: AgentRooms): Route[] {
       reply: agentStatus,
       errors: ['not_found', 'agent_not_running'],
       handle: async ({ context }) => {
-        const id = await loadedAgentId(rooms, context)
+        const id = await loadedAgentId(deps, context)
         await supervisor.stop(id, 'operator')
-        return statusOf(rooms, id)
+        return statusOf(deps, id)
       },
     }),
     route('POST /api/agents/:id/pause', {
@@ -53,9 +53,9 @@ export function agentControlRoutes(rooms: AgentRooms): Route[] {
       reply: agentStatus,
       errors: ['not_found', 'agent_not_running', 'conflict'],
       handle: async ({ context, identity }) => {
-        const id = await loadedAgentId(rooms, context)
+        const id = await loadedAgentId(deps, context)
         supervisor.pause(id, identity.name)
-        return statusOf(rooms, id)
+        return statusOf(deps, id)
       },
     }),
     route('POST /api/agents/:id/resume', {
@@ -67,9 +67,9 @@ export function agentControlRoutes(rooms: AgentRooms): Route[] {
       reply: agentStatus,
       errors: ['not_found', 'agent_not_running', 'budget_exceeded', 'invalid_amount', ...START_ERRORS],
       handle: async ({ context, body, identity }) => {
-        const id = await loadedAgentId(rooms, context)
-        await letContinue(rooms, { id, added: body?.add_usd, by: identity.name })
-        return statusOf(rooms, id)
+        const id = await loadedAgentId(deps, context)
+        await letContinue(deps, { id, added: body?.add_usd, by: identity.name })
+        return statusOf(deps, id)
       },
     }),
     route('POST /api/agents/:id/restart', {
@@ -79,10 +79,10 @@ export function agentControlRoutes(rooms: AgentRooms): Route[] {
       reply: agentStatus,
       errors: ['not_found', 'agent_not_running', 'budget_exceeded', ...START_ERRORS],
       handle: async ({ context }) => {
-        const id = await loadedAgentId(rooms, context)
+        const id = await loadedAgentId(deps, context)
         if (!Object.hasOwn(state.read().agents, id)) throw tooLongAgo(id)
         await supervisor.restart(id)
-        return statusOf(rooms, id)
+        return statusOf(deps, id)
       },
     }),
   ]
@@ -90,7 +90,7 @@ export function agentControlRoutes(rooms: AgentRooms): Route[] {
 
 /** Changes nothing when it cannot continue. */
 async function letContinue(
-  { state, money: { ledger }, supervisor }: AgentRooms,
+  { state, money: { ledger }, supervisor }: AgentDeps,
   { id, added, by }: { id: AgentId; added: Nanodollars | undefined; by: string },
 ): Promise<void> {
   const { state: present, exhausted } = getAgent(state, id)
@@ -150,7 +150,7 @@ const NEW_AGENT = z.looseObject({
 
 /** Throws CageError `bad_request`, or `conflict` for another safety mode than the server's. */
 function agentSpec(
-  { config, safety }: AgentRooms,
+  { config, safety }: AgentDeps,
   {
     script,
     kind,

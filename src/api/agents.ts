@@ -11,7 +11,7 @@ import { type ShownFigures, shownFigures } from '../state/figures-text.ts'
 import type { AgentView } from '../state/snapshot.ts'
 import type { StateManager } from '../state/state-manager.ts'
 import { type Amounts, amountsOf, amountsShape, type Budgets, budgetsOf, changedLimit, period } from './budgets.ts'
-import type { Rooms } from './rooms.ts'
+import type { Deps } from './deps.ts'
 import { agentState, agentView, figuresView } from './views.ts'
 
 /** The response of `/api/agents/:id/status`: the agent and its figures as shown to people. */
@@ -59,8 +59,8 @@ const pastAgent = named('PastAgent', () =>
 const route = routesOf('Agents')
 
 /** Agents and their budgets; routes that need a supervisor are in `agent-control.ts`. */
-export function agentRoutes(rooms: Pick<Rooms, 'state' | 'money'>): Route[] {
-  const { state, money } = rooms
+export function agentRoutes(deps: Pick<Deps, 'state' | 'money'>): Route[] {
+  const { state, money } = deps
   const { accounts } = money.ledger
   return [
     route('GET /api/agents', {
@@ -85,14 +85,14 @@ export function agentRoutes(rooms: Pick<Rooms, 'state' | 'money'>): Route[] {
       summary: 'Returns an agent with its figures and budgets.',
       reply: agentStatus,
       errors: ['not_found'],
-      handle: async ({ context }) => statusOf(rooms, await loadedAgentId(rooms, context)),
+      handle: async ({ context }) => statusOf(deps, await loadedAgentId(deps, context)),
     }),
     route('GET /api/agents/:id/status', {
       role: 'viewer',
       summary: 'Same as GET /api/agents/{id}.',
       reply: agentStatus,
       errors: ['not_found'],
-      handle: async ({ context }) => statusOf(rooms, await loadedAgentId(rooms, context)),
+      handle: async ({ context }) => statusOf(deps, await loadedAgentId(deps, context)),
     }),
     route('GET /api/agents/:id/metrics', {
       role: 'viewer',
@@ -109,9 +109,9 @@ export function agentRoutes(rooms: Pick<Rooms, 'state' | 'money'>): Route[] {
       reply: agentStatus,
       errors: ['not_found', 'invalid_amount'],
       handle: async ({ context, body, identity }) => {
-        const id = await loadedAgentId(rooms, context)
+        const id = await loadedAgentId(deps, context)
         accounts.setLimit(id, changedLimit(accounts.balance(id).limit, body), identity.name)
-        return statusOf(rooms, id)
+        return statusOf(deps, id)
       },
     }),
   ]
@@ -132,7 +132,7 @@ export function getAgent(state: StateManager, id: AgentId): AgentView {
 
 /** Returns the agent of a route and makes sure its budget is loaded. Throws CageError `not_found`. */
 export async function loadedAgentId(
-  { state, money: { ledger } }: Pick<Rooms, 'state' | 'money'>,
+  { state, money: { ledger } }: Pick<Deps, 'state' | 'money'>,
   { req }: Context,
 ): Promise<AgentId> {
   const { id } = getAgent(state, toAgentId(req.param('id')!))
@@ -140,7 +140,7 @@ export async function loadedAgentId(
   return id
 }
 
-export function statusOf({ state, money: { ledger } }: Pick<Rooms, 'state' | 'money'>, id: AgentId): AgentStatus {
+export function statusOf({ state, money: { ledger } }: Pick<Deps, 'state' | 'money'>, id: AgentId): AgentStatus {
   const agent = getAgent(state, id)
   return {
     agent,

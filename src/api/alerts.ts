@@ -1,11 +1,11 @@
 import * as z from 'zod'
 import { count, type Route, routesOf } from '../http/route.ts'
-import type { Rooms } from './rooms.ts'
+import type { Deps } from './deps.ts'
 import { alertView } from './views.ts'
 
 const route = routesOf('Alerts')
 
-export const alertListRoutes = ({ state }: Pick<Rooms, 'state'>): Route[] => [
+export const alertListRoutes = ({ state }: Pick<Deps, 'state'>): Route[] => [
   route('GET /api/alerts', {
     role: 'viewer',
     summary: 'Lists alerts.',
@@ -14,7 +14,7 @@ export const alertListRoutes = ({ state }: Pick<Rooms, 'state'>): Route[] => [
   }),
 ]
 
-export const alertRoutes = ({ alerts }: Pick<Rooms, 'alerts'>): Route[] => [
+export const alertRoutes = ({ alerts }: Pick<Deps, 'alerts'>): Route[] => [
   route('GET /api/alerts/channels', {
     role: 'viewer',
     summary: 'Lists where alerts are sent.',

@@ -6,17 +6,17 @@ import { callerAddress, NO_PROXIES } from '../http/caller-address.ts'
 import type { Refusals } from '../http/refusals.ts'
 import { type Route, routesOf } from '../http/route.ts'
 import { MAX_PROOF_BYTES, sessionTokens } from '../http/shared-shapes.ts'
-import type { Rooms } from './rooms.ts'
+import type { Deps } from './deps.ts'
 
 const route = routesOf('Access')
 
-type AuthRooms = Pick<Rooms, 'access' | 'audit'> & { refusals: Refusals }
+type AuthDeps = Pick<Deps, 'access' | 'audit'> & { refusals: Refusals }
 
 /**
  * Sessions: by the one-time code of the terminal's link, or by name and password; refresh, logout, tickets for the
  * WebSocket. The audit records sign-ins and failed attempts.
  */
-export function authRoutes({ access: { sessions, users }, audit, refusals }: AuthRooms): Route[] {
+export function authRoutes({ access: { sessions, users }, audit, refusals }: AuthDeps): Route[] {
   const recordFailure = (context: Context, error: unknown): never => {
     const { message: reason } = asCageError(error)
     refusals.record({ message: reason, reason, route: `${context.req.method} ${context.req.routePath}` })

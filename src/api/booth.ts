@@ -2,9 +2,9 @@ import { stream } from 'hono/streaming'
 import { runBooth } from '../booth/booth.ts'
 import { CageError } from '../core/errors.ts'
 import { type Route, routesOf } from '../http/route.ts'
-import type { Rooms } from './rooms.ts'
+import type { Deps } from './deps.ts'
 
-export const boothRoutes = ({ clock }: Pick<Rooms, 'clock'>): Route[] => {
+export const boothRoutes = ({ clock }: Pick<Deps, 'clock'>): Route[] => {
   let isRunning = false
   return [
     routesOf('Server')('POST /api/booth', {

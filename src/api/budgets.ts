@@ -18,7 +18,7 @@ import {
 import { BUDGET_CHANGE } from '../http/body.ts'
 import { named, type Route, routesOf, type Shape, time, usd } from '../http/route.ts'
 import { readSharedBudget, type SharedBalanceView, type SharedBudget } from '../uplink/shared-budget.ts'
-import type { Rooms } from './rooms.ts'
+import type { Deps } from './deps.ts'
 
 export interface Amounts {
   limit_usd: Usd
@@ -47,13 +47,13 @@ export interface ConfiguredBudgets {
 
 const route = routesOf('Budgets')
 
-export const budgetRoutes = (rooms: Pick<Rooms, 'money' | 'store' | 'leases'>): Route[] => [
+export const budgetRoutes = (deps: Pick<Deps, 'money' | 'store' | 'leases'>): Route[] => [
   route('GET /api/budgets', {
     role: 'viewer',
     summary:
       "Returns the server's budget, the limit of each run, and what is known of budgets shared with other machines.",
     reply: configuredBudgetsView,
-    handle: () => configuredBudgets(rooms),
+    handle: () => configuredBudgets(deps),
   }),
   route('PATCH /api/budgets/:scope', {
     role: 'admin',
@@ -63,10 +63,10 @@ export const budgetRoutes = (rooms: Pick<Rooms, 'money' | 'store' | 'leases'>): 
     reply: configuredBudgetsView,
     errors: ['not_found', 'conflict', 'invalid_amount'],
     handle: ({ params, body, identity }) => {
-      const { accounts } = rooms.money.ledger
+      const { accounts } = deps.money.ledger
       const scope = scopeOf(params.scope)
       accounts.setConfiguredLimit(scope, changedLimit(accounts.configuredLimit(scope), body), identity.name)
-      return configuredBudgets(rooms)
+      return configuredBudgets(deps)
     },
   }),
 ]
@@ -130,7 +130,7 @@ export function configuredBudgets({
   money,
   store,
   leases,
-}: Pick<Rooms, 'money' | 'store' | 'leases'>): ConfiguredBudgets {
+}: Pick<Deps, 'money' | 'store' | 'leases'>): ConfiguredBudgets {
   const { accounts } = money.ledger
   const server = accounts.serverBalance()
   const run = accounts.runLimit

@@ -4,15 +4,15 @@ import type { ModelTrust } from '../budget/trust.ts'
 import { CageError } from '../core/errors.ts'
 import type { Upstream } from '../gateway/provider/upstream.ts'
 import { named, type Route, routesOf, type Shape, time, usd } from '../http/route.ts'
-import type { Rooms } from './rooms.ts'
+import type { Deps } from './deps.ts'
 import { circuitView } from './views.ts'
 
-type CircuitRooms = Pick<Rooms, 'state'> & { gateway: Pick<Rooms['gateway'], 'circuits'> }
+type CircuitDeps = Pick<Deps, 'state'> & { gateway: Pick<Deps['gateway'], 'circuits'> }
 
 const circuitRoute = routesOf('Circuits')
 const modelRoute = routesOf('Models')
 
-export const circuitRoutes = ({ state, gateway: { circuits } }: CircuitRooms): Route[] => [
+export const circuitRoutes = ({ state, gateway: { circuits } }: CircuitDeps): Route[] => [
   circuitRoute('GET /api/circuits', {
     role: 'viewer',
     summary: 'Lists all circuits.',
@@ -47,7 +47,7 @@ export const circuitRoutes = ({ state, gateway: { circuits } }: CircuitRooms): R
   }),
 ]
 
-export const modelRoutes = ({ money: { trust } }: Pick<Rooms, 'money'>): Route[] => [
+export const modelRoutes = ({ money: { trust } }: Pick<Deps, 'money'>): Route[] => [
   modelRoute('GET /api/models', {
     role: 'viewer',
     summary:
@@ -57,7 +57,7 @@ export const modelRoutes = ({ money: { trust } }: Pick<Rooms, 'money'>): Route[]
   }),
 ]
 
-export const trustRoutes = ({ money: { trust }, gateway: { upstream } }: Pick<Rooms, 'money' | 'gateway'>): Route[] => [
+export const trustRoutes = ({ money: { trust }, gateway: { upstream } }: Pick<Deps, 'money' | 'gateway'>): Route[] => [
   modelRoute('POST /api/models/:name/trust', {
     role: 'admin',
     action: 'model.trust',

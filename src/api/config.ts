@@ -1,9 +1,9 @@
 import * as z from 'zod'
 import { type Route, routesOf } from '../http/route.ts'
 import { scrubTexts } from '../state/clean.ts'
-import type { Rooms } from './rooms.ts'
+import type { Deps } from './deps.ts'
 
-export const configRoutes = ({ running, safety }: Pick<Rooms, 'running' | 'safety'>): Route[] => [
+export const configRoutes = ({ running, safety }: Pick<Deps, 'running' | 'safety'>): Route[] => [
   routesOf('Server')('GET /api/config', {
     role: 'admin',
     summary: 'Returns each setting in force and where it comes from. Secrets are not shown.',

@@ -13,7 +13,7 @@ import { CageError } from '../core/errors.ts'
 import type { RuntimeEvent } from '../core/events.ts'
 import { MAX_RECENT_EVENTS, type Snapshot } from '../state/snapshot.ts'
 import type { StateManager } from '../state/state-manager.ts'
-import type { Rooms } from './rooms.ts'
+import type { Deps } from './deps.ts'
 
 const FRAME_EVERY_MS = 50
 /** A send takes some 25 µs; this many are the longest delay of a call. */
@@ -27,7 +27,7 @@ const STUCK_MS = 10_000
 const MAX_FRAME_AGE_MS = 1_000
 const MAX_VIEWERS = 2_000
 /** How long a disconnected viewer may take to close, in ms. */
-const GOODBYE_MS = 500
+const CLOSE_TIMEOUT_MS = 500
 
 interface Viewer {
   socket: WebSocket
@@ -65,7 +65,7 @@ export class LiveView {
   /** The last snapshot sent. */
   #first: { seq: number; at: number; frame: Buffer } | undefined
 
-  constructor({ state, access: { sessions, apiTokens }, clock }: Pick<Rooms, 'state' | 'access' | 'clock'>) {
+  constructor({ state, access: { sessions, apiTokens }, clock }: Pick<Deps, 'state' | 'access' | 'clock'>) {
     this.#clock = clock
     this.#state = state
     this.#sessions = sessions
@@ -232,7 +232,7 @@ export class LiveView {
   #showOut(viewer: Viewer): void {
     this.#viewers.delete(viewer)
     viewer.socket.close(4401, 'the session has ended')
-    this.#clock.after(GOODBYE_MS, () => viewer.socket.terminate()).unref()
+    this.#clock.after(CLOSE_TIMEOUT_MS, () => viewer.socket.terminate()).unref()
   }
 }
 

@@ -1,9 +1,9 @@
 import * as z from 'zod'
 import { everyPrice, type Priced, sourceOf, usdPerMillion } from '../budget/every-price.ts'
 import { count, type Route, routesOf } from '../http/route.ts'
-import type { Rooms } from './rooms.ts'
+import type { Deps } from './deps.ts'
 
-export const priceRoutes = ({ config, state, money }: Pick<Rooms, 'config' | 'state' | 'money'>): Route[] => {
+export const priceRoutes = ({ config, state, money }: Pick<Deps, 'config' | 'state' | 'money'>): Route[] => {
   let all: Promise<Priced[]> | undefined
   return [
     routesOf('Models')('GET /api/prices', {

@@ -1,11 +1,11 @@
 import * as z from 'zod'
 import { count, type Route, routesOf } from '../http/route.ts'
-import type { Rooms } from './rooms.ts'
+import type { Deps } from './deps.ts'
 
 const MAX_CHARACTERS = 65_536
 
 /** Tries the policy in force on a text; nothing of it is stored. */
-export const scanRoutes = ({ safety }: Pick<Rooms, 'safety'>): Route[] => [
+export const scanRoutes = ({ safety }: Pick<Deps, 'safety'>): Route[] => [
   routesOf('State')('POST /api/scan', {
     role: 'viewer',
     summary:

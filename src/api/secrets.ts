@@ -12,7 +12,7 @@ import type { Rotation } from '../vault/rotation.ts'
 import type { SecretView } from '../vault/secret.ts'
 import type { Requester } from '../vault/secret-audit.ts'
 import type { Vault } from '../vault/vault.ts'
-import type { Rooms } from './rooms.ts'
+import type { Deps } from './deps.ts'
 import { supervisedRunOf } from './run/run-secrets.ts'
 
 interface AgentSecrets {
@@ -22,7 +22,7 @@ interface AgentSecrets {
   rotation: Pick<Rotation, 'isEntitled'>
 }
 
-export type SecretRooms = Pick<Rooms, 'store' | 'audit' | 'safety'> & { secrets: AgentSecrets }
+export type SecretDeps = Pick<Deps, 'store' | 'audit' | 'safety'> & { secrets: AgentSecrets }
 
 const secretView = named('Secret', () =>
   z.object({
@@ -53,7 +53,7 @@ const secretAuditEntry = named('SecretAuditEntry', () =>
 
 const route = routesOf('Secrets')
 
-export function secretRoutes({ store, audit, safety, secrets: { vault, central, rotation } }: SecretRooms): Route[] {
+export function secretRoutes({ store, audit, safety, secrets: { vault, central, rotation } }: SecretDeps): Route[] {
   return [
     route('GET /api/secrets', {
       role: 'any',

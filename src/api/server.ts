@@ -22,24 +22,24 @@ import { authRoutes } from './auth.ts'
 import { boothRoutes } from './booth.ts'
 import { trustRoutes } from './circuits.ts'
 import { configRoutes } from './config.ts'
+import type { Deps } from './deps.ts'
 import { LiveView, refuseUpgrade } from './live.ts'
 import { metricsRoutes } from './metrics.ts'
 import { contentRoutes } from './reports/contents.ts'
 import { sharedReportRoutes } from './reports/report-links.ts'
-import type { Rooms } from './rooms.ts'
 import { runRoutes } from './run/run.ts'
 import { secretRoutes } from './secrets.ts'
 import { originalRoutes } from './state.ts'
 import { storeRoutes } from './store-routes.ts'
 
-export interface ServerRooms extends Rooms {
+export interface ServerDeps extends Deps {
   assets: Assets
   version: string
   onFault: (error: unknown, what: string) => void
 }
 
 /** The server's dependencies besides those of the routes. */
-export interface ApiRooms extends Omit<ServerRooms, 'assets'> {
+export interface ApiDeps extends Omit<ServerDeps, 'assets'> {
   refusals: Refusals
   /** The number of connected dashboards. */
   viewers: () => number
@@ -50,28 +50,28 @@ export interface RunningServer extends Serving {
 }
 
 /** Throws CageError `port_taken` naming the address, and `invalid_config` for a certificate that cannot be used. */
-export async function startServer(rooms: ServerRooms): Promise<RunningServer> {
-  const { host, port, tls, allowed_hosts: allowedHosts, cors_origins: corsOrigins } = rooms.config.server
-  const live = new LiveView(rooms)
-  const refusals = new Refusals(rooms)
+export async function startServer(deps: ServerDeps): Promise<RunningServer> {
+  const { host, port, tls, allowed_hosts: allowedHosts, cors_origins: corsOrigins } = deps.config.server
+  const live = new LiveView(deps)
+  const refusals = new Refusals(deps)
   const recordRefusal = recordRefusals(refusals)
-  const onApi = getRequestListener(api({ ...rooms, refusals, viewers: () => live.viewers }).fetch, {
+  const onApi = getRequestListener(api({ ...deps, refusals, viewers: () => live.viewers }).fetch, {
     overrideGlobalObjects: false,
   })
   /** Calls in progress. */
   const running = new Set<Promise<void>>()
   const onCall = (request: IncomingMessage, response: ServerResponse): void => {
-    const call = rooms.gateway
+    const call = deps.gateway
       .answer(request, response, recordRefusal)
-      .catch((error) => rooms.onFault(error, 'the gateway failed on a call'))
+      .catch((error) => deps.onFault(error, 'the gateway failed on a call'))
     running.add(call)
     void call.finally(() => running.delete(call))
   }
   const serving = await serve({
-    ...{ host, port, tls, allowedHosts, corsOrigins, clock: rooms.clock, onFault: rooms.onFault },
+    ...{ host, port, tls, allowedHosts, corsOrigins, clock: deps.clock, onFault: deps.onFault },
     onRequest: (request, response) => {
       if (request.url?.startsWith('/gateway/')) onCall(request, response)
-      else if (!rooms.assets(request, response)) void onApi(request, response)
+      else if (!deps.assets(request, response)) void onApi(request, response)
     },
     upgrades: { isOne: isLiveView, take: (...given) => live.upgrade(...given), refuse: refuseUpgrade },
     onRefused: (request, error) => {
@@ -93,23 +93,23 @@ export async function startServer(rooms: ServerRooms): Promise<RunningServer> {
 }
 
 /** Every route below /api and /agent, in the order in which they are matched. */
-export function apiRoutes(rooms: ApiRooms): Route[] {
+export function apiRoutes(deps: ApiDeps): Route[] {
   const routes: Route[] = [
-    ...serverRoutes(rooms, () => routes),
-    ...authRoutes(rooms),
-    ...storeRoutes(rooms),
-    ...sharedReportRoutes(rooms),
-    ...agentControlRoutes(rooms),
-    ...runRoutes(rooms),
-    ...secretRoutes(rooms),
-    ...auditRoutes(rooms.audit),
-    ...metricsRoutes(rooms),
-    ...configRoutes(rooms),
-    ...originalRoutes(rooms),
-    ...trustRoutes(rooms),
-    ...alertRoutes(rooms),
-    ...contentRoutes(rooms),
-    ...boothRoutes(rooms),
+    ...serverRoutes(deps, () => routes),
+    ...authRoutes(deps),
+    ...storeRoutes(deps),
+    ...sharedReportRoutes(deps),
+    ...agentControlRoutes(deps),
+    ...runRoutes(deps),
+    ...secretRoutes(deps),
+    ...auditRoutes(deps.audit),
+    ...metricsRoutes(deps),
+    ...configRoutes(deps),
+    ...originalRoutes(deps),
+    ...trustRoutes(deps),
+    ...alertRoutes(deps),
+    ...contentRoutes(deps),
+    ...boothRoutes(deps),
     ...schemaRoutes('Server'),
   ]
   return routes
@@ -117,7 +117,7 @@ export function apiRoutes(rooms: ApiRooms): Route[] {
 
 const route = routesOf('Server')
 
-const serverRoutes = ({ state, version }: ApiRooms, all: () => readonly Route[]): Route[] => [
+const serverRoutes = ({ state, version }: ApiDeps, all: () => readonly Route[]): Route[] => [
   route('GET /api/health', {
     role: 'open',
     summary: 'Returns the health of the server; 503 if it is degraded.',
@@ -149,9 +149,9 @@ const serverRoutes = ({ state, version }: ApiRooms, all: () => readonly Route[])
 ]
 
 /** The API as a web application: answers every request, also one for a route that there is not. */
-export function api(rooms: ApiRooms): Hono<Env> {
+export function api(deps: ApiDeps): Hono<Env> {
   const app = secureApp()
-  return serveRoutes(app, apiRoutes(rooms), guard(rooms))
+  return serveRoutes(app, apiRoutes(deps), guard(deps))
     .notFound((context) => {
       const { method, path } = context.req
       const methods = methodsOf(app, path)
@@ -160,7 +160,7 @@ export function api(rooms: ApiRooms): Hono<Env> {
       context.header('allow', methods.join(', '))
       throw new CageError('method_not_allowed', `${path} supports ${methods.join(', ')}, not ${method}`)
     })
-    .onError((error, context) => errorResponse(context, error, rooms.onFault, rooms.safety.scrub))
+    .onError((error, context) => errorResponse(context, error, deps.onFault, deps.safety.scrub))
 }
 
 /** A person who opened an address, rather than a program. */

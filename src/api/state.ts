@@ -7,15 +7,15 @@ import { toAgentId } from '../core/ids.ts'
 import type { IncidentRow } from '../db/tables/incidents.ts'
 import { count, named, type Route, routesOf, type Shape, time, usd } from '../http/route.ts'
 import type { Snapshot } from '../state/snapshot.ts'
-import type { Rooms } from './rooms.ts'
+import type { Deps } from './deps.ts'
 import { requester } from './secrets.ts'
 import { agentView, alertView, budgetView, circuitView, eventView } from './views.ts'
 
-type OriginalRooms = Pick<Rooms, 'store'> & { secrets: Pick<Rooms['secrets'], 'vault'> }
+type OriginalDeps = Pick<Deps, 'store'> & { secrets: Pick<Deps['secrets'], 'vault'> }
 
 const route = routesOf('State')
 
-export const stateRoutes = ({ state, store }: Pick<Rooms, 'state' | 'store'>): Route[] => [
+export const stateRoutes = ({ state, store }: Pick<Deps, 'state' | 'store'>): Route[] => [
   route('GET /api/snapshot', {
     role: 'viewer',
     summary: 'Returns everything that the dashboard shows.',
@@ -54,7 +54,7 @@ export const stateRoutes = ({ state, store }: Pick<Rooms, 'state' | 'store'>): R
 ]
 
 /** The detected values, which the vault keeps. */
-export const originalRoutes = ({ store, secrets: { vault } }: OriginalRooms): Route[] => [
+export const originalRoutes = ({ store, secrets: { vault } }: OriginalDeps): Route[] => [
   route('GET /api/pii/incidents/:id/original', {
     role: 'admin',
     summary: 'Returns the detected value, if it was kept. The request is written to the audit log.',

@@ -8,18 +8,18 @@ import { type Route, routesOf } from '../http/route.ts'
 import { NEW_TOKEN, newTokenView, tokenView } from '../http/shared-shapes.ts'
 import { assertNamesNoPii } from '../redaction/redactor.ts'
 import { CLIENT_SCRIPT } from '../state/snapshot.ts'
-import type { Rooms } from './rooms.ts'
+import type { Deps } from './deps.ts'
 
-type TokenRooms = Pick<Rooms, 'config' | 'access' | 'audit' | 'safety' | 'state' | 'money'>
+type TokenDeps = Pick<Deps, 'config' | 'access' | 'audit' | 'safety' | 'state' | 'money'>
 
 const DAY_S = 86_400
 
 const route = routesOf('Access')
 
 /** API tokens. One with the role agent (the default) gets its own agent and budget. */
-export function tokenRoutes(rooms: TokenRooms): Route[] {
-  const { audit, safety } = rooms
-  const { apiTokens, sessions } = rooms.access
+export function tokenRoutes(deps: TokenDeps): Route[] {
+  const { audit, safety } = deps
+  const { apiTokens, sessions } = deps.access
   return [
     route('GET /api/tokens', {
       role: 'admin',
@@ -43,7 +43,7 @@ export function tokenRoutes(rooms: TokenRooms): Route[] {
             `${field}: only a token of the role agent makes calls, which cost something`,
           )
         }
-        const agentId = role === 'agent' ? openClient(rooms, { name, limit: budget_usd, tags }) : null
+        const agentId = role === 'agent' ? openClient(deps, { name, limit: budget_usd, tags }) : null
         const created = apiTokens.create({ name, role, agentId, expiresInS, createdBy: identity.name })
         // Without this row its value is not handed out.
         const details = { name, role, agent_id: agentId, expires_at: created.expires_at }
@@ -93,7 +93,7 @@ const ROTATION = z.strictObject({
 
 /** An agent without a process: it exists as long as its token is valid. */
 function openClient(
-  { config, state, money, safety }: TokenRooms,
+  { config, state, money, safety }: TokenDeps,
   {
     name,
     limit = fromUsd(config.budget.limit_usd),

@@ -3,7 +3,7 @@ import { who } from '../http/guard.ts'
 import { type Route, routesOf } from '../http/route.ts'
 import { NEW_USER, USER_CHANGE, userView } from '../http/shared-shapes.ts'
 import { assertNoPii } from '../redaction/redactor.ts'
-import type { Rooms } from './rooms.ts'
+import type { Deps } from './deps.ts'
 
 const route = routesOf('Access')
 
@@ -12,7 +12,7 @@ export const userRoutes = ({
   access: { users },
   audit,
   safety,
-}: Pick<Rooms, 'access' | 'audit' | 'safety'>): Route[] => [
+}: Pick<Deps, 'access' | 'audit' | 'safety'>): Route[] => [
   route('GET /api/users', {
     role: 'admin',
     summary: 'Lists users.',

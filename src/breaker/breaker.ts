@@ -164,10 +164,10 @@ function open(
   // A failed probe is one more failure of the same trip.
   const failures = isRate ? failed(circuit.recent) : reopened ? circuit.failures + 1 : circuit.failures
   const cooldownMs = Math.max(settings.cooldownMs, clampRetryAfter(retryAfterMs))
-  const of = isRate ? { of: circuit.recent.length } : {}
+  const calls = isRate ? { of: circuit.recent.length } : {}
   return {
     circuit: { state: 'open', epoch: circuit.epoch + 1, failures, openedAt, cooldownMs },
-    changes: [{ to: 'open', failures, ...of, cooldownMs, reason, reopened }],
+    changes: [{ to: 'open', failures, ...calls, cooldownMs, reason, reopened }],
   }
 }
 

@@ -58,14 +58,15 @@ export async function backUp(path: string, file: string): Promise<Backup> {
   for (const taken of [file, ...COMPANIONS.map((companion) => companion(file))]) {
     if (existsSync(taken)) throw new CageError('conflict', `${taken} exists already`, { hint: 'choose a new name' })
   }
-  const companions = COMPANIONS.filter((of) => existsSync(of(path)))
+  const companions = COMPANIONS.filter((companionOf) => existsSync(companionOf(path)))
   return withDraft(file, `cannot back up ${path}`, async (draft) => {
     requireOwnFiles(path)
-    for (const of of companions) writeFileSync(of(draft), readFileSync(of(path)), { mode: 0o600 })
+    for (const companionOf of companions)
+      writeFileSync(companionOf(draft), readFileSync(companionOf(path)), { mode: 0o600 })
     writeFileSync(draft, '', { mode: 0o600 })
     await copyOnline(path, draft)
     const auditRows = await verify(draft)
-    for (const of of [...companions, (name: string) => name]) renameSync(of(draft), of(file))
+    for (const pathOf of [...companions, (name: string) => name]) renameSync(pathOf(draft), pathOf(file))
     return {
       file,
       bytes: statSync(file).size,
@@ -161,7 +162,7 @@ function forgetJournal(path: string): void {
 function setAside(path: string): string[] {
   const name = `${path}.replaced-${isoTime(systemClock.now()).replace(/[:.]/g, '-')}`
   return [...SQLITE_FILES, ...COMPANIONS]
-    .filter((of) => existsSync(of(path)))
+    .filter((companionOf) => existsSync(companionOf(path)))
     .map((of) => {
       renameSync(of(path), of(name))
       return of(name)

@@ -37,7 +37,7 @@ import { TokenCalls } from './token-calls.ts'
 import { proxyUnmetered } from './unmetered.ts'
 
 /** The dependencies of the gateway (`open-gateway.ts`). */
-export interface GatewayRooms {
+export interface GatewayDeps {
   access: Pick<Access, 'runTokens' | 'apiTokens'>
   /** Calls to providers. */
   road: Road
@@ -57,11 +57,11 @@ export type OnRefused = (request: IncomingMessage, error: CageError) => void
 /** Answers a request below /gateway/. Never rejects. */
 export type AnswerCall = (request: IncomingMessage, response: ServerResponse, onRefused: OnRefused) => Promise<void>
 
-export function gateway(rooms: GatewayRooms): AnswerCall {
+export function gateway(deps: GatewayDeps): AnswerCall {
   const streams = new OpenStreams()
-  const tokenCalls = new TokenCalls(rooms.access.apiTokens)
+  const tokenCalls = new TokenCalls(deps.access.apiTokens)
   return async (request, response, onRefused) => {
-    const client = new ClientConnection(response, rooms.road.clock)
+    const client = new ClientConnection(response, deps.road.clock)
     const exchange: Exchange = {
       request,
       client,
@@ -72,14 +72,14 @@ export function gateway(rooms: GatewayRooms): AnswerCall {
       trace: { calls: 0 },
     }
     try {
-      await answer(rooms, { streams, tokenCalls }, exchange)
+      await answer(deps, { streams, tokenCalls }, exchange)
     } catch (thrown) {
       if (thrown instanceof ClientGone) return
       const error = asCageError(thrown)
       if (REFUSALS.has(error.code)) onRefused(request, error)
       exchange.caller?.onRefused?.(error)
-      recordRefused(rooms, exchange, error)
-      refuse(rooms, exchange, error)
+      recordRefused(deps, exchange, error)
+      refuse(deps, exchange, error)
     }
   }
 }
@@ -104,8 +104,8 @@ interface Running {
   tokenCalls: TokenCalls
 }
 
-async function answer(rooms: GatewayRooms, { streams, tokenCalls }: Running, exchange: Exchange): Promise<void> {
-  const { road } = rooms
+async function answer(deps: GatewayDeps, { streams, tokenCalls }: Running, exchange: Exchange): Promise<void> {
+  const { road } = deps
   const { request, client } = exchange
   const address = readAddress(request.url!)
   const { name } = address
@@ -118,16 +118,16 @@ async function answer(rooms: GatewayRooms, { streams, tokenCalls }: Running, exc
     })
   }
   const sent = sentKeys(request, address.path, exchange.dialect)
-  const caller = await identifyCaller(address, request, sent, rooms.access)
+  const caller = await identifyCaller(address, request, sent, deps.access)
   exchange.caller = caller
   client.held = road.redaction.memory.of(caller.agentId)
   client.onceClosed(client.held.release)
   if (caller.tokenId !== undefined) tokenCalls.add(caller.tokenId, client)
-  await rooms.keysLoaded
+  await deps.keysLoaded
   const loading = road.money.ledger.accounts.load(caller.agentId)
   if (loading) await loading
   const given = forwardedPath(address.path, provider?.dialect)
-  if (address.isService) return runService(rooms, { caller, name, path: given }, request, client)
+  if (address.isService) return runService(deps, { caller, name, path: given }, request, client)
   if (!provider) {
     throw new CageError('not_found', `there is no provider "${name}"`, {
       hint: `use ${BUILT_IN.join(', ')}, a configured provider, or services/<name>`,
@@ -142,14 +142,14 @@ async function answer(rooms: GatewayRooms, { streams, tokenCalls }: Running, exc
   const allowed = isOpen ? allowedRoute(provider, request.method ?? '', path) : undefined
   const route = allowed ? 'blocked' : known
   if (route === 'blocked' && !allowed) throw blocked(request.method ?? '', provider, path)
-  const bytes = await readDecoded(request, rooms.maxBodyBytes, client)
+  const bytes = await readDecoded(request, deps.maxBodyBytes, client)
   const keyRequest: KeyRequest = { caller, provider, sentKey: ownKeyOf(sent) }
-  rooms.keyring.choose(keyRequest) // throws without a key, before anything is held
+  deps.keyring.choose(keyRequest) // throws without a key, before anything is held
   const target = prefix + path + given.slice(pathOf(given).length)
   if (route === 'blocked') {
     const outgoing = { path: target, headers: forwardedHeaders(request, dialect), trace: exchange.trace }
     return await answerRoute(
-      rooms,
+      deps,
       { ...keyRequest, ...outgoing, route: allowed!, method: request.method! },
       request,
       bytes,
@@ -181,7 +181,7 @@ async function answer(rooms: GatewayRooms, { streams, tokenCalls }: Running, exc
 
 /** Answers a call of a route that only the configuration allows. Forms are sent as they come, less our own tokens. */
 async function answerRoute(
-  { road }: GatewayRooms,
+  { road }: GatewayDeps,
   call: Omit<RouteCall, 'body'>,
   { headers }: IncomingMessage,
   bytes: Buffer,
@@ -193,8 +193,8 @@ async function answerRoute(
     const form = await withoutOwnTokens(road.redaction, bytes, caller, client.signal)
     return runRouteCall(road, { ...call, headers: { ...call.headers, 'content-type': type }, body: { form } }, client)
   }
-  const of = { caller, dialect: provider.dialect, signal: client.signal, naming: { named: undefined, models: {} } }
-  const { body: json } = await readOutgoing(road.redaction, bytes, { ...of, route: 'unmetered' })
+  const options = { caller, dialect: provider.dialect, signal: client.signal, naming: { named: undefined, models: {} } }
+  const { body: json } = await readOutgoing(road.redaction, bytes, { ...options, route: 'unmetered' })
   using _body = { [Symbol.dispose]: () => json?.free() }
   await runRouteCall(road, { ...call, body: { json } }, client)
 }
@@ -205,7 +205,7 @@ const readDecoded = async (request: IncomingMessage, limit: number, { held }: Cl
 
 /** Records a call that was refused before its hold. */
 function recordRefused(
-  { road: { uncharged } }: GatewayRooms,
+  { road: { uncharged } }: GatewayDeps,
   { caller, provider, call, trace }: Exchange,
   error: CageError,
 ): void {
@@ -217,7 +217,7 @@ function recordRefused(
 }
 
 function refuse(
-  { onFault, road: { safety } }: GatewayRooms,
+  { onFault, road: { safety } }: GatewayDeps,
   { client, dialect, call }: Exchange,
   thrown: CageError,
 ): void {
@@ -311,7 +311,7 @@ function forwardedPath(pathAndQuery: string, dialect: Dialect | undefined): stri
 }
 
 async function runService(
-  { road, services, maxBodyBytes }: GatewayRooms,
+  { road, services, maxBodyBytes }: GatewayDeps,
   { caller, name, path }: { caller: Caller; name: string; path: string },
   request: IncomingMessage,
   client: ClientConnection,

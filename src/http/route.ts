@@ -80,7 +80,7 @@ type ParamName<Path extends string> = Path extends `${string}:${infer Name}/${in
     : never
 
 /** A handler's input: query and body as their schemas return them. */
-interface Asked<Caller, Name extends string, Role, Query extends z.ZodType, Body extends z.ZodType> {
+interface RouteInput<Caller, Name extends string, Role, Query extends z.ZodType, Body extends z.ZodType> {
   context: Context<Env>
   params: Readonly<Record<ParamName<Name>, string>>
   query: z.output<Query>
@@ -89,10 +89,10 @@ interface Asked<Caller, Name extends string, Role, Query extends z.ZodType, Body
 }
 
 // biome-ignore lint/suspicious/noConfusingVoidType: a handler without a reply need not declare it
-type Replied<Reply> = Response | (Reply extends () => z.ZodType ? z.output<ReturnType<Reply>> : void)
+type RouteResult<Reply> = Response | (Reply extends () => z.ZodType ? z.output<ReturnType<Reply>> : void)
 
 /** The content of a request, parsed. */
-export interface Said {
+export interface ParsedRequest {
   params: Readonly<Record<string, string>>
   query: unknown
   body: unknown
@@ -103,7 +103,10 @@ export interface Said {
  * CageError for what no route of the group takes. (Default: nothing.)
  */
 export const routesOf =
-  <Caller = Identity, Roles extends string = RequiredRole>(tag: Tag, require: (said: Said) => void = () => {}) =>
+  <Caller = Identity, Roles extends string = RequiredRole>(
+    tag: Tag,
+    require: (said: ParsedRequest) => void = () => {},
+  ) =>
   <
     const Name extends `${Method} /${string}`,
     const Role extends Roles | 'open',
@@ -121,7 +124,7 @@ export const routesOf =
       query?: Query
       body?: Body
       /** Returns the JSON of the reply, nothing for an empty one, or the whole response. */
-      handle: (asked: Asked<Caller, Name, Role, Query, Body>) => Replied<Reply> | Promise<Replied<Reply>>
+      handle: (asked: RouteInput<Caller, Name, Role, Query, Body>) => RouteResult<Reply> | Promise<RouteResult<Reply>>
     },
   ): Route<Roles> => {
     const [method, path] = name.split(' ') as [Method, string]
@@ -132,7 +135,7 @@ export const routesOf =
       const said = { params: context.req.param(), query, body }
       require(said)
       const asked = { context, ...said, identity: context.get('identity') }
-      const replied = await handle(asked as unknown as Asked<Caller, Name, Role, Query, Body>)
+      const replied = await handle(asked as unknown as RouteInput<Caller, Name, Role, Query, Body>)
       if (replied instanceof Response) return replied
       return replied === undefined ? context.body(null, 204) : context.json(replied as object, status)
     }

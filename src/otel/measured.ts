@@ -17,12 +17,12 @@ export function metricsOf(measured: readonly Measured[]): (Metric | Gauge)[] {
 
 function metricOf(points: readonly Measured[]): Metric | Gauge {
   const { name, unit, kind, cumulative, monotonic, bounds, measured_at } = points[0]!
-  const of = { name: isClaim(name, unit) ? CLAIMED + name : name, description: '', unit }
+  const identity = { name: isClaim(name, unit) ? CLAIMED + name : name, description: '', unit }
   if (kind === 'gauge') {
     const values = points.map(({ attributes, value }) => ({ attributes, value }))
-    return { ...of, atMs: Date.parse(measured_at), values }
+    return { ...identity, atMs: Date.parse(measured_at), values }
   }
-  const counted = { ...of, isDelta: !cumulative, points: points.map(dataPointOf) }
+  const counted = { ...identity, isDelta: !cumulative, points: points.map(dataPointOf) }
   return kind === 'histogram' ? { ...counted, bounds } : { ...counted, mayFall: !monotonic }
 }
 

@@ -88,13 +88,13 @@ export class Metrics {
     }
     if (event.type !== 'call.completed' && event.type !== 'call.failed') return
     const { provider, model, latency_ms, cost_usd } = event.data
-    const of = { 'gen_ai.provider.name': providerName(provider), 'gen_ai.request.model': model }
+    const labels = { 'gen_ai.provider.name': providerName(provider), 'gen_ai.request.model': model }
     const failed = event.type === 'call.failed' ? { 'error.type': event.data.code } : {}
-    this.#add('duration', { ...of, ...failed }, latency_ms / 1000)
-    this.#add('cost', of, Number(cost_usd))
+    this.#add('duration', { ...labels, ...failed }, latency_ms / 1000)
+    this.#add('cost', labels, Number(cost_usd))
     if (event.type === 'call.failed') return
-    this.#add('tokens', { ...of, 'gen_ai.token.type': 'input' }, event.data.input_tokens)
-    this.#add('tokens', { ...of, 'gen_ai.token.type': 'output' }, event.data.output_tokens)
+    this.#add('tokens', { ...labels, 'gen_ai.token.type': 'input' }, event.data.input_tokens)
+    this.#add('tokens', { ...labels, 'gen_ai.token.type': 'output' }, event.data.output_tokens)
   }
 
   read(atMs: number): Metric[] {

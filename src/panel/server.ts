@@ -114,7 +114,7 @@ export async function startPanel(options: PanelOptions): Promise<RunningPanel> {
     const fleet = new Fleet(database, (until) => onNotice(reconciling(until)))
     await fleet.bank.open(options.ttlMs)
     const organizationId = await fleet.openOrganization(ORGANIZATION)
-    if (!(await fleet.hasSecondWall())) onNotice(EXEMPT)
+    if (!(await fleet.enforcesRowSecurity())) onNotice(EXEMPT)
     const telemetry = new PanelTelemetry(database)
     await telemetry.store.prepare().catch((error) => options.onFault(error, NOT_PREPARED))
     const orders = new Orders(database)

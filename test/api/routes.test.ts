@@ -5,7 +5,7 @@ import { request as httpRequest, type IncomingMessage } from 'node:http'
 import { describe, expect, test } from 'vitest'
 import { systemClock } from '../../src/core/clock.ts'
 import { pathsOf } from '../../src/http/route.ts'
-import { listRoutes } from '../support/rooms.ts'
+import { listRoutes } from '../support/deps.ts'
 import { openTestRuntime, type Reply, send, type TestRuntime } from '../support/runtime.ts'
 
 const routes = await listRoutes()

@@ -5,8 +5,8 @@ import Sqlite from 'better-sqlite3'
 import { describe, expect, test } from 'vitest'
 import { auditHeadPath, auditKeyPath } from '../../src/db/files.ts'
 import { openPlace } from '../cli/support.ts'
+import { listRoutes } from '../support/deps.ts'
 import { answer } from '../support/provider.ts'
-import { listRoutes } from '../support/rooms.ts'
 import { openTestRuntime, send, type TestRuntime } from '../support/runtime.ts'
 
 interface Row {

@@ -7,8 +7,8 @@ import { ERRORS } from '../../src/core/errors.ts'
 import { check } from '../../src/http/body.ts'
 import { openApiDocument } from '../../src/http/openapi.ts'
 import { pathsOf, type Route, routesOf } from '../../src/http/route.ts'
+import { listRoutes, openDeps } from '../support/deps.ts'
 import { type ApiDocument, compareWith } from '../support/documented.ts'
-import { listRoutes, openRooms } from '../support/rooms.ts'
 import { openTestRuntime, type Reply } from '../support/runtime.ts'
 
 const MASTER_KEY = 'q7m1Zr0WkGk2nX4t8vB3yD6fH9jL5pS0'
@@ -43,8 +43,8 @@ describe('the document', () => {
   })
 
   test('has every route of the router, each under a name of its own', async () => {
-    const { rooms, close } = await openRooms()
-    const served = api(rooms).routes.filter(({ method }) => method !== 'ALL')
+    const { deps, close } = await openDeps()
+    const served = api(deps).routes.filter(({ method }) => method !== 'ALL')
     await close()
     const wanted = new Set(served.map(({ method, path }) => `${method} ${path.replaceAll(/:(\w+)/g, '{$1}')}`))
     const all = Object.entries(paths).flatMap(([path, operations]) =>

@@ -48,7 +48,7 @@ test('PostgreSQL shows an organization its own rows only, and writes no others, 
 
 test('every table with an organization is behind row-level security, also for its owner', async () => {
   const { database, fleet } = await openTenants()
-  expect(await fleet.hasSecondWall()).toBe(true)
+  expect(await fleet.enforcesRowSecurity()).toBe(true)
   const open = await database.system.rows(
     `SELECT c.relname FROM pg_class c WHERE c.relkind IN ('r', 'p') AND c.relnamespace = 'public'::regnamespace
      AND (c.relname = 'organizations' OR EXISTS

@@ -19,11 +19,11 @@ import { openStore } from '../../src/db/store.ts'
 import { openApiDocument } from '../../src/http/openapi.ts'
 import type { RuntimeParts } from '../../src/runtime.ts'
 import { openParts } from './built.ts'
+import { listRoutes } from './deps.ts'
 import { type ApiDocument, type Compare, compareWith } from './documented.ts'
 import { folderInMemory } from './in-memory.ts'
 import { dollars } from './money.ts'
 import { FakeProvider } from './provider.ts'
-import { listRoutes } from './rooms.ts'
 
 /** Models whose cost is easy to see: output only, $0.001 a token, $0.10 a token. */
 export const PRICES = {

@@ -8,7 +8,7 @@ import { amount } from '../../http/body.ts'
 import { type Route, routesOf, type Shape } from '../../http/route.ts'
 import { instant } from '../../http/shared-shapes.ts'
 import type { CallDetail, FoundCalls } from '../../state/call-view.ts'
-import type { Rooms } from '../rooms.ts'
+import type { Deps } from '../deps.ts'
 import { eventView } from '../views.ts'
 import { callView, shownCall } from './calls.ts'
 import { streamCsv } from './calls-csv.ts'
@@ -58,7 +58,7 @@ function searchOf({
 
 const route = routesOf('Calls')
 
-export const callSearchRoutes = ({ store: { callSearch, contents, events } }: Pick<Rooms, 'store'>): Route[] => [
+export const callSearchRoutes = ({ store: { callSearch, contents, events } }: Pick<Deps, 'store'>): Route[] => [
   route('GET /api/calls', {
     role: 'viewer',
     summary: 'Searches the calls of all agents.',

@@ -9,7 +9,7 @@ import { json, named, type Route, routesOf, type Shape, time, usd } from '../../
 import { instant } from '../../http/shared-shapes.ts'
 import type { ShownCall } from '../../state/call-view.ts'
 import { agentStatus, getAgent, loadedAgentId, statusOf } from '../agents.ts'
-import type { Rooms } from '../rooms.ts'
+import type { Deps } from '../deps.ts'
 
 export const shownCall = ({ held_nanos, cost_nanos, lease_id: _own, ...row }: CallRow): ShownCall => ({
   ...row,
@@ -43,8 +43,8 @@ export const callView = named('Call', () =>
 
 const route = routesOf('Calls')
 
-export function callRoutes(rooms: Pick<Rooms, 'state' | 'store' | 'money' | 'safety'>): Route[] {
-  const { state, store, money, safety } = rooms
+export function callRoutes(deps: Pick<Deps, 'state' | 'store' | 'money' | 'safety'>): Route[] {
+  const { state, store, money, safety } = deps
   return [
     route('GET /api/agents/:id/calls', {
       role: 'viewer',
@@ -65,7 +65,7 @@ export function callRoutes(rooms: Pick<Rooms, 'state' | 'store' | 'money' | 'saf
       reply: () => agentStatus().extend({ correction_id: z.string().describe('Id of the row.') }),
       errors: ['not_found', 'conflict'],
       handle: async ({ context, params, body: { cost_usd: cost, reason }, identity }) => {
-        const agentId = await loadedAgentId(rooms, context)
+        const agentId = await loadedAgentId(deps, context)
         const correction_id = money.ledger.correct({
           agentId,
           callId: toCallId(params.call),
@@ -73,7 +73,7 @@ export function callRoutes(rooms: Pick<Rooms, 'state' | 'store' | 'money' | 'saf
           reason: safety.logs.clean(reason),
           by: identity.name,
         })
-        return { ...statusOf(rooms, agentId), correction_id }
+        return { ...statusOf(deps, agentId), correction_id }
       },
     }),
     route('POST /api/agents/:id/calls/:call/resolve', {
@@ -83,14 +83,14 @@ export function callRoutes(rooms: Pick<Rooms, 'state' | 'store' | 'money' | 'saf
       reply: agentStatus,
       errors: ['not_found', 'conflict'],
       handle: async ({ context, params, body, identity }) => {
-        const agentId = await loadedAgentId(rooms, context)
+        const agentId = await loadedAgentId(deps, context)
         money.ledger.resolve({
           agentId,
           callId: toCallId(params.call),
           cost: body.outcome === 'released' ? null : body.cost_usd,
           by: identity.name,
         })
-        return statusOf(rooms, agentId)
+        return statusOf(deps, agentId)
       },
     }),
   ]

@@ -3,11 +3,11 @@ import * as z from 'zod'
 import type { CallContent, Part, Turn } from '../../core/call-content.ts'
 import { toAgentId, toCallId } from '../../core/ids.ts'
 import { count, named, type Route, routesOf, type Shape, time } from '../../http/route.ts'
-import type { Rooms } from '../rooms.ts'
+import type { Deps } from '../deps.ts'
 
 const route = routesOf('Calls')
 
-export const contentRoutes = ({ gateway: { contents } }: Pick<Rooms, 'gateway'>): Route[] => [
+export const contentRoutes = ({ gateway: { contents } }: Pick<Deps, 'gateway'>): Route[] => [
   route('GET /api/calls/:id/content', {
     role: 'admin',
     action: 'content.read',

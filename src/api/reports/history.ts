@@ -8,7 +8,7 @@ import { count, type Route, routesOf, type Shape, time, usd } from '../../http/r
 import { instant } from '../../http/shared-shapes.ts'
 import type { DaySpending, HistoryRow } from '../../state/history-view.ts'
 import type { AgentView } from '../../state/snapshot.ts'
-import type { Rooms } from '../rooms.ts'
+import type { Deps } from '../deps.ts'
 import { agentState } from '../views.ts'
 
 const DAY_MS = 86_400_000
@@ -17,7 +17,7 @@ const MAX_DAYS = 92
 const agentRoute = routesOf('Agents')
 const callRoute = routesOf('Calls')
 
-export const historyRoutes = ({ state, store }: Pick<Rooms, 'state' | 'store'>): Route[] => [
+export const historyRoutes = ({ state, store }: Pick<Deps, 'state' | 'store'>): Route[] => [
   agentRoute('GET /api/history', {
     role: 'viewer',
     summary: 'Lists all agents ever started, newest first, each with its result.',

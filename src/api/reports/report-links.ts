@@ -6,8 +6,8 @@ import { who } from '../../http/guard.ts'
 import type { Refusals } from '../../http/refusals.ts'
 import { named, type Route, routesOf, type Shape, time } from '../../http/route.ts'
 import { loadedAgentId } from '../agents.ts'
-import type { Rooms } from '../rooms.ts'
-import { type ReportRooms, reportHtml } from './report.ts'
+import type { Deps } from '../deps.ts'
+import { type ReportDeps, reportHtml } from './report.ts'
 
 const DAY_S = 86_400
 const MIN_S = 60
@@ -27,15 +27,15 @@ const linkView = named('ReportLink', () =>
 
 const route = routesOf('Agents')
 
-type LinkRooms = ReportRooms & Pick<Rooms, 'config' | 'access' | 'audit'>
+type LinkDeps = ReportDeps & Pick<Deps, 'config' | 'access' | 'audit'>
 
-export const reportLinkRoutes = (rooms: LinkRooms): Route[] => [
+export const reportLinkRoutes = (deps: LinkDeps): Route[] => [
   route('GET /api/agents/:id/report/links', {
     role: 'admin',
     summary: "Lists the valid links to an agent's report, without their tokens.",
     reply: () => z.object({ links: z.array(linkView()) }),
     errors: ['not_found'],
-    handle: async ({ context }) => ({ links: rooms.access.reportLinks.list(await loadedAgentId(rooms, context)) }),
+    handle: async ({ context }) => ({ links: deps.access.reportLinks.list(await loadedAgentId(deps, context)) }),
   }),
   route('POST /api/agents/:id/report/links', {
     role: 'admin',
@@ -52,12 +52,12 @@ export const reportLinkRoutes = (rooms: LinkRooms): Route[] => [
     statuses: [201],
     errors: ['not_found'],
     handle: async ({ context, body: { expires_in_s: expiresInS }, identity }) => {
-      const agentId = await loadedAgentId(rooms, context)
-      const link = rooms.access.reportLinks.create({ agentId, expiresInS, createdBy: identity.name })
+      const agentId = await loadedAgentId(deps, context)
+      const link = deps.access.reportLinks.create({ agentId, expiresInS, createdBy: identity.name })
       const details = { agent_id: agentId, expires_at: link.expires_at }
       // Without this row its token is not handed out.
-      rooms.audit.append({ ...who(identity), action: 'report.shared', target: link.id, details })
-      return { ...link, url: `${serverUrl(rooms)}/shared#${link.token}` }
+      deps.audit.append({ ...who(identity), action: 'report.shared', target: link.id, details })
+      return { ...link, url: `${serverUrl(deps)}/shared#${link.token}` }
     },
   }),
   route('DELETE /api/report-links/:id', {
@@ -66,21 +66,21 @@ export const reportLinkRoutes = (rooms: LinkRooms): Route[] => [
     summary: 'Revokes a link to a report.',
     reply: null,
     errors: ['not_found'],
-    handle: ({ params: { id } }) => rooms.access.reportLinks.revoke(id),
+    handle: ({ params: { id } }) => deps.access.reportLinks.revoke(id),
   }),
 ]
 
 /** Of the running server, or of the one that `iron-cage open` will start on this database. */
-const serverUrl = ({ state, config }: LinkRooms): string =>
+const serverUrl = ({ state, config }: LinkDeps): string =>
   state.read().server?.url ?? `http://localhost:${config.server.port}`
 
-export function sharedReportRoutes(rooms: LinkRooms & { refusals: Refusals }): Route[] {
+export function sharedReportRoutes(deps: LinkDeps & { refusals: Refusals }): Route[] {
   const auditedAtMs = new Map<string, number>()
   const audit = ({ id, agent_id }: ReportLink) => {
-    const now = rooms.state.now()
+    const now = deps.state.now()
     if (now - (auditedAtMs.get(id) ?? 0) < MIN_AUDIT_INTERVAL_MS) return
     auditedAtMs.set(id, now)
-    rooms.audit.append({ role: 'nobody', actor: id, action: 'report.opened', target: agent_id })
+    deps.audit.append({ role: 'nobody', actor: id, action: 'report.opened', target: agent_id })
   }
   return [
     route('GET /api/shared-report', {
@@ -92,15 +92,15 @@ export function sharedReportRoutes(rooms: LinkRooms & { refusals: Refusals }): R
       errors: ['unauthorized', 'not_found'],
       handle: async ({ context }) => {
         const token = /^bearer +(\S+)$/i.exec(context.req.header('authorization') ?? '')?.[1]
-        const link = token && rooms.access.reportLinks.find(token)
+        const link = token && deps.access.reportLinks.find(token)
         if (!link) {
           const message = 'this link has expired, was revoked, or is incomplete'
-          rooms.refusals.record({ message, reason: message, route: 'GET /api/shared-report' })
+          deps.refusals.record({ message, reason: message, route: 'GET /api/shared-report' })
           throw new CageError('unauthorized', message, { hint: 'ask for a new one' })
         }
         audit(link)
-        await rooms.money.ledger.accounts.load(link.agent_id)
-        return context.html(await reportHtml(rooms, link.agent_id))
+        await deps.money.ledger.accounts.load(link.agent_id)
+        return context.html(await reportHtml(deps, link.agent_id))
       },
     }),
   ]

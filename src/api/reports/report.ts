@@ -14,7 +14,7 @@ import { shownFigures } from '../../state/figures-text.ts'
 import type { CircuitView } from '../../state/snapshot.ts'
 import type { StateManager } from '../../state/state-manager.ts'
 import { type AgentStatus, agentStatus, getAgent, loadedAgentId, statusOf } from '../agents.ts'
-import type { Rooms } from '../rooms.ts'
+import type { Deps } from '../deps.ts'
 import { circuitView, costReportView } from '../views.ts'
 import { shownCall } from './calls.ts'
 import { streamCsv } from './calls-csv.ts'
@@ -26,19 +26,19 @@ export interface AgentReport extends AgentStatus {
   circuits: CircuitView[]
 }
 
-export type ReportRooms = Pick<Rooms, 'state' | 'store' | 'money'>
+export type ReportDeps = Pick<Deps, 'state' | 'store' | 'money'>
 
 const agentRoute = routesOf('Agents')
 const callRoute = routesOf('Calls')
 
-export const reportRoutes = (rooms: ReportRooms): Route[] => [
+export const reportRoutes = (deps: ReportDeps): Route[] => [
   callRoute('GET /api/report', {
     role: 'viewer',
     summary: 'Returns the total cost of all agents.',
     reply: () => z.object({ server_time: time(), costs: costReportView() }),
     handle: async () => ({
-      server_time: isoTime(rooms.state.now()),
-      costs: await costReport(rooms.store.calls, {}, tagsIn(rooms)),
+      server_time: isoTime(deps.state.now()),
+      costs: await costReport(deps.store.calls, {}, tagsIn(deps)),
     }),
   }),
   agentRoute('GET /api/agents/:id/report', {
@@ -49,26 +49,26 @@ export const reportRoutes = (rooms: ReportRooms): Route[] => [
     types: ['text/html', 'text/csv'],
     errors: ['not_found'],
     handle: async ({ context, query: { format } }) => {
-      const id = await loadedAgentId(rooms, context)
-      if (format === 'json') return agentReport(rooms, id)
-      if (format === 'html') return context.html(await reportHtml(rooms, id))
-      return streamCsv(context, id, (last, limit) => rooms.store.calls.find({ agentId: id, limit, before: last?.id }))
+      const id = await loadedAgentId(deps, context)
+      if (format === 'json') return agentReport(deps, id)
+      if (format === 'html') return context.html(await reportHtml(deps, id))
+      return streamCsv(context, id, (last, limit) => deps.store.calls.find({ agentId: id, limit, before: last?.id }))
     },
   }),
 ]
 
 const tagsIn =
-  ({ state }: Pick<ReportRooms, 'state'>): TagsOf =>
+  ({ state }: Pick<ReportDeps, 'state'>): TagsOf =>
   (id) =>
     state.findAgent(id)?.tags
 
 /** The printable document. */
-export const reportHtml = async (rooms: ReportRooms, id: AgentId) => reportPage(await reportFacts(rooms, id))
+export const reportHtml = async (deps: ReportDeps, id: AgentId) => reportPage(await reportFacts(deps, id))
 
 /** The status at the time the ledger has been read. */
-async function agentReport(rooms: ReportRooms, id: AgentId): Promise<AgentReport> {
-  const costs = await costReport(rooms.store.calls, { agentId: id }, tagsIn(rooms))
-  return { ...statusOf(rooms, id), costs, circuits: Object.values(rooms.state.read().circuits) }
+async function agentReport(deps: ReportDeps, id: AgentId): Promise<AgentReport> {
+  const costs = await costReport(deps.store.calls, { agentId: id }, tagsIn(deps))
+  return { ...statusOf(deps, id), costs, circuits: Object.values(deps.state.read().circuits) }
 }
 
 /** Types of events that are shown as moments of an agent, or of what all agents share. */
@@ -89,9 +89,9 @@ const MOMENTS = [
 ] as const satisfies EventType[]
 const MOMENTS_OF_A_KIND = 50
 
-async function reportFacts(rooms: ReportRooms, id: AgentId): Promise<ReportFacts> {
-  const { state, store } = rooms
-  const costs = await costReport(store.calls, { agentId: id }, tagsIn(rooms))
+async function reportFacts(deps: ReportDeps, id: AgentId): Promise<ReportFacts> {
+  const { state, store } = deps
+  const costs = await costReport(store.calls, { agentId: id }, tagsIn(deps))
   const rows = (await store.calls.find({ agentId: id, limit: CALLS_SHOWN })).map(shownCall)
   const { moments, traces } = await readHistory(state, id, rows)
   const agent = getAgent(state, id)

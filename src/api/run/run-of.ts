@@ -1,10 +1,10 @@
 /** The dependencies of the routes for running agents, and the run of a request. */
 import type { AgentIdentity, Identity } from '../../access/roles.ts'
 import { CageError } from '../../core/errors.ts'
-import type { Rooms } from '../rooms.ts'
+import type { Deps } from '../deps.ts'
 
-export type RunRooms = Pick<
-  Rooms,
+export type RunDeps = Pick<
+  Deps,
   'config' | 'clock' | 'store' | 'state' | 'money' | 'safety' | 'incidents' | 'access' | 'gateway' | 'secrets'
 >
 

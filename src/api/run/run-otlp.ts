@@ -10,13 +10,13 @@ import type { RunRate } from '../../http/run-rate.ts'
 import { CLAIMED_COST } from '../../otel/decode.ts'
 import { isClaim } from '../../otel/metrics.ts'
 import type { Scrub } from '../../state/clean.ts'
-import { type RunRooms, runOf } from './run-of.ts'
+import { type RunDeps, runOf } from './run-of.ts'
 
 const route = routesOf('Own run')
 
 /** `clean` builds an event of an agent's data, redacted. */
 export const otlpRoutes = (
-  { state }: Pick<RunRooms, 'state'>,
+  { state }: Pick<RunDeps, 'state'>,
   rate: RunRate,
   clean: (agentId: AgentId, build: (scrub: Scrub) => NewEvent[]) => NewEvent[],
 ): Route[] => {

@@ -11,14 +11,14 @@ import { amount, shortText } from '../../http/body.ts'
 import { connectionOf } from '../../http/guard.ts'
 import { type Route, routesOf } from '../../http/route.ts'
 import { getAgent } from '../agents.ts'
-import { type RunRooms, runOf } from './run-of.ts'
+import { type RunDeps, runOf } from './run-of.ts'
 
 /** Parts of one agent. When there are more, the oldest are dropped; all end with their agent. */
 const MAX_PARTS = 1_000
 
 const route = routesOf('Own run')
 
-export function partRoutes({ state, store: { checkpoints }, money: { ledger }, access }: RunRooms): Route[] {
+export function partRoutes({ state, store: { checkpoints }, money: { ledger }, access }: RunDeps): Route[] {
   const { runTokens, apiTokens } = access
   /** By agent, the oldest first. */
   const open = new Map<AgentId, Set<RunId>>()

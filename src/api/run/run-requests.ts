@@ -7,7 +7,7 @@ import { amount, isStorable } from '../../http/body.ts'
 import { type Route, routesOf } from '../../http/route.ts'
 import type { RunRate } from '../../http/run-rate.ts'
 import { agentRequestView } from '../../http/shared-shapes.ts'
-import { type RunRooms, runOf } from './run-of.ts'
+import { type RunDeps, runOf } from './run-of.ts'
 
 const route = routesOf('Own run')
 
@@ -28,7 +28,7 @@ const NEW_REQUEST = z.strictObject({
 
 /** `clean`: redacts a text of an agent. */
 export const requestRoutes = (
-  { money: { requests } }: RunRooms,
+  { money: { requests } }: RunDeps,
   clean: (agentId: AgentId, text: string) => string,
   rate: RunRate,
 ): Route[] => [

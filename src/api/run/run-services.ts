@@ -10,7 +10,7 @@ import type { Upstream } from '../../gateway/provider/upstream.ts'
 import { circuitSettings } from '../../gateway/services/run-service-call.ts'
 import { shortText } from '../../http/body.ts'
 import { type Route, routesOf } from '../../http/route.ts'
-import { type RunRooms, runOf } from './run-of.ts'
+import { type RunDeps, runOf } from './run-of.ts'
 
 /** Per agent. The oldest permits without a report are dropped: such a probe gave no result. */
 const MAX_PERMITS = 1_000
@@ -26,7 +26,7 @@ interface Used {
 const route = routesOf('Own run')
 
 export function serviceRoutes(
-  { config, gateway: { circuits, upstream }, state }: RunRooms,
+  { config, gateway: { circuits, upstream }, state }: RunDeps,
   clean: (agentId: AgentId, text: string) => string,
 ): Route[] {
   const used = new Map<string, Used>()

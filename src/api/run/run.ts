@@ -26,7 +26,7 @@ import { type AgentView, OTHER } from '../../state/snapshot.ts'
 import { type BudgetStatus, budgetOf, budgetStatus, getAgent } from '../agents.ts'
 import { amountsOf } from '../budgets.ts'
 import { agentState, agentView, figuresView } from '../views.ts'
-import { type RunRooms, runOf } from './run-of.ts'
+import { type RunDeps, runOf } from './run-of.ts'
 import { otlpRoutes } from './run-otlp.ts'
 import { partRoutes } from './run-parts.ts'
 import { requestRoutes } from './run-requests.ts'
@@ -36,9 +36,9 @@ import { serviceRoutes } from './run-services.ts'
 const route = routesOf('Own run')
 
 /** All of them, after the guard: an agent's part of the work gets refusals, and none may report too fast. */
-export function runRoutes(rooms: RunRooms): Route[] {
-  const rate = new RunRate(rooms.clock)
-  const clean: Clean = (agentId, build) => cleaned(rooms, agentId, build)
+export function runRoutes(deps: RunDeps): Route[] {
+  const rate = new RunRate(deps.clock)
+  const clean: Clean = (agentId, build) => cleaned(deps, agentId, build)
   const cleanText = (agentId: AgentId, text: string) => clean(agentId, (scrub) => scrub(text))
   const before: MiddlewareHandler<Env>[] = [
     async (context, next) => {
@@ -51,15 +51,15 @@ export function runRoutes(rooms: RunRooms): Route[] {
     },
   ]
   const routes = [
-    ...ownStateRoutes(rooms),
-    ...partRoutes(rooms),
-    ...serviceRoutes(rooms, cleanText),
-    ...runSecretRoutes(rooms.secrets.rotation),
-    ...workRoutes(rooms, clean),
-    ...checkpointRoutes(rooms, rate),
-    ...textRoutes(rooms, clean, rate),
-    ...requestRoutes(rooms, cleanText, rate),
-    ...otlpRoutes(rooms, rate, clean),
+    ...ownStateRoutes(deps),
+    ...partRoutes(deps),
+    ...serviceRoutes(deps, cleanText),
+    ...runSecretRoutes(deps.secrets.rotation),
+    ...workRoutes(deps, clean),
+    ...checkpointRoutes(deps, rate),
+    ...textRoutes(deps, clean, rate),
+    ...requestRoutes(deps, cleanText, rate),
+    ...otlpRoutes(deps, rate, clean),
   ]
   return routes.map((each) => ({ ...each, before, errors: [...(each.errors ?? []), 'too_many_attempts'] }))
 }
@@ -71,7 +71,7 @@ type Clean = <T>(agentId: AgentId, build: Build<T>) => T
  * Texts of an agent are shown to people, so they are redacted like its output. The findings of one report are recorded
  * together.
  */
-function cleaned<T>({ safety, incidents }: RunRooms, agentId: AgentId, build: Build<T>): T {
+function cleaned<T>({ safety, incidents }: RunDeps, agentId: AgentId, build: Build<T>): T {
   const found = new Findings()
   const clean: Scrub = (text) => {
     const { text: safe, findings } = safety.logs.redact(text)
@@ -83,7 +83,7 @@ function cleaned<T>({ safety, incidents }: RunRooms, agentId: AgentId, build: Bu
   return built
 }
 
-const ownStateRoutes = (rooms: RunRooms): Route[] => [
+const ownStateRoutes = (deps: RunDeps): Route[] => [
   route('GET /api/run', {
     role: 'agent',
     summary: 'Returns the identity and budget of the agent.',
@@ -98,8 +98,8 @@ const ownStateRoutes = (rooms: RunRooms): Route[] => [
       }),
     handle: ({ identity }) => {
       const { agentId, runId, name } = runOf(identity)
-      const { state, safety_mode } = getAgent(rooms.state, agentId)
-      return { agent_id: agentId, run_id: runId, name, state, safety_mode, budget: budgetOfRun(rooms, runOf(identity)) }
+      const { state, safety_mode } = getAgent(deps.state, agentId)
+      return { agent_id: agentId, run_id: runId, name, state, safety_mode, budget: budgetOfRun(deps, runOf(identity)) }
     },
   }),
   route('GET /api/run/metrics', {
@@ -110,15 +110,15 @@ const ownStateRoutes = (rooms: RunRooms): Route[] => [
         .pick({ calls: true, spent_usd: true, pii: true, outcomes: true, by_model: true })
         .extend({ figures: figuresView() }),
     handle: ({ identity }) => {
-      const agent = getAgent(rooms.state, runOf(identity).agentId)
+      const agent = getAgent(deps.state, runOf(identity).agentId)
       const { calls, spent_usd, pii, outcomes, by_model } = agent
-      return { calls, spent_usd, pii, outcomes, by_model, figures: shownFigures(agent, rooms.state.now()) }
+      return { calls, spent_usd, pii, outcomes, by_model, figures: shownFigures(agent, deps.state.now()) }
     },
   }),
 ]
 
 /** An agent's reports about its work. */
-const workRoutes = (rooms: RunRooms, clean: Clean): Route[] => [
+const workRoutes = (deps: RunDeps, clean: Clean): Route[] => [
   route('POST /api/run/progress', {
     role: 'agent',
     summary: 'Reports progress.',
@@ -127,7 +127,7 @@ const workRoutes = (rooms: RunRooms, clean: Clean): Route[] => [
     reply: null,
     handle: ({ identity, body: { done, total = null, unit: given, label } }) => {
       const { agentId } = runOf(identity)
-      rooms.state.record(
+      deps.state.record(
         clean(agentId, (scrub, scrubOrNull) => {
           const unit = scrub(given)
           return {
@@ -149,7 +149,7 @@ const workRoutes = (rooms: RunRooms, clean: Clean): Route[] => [
     reply: null,
     handle: ({ identity, body }) => {
       const { agentId } = runOf(identity)
-      rooms.state.record({ ...clean(agentId, (...scrub) => outcomeEvent(body, ...scrub)), agent_id: agentId })
+      deps.state.record({ ...clean(agentId, (...scrub) => outcomeEvent(body, ...scrub)), agent_id: agentId })
     },
   }),
   route('POST /api/run/charges', {
@@ -162,17 +162,17 @@ const workRoutes = (rooms: RunRooms, clean: Clean): Route[] => [
     handle: async ({ context, identity, body: { service: given, cost_usd: cost, ...report } }) => {
       const { agentId, runId, tokenName } = runOf(identity)
       const { service, description } = clean(agentId, (scrub) => ({
-        service: serviceOf(getAgent(rooms.state, agentId), scrub(given)),
+        service: serviceOf(getAgent(deps.state, agentId), scrub(given)),
         description: report.description && scrub(report.description),
       }))
       const { signal } = context.req.raw
-      await reportCharge(rooms, { caller: { agentId, runId, tokenName }, service, cost, description, signal })
-      return { budget: budgetOfRun(rooms, runOf(identity)) }
+      await reportCharge(deps, { caller: { agentId, runId, tokenName }, service, cost, description, signal })
+      return { budget: budgetOfRun(deps, runOf(identity)) }
     },
   }),
 ]
 
-const checkpointRoutes = ({ state, store: { checkpoints } }: RunRooms, rate: RunRate): Route[] => [
+const checkpointRoutes = ({ state, store: { checkpoints } }: RunDeps, rate: RunRate): Route[] => [
   route('GET /api/run/checkpoint', {
     role: 'agent',
     summary: 'Returns the last checkpoint.',
@@ -198,7 +198,7 @@ const checkpointRoutes = ({ state, store: { checkpoints } }: RunRooms, rate: Run
   }),
 ]
 
-const textRoutes = ({ state, safety }: RunRooms, clean: Clean, rate: RunRate): Route[] => [
+const textRoutes = ({ state, safety }: RunDeps, clean: Clean, rate: RunRate): Route[] => [
   route('POST /api/run/scan', {
     role: 'agent',
     summary: 'Detects personal data in a text.',
@@ -312,7 +312,7 @@ async function redactInTurns(redactor: Redactor, text: string): Promise<{ text: 
 }
 
 /** The budget of the calling part of the work, if it has its own limit; else the agent's. */
-function budgetOfRun({ state, money: { ledger } }: RunRooms, run: AgentIdentity['run']): BudgetStatus {
+function budgetOfRun({ state, money: { ledger } }: RunDeps, run: AgentIdentity['run']): BudgetStatus {
   const whole = budgetOf(ledger, getAgent(state, run.agentId))
   const part = ledger.accounts.balances(run).find(({ scope }) => scope === 'part')
   if (!part) return whole

@@ -1,7 +1,7 @@
 /** The API's routes in this process, on a database that no server uses. */
 import { Hono } from 'hono'
 import { openAccess } from '../../access/open-access.ts'
-import { type SecretRooms, secretRoutes } from '../../api/secrets.ts'
+import { type SecretDeps, secretRoutes } from '../../api/secrets.ts'
 import { originalRoutes } from '../../api/state.ts'
 import { storeRoutes } from '../../api/store-routes.ts'
 import { Circuits } from '../../breaker/circuits.ts'
@@ -44,18 +44,18 @@ function clientOf(config: Config, offline: OfflineStore, vault?: Vault): ApiClie
   const access = openAccess({ store: offline.store, clock, operatorToken })
   const configured = [...Object.keys(config.providers), ...Object.keys(config.services)]
   const gateway = { circuits: new Circuits({ state: offline.state, clock, configured }) }
-  const rooms = { ...offline, config, clock, safety, access, gateway }
+  const deps = { ...offline, config, clock, safety, access, gateway }
   const routes = [
-    ...storeRoutes(rooms),
-    ...(vault ? vaultRoutes({ ...rooms, secrets: { vault, central: NO_PANEL, rotation: NO_AGENTS } }) : []),
+    ...storeRoutes(deps),
+    ...(vault ? vaultRoutes({ ...deps, secrets: { vault, central: NO_PANEL, rotation: NO_AGENTS } }) : []),
   ]
-  const app = serveRoutes(new Hono<Env>(), routes, guard({ ...rooms, refusals: new Refusals(rooms) }))
+  const app = serveRoutes(new Hono<Env>(), routes, guard({ ...deps, refusals: new Refusals(deps) }))
     .notFound(needsServer)
     .onError((error, context) => errorResponse(context, error, rethrow, safety.scrub))
   return clientOfRoutes(app, offline.store.path, operatorToken)
 }
 
-const vaultRoutes = (rooms: SecretRooms): Route[] => [...secretRoutes(rooms), ...originalRoutes(rooms)]
+const vaultRoutes = (deps: SecretDeps): Route[] => [...secretRoutes(deps), ...originalRoutes(deps)]
 
 function needsServer({ req }: { req: { method: string; path: string } }): never {
   throw new CageError('not_found', `there is no ${req.method} ${req.path} without a server`, {

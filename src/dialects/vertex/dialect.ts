@@ -9,7 +9,7 @@ import { fields } from './fields.ts'
 
 const PLACE = '/projects/{id}/locations/{id}/publishers'
 
-const of = (model: string, route: RouteRule['route']): RouteRule => ({ method: 'POST', path: PLACE + model, route })
+const ruleOf = (model: string, route: RouteRule['route']): RouteRule => ({ method: 'POST', path: PLACE + model, route })
 
 export const vertex: Dialect = {
   name: 'vertex',
@@ -25,12 +25,12 @@ export const vertex: Dialect = {
   prefixFor: (sent) => /\/v1\w*$/.exec(sent)?.[0] ?? '/v1',
 
   routes: [
-    of('/anthropic/models/count-tokens:rawPredict', 'unmetered'),
-    of('/anthropic/models/{model}:rawPredict', messagesAt('raw-predict', false)),
-    of('/anthropic/models/{model}:streamRawPredict', messagesAt('stream-raw-predict', true)),
-    of('/google/models/{model}:generateContent', generateContent),
-    of('/google/models/{model}:streamGenerateContent', streamGenerateContent),
-    of('/google/models/{model}:countTokens', 'unmetered'),
+    ruleOf('/anthropic/models/count-tokens:rawPredict', 'unmetered'),
+    ruleOf('/anthropic/models/{model}:rawPredict', messagesAt('raw-predict', false)),
+    ruleOf('/anthropic/models/{model}:streamRawPredict', messagesAt('stream-raw-predict', true)),
+    ruleOf('/google/models/{model}:generateContent', generateContent),
+    ruleOf('/google/models/{model}:streamGenerateContent', streamGenerateContent),
+    ruleOf('/google/models/{model}:countTokens', 'unmetered'),
   ],
 
   // Clients of both read it: each knows the fields of its own vendor.

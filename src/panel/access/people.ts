@@ -2,7 +2,7 @@
  * People of organizations, who sign in with a name and a password. A change of a role or password, and a removal, end all
  * sessions and tokens of the person in the same transaction, and so on every process of the panel.
  */
-import { hashPassword, NOBODYS, verifyPassword } from '../../access/passwords.ts'
+import { DUMMY_HASH, hashPassword, verifyPassword } from '../../access/passwords.ts'
 import { SignInAttempts } from '../../access/sign-in-attempts.ts'
 import { validUsername } from '../../access/users.ts'
 import { CageError } from '../../core/errors.ts'
@@ -63,7 +63,7 @@ export class People {
     { username, role, password, email }: NewPerson,
   ): Promise<StoredPerson> {
     const name = validUsername(username)
-    const password_hash = password === undefined ? NOBODYS : await hashPassword(password)
+    const password_hash = password === undefined ? DUMMY_HASH : await hashPassword(password)
     const { dialect } = this.#database
     return this.#database.within(organizationId, async (sql) => {
       const now = await this.#now(sql)
@@ -111,7 +111,7 @@ export class People {
         ...(password_hash !== undefined && { password_hash, password_changed_at: await this.#now(sql) }),
       }
       const { id, username } = changed
-      requireWayIn(changed)
+      assertCanSignIn(changed)
       await this.#requireFreeEmail(sql, changed)
       await sql.rows(
         'UPDATE users SET role = $2, password_hash = $3, password_changed_at = $4, email = $5, issuer = $6, subject = $7 WHERE id = $1',
@@ -230,8 +230,8 @@ export class People {
 }
 
 /** Throws CageError `conflict` when the person could not sign in any more. */
-function requireWayIn({ username, password_hash, email }: StoredPerson): void {
-  if (password_hash !== NOBODYS || email !== null) return
+function assertCanSignIn({ username, password_hash, email }: StoredPerson): void {
+  if (password_hash !== DUMMY_HASH || email !== null) return
   throw new CageError('conflict', `${username} has no password, and could not sign in without an address`, {
     hint: `set a password first with "iron-cage users passwd ${username}", or end the account with "iron-cage users remove"`,
   })

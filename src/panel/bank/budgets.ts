@@ -225,7 +225,7 @@ export class Fleet {
   }
 
   /** Whether PostgreSQL keeps organizations apart as well; false for a role that is exempt from row-level security. */
-  async hasSecondWall(): Promise<boolean> {
+  async enforcesRowSecurity(): Promise<boolean> {
     if (this.#database.dialect.kind === 'sqlite') return true
     const [role] = await this.#database.system.rows<{ is_exempt: boolean }>(
       'SELECT rolsuper OR rolbypassrls AS is_exempt FROM pg_roles WHERE rolname = current_user',

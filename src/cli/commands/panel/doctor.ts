@@ -18,12 +18,12 @@ export const panelDoctorCommand: CliCommand = (terminal) =>
       const { examine, redisOf } = await import('./fleet.ts')
       const { problemOfRedis } = await import('../../../panel/db/redis-changes.ts')
       const redis = redisOf({ database, redis: address }, terminal)
-      const { schema, problems, hasSecondWall, reconcilingUntil } = await examine(database)
+      const { schema, problems, enforcesRowSecurity, reconcilingUntil } = await examine(database)
       const problem = redis && (await problemOfRedis(redis.url))
       if (problems.length > 0) terminal.exitCode = ERRORS.audit_broken.exit
       const until = reconcilingUntil === null ? null : isoTime(reconcilingUntil)
       if (asJson) {
-        const found = { schema, has_row_security: hasSecondWall, reconciling_until: until }
+        const found = { schema, has_row_security: enforcesRowSecurity, reconciling_until: until }
         return terminal.out(
           json({ ok: problems.length === 0, problems, ...found, ...(redis && { redis: problem ?? 'ok' }) }),
         )
@@ -34,7 +34,7 @@ export const panelDoctorCommand: CliCommand = (terminal) =>
       if (until !== null) {
         terminal.out(`wait: nothing is lent until all machines have presented their leases, or ${until}`)
       }
-      if (!hasSecondWall) {
+      if (!enforcesRowSecurity) {
         terminal.out(
           'warning: the database role is a superuser or exempt from row-level security, so that organizations are kept apart by statements alone; use one that is not, and owns the database',
         )

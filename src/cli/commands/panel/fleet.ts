@@ -56,8 +56,8 @@ export async function examine(address: string) {
     })
     requireUsable(schema)
     const fleet = new Fleet(database)
-    const [problems, hasSecondWall] = [await fleet.problems(), await fleet.hasSecondWall()]
-    return { schema, problems, hasSecondWall, reconcilingUntil: await fleet.reconcilingUntil() }
+    const [problems, enforcesRowSecurity] = [await fleet.problems(), await fleet.enforcesRowSecurity()]
+    return { schema, problems, enforcesRowSecurity, reconcilingUntil: await fleet.reconcilingUntil() }
   } finally {
     await database.close()
   }

@@ -1,4 +1,4 @@
-/** The dependencies of the routes. A route names those it uses: `Pick<Rooms, 'state' | 'money'>`. */
+/** The dependencies of the routes. A route names those it uses: `Pick<Deps, 'state' | 'money'>`. */
 import type { Access } from '../access/open-access.ts'
 import type { Supervisor } from '../agents/supervisor.ts'
 import type { Alerts } from '../alerts/alerts.ts'
@@ -15,7 +15,7 @@ import type { StateManager } from '../state/state-manager.ts'
 import type { Leases } from '../uplink/leases.ts'
 import type { Secrets } from '../vault/open-vault.ts'
 
-export interface Rooms {
+export interface Deps {
   config: Pick<Config, 'agent' | 'budget' | 'services' | 'server' | 'safety' | 'providers' | 'prices' | 'price_list'>
   running: RunningConfig
   clock: Clock

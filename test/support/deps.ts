@@ -1,4 +1,4 @@
-/** The rooms that the API stands on, opened by hand: all real, on a database of their own. */
+/** The deps that the API stands on, opened by hand: all real, on a database of their own. */
 
 import { mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
@@ -6,7 +6,7 @@ import { join } from 'node:path'
 import { openAccess } from '../../src/access/open-access.ts'
 import { Supervisor } from '../../src/agents/supervisor.ts'
 import { Alerts } from '../../src/alerts/alerts.ts'
-import { type ApiRooms, apiRoutes } from '../../src/api/server.ts'
+import { type ApiDeps, apiRoutes } from '../../src/api/server.ts'
 import { Audit } from '../../src/audit/chain.ts'
 import { openMoney } from '../../src/budget/open-money.ts'
 import { RunningConfig } from '../../src/config/running-config.ts'
@@ -24,7 +24,7 @@ import type { SecretValue } from '../../src/vault/live-values.ts'
 import { closeVault, openVault } from '../../src/vault/open-vault.ts'
 
 /** Must be closed. `settings`: as in the configuration file. */
-export async function openRooms(settings: object = {}): Promise<{ rooms: ApiRooms; close: () => Promise<void> }> {
+export async function openDeps(settings: object = {}): Promise<{ deps: ApiDeps; close: () => Promise<void> }> {
   const folder = mkdtempSync(join(tmpdir(), 'iron-cage-'))
   const config = configSchema.parse(settings)
   const safety = new Safety(config.safety)
@@ -63,7 +63,7 @@ export async function openRooms(settings: object = {}): Promise<{ rooms: ApiRoom
     },
   })
   const refusals = new Refusals({ state, clock })
-  const rooms = { ...base, gateway, supervisor, refusals, viewers: () => 0, version: '0.0.0-test', onFault }
+  const deps = { ...base, gateway, supervisor, refusals, viewers: () => 0, version: '0.0.0-test', onFault }
   const close = async () => {
     await supervisor.close()
     refusals.close()
@@ -76,14 +76,14 @@ export async function openRooms(settings: object = {}): Promise<{ rooms: ApiRoom
     store.close()
     rmSync(folder, { recursive: true, force: true })
   }
-  return { rooms, close }
+  return { deps, close }
 }
 
 /** Every route of the API, in the order in which they are tried. */
 export async function listRoutes(): Promise<Route[]> {
-  const { rooms, close } = await openRooms()
+  const { deps, close } = await openDeps()
   try {
-    return apiRoutes(rooms)
+    return apiRoutes(deps)
   } finally {
     await close()
   }

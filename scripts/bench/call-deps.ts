@@ -1,7 +1,7 @@
 /** A server's parts with an agent that may call, for measurements within this process. */
 import { newAgentId, newRunId } from '../../src/core/ids.ts'
 import { fromUsd, usd } from '../../src/core/money.ts'
-import { openRooms } from '../../test/support/rooms.ts'
+import { openDeps } from '../../test/support/deps.ts'
 
 const LIMIT = usd('100000')
 
@@ -14,9 +14,9 @@ export const V8_FLAGS: readonly string[] = [
 ]
 
 /** `provider`: its origin. `hasRows`: ledger and events are written. `token`: the agent's key. */
-export async function openCallRooms(provider: string, hasRows: boolean) {
-  const { rooms, close } = await openRooms({ providers: { openai: { base_url: `${provider}/v1` } } })
-  const { money, access, state, store, safety } = rooms
+export async function openCallDeps(provider: string, hasRows: boolean) {
+  const { deps, close } = await openDeps({ providers: { openai: { base_url: `${provider}/v1` } } })
+  const { money, access, state, store, safety } = deps
   const agentId = newAgentId('bench')
   money.ledger.accounts.openAccount(agentId, fromUsd(LIMIT))
   const facts = { name: 'bench', script: 'client', environment: 'production', pid: null, restart: 0, limit_usd: LIMIT }
@@ -33,7 +33,7 @@ export async function openCallRooms(provider: string, hasRows: boolean) {
     Object.assign(store.events, { insert: () => undefined })
     Object.assign(store.calls, { insertHeld: () => undefined, end: () => true })
   }
-  return { rooms, agentId, token, close }
+  return { deps, agentId, token, close }
 }
 
 /** A chat request of so many kilobytes. */
