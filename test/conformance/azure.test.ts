@@ -14,7 +14,7 @@ beforeAll(async () => {
 })
 afterAll(() => program.stop())
 
-/** As the real one: a key of its own, a version or /v1, one limit, and no options that old versions do not know. */
+/** As the real one: a separate key, a version or /v1, one limit, and no options that old versions do not know. */
 const azure =
   (script: Script, isOld = false): Script =>
   (response, received) => {

@@ -1,4 +1,4 @@
-/** The clients there are, and how a test drives each: a process of its own with the real package, one case at a time. */
+/** The clients there are, and how a test drives each: a separate process with the real package, one case at a time. */
 import { type ChildProcess, spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { resolve } from 'node:path'
@@ -13,9 +13,9 @@ export interface ClientSpec {
   name: string
   dialect: DialectName
   program: Program
-  /** What the program puts before a model's name, when it calls several providers; '' when not. */
+  /** The program's prefix of a model's name, when it calls several providers; '' when not. */
   provider: string
-  /** What it can do beside answering, streaming and calling tools. */
+  /** Its abilities beside answering, streaming and calling tools. */
   extras: Extra[]
   /** The client's error class for each status, and for a stream that broke off. */
   errors: { 402: string; 403: string; 422: string; 400: string; stream: string }
@@ -242,7 +242,7 @@ export class RunningProgram {
 
   async run(wanted: { case: string; model: string; environment: Record<string, string> }): Promise<Outcome> {
     const answer = Promise.race([once(this.#lines, 'line'), this.#exited])
-    // Behind walls it has a home folder of its own.
+    // In a sandbox it has its own home folder.
     const { HOME, ...elsewhere } = wanted.environment
     const environment = { ...TRUST, ...(cagedPort === undefined ? wanted.environment : elsewhere) }
     this.#process.stdin!.write(`${JSON.stringify({ ...wanted, environment })}\n`)

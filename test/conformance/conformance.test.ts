@@ -15,15 +15,15 @@ import { Table } from './table.ts'
 import { REDACTED_THINKING, SIGNATURE, signatureOf, type Turn, USED } from './turn.ts'
 
 /**
- * Every client that people use against the gateway, as they use it: the real packages, configured by environment variables
- * alone where to call. Each case has a runtime, an agent and a provider of its own.
+ * Every client that people use against the gateway, as they use it: the real packages, configured by environment
+ * variables alone where to call. Each case has its own runtime, agent and provider.
  */
 
 const root = resolve(import.meta.dirname, '../..')
 const CANARY = 'jane.canary@northwind-traders.com'
 const CARD = '4111 1111 1111 1111'
 
-/** What a shell has in which an agent is started. */
+/** The environment of a shell in which an agent is started. */
 const SHELL = {
   PATH: process.env.PATH!,
   HOME: tmpdir(),
@@ -100,7 +100,7 @@ afterAll(async () => {
 /** Not what costs nothing: CrewAI counts tokens before each call. */
 const isCall = (url: string): boolean => url.startsWith('/gateway/') && !/count_?tokens|cancel$/i.test(url)
 
-/** One client before a runtime of its own, supervised as far as it can tell. */
+/** One client before its own runtime, supervised as far as it can see. */
 class Stage {
   readonly cage: TestRuntime
   readonly agentId: AgentId
@@ -184,7 +184,7 @@ class Stage {
     return this.cage.provider.requests.filter(({ method, url }) => method === 'POST' && isCall(`/gateway${url}`)).length
   }
 
-  /** Spends something, and lowers the limit to what is spent. */
+  /** Spends something, and lowers the limit to the spending. */
   async spendAll(): Promise<void> {
     await this.answers('plain', { text: ['Hello.'] })
     const { ledger } = this.cage.runtime
@@ -193,7 +193,7 @@ class Stage {
     this.cage.provider.requests.length = 0
   }
 
-  /** What the provider was asked, as JSON. */
+  /** The provider's requests, as JSON. */
   get asked(): Record<string, unknown>[] {
     return this.cage.provider.requests.map(({ body }) => JSON.parse(body) as Record<string, unknown>)
   }
@@ -203,7 +203,7 @@ const HELLO: Turn = { text: ['Hello ', 'the', 're.'] }
 /** An address in three pieces, none of which reveals it. */
 const LEAK: Turn = { text: ['Ask jane.ca', 'nary@northwind', '-traders.com for help.'] }
 const REDACTED = 'Ask [EMAIL_REDACTED] for help.'
-/** What a model thought. */
+/** A model's thoughts. */
 const TOWNS = 'Two towns, two calls.'
 const OSLO_AND_ROME: Turn = {
   calls: [
@@ -323,7 +323,7 @@ describe.each(CLIENTS)('$name', (spec) => {
       const stage = await Stage.open(spec, { budget: { on_exhausted: 'refuse' } })
       await stage.spendAll()
       raises(await stage.run('kickoff'), 402, 'budget_exceeded')
-      // A crew tries three times whatever the error was. Only its end ends that: on_exhausted: stop.
+      // A crew tries three times after any error. Only its end ends that: on_exhausted: stop.
       expect(stage.attempts).toBe(3)
       expect(stage.paid).toBe(0)
     },

@@ -96,7 +96,7 @@ const reply = (model: string, parts: Part[], turn: Turn, finishReason?: string) 
   responseId: 'response_1',
 })
 
-/** `isCut`: each piece of a text is a part of its own. */
+/** `isCut`: each piece of a text is a separate part. */
 function partsOf({ thinking = [], text = [], calls = [] }: Turn, isCut: boolean): Part[] {
   const cut = (pieces: string[]) => (isCut || pieces.length === 0 ? pieces : [pieces.join('')])
   return [

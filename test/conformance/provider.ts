@@ -1,5 +1,5 @@
 /**
- * What a provider says, once, in every format: `plays` answers chat completions, responses, messages and embeddings,
+ * A provider's reply, once, in every format: `plays` answers chat completions, responses, messages and embeddings,
  * whole and streamed, with the events, fields and order of the real ones. A turn is one answer; a client that sends the
  * results of tools back gets the next.
  */
@@ -74,7 +74,7 @@ export interface Request {
 const JSON_TYPE = { 'content-type': 'application/json' }
 const HEADERS = { ...JSON_TYPE, 'x-request-id': 'req_of_the_provider', 'request-id': 'req_of_the_provider' }
 
-/** Each event in a write of its own. */
+/** Each event in a separate write. */
 const framesOf = (stream: string): string[] => stream.split(/(?<=\n\n)/)
 
 /** A whole answer, or the text of an event stream. */

@@ -1,4 +1,4 @@
-/** What a model says in one answer, whatever its provider. */
+/** A model's text in one answer, for any provider. */
 import { hash } from 'node:crypto'
 
 export interface ToolCall {
@@ -12,18 +12,18 @@ export interface Turn {
   text?: string[]
   /** All at once: parallel calls. */
   calls?: ToolCall[]
-  /** What a model thought before, signed; Anthropic's dialect only. */
+  /** A model's earlier thoughts, signed; Anthropic's dialect only. */
   thinking?: string[]
   /** In tokens. (Default: USED.) */
   used?: { input: number; output: number }
 }
 
-/** What a provider signs thinking with: a block that comes back with another text is refused. */
+/** The provider's signature of thinking: a block that comes back with another text is refused. */
 export const signatureOf = (thinking: string): string => hash('sha512', thinking, 'base64')
 
 export const SIGNATURE =
   'EqoBCkgIARABGAIiQL2UoU0b1OHYi+yCHpBY7U6FQW8/FcoLewocJQPa2HnmLM+NECy50y44F/kD4SULFXi57buI9fAvyBwtyjlOiO0='
 export const REDACTED_THINKING = 'EmwKAhgBEgy3va3pzix/LafPsn4aDFIT2Xlxh0L5L8rLVyIwxtE3rAFBa8cr3qpP'
 
-/** What an answer costs by its provider's count, in tokens. */
+/** The cost of an answer by its provider's count, in tokens. */
 export const USED = { input: 10, output: 5 }

@@ -19,7 +19,7 @@ const ASKED = { role: 'user', content: 'How warm is it?' }
 const CACHED = { type: 'text', text: 'Be brief.', cache_control: { type: 'ephemeral', ttl: '1h' } }
 const IMAGE = { type: 'image', source: { type: 'base64', media_type: 'image/png', data: 'iVBORw0KGgo=' } }
 
-/** Requests with everything in them that a client may send, also fields nobody knows yet. */
+/** Requests with everything in them that a client may send, also unknown fields. */
 const REQUESTS = {
   '/openai/v1/chat/completions': {
     model: 'plain',
@@ -71,7 +71,7 @@ describe.each(Object.entries(REQUESTS))('%s', (path, body) => {
   })
 })
 
-/** What the provider answers to a request that comes directly. */
+/** The provider's answer to a direct request. */
 async function ofProvider({ body, headers, url }: Received): Promise<string> {
   const direct = await fetch(`http://${headers.host}${url}`, { method: 'POST', body })
   return await direct.text()

@@ -1,6 +1,6 @@
 /**
- * What is not known to be harmless does not pass: replies, streams, errors and requests of shapes that nobody thought of,
- * through the real gateway. In the environment, CANARIES sets the number of cases, a quarter of them in each test, and
+ * Only data that is known to be harmless passes: replies, streams, errors and requests of unexpected shapes, through
+ * the real gateway. In the environment, CANARIES sets the number of cases, a quarter of them in each test, and
  * FIRST_CANARY the number of the first one, so that several processes can share the work.
  */
 import { createParser } from 'eventsource-parser'
@@ -524,7 +524,7 @@ function framesOf(text: string): Json[] {
   return frames
 }
 
-/** Each type of event is a text of its own. */
+/** Each type of event is a separate text. */
 const isTyped = (provider: string): boolean => ['anthropic', 'bedrock', 'cohere'].includes(provider)
 
 const seenIn = ({ headers, text }: Reply, areTyped = false): string[] => {
@@ -545,7 +545,7 @@ const seenIn = ({ headers, text }: Reply, areTyped = false): string[] => {
 const TOKEN = '94137'
 const TOKEN_IDS = [1_023, Number(TOKEN), 5_512, 318, 2]
 
-/** The value once for each object in it, with token ids in that. What a tool is given has integers of its own. */
+/** The value once for each object in it, with token ids in that. A tool's arguments have their own integers. */
 function withTokenIds<T extends Json>(value: T): T[] {
   const whole = JSON.stringify(value)
   const count = objectsIn(JSON.parse(whole) as Json).length

@@ -73,11 +73,11 @@ test.each([
     expect(count('charged')).toBeGreaterThanOrEqual(answered)
     expect(count('charged') + count('unresolved')).toBe(rows.length)
     expect(rows.filter(({ state }) => state === 'unresolved').every(({ code }) => code === 'server_ended')).toBe(true)
-    // What was never answered stays held, and what was is spent: nobody can spend it again.
+    // Unanswered calls stay held, and answered ones are spent: it cannot be spent again.
     const spent = rows.reduce((sum, { cost_nanos }) => sum + cost_nanos, 0)
     const held = count('unresolved') * dollars('0.008')
     expect(restarted.runtime.ledger.accounts.balance(AGENT)).toEqual({ limit: dollars(LIMIT), spent, held })
-    // The events tell of the same money as the rows.
+    // The events report the same money as the rows.
     expect(restarted.runtime.state.read().agents[AGENT]?.spent_usd).toBe(String(spent / 1e9))
     expect(restarted.database.pragma('integrity_check', { simple: true })).toBe('ok')
   },

@@ -1,4 +1,4 @@
-/** What a request may be at most, and what becomes of one that is no request. */
+/** The limits of a request, and the answer to bytes that are no request. */
 import { connect } from 'node:net'
 import { text } from 'node:stream/consumers'
 import { expect, test } from 'vitest'
@@ -87,7 +87,7 @@ test('one agent has at most half of all streams, and another one still gets one'
   for (const client of clients) client.abort()
   await Promise.all(open)
   await expect.poll(() => greedy.balance().held, { timeout: 60_000 }).toBe('0')
-  // Of those who left before they had a connection nobody heard: they cost nothing.
+  // Callers who left before they had a connection left no trace: they cost nothing.
   expect(cage.rows().filter(({ state }) => state === 'charged').length).toBeLessThanOrEqual(256 + 1)
   expect((await greedy.chat({ stream: true })).status).toBe(200)
 })

@@ -1,4 +1,4 @@
-/** What a budget that is nearly or wholly spent changes for a call: it waits for a raise, or a cheaper model answers it. */
+/** The effect of a nearly or wholly spent budget on a call: it waits for a raise, or a cheaper model answers it. */
 import { expect, test } from 'vitest'
 import { loadConfig } from '../../src/config/config.ts'
 import { answer } from '../support/provider.ts'

@@ -1,4 +1,4 @@
-/** What a call is held for, and what is charged: prices of the list, through the whole road. */
+/** The hold and the charge of a call: prices of the list, through the whole road. */
 import { describe, expect, test } from 'vitest'
 import { toUsd } from '../../src/core/money.ts'
 import { answer, sends } from '../support/provider.ts'
@@ -98,7 +98,7 @@ describe('a call that does not say how much it wants', () => {
       expect(reply.text).toContain('with an answer of 256 tokens')
       expect(limits.length).toBeGreaterThan(2)
       expect(Math.min(...limits.map((tokens) => tokens ?? Number.POSITIVE_INFINITY))).toBeGreaterThanOrEqual(256)
-      // What is left pays for no further useful answer: 41,008 tokens and 256, and the framing.
+      // The rest pays for no further useful answer: 41,008 tokens and 256, and the framing.
       const left = Number(limit) - Number(agent.balance().spent)
       expect(left).toBeGreaterThanOrEqual(0)
       expect(left).toBeLessThan((41_200 * 2.5 + 256 * 10) / 1e6)

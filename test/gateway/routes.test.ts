@@ -106,7 +106,7 @@ describe('a route that is free', () => {
       message: 'paused',
       data: { by: 'test' },
     })
-    // Calls that were on their way wait a second; those of a client with a key of its own do not.
+    // Calls that were on their way wait a second; those of a client with its own key do not.
     cage.runtime.state.read().agents[agent.id]!.paused_at = '2026-01-01T00:00:00.000Z'
     expect(codeOf(await agent.send('openai', 'GET', '/models'))).toBe('agent_paused')
     const charge = await cage.post('/api/run/charges', { service: 'maps', cost_usd: '0.01' }, agent.token)

@@ -534,7 +534,7 @@ describe('a provider that refuses', () => {
   })
 
   test('to be connected to in time costs nothing', async () => {
-    // An address that is nobody's (RFC 5737): silence, or a refusal by the network.
+    // A reserved address (RFC 5737): silence, or a refusal by the network.
     const cage = await openTestRuntime({ provider: { base_url: 'http://192.0.2.1', connect_timeout_s: 0.1 } })
     const reply = await cage.addAgent().chat()
     expect(['provider_timeout', 'provider_unreachable']).toContain(codeOf(reply))
@@ -708,7 +708,7 @@ describe('a client that leaves', () => {
     const failed = await cage.event('call.failed')
     expect(failed.data).toMatchObject({ code: 'client_gone', estimated: true })
     const { cost, held } = onlyRow(cage)
-    // More than the input alone: what was delivered is in it.
+    // More than the input alone: the delivered part is in it.
     expect(cost).toBeGreaterThan(50 * 10_000)
     expect(cost).toBeLessThanOrEqual(held)
     expect(cage.runtime.state.read().circuits.openai?.state ?? 'closed').toBe('closed')
@@ -742,7 +742,7 @@ describe('a ledger that cannot be written', () => {
     const reply = await agent.chat()
     expect([reply.status, codeOf(reply)]).toEqual([503, 'database_unusable'])
     expect(cage.provider.requests).toEqual([])
-    // Nor does it hold anybody up: with a try of its own, each would block for 50 ms, and this test run out of time.
+    // Nor does it hold anybody up: with a separate try, each would block for 50 ms, and this test run out of time.
     const replies = await Promise.all(Array.from({ length: 100 }, () => agent.chat()))
     expect(replies.every(({ status }) => status === 503)).toBe(true)
     expect(agent.balance()).toMatchObject({ spent: '0', held: '0' })

@@ -1,4 +1,4 @@
-/** Providers of which nobody knows whether they obey the limits of their calls, and such as do not. */
+/** Providers of which it is unknown whether they obey the limits of their calls, and such as do not. */
 import { describe, expect, test } from 'vitest'
 import { MAX_WAITING } from '../../src/budget/trust.ts'
 import { addUsd, toUsd, usd } from '../../src/core/money.ts'

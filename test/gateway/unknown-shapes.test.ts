@@ -1,4 +1,4 @@
-/** Replies and frames as some servers write them, and as none should: each with an address at a place of its own. */
+/** Replies and frames as some servers write them, and as none should: each with an address at another place. */
 import { describe, expect, test } from 'vitest'
 import { sends, streams } from '../support/provider.ts'
 import { openTestRuntime, type Reply } from '../support/runtime.ts'

@@ -1,4 +1,4 @@
-/** What a model reads that its request does not have: stored thoughts, threads, files. */
+/** Input of a model that its request does not show: stored thoughts, threads, files. */
 import { expect, test } from 'vitest'
 import type { JsonObject } from '../../src/dialects/json.ts'
 import { Dice } from '../oracle/dice.ts'
@@ -10,7 +10,7 @@ import { openTestRuntime, type TestAgent } from '../support/runtime.ts'
 
 const INPUT_USD = 1
 const prices = { thinker: { input_per_mtok: INPUT_USD, output_per_mtok: 4 } }
-/** What a model without a published window may read. */
+/** The possible input of a model without a published window. */
 const WINDOW = 2_000_000
 const STORED = { input: 1_000, output: 20_000 }
 
@@ -68,7 +68,7 @@ test.each<[what: string, next: object]>([
   expect((await respond(agent, next)).status).toBe(200)
   expect(held[1]).toBeGreaterThanOrEqual(STORED.input + STORED.output)
   expect(held[1]).toBeLessThan(STORED.input + STORED.output + 5_000)
-  // The model is refused for nobody.
+  // The model is refused for no agent.
   expect((await respond(cage.addAgent({ name: 'other' }), { input: 'Hello.' })).status).toBe(200)
 })
 
@@ -97,7 +97,7 @@ const PATHS: Partial<Record<DialectName, [provider: string, path: string]>> = {
   anthropic: ['anthropic', '/v1/messages'],
 }
 
-/** Bills what the vendor's documentation allows. */
+/** Bills the most that the vendor's documentation allows. */
 function dearest({ url, body }: Received): { body: object; usd: number } {
   const dialect = url.endsWith('/responses') ? 'responses' : url.endsWith('/messages') ? 'anthropic' : 'chat'
   const request = JSON.parse(body) as JsonObject

@@ -19,7 +19,7 @@ export interface AgentPartsOptions {
   /** Settings of the configuration file. */
   config?: { agent?: object; budget?: object; log?: object }
   redact?: (text: string) => string
-  /** What the shell holds besides PATH. */
+  /** The shell's variables besides PATH. */
   environment?: Record<string, string>
   providerUrls?: Record<string, string>
   serverFiles?: string[]
@@ -33,11 +33,11 @@ export const agentSettings = (databasePath: string) => ({
   // Walls have tests of their own; with TEST_SANDBOX these run behind some.
   sandbox: { level: process.env.TEST_SANDBOX ?? 'off' },
   cwd: dirname(databasePath),
-  // Long, so that nobody is killed who was only slow to obey; what never obeys is given less.
+  // Long, so that a slow agent is not killed; one that never obeys is given less.
   stop_grace_s: 60,
 })
 
-/** A supervisor and what it needs, all real. Agents run in the database's folder. */
+/** A supervisor and its dependencies, all real. Agents run in the database's folder. */
 export function agentParts({ databasePath, config, redact = (text) => text, environment, ...more }: AgentPartsOptions) {
   const checked = configSchema.parse({ ...config, agent: { ...agentSettings(databasePath), ...config?.agent } })
   const store = openStore({ path: databasePath })

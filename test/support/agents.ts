@@ -1,6 +1,6 @@
 /**
- * Real agents for tests: a supervisor on a database of its own, tiny programs from `agents/programs/`, and a look at
- * the process table afterwards: a test that leaves a process behind fails.
+ * Real agents for tests: a supervisor on its own database, tiny programs from `agents/programs/`, and a look at the
+ * process table afterwards: a test that leaves a process behind fails.
  */
 import { execFileSync } from 'node:child_process'
 import { mkdtempSync, readFileSync, rmSync } from 'node:fs'
@@ -22,7 +22,7 @@ export type AgentsOptions = Omit<AgentPartsOptions, 'databasePath'>
 /** Path of a program in `agents/programs/`. */
 export const program = (name: string): string => join(import.meta.dirname, '..', 'agents', 'programs', name)
 
-/** Agents in a folder of their own; with `folder` in that of a server that is gone, with what it left. */
+/** Agents in their own folder; with `folder` in that of a server that is gone, with its files. */
 export function openAgents(options: AgentsOptions & { folder?: string } = {}): Agents {
   const agents = new Agents(options.folder ?? newFolder(), options)
   onTestFinished(() => agents.close())
@@ -114,7 +114,7 @@ export class Agents {
   }
 }
 
-/** Asks until nothing is found or a minute is over; returns what was found last. */
+/** Asks until nothing is found or a minute is over; returns the last findings. */
 export async function untilNone<T>(find: () => Promise<T[]>): Promise<T[]> {
   for (const deadline = performance.now() + 60_000; ; ) {
     const found = await find()

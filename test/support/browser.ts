@@ -30,7 +30,7 @@ export function openBrowser(): Promise<Browser> {
   return chromium.launch({ executablePath, args: ARGUMENTS, timeout: PATIENCE_MS })
 }
 
-/** A page in a session of its own; `faults` collects errors of scripts and of the console. */
+/** A page in a separate session; `faults` collects errors of scripts and of the console. */
 export async function openPage(browser: Browser, url: string): Promise<{ page: Page; faults: string[] }> {
   const context = await browser.newContext({ viewport: { width: 1920, height: 1080 }, colorScheme: 'dark' })
   context.setDefaultTimeout(PATIENCE_MS)

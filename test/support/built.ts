@@ -1,6 +1,6 @@
 /**
- * What is built is what is tested: the whole program as it is in dist/, opened in the process that asks. Parts of it that
- * a test opens alone are the sources.
+ * The tests run the build: the whole program as it is in dist/, opened in the process that asks. Parts of it that a
+ * test opens alone are the sources.
  */
 import { resolve } from 'node:path'
 

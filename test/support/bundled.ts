@@ -2,7 +2,7 @@ import { resolve } from 'node:path'
 import { build } from 'esbuild'
 
 const packages = resolve(import.meta.dirname, '../../node_modules')
-/** They load what was compiled from beside themselves. */
+/** They load compiled files from beside themselves. */
 const NATIVE = {
   'better-sqlite3': `${packages}/better-sqlite3/lib/index.js`,
   '@node-rs/argon2': `${packages}/@node-rs/argon2/index.js`,

@@ -26,7 +26,7 @@ const WORDS =
     ' ',
   )
 
-/** JSON that nobody has met, with the canary at one place. */
+/** Unknown JSON, with the canary at one place. */
 function invented(random: Random, canary: string, depth = 0): Json {
   const kind = depth > 3 ? 0 : below(random, 5)
   if (kind === 1) return [invented(random, canary, depth + 1)]
@@ -81,7 +81,7 @@ export function cut(random: Random, text: string): string[] {
 
 /**
  * The frames of a stream with the canary in one of them, or cut over several of the same shape, with others between.
- * Frames may be of kinds that nobody has met.
+ * Frames may be of unknown kinds.
  */
 export function plantInStream(random: Random, frames: readonly JsonObject[], canary: string): JsonObject[] {
   const planted = clone(frames) as JsonObject[]

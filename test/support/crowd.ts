@@ -58,7 +58,7 @@ function leaked(agent_id: AgentId): NewEvent {
 
 const ENDINGS: readonly (false | 'completed' | 'crash_loop')[] = [false, false, false, 'completed', 'crash_loop']
 
-/** What an agent has done, by its number: the first has finished. */
+/** An agent's work, by its number: the first has finished. */
 function workOf(index: number): object[] {
   const done = index === 0 ? 100 : index % 100
   const units = Array.from({ length: Math.min(done, 3) }, (_, unit) => ({

@@ -1,4 +1,4 @@
-/** The deps that the API stands on, opened by hand: all real, on a database of their own. */
+/** The deps that the API stands on, opened by hand: all real, on their own database. */
 
 import { mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'

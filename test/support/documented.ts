@@ -1,4 +1,4 @@
-/** Compares replies of the API with what the OpenAPI document says about their route. */
+/** Compares replies of the API with the OpenAPI document of their route. */
 import { Ajv2020 } from 'ajv/dist/2020.js'
 
 export interface Reply {

@@ -17,7 +17,7 @@ export const budgetWarned: Extract<NewEvent, { type: 'budget.warned' }> = {
   },
 }
 
-/** What is known of an agent when it has started. */
+/** The facts about an agent when it has started. */
 export const agentStarted: EventData['agent.started'] = {
   run_id: toRunId('run-1'),
   name: 'worker',

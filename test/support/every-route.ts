@@ -1,6 +1,6 @@
 /**
  * The built product as a server, and every operation of its OpenAPI document called once: with a body made from the
- * schema, as whoever has the role that the operation names, and about things that are there.
+ * schema, with the role that the operation names, and about existing things.
  */
 import { spawn } from 'node:child_process'
 import { once } from 'node:events'
@@ -108,7 +108,7 @@ export async function callEveryRoute(server: BuiltServer): Promise<Map<string, A
   return answered
 }
 
-/** What failed, what was asked for and not given, and what was given otherwise than documented. */
+/** The failures, the missing replies, and the replies that differ from the documentation. */
 export const badlyAnswered = (answered: ReadonlyMap<string, Answered>): Record<string, number | string> =>
   Object.fromEntries(
     [...answered]

@@ -1,4 +1,4 @@
-/** fast-check with one seed for all: a run of the suite fails by what was changed, and never by luck. */
+/** fast-check with one seed for all: a run of the suite fails because of a change, and never by luck. */
 import fc from 'fast-check'
 
 fc.configureGlobal({ seed: 20_261_121 })

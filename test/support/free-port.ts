@@ -1,6 +1,6 @@
 /**
- * A port that is free on both loopback addresses and stays so: below those that the system gives to whoever wants any, so
- * that no other test takes it meanwhile.
+ * A port that is free on both loopback addresses and stays so: below those that the system hands out, so that no other
+ * test takes it meanwhile.
  */
 import { createServer } from 'node:net'
 
@@ -16,7 +16,7 @@ export async function freePort(): Promise<number> {
 const isFree = (host: string, port: number): Promise<boolean> =>
   new Promise((resolve) => {
     const server = createServer()
-    // A machine without IPv6 has nobody there.
+    // A machine without IPv6 has no listener there.
     server.once('error', ({ code }: NodeJS.ErrnoException) => resolve(code !== 'EADDRINUSE'))
     server.listen({ host, port }, () => server.close(() => resolve(true)))
   })

@@ -1,4 +1,4 @@
-/** What a reader would see as broken, measured on the boxes of the texts, so that it holds for any font. */
+/** Layout that looks broken to a reader, measured on the boxes of the texts, so that it holds for any font. */
 import type { Page } from 'playwright-core'
 
 /** Texts that are cut off with no way to read them whole, and texts printed over each other; empty for a sound page. */
@@ -76,7 +76,7 @@ export function brokenTexts(page: Page): Promise<string[]> {
         const other = boxes[next]!
         const width = Math.min(box.right, other.right) - Math.max(box.left, other.left)
         const height = Math.min(box.bottom, other.bottom) - other.top
-        // Lines of one paragraph share a pixel or two of leading; what is printed over shares half a line.
+        // Lines of one paragraph share a pixel or two of leading; overprinted text shares half a line.
         if (other.element !== box.element && width > TOLERANCE && height > (box.bottom - box.top) / 3) {
           broken.push(`overprinted: ${shorten(box.text)} and ${shorten(other.text)}`)
         }

@@ -28,7 +28,7 @@ const LIBRARIES = `/usr/lib/${basename(SYSTEM_PYTHON)}`
 /** An ordinary user, also where the tests are root's. */
 const USER = process.getuid?.() === 0 ? { uid: 65534, gid: 65534 } : {}
 
-/** What has not ended by then hangs. */
+/** A process that has not ended by then hangs. */
 const MAX_RUN_MS = 60_000
 
 /** Leaves a file in the home, which a sandboxed program cannot. With modules that are part of the interpreter. */
@@ -47,7 +47,7 @@ export interface Hostile {
   /** True when something that an agent wrote ran without restrictions. */
   hasEscaped(): boolean
   write(path: string, content: string, mode?: number): void
-  /** What the agents of these projects take from: programs, and an interpreter's libraries, that leave `escaped`. */
+  /** The sources that agents of these projects read: programs, and an interpreter's libraries, that leave `escaped`. */
   escapingScript: string
   /** Runs `iron-cage` as an ordinary user, whose all of this is from the first run on; resolves when it has ended. */
   run(words: readonly string[], options?: RunOptions): Promise<{ code: number | null; out: string }>
@@ -183,7 +183,7 @@ export function outsideActs(trace: string): Act[] {
     let text = rest
     if (text.endsWith('<unfinished ...>')) {
       unfinished.set(pid, text.slice(0, -'<unfinished ...>'.length))
-      // What it did before it was interrupted counts as well.
+      // Its actions before the interrupt count as well.
       continue
     }
     const resumed = /^<\.\.\. \w+ resumed>(.*)$/.exec(text)

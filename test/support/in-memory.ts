@@ -30,7 +30,7 @@ function hasMemory(): boolean {
 }
 
 /**
- * A new folder for a database of this process: a commit waits for a disk, and what is in memory survives all that a test
- * does to a process. Not for agents in a sandbox, which see a memory of their own.
+ * A new folder for a database of this process: a commit waits for a disk, and data in memory survives all that a test
+ * does to a process. Not for agents in a sandbox, which see another memory.
  */
 export const folderInMemory = (): string => mkdtempSync(join(inject('memory'), 'iron-cage-'))

@@ -1,6 +1,6 @@
 /**
  * Measures what each file of tests takes of the processor, for the list at the end of a run (slowest.ts). Where several
- * processes share a few cores, how long a file takes says more about the others.
+ * processes share a few cores, the time of a file depends on the others.
  */
 import { existsSync, readFileSync } from 'node:fs'
 import { afterAll } from 'vitest'

@@ -21,7 +21,7 @@ export interface Received {
   hungUp: Promise<boolean>
 }
 
-/** What the provider does with one request. */
+/** The provider's behavior for one request. */
 export type Script = (response: ServerResponse, received: Received) => void | Promise<void>
 
 export class FakeProvider {
@@ -39,7 +39,7 @@ export class FakeProvider {
   }
 
   static async open(): Promise<FakeProvider> {
-    // Connections stay: one that is given up in the moment of a call would be a failure that nobody asked for.
+    // Connections stay: one that is given up in the moment of a call would be an unwanted failure.
     const server = createServer({ noDelay: true, keepAliveTimeout: 300_000 })
     server.listen(0, '127.0.0.1')
     await once(server, 'listening')
@@ -50,12 +50,12 @@ export class FakeProvider {
     return provider
   }
 
-  /** What it does from now on, after what `thenOnce` said. */
+  /** Its behavior from now on, after that of `thenOnce`. */
   does(script: Script): void {
     this.#script = script
   }
 
-  /** What it does with the next request that nobody has spoken for. */
+  /** Its behavior for the next unplanned request. */
   doesOnce(script: Script): void {
     this.#next.push(script)
   }
@@ -99,7 +99,7 @@ export class FakeProvider {
 export interface Saying {
   /** The answer, in the pieces in which it is streamed. (Default: 'Hello.') */
   text?: string | string[]
-  /** Which model it says has answered. (Default: 'test'.) */
+  /** The model that it names. (Default: 'test'.) */
   model?: string | undefined
   /** The `usage` of the dialect, sent as it is; null sends null, undefined leaves it out. (Default: 10 in, 5 out.) */
   usage?: unknown
@@ -155,7 +155,7 @@ export function chatFrames(saying: Saying = {}): string {
   ].join('')
 }
 
-/** A streamed message. `usage` is what message_delta says; message_start reports the input and one token of output. */
+/** A streamed message. `usage` is that of message_delta; message_start reports the input and one token of output. */
 export function messageFrames(saying: Saying = {}): string {
   const frame = (event: { type: string; [key: string]: unknown }) => `event: ${event.type}\ndata: ${json(event)}\n\n`
   const usage = usageOf(saying, 'anthropic')
@@ -185,7 +185,7 @@ export const sends =
 /** What becomes of a connection after its last byte. */
 export type Ending = 'ends' | 'resets' | 'hangs'
 
-/** An event stream in pieces of its own, each in a write of its own. */
+/** An event stream in given pieces, each in a separate write. */
 export const streams =
   (
     pieces: string | Iterable<string | Buffer>,

@@ -1,7 +1,7 @@
 /**
- * The real program around a fake provider: `openTestRuntime` opens every part on a free port with a database of its own,
+ * The real program around a fake provider: `openTestRuntime` opens every part on a free port with its own database,
  * `addAgent` gives it an agent that exists without a process, with a run token and clients that use it. When the test
- * ends, everything is closed, and looked through for what was left: open holds, faults in the log, an open port.
+ * ends, everything is closed, and searched for leftovers: open holds, faults in the log, an open port.
  */
 
 import { copyFileSync, existsSync, mkdirSync, readdirSync, readFileSync, rmSync } from 'node:fs'
@@ -48,7 +48,7 @@ type Section =
   | 'db'
 
 export type RuntimeOptions = Partial<Record<Section, Json>> & {
-  /** Settings of both providers. Nothing is retried unless it says so. */
+  /** Settings of both providers. Nothing is retried unless it asks for it. */
   provider?: Json
   /** Further providers by name, at the same fake one. */
   others?: Record<string, Json>
@@ -57,7 +57,7 @@ export type RuntimeOptions = Partial<Record<Section, Json>> & {
   environment?: Record<string, string> | ((provider: FakeProvider) => Record<string, string>)
   /** Opens the vault. (Default: it stays locked.) */
   masterKey?: string
-  /** The folder of an earlier runtime, to see what is there after a restart. */
+  /** The folder of an earlier runtime, to see the state after a restart. */
   folder?: string
   /** It is not known that the providers obey their limits, as of any server but the vendors' own. */
   isUnknown?: boolean
@@ -128,7 +128,7 @@ export class TestRuntime {
     return this.#events
   }
 
-  /** An agent that runs as far as anyone can tell. */
+  /** An agent that runs as far as anyone can see. */
   addAgent({ limit = '10', name = 'worker', tags }: NewTestAgent = {}): TestAgent {
     const id = newAgentId(name)
     const script = `/agents/${name}.py`
@@ -192,7 +192,7 @@ export class TestRuntime {
     return (await this.post('/api/auth/exchange', { code })).json() as { access_token: string; refresh_token: string }
   }
 
-  /** Fails when the reply is not as the OpenAPI document says; so does `post`. */
+  /** Fails when the reply differs from the OpenAPI document; so does `post`. */
   get(path: string, token?: string): Promise<Reply> {
     return sendDocumented(this.url + path, { method: 'GET', headers: bearer(token) })
   }
@@ -217,7 +217,7 @@ export class TestRuntime {
     expect(rows.filter(({ state }) => state === 'held')).toEqual([])
     expect(readdirSync(this.folder).filter((name) => name.endsWith('.server'))).toEqual([])
     expect(this.faults().filter((message) => !this.#faults?.test(message))).toEqual([])
-    // Until nobody answers: the port is free now, and a test beside this one may have taken it for a while.
+    // Until there is no answer: the port is free now, and a test beside this one may have taken it for a while.
     const isAnswered = () =>
       send(`${this.url}/api/health`, { method: 'GET' }).then(
         () => true,

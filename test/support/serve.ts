@@ -1,6 +1,6 @@
 /**
- * A server in a process of its own, to be killed: opens the runtime on the database and the provider of its arguments,
- * gives it one agent, and says on its first line where that calls.
+ * A server in a separate process, to be killed: opens the runtime on the database and the provider of its arguments,
+ * gives it one agent, and prints its address on its first line.
  *
  *   node test/support/serve.ts <folder> <provider url> <limit>
  */

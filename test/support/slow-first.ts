@@ -1,7 +1,7 @@
 import { relative } from 'node:path'
 import { BaseSequencer, type TestSpecification } from 'vitest/node'
 
-/** What takes longest, whatever the size of its file, as found by looking: last, it would be waited for alone. */
+/** The slowest files, independent of their size, as measured: last, it would be waited for alone. */
 const LONGEST = [
   'test/python/sdk',
   'test/examples.',

@@ -74,7 +74,7 @@ const cases: Record<string, Case> = {
     return { text: textOf(reply) }
   },
 
-  /** What a model thought goes back as it came, or the provider refuses it. */
+  /** A model's thoughts go back unchanged, or the provider refuses it. */
   async thinking(model) {
     const client = new Anthropic()
     const messages: Message[] = [{ role: 'user', content: QUESTION }]

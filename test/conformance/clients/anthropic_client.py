@@ -56,7 +56,7 @@ def vision(model):
 
 
 def thinking(model):
-    """What a model thought goes back as it came, or the provider refuses it."""
+    """A model's thoughts go back unchanged, or the provider refuses it."""
     asked = [{"role": "user", "content": QUESTION}]
     system = [{"type": "text", "text": "Be brief.", "cache_control": {"type": "ephemeral", "ttl": "1h"}}]
     wanted = {"model": model, "system": system, "tools": TOOLS, "max_tokens": 2000}

@@ -97,7 +97,7 @@ def structured(model):
 
 
 def thinking(model):
-    """What a model thought goes back as it came, or the provider refuses it."""
+    """A model's thoughts go back unchanged, or the provider refuses it."""
     client = genai.Client()
     asked = user(types.Part(text=QUESTION))
     whole = client.models.generate_content(model=model, contents=[asked], config=THINKING)

@@ -10,7 +10,7 @@ import sys
 def obey(cases, *packages):
     from importlib.metadata import version
 
-    # What a framework prints is no answer.
+    # A framework's output is no answer.
     answers = os.fdopen(os.dup(1), "w")
     os.dup2(2, 1)
 
@@ -20,7 +20,7 @@ def obey(cases, *packages):
 
     known = {case.__name__: case for case in cases}
     say({"versions": {package: version(package) for package in packages}})
-    # What was imported stays: the collector would look through all of it in each case, for longer than the case takes.
+    # Imports stay: the collector would look through all of it in each case, for longer than the case takes.
     gc.collect()
     gc.freeze()
     for line in sys.stdin:

@@ -1,4 +1,4 @@
-/** What a call is charged whose client left before the end of the answer. */
+/** The charge of a call whose client left before the end of the answer. */
 import { expect, test } from 'vitest'
 import { nanodollars } from '../../../src/core/money.ts'
 import { TEXT_ONLY } from '../../../src/dialects/dialect.ts'

@@ -1,4 +1,4 @@
-/** The body of an answer, from the connection to whoever reads it. */
+/** The body of an answer, from the connection to its reader. */
 
 import { expect, test } from 'vitest'
 import { AnswerBody } from '../../../src/gateway/provider/answer-body.ts'

@@ -14,7 +14,7 @@ import type { Finding } from '../../../src/redaction/text/match.ts'
 const PAD = 'x '.repeat(50_000)
 const EMAIL = 'jane.canary@northwind-traders.com'
 const NO_FIELDS = { names: new Set<string>(), opaque: {}, tools: new Set<string>() }
-/** Only what the redactor passes on. */
+/** Only the text that the redactor passes on. */
 const CALL = { id: null, caller: { agentId: 'w-1', runId: null } } as unknown as RedactedCall
 
 function open(policy: Policy = DEFAULT_POLICY, known: string[] = []) {

@@ -1,4 +1,4 @@
-/** Whatever a client puts a token of ours into, no provider and no service sees it; what it says beside it arrives. */
+/** No provider and no service sees a token of ours, wherever a client puts it; the rest of the text arrives. */
 import { expect, test } from 'vitest'
 import { sends } from '../../support/provider.ts'
 import { openTestRuntime, send, type TestRuntime } from '../../support/runtime.ts'

@@ -1,6 +1,6 @@
 /**
- * What redaction took from a client comes back to the provider word for word: thinking that it signed, and token ids that
- * only it can read. The providers here refuse what they did not say.
+ * What redaction took from a client comes back to the provider word for word: thinking that it signed, and token ids
+ * that only it can read. The providers here refuse texts that are not theirs.
  */
 import { hash } from 'node:crypto'
 import { mkdtempSync, rmSync } from 'node:fs'
@@ -30,7 +30,7 @@ async function open(options: RuntimeOptions = {}): Promise<{ cage: TestRuntime; 
   return { cage, agent: cage.addAgent({ limit: '1000' }) }
 }
 
-/** What the client sends back, after its own question. */
+/** The client's next messages, after its own question. */
 const ask = (agent: TestAgent, provider: string, path: string, body: Value) =>
   agent.send(provider, 'POST', path, JSON.stringify(body))
 

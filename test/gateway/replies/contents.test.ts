@@ -1,4 +1,4 @@
-/** What calls said: kept only when asked for, redacted, sealed, read by admins alone, and deleted. */
+/** The contents of calls: kept only when asked for, redacted, sealed, read by admins alone, and deleted. */
 import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { describe, expect, onTestFinished, test } from 'vitest'
@@ -55,7 +55,7 @@ async function readOf(cage: Awaited<ReturnType<typeof keeping>>): Promise<CallCo
   return (await cage.get(`/api/calls/${id}/content`, access_token)).json() as unknown as CallContent
 }
 
-/** What each dialect of its own says: a thought, a text with an address, a call of a tool. */
+/** The content of each separate dialect: a thought, a text with an address, a call of a tool. */
 const WIRES: Record<string, Wire> = {
   ollama: {
     path: ['/api/chat', '/api/chat'],

@@ -100,7 +100,7 @@ describe('a stream cut anywhere', () => {
   /** No frame here is large. */
   const clean = () => Promise.reject(new Error('a small frame was taken for a large one'))
 
-  /** What the client gets of a provider's bytes that arrive in these pieces. */
+  /** The client's bytes when the provider's arrive in these pieces. */
   async function relay(dialect: DialectName, pieces: readonly Buffer[]): Promise<string> {
     const { out, ended } = begin(dialect, pieces)
     await ended
@@ -209,7 +209,7 @@ describe('a stream cut anywhere', () => {
   })
 })
 
-/** Streams one call and reads what comes of it. */
+/** Streams one call and reads its result. */
 async function stream(cage: TestRuntime, dialect: DialectName, body: Record<string, unknown> = {}) {
   const agent = cage.addAgent()
   const reply = await agent.call(dialect, { model: 'plain', max_tokens: 1_000, stream: true, ...body })
@@ -272,7 +272,7 @@ describe('a stream that breaks', () => {
       expect(last.type).toBe(dialect === 'anthropic' ? 'error' : undefined)
       expect(isFinished(reply.text)).toBe(false)
       expect(reply.text).not.toContain('"finish_reason":"stop"')
-      // What was sent before the break has arrived.
+      // The part sent before the break has arrived.
       expect(textOf(reply.text)).toContain('Part 10 of it.')
       const [row] = cage.rows()
       expect(row).toMatchObject({ state: 'charged', estimated: 1 })
@@ -456,7 +456,7 @@ describe('personal data in a stream', () => {
     const argumentsOf = ({ data }: Frame) =>
       data === '[DONE]' ? '' : (JSON.parse(data).choices[0].delta.tool_calls?.[0].function.arguments ?? '')
     expect(frames.map(argumentsOf).join('')).toBe('{"to":"[EMAIL_REDACTED]"}')
-    // What was held back came before the end of its choice.
+    // The held text came before the end of its choice.
     expect(frames.findLastIndex((frame) => argumentsOf(frame) !== '')).toBeLessThan(
       frames.findIndex(({ data }) => data.includes('"finish_reason":"tool_calls"')),
     )

@@ -38,7 +38,7 @@ interface Road extends World {
 const AGENT = toAgentId('lg-7a3f9c2d')
 const RUN = toRunId('run-5f0c2b9e41d3')
 
-/** A service that costs ten cents, never retried unless the test says so. */
+/** A service that costs ten cents, never retried unless the test asks for it. */
 async function openRoad(input: ServiceInput = {}, limit = '50', key?: string): Promise<Road> {
   const fake = await startFakeService()
   const store = openStore({ path: ':memory:' })
