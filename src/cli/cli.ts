@@ -133,11 +133,10 @@ function parserOf(commands: readonly CommandModule[]): Argv {
     .epilogue('Documentation and configuration: README.md')
 }
 
-/** `run` is the whole program here, so that parsing halts where the words of its command begin. */
+/** `run` is the whole program here, so that parsing can halt where the words of its command begin (`configure`). */
 function parserOfRun(run: CommandModule): Argv {
   return yargs()
     .scriptName('iron-cage run')
-    .parserConfiguration({ 'halt-at-non-option': true })
     .command({ ...run, command: '$0 [command..]' })
 }
 
@@ -154,7 +153,6 @@ function configure(
     .updateStrings(STRINGS as object as Record<string, string>)
     .help('help', 'Show this help')
     .alias('help', 'h')
-
     .strict()
     .recommendCommands()
     .parserConfiguration({
