@@ -114,7 +114,7 @@ export class Ledger {
   readonly #clock: Clock
   readonly #calls: CallTable
   readonly #leases: SharedMoney | undefined
-  readonly #open = new Map<CallId, OpenHold>()
+  readonly #open = new Map<CallId, HeldAccounts>()
   #unusableUntil = 0
 
   constructor(options: AccountsOptions) {
@@ -254,7 +254,7 @@ export class Ledger {
   }
 
   /** Holds in all accounts. */
-  #take(request: HoldRequest, open: OpenHold): Hold {
+  #take(request: HoldRequest, open: HeldAccounts): Hold {
     if (this.#clock.monotonic() < this.#unusableUntil) throw unusable()
     for (const account of accountsOf(open)) account.hold(request.maxCost)
     this.#open.set(request.callId, open)
@@ -262,7 +262,7 @@ export class Ledger {
   }
 
   /** Holds at once; resolves with the hold when its row is committed. */
-  async #written(request: HoldRequest, open: OpenHold): Promise<Hold> {
+  async #written(request: HoldRequest, open: HeldAccounts): Promise<Hold> {
     const hold = this.#take(request, open)
     const { callId, agentId, runId, kind, target, model, maxCost, startedAt } = hold
     const lease_id = open.lease?.id ?? null
@@ -310,7 +310,7 @@ export class Ledger {
     })
   }
 
-  #end(open: OpenHold, { maxCost, startedAt }: Pick<Hold, 'maxCost' | 'startedAt'>, cost: Nanodollars): void {
+  #end(open: HeldAccounts, { maxCost, startedAt }: Pick<Hold, 'maxCost' | 'startedAt'>, cost: Nanodollars): void {
     for (const account of accountsOf(open)) account.settle(maxCost, cost, this.accounts.countsNow(account, startedAt))
   }
 
@@ -343,13 +343,13 @@ export class Ledger {
 }
 
 /** The accounts that an open hold counts in. */
-interface OpenHold {
+interface HeldAccounts {
   payers: readonly Account[]
   /** With a shared budget. */
   lease: LentMoney | undefined
 }
 
-const accountsOf = ({ payers, lease }: OpenHold): readonly Account<PayingScope>[] =>
+const accountsOf = ({ payers, lease }: HeldAccounts): readonly Account<PayingScope>[] =>
   lease ? [...payers, lease.account] : payers
 
 const paidBy = (payers: readonly Account[]): PaidBy => {

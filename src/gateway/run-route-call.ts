@@ -3,7 +3,7 @@
  * fixed by the request before it is sent; it is held, and charged once the provider has answered with success. They
  * are sent once: no retries, no circuit. A reply that can be read is redacted as text; a sound or picture passes as it is.
  */
-import type { Charge, Hold } from '../budget/ledger.ts'
+import type { Charge } from '../budget/ledger.ts'
 import { CageError } from '../core/errors.ts'
 import type { NewEvent } from '../core/events.ts'
 import { type CallId, newCallId } from '../core/ids.ts'
@@ -14,6 +14,7 @@ import { freeSent } from './bodies/bytes.ts'
 import type { RequestBody } from './bodies/request-body.ts'
 import type { CallTrace } from './call.ts'
 import { failedEvent, failureOf, traceOf } from './charging/call-events.ts'
+import { OpenHold } from './charging/open-hold.ts'
 import type { ClientConnection } from './provider/client.ts'
 import type { Provider } from './provider/provider.ts'
 import type { KeyRequest } from './provider/provider-key.ts'
@@ -58,28 +59,17 @@ export interface RouteCall extends KeyRequest {
  * be read, and PiiBlockedError.
  */
 export async function runRouteCall(road: Road, call: RouteCall, client: ClientConnection): Promise<void> {
-  const { state, clock, money, redaction } = road
+  const { state, money, redaction } = road
   const { caller, provider, route, trace } = call
   await waitUntilRunnable(state, caller, client.signal)
   const id = newCallId()
   const outgoing = await safeOutgoing(road, call, id)
   try {
     const cost = costOfRoute(route, outgoing.body)
-    const { agentId, runId, tokenName } = caller
-    const whose = {
-      callId: id,
-      agentId,
-      runId,
-      tokenName,
-      kind: 'llm',
-      target: provider.name,
-      model: route.name,
-    } as const
-    const hold = await money.raiseWait.run(caller, client.signal, () =>
-      money.ledger.hold({ ...whose, maxCost: cost }, client.signal),
-    )
+    const held = { id, caller, kind: 'llm', target: provider.name, model: route.name, maxCost: cost } as const
+    const hold = await OpenHold.begin(money, held, client.signal)
     trace.calls += 1
-    const open = new OpenRouteCall(road, call, { id, hold, cost, startedAt: clock.monotonic() })
+    const open = new OpenRouteCall(road, call, hold)
     const answer = await open.send(outgoing, client.signal)
     const reply = await readAll(answer, provider.name, client).catch((error) => open.failed(error, cost))
     const redactor = new CallRedactor(redaction, { id, caller })
@@ -191,29 +181,23 @@ function isText(bytes: Buffer): boolean {
 
 const isGood = (status: number): boolean => status >= 200 && status < 300
 
-interface HeldRouteCall {
-  id: CallId
-  hold: Hold
-  cost: Nanodollars
-  /** Monotonic ms. */
-  startedAt: number
-}
-
-/** A call that holds money. Its hold ends exactly once. */
+/** A call that holds money. */
 class OpenRouteCall {
   readonly #road: Road
   readonly #call: RouteCall
-  readonly #held: HeldRouteCall
-  #hasEnded = false
+  readonly #hold: OpenHold
+  /** Monotonic ms. */
+  readonly #startedAt: number
 
-  constructor(road: Road, call: RouteCall, held: HeldRouteCall) {
+  constructor(road: Road, call: RouteCall, hold: OpenHold) {
     this.#road = road
     this.#call = call
-    this.#held = held
+    this.#hold = hold
+    this.#startedAt = road.clock.monotonic()
   }
 
   costOf(status: number): Usd {
-    return toUsd(isGood(status) ? this.#held.cost : ZERO_NANOS)
+    return toUsd(isGood(status) ? this.#hold.maxCost : ZERO_NANOS)
   }
 
   /** Throws what sending throws, after the hold has ended: a request that may have arrived is charged. */
@@ -223,7 +207,7 @@ class OpenRouteCall {
       const to = { method: method as ProviderAttempt['method'], path, headers, body, signal }
       return await this.#road.sender.forward(this.#call, to)
     } catch (error) {
-      return await this.failed(error, wasNotSent(error) ? ZERO_NANOS : this.#held.cost)
+      return await this.failed(error, wasNotSent(error) ? ZERO_NANOS : this.#hold.maxCost)
     }
   }
 
@@ -237,7 +221,7 @@ class OpenRouteCall {
       agent_id: caller.agentId,
       message: `${route.name} · ${isGood(status) ? showUsd(cost) : `answered ${status}`}`,
       data: {
-        call_id: this.#held.id,
+        call_id: this.#hold.id,
         provider: provider.name,
         model: route.name,
         stream: false,
@@ -251,21 +235,21 @@ class OpenRouteCall {
         first_byte_ms: null,
         status,
         redactions,
-        ...this.#held.hold.paidBy,
+        ...this.#hold.paidBy,
         ...traceOf(caller),
       },
     }
-    return this.#end(isGood(status) ? this.#held.cost : ZERO_NANOS, status, null, event)
+    return this.#end(isGood(status) ? this.#hold.maxCost : ZERO_NANOS, status, null, event)
   }
 
   /** Ends a call that broke, and throws its error. */
   async failed(error: unknown, cost: Nanodollars): Promise<never> {
-    if (this.#hasEnded) throw error
+    if (this.#hold.hasEnded) throw error
     const { provider, caller, route, trace } = this.#call
     const failure = failureOf(error)
-    const event = failedEvent({ id: this.#held.id, provider, model: route.name, caller, trace }, failure, {
+    const event = failedEvent({ id: this.#hold.id, provider, model: route.name, caller, trace }, failure, {
       claim: { cost, estimated: cost > 0, remarks: {} },
-      paidBy: this.#held.hold.paidBy,
+      paidBy: this.#hold.paidBy,
       timing: { latency_ms: this.#elapsedMs() },
     })
     await this.#end(cost, failure.status, failure.code, event, cost > 0)
@@ -273,20 +257,16 @@ class OpenRouteCall {
   }
 
   #end(cost: Nanodollars, status: number, code: string | null, event: NewEvent, estimated = false): Promise<void> {
-    this.#hasEnded = true
-    const { ledger } = this.#road.money
     const end: Omit<Charge, 'cost'> = {
       status,
       code,
       estimated,
       price: { source: 'config', ...this.#call.route.price },
     }
-    return cost > 0 || code === null
-      ? ledger.charge(this.#held.hold, { ...end, cost }, event)
-      : ledger.release(this.#held.hold, end, event)
+    return cost > 0 || code === null ? this.#hold.charge({ ...end, cost }, event) : this.#hold.release(end, event)
   }
 
   #elapsedMs(): number {
-    return Math.round(this.#road.clock.monotonic() - this.#held.startedAt)
+    return Math.round(this.#road.clock.monotonic() - this.#startedAt)
   }
 }

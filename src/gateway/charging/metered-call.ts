@@ -1,7 +1,7 @@
 /**
  * A call that holds money, from the hold to its end. The order is: assess the cost, then decide whether the reply may
  * pass, then end the call. Both ends, `completed` and `failed`, charge exactly that cost, so that a withheld reply is
- * still paid for; charging records itself (`budget/ledger.ts`), and a hold ends exactly once.
+ * still paid for; its hold ends once (`open-hold.ts`).
  */
 
 import type { Price } from '../../budget/price.ts'
@@ -76,7 +76,6 @@ export class MeteredCall {
   readonly #startedAt: number
   #firstByteMs: number | null = null
   #assessed: Assessed | undefined
-  #hasEnded = false
 
   /** Throws what `holdCall` throws; then nothing is held and nothing was sent. */
   static async begin(
@@ -124,7 +123,7 @@ export class MeteredCall {
 
   /** The rest of the agent's budget. */
   get remaining(): Usd {
-    return toUsd(this.#meter.money.ledger.accounts.available(this.#priced.hold))
+    return toUsd(this.#priced.hold.remaining)
   }
 
   /**
@@ -176,7 +175,7 @@ export class MeteredCall {
 
   /** Ends a call that broke at any point: releases the hold when nothing was sent, otherwise charges it. */
   async failed(error: unknown, { fallsBack, abandoned }: Ending): Promise<void> {
-    if (this.#hasEnded) return
+    if (this.#priced.hold.hasEnded) return
     const failure: Failure = { ...failureOf(error), ...(fallsBack && { falls_back: true as const }) }
     if (!this.#assessed && !this.wasSent) return this.#release(failure)
     const assessed = this.#assessed ?? (await this.#assessBroken(failure.status, abandoned))
@@ -207,11 +206,10 @@ export class MeteredCall {
   #charge({ claim, status, learned }: Assessed, event: NewEvent): Promise<void> {
     const { cost, estimated, usage, price, isOverrun, remarks } = claim
     const { hold, admission } = this.#priced
-    this.#hasEnded = true
     const code = isOverrun ? 'overrun' : null
     const rates = { ...appliedRates(price, usage), ...remarks }
     const charge = { cost, estimated, status, code, usage, price: rates }
-    const charged = this.#meter.money.ledger.charge(hold, charge, event)
+    const charged = hold.charge(charge, event)
     admission.end(learned)
     return charged
   }
@@ -219,8 +217,7 @@ export class MeteredCall {
   #release(failure: Failure): Promise<void> {
     const { hold, admission } = this.#priced
     const { status, code } = failure
-    this.#hasEnded = true
-    const released = this.#meter.money.ledger.release(hold, { status, code }, this.#failed(failure, undefined))
+    const released = hold.release({ status, code }, this.#failed(failure, undefined))
     admission.end()
     return released
   }

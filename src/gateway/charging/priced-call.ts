@@ -3,7 +3,6 @@
  * that was bounded here.
  */
 import { type Bound, boundCall, USEFUL_OUTPUT_TOKENS } from '../../budget/estimate.ts'
-import type { Hold } from '../../budget/ledger.ts'
 import type { Money } from '../../budget/open-money.ts'
 import type { Price } from '../../budget/price.ts'
 import type { ModelAdmission } from '../../budget/trust.ts'
@@ -16,6 +15,7 @@ import { freeSent } from '../bodies/bytes.ts'
 import type { LlmCall } from '../call.ts'
 import type { ClientConnection } from '../provider/client.ts'
 import { isVendors } from '../provider/provider.ts'
+import { OpenHold } from './open-hold.ts'
 
 /** The parts that price, hold and end calls. */
 export interface Meter {
@@ -29,7 +29,7 @@ export interface Meter {
 export interface PricedCall {
   price: Price
   bound: Bound
-  hold: Hold
+  hold: OpenHold
   /** Must be ended with the call. */
   admission: ModelAdmission
   /** The body to send, with usage requested and output limited. */
@@ -154,17 +154,17 @@ async function holdBound(
   const available = ledger.accounts.available(caller)
   if (admission.isBesideOthers && bound.largest > available) throw new TooDearBesideOthers()
   const maxCost = maxToHold(bound, admission, available)
-  const { agentId, runId, tokenName } = caller
-  const whose = {
-    callId: id,
-    agentId,
-    runId,
-    tokenName,
+  const isForTools = demands.serverTools !== null
+  const held = {
+    id,
+    caller,
     kind: 'llm',
     target: provider.name,
     model: safety.scrub(model),
+    maxCost,
+    isForTools,
   } as const
-  return { bound, hold: await ledger.hold({ ...whose, maxCost, isForTools: demands.serverTools !== null }, signal) }
+  return { bound, hold: await OpenHold.attempt(ledger, held, signal) }
 }
 
 /**

@@ -1,5 +1,4 @@
 /** Charges a cost that an agent's own code reports: held and charged like a call, from the same budgets. */
-import type { Hold } from '../../budget/ledger.ts'
 import type { Money } from '../../budget/open-money.ts'
 import type { NewEvent } from '../../core/events.ts'
 import { newCallId } from '../../core/ids.ts'
@@ -7,6 +6,7 @@ import { type Nanodollars, showUsd, toUsd, ZERO_USD } from '../../core/money.ts'
 import type { StateManager } from '../../state/state-manager.ts'
 import type { Caller } from '../call.ts'
 import { waitUntilRunnable } from '../wait-until-runnable.ts'
+import { OpenHold } from './open-hold.ts'
 
 export interface ReportedCharge {
   caller: Caller
@@ -19,38 +19,26 @@ export interface ReportedCharge {
 }
 
 /**
- * Throws CageError `agent_paused` or `agent_not_running`, and what `Ledger.hold` throws; then nothing is charged.
+ * Throws CageError `agent_paused` or `agent_not_running`, and what `OpenHold.begin` throws; then nothing is charged.
  */
 export async function reportCharge(
-  { state, money: { ledger, raiseWait } }: { state: StateManager; money: Pick<Money, 'ledger' | 'raiseWait'> },
+  { state, money }: { state: StateManager; money: Pick<Money, 'ledger' | 'raiseWait'> },
   charge: ReportedCharge,
 ): Promise<void> {
   const { caller, service, cost, signal } = charge
   await waitUntilRunnable(state, caller, signal)
-  const { agentId, runId, tokenName } = caller
-  const whose = {
-    callId: newCallId(),
-    agentId,
-    runId,
-    tokenName,
-    kind: 'reported',
-    target: service,
-    model: null,
-  } as const
-  const hold = await raiseWait.run(caller, signal, () => ledger.hold({ ...whose, maxCost: cost }, signal))
-  await ledger.charge(hold, { cost }, reportedEvent(hold, charge))
+  const call = { id: newCallId(), caller, kind: 'reported', target: service, model: null, maxCost: cost } as const
+  const hold = await OpenHold.begin(money, call, signal)
+  await hold.charge({ cost }, reportedEvent(hold, charge))
 }
 
-const reportedEvent = (
-  { callId, agentId, paidBy }: Hold,
-  { service, cost, description }: ReportedCharge,
-): NewEvent => ({
+const reportedEvent = ({ id, paidBy }: OpenHold, { caller, service, cost, description }: ReportedCharge): NewEvent => ({
   type: 'service.called',
   level: 'INFO',
-  agent_id: agentId,
+  agent_id: caller.agentId,
   message: `${service} reported ${showUsd(toUsd(cost))}${description ? ` · ${description}` : ''}`,
   data: {
-    call_id: callId,
+    call_id: id,
     service,
     ok: true,
     status: 200,

@@ -14,7 +14,6 @@ import { type CircuitSettings, type Circuits, settingsOf } from '../../breaker/c
 import { type FallbackAnswer, fallbackTier, findFallback, TIER_WORDS } from '../../breaker/fallback.ts'
 import { retry, withClampedRetryAfter } from '../../breaker/retry.ts'
 import { cacheOwner, mayStore, type ServiceCache, type ServiceRequest } from '../../breaker/service-cache.ts'
-import type { Hold, HoldRequest } from '../../budget/ledger.ts'
 import type { Money } from '../../budget/open-money.ts'
 import type { ServiceConfig } from '../../config/schema.ts'
 import type { Clock } from '../../core/clock.ts'
@@ -26,6 +25,7 @@ import type { StateManager } from '../../state/state-manager.ts'
 import type { Secrets } from '../../vault/open-vault.ts'
 import type { Caller } from '../call.ts'
 import { traceOf } from '../charging/call-events.ts'
+import { type HeldCall, OpenHold } from '../charging/open-hold.ts'
 import { AttemptLog } from '../provider/attempt-log.ts'
 import { waitUntilRunnable } from '../wait-until-runnable.ts'
 import { AttemptFailed, attemptService, endToEnd, isGood, joinUrl, type LiveAnswer } from './service-attempt.ts'
@@ -124,7 +124,7 @@ function openCall({ services, state, clock }: ServiceRoad, call: ServiceCall): O
 }
 
 /** The outcome of all attempts. Without a hold nothing was sent. */
-type AttemptOutcome = { hold: Hold | undefined; attempts: AttemptLog } & (
+type AttemptOutcome = { hold: OpenHold | undefined; attempts: AttemptLog } & (
   | { answer: LiveAnswer; failure?: undefined }
   | { answer?: undefined; failure: unknown }
 )
@@ -134,11 +134,11 @@ async function callLive(road: ServiceRoad, call: ServiceCall, open: OpenServiceC
   const settings = circuitSettings(open.service)
   const { dispatcher, clock } = road
   const attempts = new AttemptLog(clock, open.startedAt)
-  let hold: Hold | undefined
+  let hold: OpenHold | undefined
   const attempt = async (): Promise<LiveAnswer> => {
     const permit = road.circuits.enter(call.service, settings)
     try {
-      hold ??= await road.money.ledger.hold(holdRequest(call, open), call.signal)
+      hold ??= await OpenHold.attempt(road.money.ledger, heldCall(call, open), call.signal)
       const to = { url: open.url, timeoutMs: open.service.timeout_s * 1000, key: keyOf(road, call) }
       const answer = await attempts.time(() => attemptService({ ...call, ...to, dispatcher, clock }), refusalOf)
       if (isGood(answer.status)) permit.succeeded()
@@ -182,11 +182,9 @@ export const circuitSettings = (service: ServiceConfig): CircuitSettings =>
 /** Longer than a probe may wait for money held by running calls. */
 const PROBE_MARGIN_MS = 5_000
 
-const holdRequest = ({ caller, service }: ServiceCall, { id, cost }: OpenServiceCall): HoldRequest => ({
-  callId: id,
-  agentId: caller.agentId,
-  runId: caller.runId,
-  tokenName: caller.tokenName,
+const heldCall = ({ caller, service }: ServiceCall, { id, cost }: OpenServiceCall): HeldCall => ({
+  id,
+  caller,
   kind: 'service',
   target: service,
   model: null,
@@ -206,7 +204,7 @@ const refusalOf = (failure: unknown): LiveAnswer | undefined =>
 
 /** Ends the hold, if any, and records the call. */
 async function endCall(
-  { state, money: { ledger }, cache, clock }: ServiceRoad,
+  { state, cache, clock }: ServiceRoad,
   call: ServiceCall,
   open: OpenServiceCall,
   live: AttemptOutcome,
@@ -235,8 +233,8 @@ async function endCall(
   const keepAnswer = () => {
     if (answer) keep(cache, call.service, open, answer)
   }
-  if (isDue(live)) await ledger.charge(hold, { ...end, cost }, event, keepAnswer)
-  else await ledger.release(hold, end, event, keepAnswer)
+  if (isDue(live)) await hold.charge({ ...end, cost }, event, keepAnswer)
+  else await hold.release(end, event, keepAnswer)
 }
 
 const calledEvent = (data: EventData['service.called'], live: AttemptOutcome): NewEvent => ({
