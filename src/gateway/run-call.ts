@@ -78,7 +78,6 @@ async function attemptCall(
   { hasNext, hasAttempt, hasLimit, hasField }: AllowedRecovery,
 ): Promise<void> {
   const open = await MeteredCall.begin(road, call, client) //     price the call, hold its maximum cost
-  call.trace.calls += 1
   const recording = road.contents.record(call, open.body, client) //  if contents of calls are kept
   try {
     const sent = await road.sender.send(open, client.signal, hasNext) //    queue, circuit, key, provider

@@ -252,3 +252,15 @@ test('one agent that sends many large bodies at once is refused one, and finds r
   const again = () => fetch(url, { method: 'POST', body: ' '.repeat(31 * 1024 * 1024) })
   await vi.waitFor(async () => expect((await again()).status).toBe(400), 30_000)
 })
+
+test('a client that leaves while limits are written into its large request holds no money any more', async () => {
+  const cage = await openTestRuntime()
+  const agent = cage.addAgent()
+  const leaving = new AbortController()
+  const content = 'x '.repeat(4_000_000)
+  const reply = agent.open({ max_tokens: undefined, messages: [{ role: 'user', content }] }, leaving.signal)
+  await vi.waitFor(() => expect(cage.rows()).toMatchObject([{ state: 'held' }]), { interval: 1, timeout: 20_000 })
+  leaving.abort()
+  await expect(reply).rejects.toThrow()
+  await vi.waitFor(() => expect(cage.rows()).toMatchObject([{ state: 'released', code: 'client_gone' }]))
+})

@@ -15,7 +15,7 @@ import { free, LARGE_BYTES } from './bytes.ts'
 import type { LargeBodies, WorkFor } from './large-bodies.ts'
 import type { FormatName, LargeWork } from './large-work.ts'
 
-type MaybePromise<T> = T | Promise<T>
+export type MaybePromise<T> = T | Promise<T>
 
 export interface RequestBody {
   /** Returns the same body for another model, with its facts for that model. */

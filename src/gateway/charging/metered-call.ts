@@ -58,7 +58,7 @@ const MAXIMUM = 'the most an abandoned call can cost'
 export class MeteredCall {
   readonly call: LlmCall
   /** The body to send, with usage requested and output limited. */
-  readonly body: string | Buffer
+  body: string | Buffer = ''
   /** True once the provider may have received the request: from then on the call may cost money. */
   wasSent = false
   /** Time waited because the provider requested it, in ms. */
@@ -77,14 +77,22 @@ export class MeteredCall {
   #firstByteMs: number | null = null
   #assessed: Assessed | undefined
 
-  /** Throws what `holdCall` throws; then nothing is held and nothing was sent. */
+  /** Throws what `holdCall` throws, and the signal's reason; then nothing is held and nothing was sent. */
   static async begin(
     meter: Meter,
     call: LlmCall,
     client: Pick<ClientConnection, 'signal' | 'cancel'>,
   ): Promise<MeteredCall> {
     const startedAt = meter.clock.monotonic()
-    const open = new MeteredCall(meter, call, await holdCall(meter, call, client), startedAt)
+    const priced = await holdCall(meter, call, client)
+    const open = new MeteredCall(meter, call, priced, startedAt)
+    call.trace.calls += 1
+    try {
+      open.body = await priced.write()
+    } catch (error) {
+      await open.failed(error, { fallsBack: false, abandoned: undefined })
+      throw error
+    }
     if (open.clampedTo !== null) meter.state.record(clampedEvent(call, open.clampedTo))
     return open
   }
@@ -93,7 +101,6 @@ export class MeteredCall {
     this.#meter = meter
     this.call = call
     this.#priced = priced
-    this.body = priced.body
     this.#startedAt = startedAt
     this.attempts = new AttemptLog(meter.clock, startedAt)
   }

@@ -12,6 +12,7 @@ import { max, min, type Nanodollars, nanodollars } from '../../core/money.ts'
 import type { Safety } from '../../redaction/safety.ts'
 import type { StateManager } from '../../state/state-manager.ts'
 import { freeSent } from '../bodies/bytes.ts'
+import type { MaybePromise } from '../bodies/request-body.ts'
 import type { LlmCall } from '../call.ts'
 import type { ClientConnection } from '../provider/client.ts'
 import { isVendors } from '../provider/provider.ts'
@@ -32,8 +33,8 @@ export interface PricedCall {
   hold: OpenHold
   /** Must be ended with the call. */
   admission: ModelAdmission
-  /** The body to send, with usage requested and output limited. */
-  body: string | Buffer
+  /** Returns the body to send, with usage requested and output limited. Throws the signal's reason. */
+  write: () => MaybePromise<string | Buffer>
   /** Its size in UTF-8 bytes. */
   bytes: number
 }
@@ -86,7 +87,7 @@ async function holdAdmitted(
   price: Price,
   admission: ModelAdmission,
   signal: AbortSignal,
-): Promise<Pick<PricedCall, 'bound' | 'hold' | 'body' | 'bytes'>> {
+): Promise<Pick<PricedCall, 'bound' | 'hold' | 'write' | 'bytes'>> {
   const { body: request, format, provider, stream, model } = call
   const { onlyLimits, withoutUsage } = provider
   const learned = { onlyLimit: onlyLimits.get(model), asksUsage: !withoutUsage.has(model) }
@@ -102,8 +103,8 @@ async function holdAdmitted(
       })
     const { clampTo, toolUses } = bound
     isSent = clampTo === null && toolUses === null
-    const body = isSent ? unclamped : await request.write(format, { ...asIs, clampTo, toolUses })
-    return { bound, hold, bytes, body }
+    const write = isSent ? () => unclamped : () => request.write(format, { ...asIs, clampTo, toolUses })
+    return { bound, hold, bytes, write }
   } finally {
     if (!isSent) freeSent(unclamped)
   }
