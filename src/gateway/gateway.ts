@@ -13,8 +13,6 @@ import { type AgentId, newCallId, newRequestId } from '../core/ids.ts'
 import { holdsOwnToken } from '../core/tokens.ts'
 import type { Dialect, Format } from '../dialects/dialect.ts'
 import { DEFAULT_DIALECT, DIALECTS } from '../dialects/dialects.ts'
-import { BUILT_IN } from '../dialects/known-providers.ts'
-import { findRoute, normalizePath } from '../dialects/routes.ts'
 import type { Incidents } from '../redaction/incidents.ts'
 import type { Finding } from '../redaction/text/match.ts'
 import { LARGE_BYTES } from './bodies/bytes.ts'
@@ -22,16 +20,16 @@ import { decodeBody } from './bodies/decode.ts'
 import { type ReadRequest, readRequest } from './bodies/request-body.ts'
 import type { Caller, LlmCall } from './call.ts'
 import type { ModelNaming } from './call-facts.ts'
-import { identifyCaller, ownKeyOf, readAddress, sentKeys } from './caller.ts'
+import { type GatewayAddress, identifyCaller, ownKeyOf, readAddress, sentKeys } from './caller.ts'
 import { ClientConnection, ClientGone, readBody } from './provider/client.ts'
 import { OpenStreams } from './provider/open-streams.ts'
 import type { Provider } from './provider/provider.ts'
-import { isVendors } from './provider/provider.ts'
 import type { KeyRequest, Keyring } from './provider/provider-key.ts'
 import { withoutTokens } from './redaction/own-tokens.ts'
+import { type ProviderRoute, resolveRoute } from './resolve-route.ts'
 import type { Redaction, Road } from './road.ts'
 import { endBrokenStream, runCall } from './run-call.ts'
-import { allowedRoute, type RouteCall, runRouteCall } from './run-route-call.ts'
+import { runRouteCall } from './run-route-call.ts'
 import { runServiceCall, type ServiceRoad } from './services/run-service-call.ts'
 import { TokenCalls } from './token-calls.ts'
 import { proxyUnmetered } from './unmetered.ts'
@@ -104,97 +102,102 @@ interface Running {
   tokenCalls: TokenCalls
 }
 
+/** Who calls, and what. */
+interface IdentifiedRequest extends Pick<KeyRequest, 'caller' | 'sentKey'> {
+  address: GatewayAddress
+}
+
 async function answer(deps: GatewayDeps, { streams, tokenCalls }: Running, exchange: Exchange): Promise<void> {
-  const { road } = deps
+  const { request, client } = exchange
+  const { address, caller, sentKey } = await identify(deps, tokenCalls, exchange)
+  const route = resolveRoute(address, exchange.provider, request.method!)
+  if (route.kind === 'probe') return client.send(200, {}, '')
+  if (route.kind === 'service') return answerService(deps, { ...route, caller }, exchange)
+  const bytes = await readDecoded(request, deps.maxBodyBytes, client)
+  const { provider } = route
+  const asked = { caller, provider, sentKey, headers: forwardedHeaders(request, provider.dialect), bytes }
+  deps.keyring.choose(asked) // throws without a key, before anything is held
+  if (route.kind === 'priced') return answerPriced(deps, route, asked, exchange)
+  if (route.kind === 'unmetered') return answerUnmetered(deps, route, asked, exchange)
+  return answerMetered(deps, streams, route, asked, exchange)
+}
+
+/** Identifies the caller; the shape of an error follows from the address, even when it fails. */
+async function identify(
+  { road, access, keysLoaded }: GatewayDeps,
+  tokenCalls: TokenCalls,
+  exchange: Exchange,
+): Promise<IdentifiedRequest> {
   const { request, client } = exchange
   const address = readAddress(request.url!)
-  const { name } = address
-  const provider = address.isService ? undefined : road.upstream.find(name)
-  exchange.provider = provider
-  exchange.dialect = provider?.dialect ?? exchange.dialect
+  exchange.provider = address.isService ? undefined : road.upstream.find(address.name)
+  exchange.dialect = exchange.provider?.dialect ?? exchange.dialect
   if (request.headers.upgrade?.toLowerCase() === 'websocket') {
     throw new CageError('websocket_unsupported', 'the gateway answers over HTTP only, not over a WebSocket', {
       hint: 'Realtime and Responses over a WebSocket are not supported: configure your client to use HTTP',
     })
   }
   const sent = sentKeys(request, address.path, exchange.dialect)
-  const caller = await identifyCaller(address, request, sent, deps.access)
+  const caller = await identifyCaller(address, request, sent, access)
   exchange.caller = caller
   client.held = road.redaction.memory.of(caller.agentId)
   client.onceClosed(client.held.release)
   if (caller.tokenId !== undefined) tokenCalls.add(caller.tokenId, client)
-  await deps.keysLoaded
-  const loading = road.money.ledger.accounts.load(caller.agentId)
-  if (loading) await loading
-  const given = forwardedPath(address.path, provider?.dialect)
-  if (address.isService) return runService(deps, { caller, name, path: given }, request, client)
-  if (!provider) {
-    throw new CageError('not_found', `there is no provider "${name}"`, {
-      hint: `use ${BUILT_IN.join(', ')}, a configured provider, or services/<name>`,
-    })
-  }
-  const { dialect } = provider
-  // Claude Code sends HEAD to check that the server is reachable.
-  if (request.method === 'HEAD') return client.send(200, {}, '')
-  const { prefix, path } = normalizePath(pathOf(given), dialect)
-  const { route: known, model } = findRoute(dialect.routes, request.method ?? '', path, isVendors(provider))
-  const isOpen = known === 'blocked' || (known !== 'unmetered' && known.yieldsToConfig)
-  const allowed = isOpen ? allowedRoute(provider, request.method ?? '', path) : undefined
-  const route = allowed ? 'blocked' : known
-  if (route === 'blocked' && !allowed) throw blocked(request.method ?? '', provider, path)
-  const bytes = await readDecoded(request, deps.maxBodyBytes, client)
-  const keyRequest: KeyRequest = { caller, provider, sentKey: ownKeyOf(sent) }
-  deps.keyring.choose(keyRequest) // throws without a key, before anything is held
-  const target = prefix + path + given.slice(pathOf(given).length)
-  if (route === 'blocked') {
-    const outgoing = { path: target, headers: forwardedHeaders(request, dialect), trace: exchange.trace }
-    return await answerRoute(
-      deps,
-      { ...keyRequest, ...outgoing, route: allowed!, method: request.method! },
-      request,
-      bytes,
-      client,
-    )
-  }
-  const naming = { named: model?.name, models: provider.settings.models }
-  const read = await readOutgoing(road.redaction, bytes, { caller, dialect, signal: client.signal, route, naming })
-  using _body = { [Symbol.dispose]: () => read.body?.free() }
-  const outgoing = { path: target, headers: forwardedHeaders(request, dialect), body: read.body }
-  if (route === 'unmetered')
-    return await proxyUnmetered(road, keyRequest, { method: request.method!, ...outgoing }, client)
-  exchange.call = {
-    ...read.facts!,
-    id: newCallId(),
-    caller,
-    provider,
-    sentKey: keyRequest.sentKey,
-    path: target,
-    headers: outgoing.headers,
-    pathModel: model && { at: prefix.length + model.at, length: model.name.length },
-    body: read.body!,
-    format: route,
-    trace: exchange.trace,
-  }
-  using _place = exchange.call.stream ? streams.take(caller.agentId) : undefined
-  await runCall(road, exchange.call, client)
+  await keysLoaded
+  await road.money.ledger.accounts.load(caller.agentId)
+  return { address, caller, sentKey: ownKeyOf(sent) }
 }
 
-/** Answers a call of a route that only the configuration allows. Forms are sent as they come, less our own tokens. */
-async function answerRoute(
+/** A request to a provider, with the headers to send and the body as it came. */
+interface ProviderRequest extends KeyRequest {
+  headers: Record<string, string>
+  bytes: Buffer
+}
+
+/** A call of a model. */
+async function answerMetered(
   { road }: GatewayDeps,
-  call: Omit<RouteCall, 'body'>,
-  { headers }: IncomingMessage,
-  bytes: Buffer,
-  client: ClientConnection,
+  streams: OpenStreams,
+  { path, format, model }: Extract<ProviderRoute, { kind: 'metered' }>,
+  { bytes, ...asking }: ProviderRequest,
+  exchange: Exchange,
 ): Promise<void> {
-  const { caller, provider } = call
-  const type = headers['content-type'] ?? ''
+  const { client, trace } = exchange
+  const naming = { named: model?.name, models: asking.provider.settings.models }
+  const { body, facts } = await readOutgoing(road.redaction, bytes, asking, client.signal, { format, naming })
+  using _body = { [Symbol.dispose]: () => body!.free() }
+  const pathModel = model && { at: model.at, length: model.name.length }
+  const call: LlmCall = { ...facts!, ...asking, id: newCallId(), path, pathModel, body: body!, format, trace }
+  exchange.call = call
+  using _place = call.stream ? streams.take(call.caller.agentId) : undefined
+  await runCall(road, call, client)
+}
+
+async function answerUnmetered(
+  { road }: GatewayDeps,
+  { path }: ProviderRoute,
+  { headers, bytes, ...asking }: ProviderRequest,
+  { request, client }: Exchange,
+): Promise<void> {
+  const { body } = await readOutgoing(road.redaction, bytes, asking, client.signal)
+  using _body = { [Symbol.dispose]: () => body?.free() }
+  await proxyUnmetered(road, asking, { method: request.method!, path, headers, body }, client)
+}
+
+/** A call that only the configuration allows. Forms are sent as they come, less our own tokens. */
+async function answerPriced(
+  { road }: GatewayDeps,
+  { path, allowed: route }: Extract<ProviderRoute, { kind: 'priced' }>,
+  { headers, bytes, ...asking }: ProviderRequest,
+  { request, client, trace }: Exchange,
+): Promise<void> {
+  const type = request.headers['content-type'] ?? ''
+  const call = { ...asking, route, method: request.method!, path, headers, trace }
   if (/^multipart\/form-data;/i.test(type)) {
-    const form = await withoutOwnTokens(road.redaction, bytes, caller, client.signal)
-    return runRouteCall(road, { ...call, headers: { ...call.headers, 'content-type': type }, body: { form } }, client)
+    const form = await withoutOwnTokens(road.redaction, bytes, asking.caller, client.signal)
+    return runRouteCall(road, { ...call, headers: { ...headers, 'content-type': type }, body: { form } }, client)
   }
-  const options = { caller, dialect: provider.dialect, signal: client.signal, naming: { named: undefined, models: {} } }
-  const { body: json } = await readOutgoing(road.redaction, bytes, { ...options, route: 'unmetered' })
+  const { body: json } = await readOutgoing(road.redaction, bytes, asking, client.signal)
   using _body = { [Symbol.dispose]: () => json?.free() }
   await runRouteCall(road, { ...call, body: { json } }, client)
 }
@@ -237,32 +240,17 @@ function refuse(
   client.send(status, headers, JSON.stringify(dialect.errorBody(error, requestId)))
 }
 
-const pathOf = (pathAndQuery: string): string => pathAndQuery.split('?', 1)[0]!
-
-const blocked = (method: string, provider: Provider, path: string): CageError =>
-  new CageError('price_unknown', `${method} ${path} of ${provider.name} has no price, so it was not sent`, {
-    facts: { provider: provider.name, path },
-    hint: `to allow it, add "${method} ${path.replaceAll(ID, '/{id}')}" with its price under "providers.${provider.name}.routes" in the configuration`,
-  })
-
-/** A segment that is likely to be an id: it has a digit. */
-const ID = /\/[^/]*\d[^/]*(?=\/|$)/g
-
 /** Returns the body of a request without our own tokens and, for a metered call, its facts. */
 async function readOutgoing(
   { large, incidents, originals }: Redaction,
   bytes: Buffer,
-  {
-    caller: { agentId },
-    dialect,
-    signal,
-    route,
-    naming,
-  }: { caller: Caller; dialect: Dialect; signal: AbortSignal; route: Format | 'unmetered'; naming: ModelNaming },
+  { caller: { agentId }, provider: { dialect } }: KeyRequest,
+  signal: AbortSignal,
+  metered?: { format: Format; naming: ModelNaming },
 ): Promise<Partial<ReadRequest>> {
   // Cancelling or deleting a response needs no body.
-  if (bytes.length === 0 && route === 'unmetered') return {}
-  const format = route === 'unmetered' ? undefined : route
+  if (bytes.length === 0 && !metered) return {}
+  const { format, naming = { named: undefined, models: {} } } = metered ?? {}
   const read = await readRequest(large, bytes, { dialect, format, naming, originals, agentId, signal })
   recordTokens(incidents, read.findings, agentId)
   return read
@@ -294,38 +282,17 @@ function forwardedHeaders({ headers, method }: IncomingMessage, { requestHeaders
   return passed
 }
 
-/**
- * Removes keys that clients put into the query, and parameters that the dialect does not forward. Throws CageError
- * `bad_request` for a path with one of our tokens.
- */
-function forwardedPath(pathAndQuery: string, dialect: Dialect | undefined): string {
-  const isRestricted = dialect?.query !== undefined && pathAndQuery.includes('?')
-  if (!isRestricted && !holdsOwnToken(pathAndQuery)) return pathAndQuery
-  const [path = '', ...query] = pathAndQuery.split('?')
-  if (holdsOwnToken(path)) throw new CageError('bad_request', 'the path contains a token of Iron Cage')
-  const kept = query
-    .join('?')
-    .split('&')
-    .filter((parameter) => !holdsOwnToken(parameter) && (!isRestricted || dialect.query!.test(parameter)))
-  return [path, ...(kept.length > 0 ? [kept.join('&')] : [])].join('?')
-}
-
-async function runService(
+async function answerService(
   { road, services, maxBodyBytes }: GatewayDeps,
   { caller, name, path }: { caller: Caller; name: string; path: string },
-  request: IncomingMessage,
-  client: ClientConnection,
+  { request, client }: Exchange,
 ): Promise<void> {
-  const body = await withoutOwnTokens(
-    road.redaction,
-    await readBody(request, maxBodyBytes, client.held),
-    caller,
-    client.signal,
-  )
+  const given = await readBody(request, maxBodyBytes, client.held)
+  const body = await withoutOwnTokens(road.redaction, given, caller, client.signal)
   const reply = await runServiceCall(services, {
     caller,
     service: name,
-    method: request.method ?? 'GET',
+    method: request.method!,
     path,
     headers: request.headers,
     body,
