@@ -2,11 +2,11 @@
  * Backoff after failures, by key: the first few are free, then each doubles the wait. An attempt counts when it begins, so
  * that a hundred concurrent attempts are not a hundred guesses.
  */
+import { backoffMs } from '../core/backoff.ts'
 import type { Clock } from '../core/clock.ts'
 import { CageError } from '../core/errors.ts'
 import { tokenHash } from './run-tokens.ts'
 
-const FIRST_WAIT_MS = 1_000
 export const MAX_WAIT_MS = 60_000
 /** Failures are forgotten after this long without another one, in ms. */
 export const FORGET_MS = 15 * 60_000
@@ -31,7 +31,7 @@ export interface AttemptStore {
 }
 
 /** How long an attempt waits after `over` failures more than the free ones, in ms. */
-export const waitMs = (over: number): number => (over < 0 ? 0 : Math.min(MAX_WAIT_MS, FIRST_WAIT_MS * 2 ** over))
+export const waitMs = (over: number): number => backoffMs(over + 1, { firstMs: 1_000, maxMs: MAX_WAIT_MS })
 
 export const tooManyAttempts = (ms: number): CageError =>
   new CageError('too_many_attempts', 'too many attempts to sign in failed', { retryAfterS: Math.ceil(ms / 1000) })

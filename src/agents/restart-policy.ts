@@ -11,6 +11,7 @@
  * - So are more than `withoutProgress` restarts in a row without progress (`progress.ts`), however far apart: the next
  *   life pays again for what such a life paid for. Only progress resets the count, not time.
  */
+import { backoffMs } from '../core/backoff.ts'
 import type { AgentState } from '../core/events.ts'
 
 /** Who stopped an agent. */
@@ -76,9 +77,8 @@ const CANNOT_IMPORT = /^(ModuleNotFoundError:|ImportError:|Error \[ERR_MODULE_NO
 const CANNOT_PARSE = /^(SyntaxError|IndentationError|TabError):/
 /** Python's input() at the end of stdin, which "start" does not have. */
 export const NO_INPUT = /^EOFError: EOF when reading a line$/
-const FIRST_DELAY_MS = 250
 /** Leaves one of the five seconds for the start itself. */
-const MAX_DELAY_MS = 4_000
+const DELAY = { firstMs: 250, maxMs: 4_000 }
 
 const STATE_AFTER_STOP = {
   operator: 'stopped',
@@ -122,7 +122,7 @@ function afterCrash(life: Life, history: RestartHistory, settings: RestartSettin
     const seconds = Math.round(settings.windowMs / 1000)
     return { next: 'end', state: 'crash_loop', reason: `${how}; ${crashes.length} crashes within ${seconds} s` }
   }
-  const afterMs = Math.min(FIRST_DELAY_MS * 2 ** (crashes.length - 1), MAX_DELAY_MS)
+  const afterMs = backoffMs(crashes.length, DELAY)
   return { next: 'restart', afterMs, history: { crashes, fruitless, earlyError: earlyErrorOf(life) }, reason: how }
 }
 

@@ -1,4 +1,5 @@
 /** Where alerts are sent, and one attempt to send one. */
+import { backoffMs } from '../core/backoff.ts'
 import type { Clock } from '../core/clock.ts'
 import type { AlertKind, Level } from '../core/events.ts'
 import { showLatency } from '../core/units.ts'
@@ -54,11 +55,9 @@ export interface RetryPolicy {
 /** Eight attempts within 37 minutes. */
 export const RETRY_POLICY: RetryPolicy = { attempts: 8, attemptMs: 10_000, backoffMs: 2_000, closeMs: 2_000 }
 
-const BACKOFF_FACTOR = 3
-
 /** How long to wait after so many attempts, in ms. */
-export const waitMsAfter = (attempts: number, { backoffMs }: RetryPolicy): number =>
-  backoffMs * BACKOFF_FACTOR ** (attempts - 1)
+export const waitMsAfter = (attempts: number, { backoffMs: firstMs }: RetryPolicy): number =>
+  backoffMs(attempts, { firstMs, factor: 3 })
 
 /** Why an attempt failed, in words for anyone. */
 export interface Failure {

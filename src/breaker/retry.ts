@@ -3,12 +3,10 @@
  * `isRetryable` must know, and never after the caller's signal was aborted.
  */
 import type { IncomingHttpHeaders } from 'node:http'
+import { backoffMs } from '../core/backoff.ts'
 import type { Clock } from '../core/clock.ts'
 
-/** First backoff in ms, doubled for each further attempt. */
-const BASE_MS = 100
-/** Longest backoff in ms. */
-const MAX_BACKOFF_MS = 2_000
+const BACKOFF = { firstMs: 100, maxMs: 2_000 }
 /** A requested wait counts for an hour at most: longer ones are nonsense, or will be asked for again. */
 export const MAX_RETRY_AFTER_MS = 3_600_000
 
@@ -48,8 +46,8 @@ const BEFORE_SENDING =
 
 /** Half fixed, half jitter, so that callers that failed together do not return together. */
 export function waitMs(done: number, asked = 0, chance = Math.random()): number {
-  const backoffMs = Math.min(MAX_BACKOFF_MS, BASE_MS * 2 ** done) * (0.5 + chance / 2)
-  return asked <= MAX_BACKOFF_MS ? Math.max(backoffMs, asked) : backoffMs
+  const ownMs = backoffMs(done + 1, BACKOFF) * (0.5 + chance / 2)
+  return asked <= BACKOFF.maxMs ? Math.max(ownMs, asked) : ownMs
 }
 
 /**

@@ -2,14 +2,11 @@
  * A task beside everything else that runs again and again, one run at a time. Each run returns when the next one is
  * due; after a failure the next one waits, twice as long each time.
  */
+import { backoffMs } from './backoff.ts'
 import type { Clock, Timer } from './clock.ts'
 
-/** Before the first attempt after a failure, in ms. */
-const MIN_BACKOFF_MS = 1_000
-const MAX_BACKOFF_MS = 60_000
-
-/** How long to wait after so many failures in a row, in ms. */
-export const backOff = (failures: number): number => Math.min(MAX_BACKOFF_MS, MIN_BACKOFF_MS * 2 ** (failures - 1))
+/** Between the attempts of work beside everything else. */
+export const BACKGROUND = { firstMs: 1_000, maxMs: 60_000 }
 
 export class RepeatingTask {
   readonly #clock: Clock
@@ -72,7 +69,7 @@ export class RepeatingTask {
       if (pause !== undefined) this.#schedule(pause)
     } catch {
       this.failures += 1
-      this.#dueAt = this.#clock.monotonic() + backOff(this.failures)
+      this.#dueAt = this.#clock.monotonic() + backoffMs(this.failures, BACKGROUND)
     }
     this.#running = undefined
     this.#setTimer()

@@ -8,10 +8,11 @@
  * - An answer in another form changes nothing. After a failure the next request waits, twice as long each time.
  */
 import * as z from 'zod'
+import { backoffMs } from '../core/backoff.ts'
 import type { Clock } from '../core/clock.ts'
 import { asCageError } from '../core/errors.ts'
 import { toAgentId } from '../core/ids.ts'
-import { backOff, RepeatingTask } from '../core/repeating-task.ts'
+import { BACKGROUND, RepeatingTask } from '../core/repeating-task.ts'
 import type { ControlAnswer, Order, OrderOutcome, PolicyState } from '../protocol/control-messages.ts'
 import type { StateManager } from '../state/state-manager.ts'
 import { whenBack } from './when-back.ts'
@@ -157,7 +158,7 @@ export class Control {
       } catch (error) {
         if (['not_found', 'runtime_revoked'].includes(asCageError(error).code)) return
       }
-      await clock.sleep(backOff(failures), signal).catch(() => undefined)
+      await clock.sleep(backoffMs(failures, BACKGROUND), signal).catch(() => undefined)
     }
   }
 }

@@ -3,6 +3,7 @@ import { setTimeout as wait } from 'node:timers/promises'
 import { readServerFile } from '../../access/server-file.ts'
 import type { SessionTokens } from '../../access/sessions.ts'
 import { isBeforeSending } from '../../breaker/retry.ts'
+import { backoffMs } from '../../core/backoff.ts'
 import { CageError, ERRORS, type ErrorCode } from '../../core/errors.ts'
 import type { Snapshot } from '../../state/snapshot.ts'
 import type { Terminal } from '../output/terminal.ts'
@@ -29,8 +30,7 @@ export interface ApiClient {
 }
 
 const TRIES = 3
-/** The waits before the second and the third attempt. */
-const BACKOFF_MS = [200, 600]
+const BACKOFF = { firstMs: 200, factor: 3 }
 /** How long a server may take to listen. */
 const MAX_WAIT_MS = 10_000
 const POLL_INTERVAL_MS = 50
@@ -92,7 +92,7 @@ function clientOf(find: () => Promise<Server>): ApiClient {
         } catch (error) {
           if (!(error instanceof NotConnected)) throw error
           if (attempt === TRIES) throw unreachable(error)
-          await wait(BACKOFF_MS[attempt - 1])
+          await wait(backoffMs(attempt, BACKOFF))
         }
       }
     },
