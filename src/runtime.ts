@@ -33,9 +33,11 @@ import { packageFolder } from './core/package-folder.ts'
 import { newToken } from './core/tokens.ts'
 import { isStorageFault } from './db/storage-fault.ts'
 import { openStore, type Store } from './db/store.ts'
+import { Egress, type EgressOptions, requireOwnedWildcards } from './egress/open-egress.ts'
 import { type Gateway, openGateway } from './gateway/open-gateway.ts'
 import { readNetwork } from './gateway/provider/network.ts'
 import { loadAssets } from './http/assets.ts'
+import { MAX_HEADER_BYTES } from './http/listen.ts'
 import { type Log, openLog } from './log/log.ts'
 import { Exporter, type ExporterOptions } from './otel/exporter.ts'
 import { Incidents } from './redaction/incidents.ts'
@@ -140,6 +142,7 @@ export async function openParts(options: RuntimeOptions): Promise<RuntimeParts> 
   const { config, clock = systemClock } = options
   const placeOf = (key: string) => options.origins?.[key] ?? options.configFile ?? 'the configuration'
   const list = openPriceList(config.price_list)
+  await requireOwnedWildcards(config.agent.egress ?? {})
   await requirePlausiblePrices(config, placeOf, { list, atMs: clock.now() })
   const opened = new Opened()
   try {
@@ -197,14 +200,16 @@ async function openAll(
   const deps = { config, running, clock, store, state, audit, safety, incidents, money, secrets, access, alerts }
   const gateway = openGateway(config, { ...deps, onFault })
   opened.onClose(() => gateway.close())
+  const egress = openEgress(options, { ...deps, gateway, onFault }, () => server.port)
+  opened.onClose(() => egress.close())
   const agentFolders = new AgentFolders(environment.HOME)
   opened.onClose(() => agentFolders.close())
-  const supervisor = openSupervisor(options, { ...deps, log, gateway, agentFolders }, () => server.port)
+  const supervisor = openSupervisor(options, { ...deps, log, gateway, egress, agentFolders }, () => server.port)
   if (options.nextAgent !== undefined) supervisor.prepare(options.nextAgent)
   // Before any new agent can start.
   await supervisor.endLeftovers()
   const assets = loadAssets(`${packageFolder()}dist/web`)
-  const server = await startServer({ ...deps, leases, gateway, supervisor, assets, version, onFault })
+  const server = await startServer({ ...deps, leases, gateway, egress, supervisor, assets, version, onFault })
   opened.onClose(() => server.close())
   await access.peers.tryToLook(server.port)
   taken.publish(server.localUrl)
@@ -237,6 +242,26 @@ async function openAll(
       return opened.close()
     },
   }
+}
+
+function openEgress(
+  { config, environment }: RuntimeOptions,
+  {
+    state,
+    clock,
+    access,
+    gateway,
+    onFault,
+  }: Pick<Deps, 'state' | 'clock' | 'access' | 'gateway'> & Pick<EgressOptions, 'onFault'>,
+  ownPort: () => number,
+): Egress {
+  return new Egress({
+    ...{ config, environment, state, clock, onFault, runTokens: access.runTokens },
+    providerUrls: gateway.upstream.urls,
+    network: readNetwork(config.network),
+    ownPort,
+    maxHeaderSize: MAX_HEADER_BYTES,
+  })
 }
 
 async function openOwnStore({ db }: Config, opened: Opened): Promise<Store> {
@@ -286,11 +311,12 @@ type SupervisorDeps = Pick<Deps, 'clock' | 'store' | 'state' | 'safety' | 'incid
   secrets: Secrets
   log: Log
   gateway: Gateway
+  egress: Egress
   agentFolders: AgentFolders
 }
 
 function openSupervisor(options: RuntimeOptions, deps: SupervisorDeps, port: () => number): Supervisor {
-  const { clock, store, state, safety, incidents, money, access, secrets, log, gateway, agentFolders } = deps
+  const { clock, store, state, safety, incidents, money, access, secrets, log, gateway, egress, agentFolders } = deps
   return new Supervisor({
     config: options.config,
     state,
@@ -305,6 +331,7 @@ function openSupervisor(options: RuntimeOptions, deps: SupervisorDeps, port: () 
     providerUrls: gateway.upstream.urls,
     agentFolders,
     serverFiles: serverFilesOf(options),
+    trustVariables: async () => ({ ...(await egress.trustVariables()) }),
     shimFolder: `${packageFolder()}python/shim`,
     serverUrl: () => `http://127.0.0.1:${port()}`,
     output: {

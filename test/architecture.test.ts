@@ -14,7 +14,7 @@ const ORDER: readonly (readonly string[])[] = [
   ['runtime'],
   ['api', 'panel'],
   ['http'],
-  ['gateway', 'agents', 'alerts', 'booth', 'uplink', 'otel'],
+  ['gateway', 'egress', 'agents', 'alerts', 'booth', 'uplink', 'otel'],
   ['redaction', 'budget', 'breaker', 'vault', 'sandbox'],
   ['access', 'audit'],
   ['state'],

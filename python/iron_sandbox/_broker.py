@@ -1,8 +1,9 @@
 """Answers the calls of the notify listener (``_calls.py``): decides about connections, and reports opened files.
 
 Observed network: every connection continues and is reported. Limited network: the broker connects only to endpoints that the
-policy lists, by name and from outside the sandbox, and replaces the process's socket with the connected one. This works from
-an empty network namespace, and without one. Connections to the program's own servers in such a namespace use a socket that
+policy lists, by name and from outside the sandbox, and replaces the process's socket with the connected one. Other connections
+go through the gateway where there is one (``_gateway.py``), which decides. This works from an empty network namespace, and
+without one. Connections to the program's own servers in such a namespace use a socket that
 init makes there. An unexpected error refuses the call.
 
 With a limited network no connect continues in the kernel, where the address or the socket could be another one by then: the
@@ -79,18 +80,21 @@ class Broker:
         if host is None:
             return self._connect_elsewhere(call, descriptor, content, is_known=port is None)
         if not self._policy.is_limited:
-            self._reports.add("connect", _show(host, port), False)
+            self._reports.add("connect", show(host, port), False)
             return call.go_on()
         if port == _DOMAIN_PORT:
             return self._open_conversation(call, descriptor)
         name = self._names.name_of(host) or host
         is_listed = self._policy.may_connect(name, port)
         is_inner = not is_listed and self._policy.level == "strict" and _is_loopback(host)
-        if not is_listed and not is_inner:
+        gateway = None if is_listed or is_inner else self._policy.gateway
+        if not is_listed and not is_inner and gateway is None:
             return self._refuse_connect(call, name, port)
         flags = call.descriptor_flags(descriptor)
         if flags is None:
             return call.refuse(errno.ENOTSOCK)
+        if gateway is not None:
+            return self._dial_apart(call, gateway.dial, (call, descriptor, flags, name, port))
         if is_inner:
             return self._ask_for_socket(call, descriptor, flags, host, port)
         if name in _LOOPBACK and flags & os.O_NONBLOCK:
@@ -107,7 +111,7 @@ class Broker:
         self._dial_apart(call, _sockets.perform, args)
 
     def _refuse_connect(self, call, name, port):
-        self._reports.add("connect", _show(name, port), True)
+        self._reports.add("connect", show(name, port), True)
         call.refuse(errno.EACCES)
 
     def _dial_apart(self, call, dial, args):
@@ -147,7 +151,7 @@ class Broker:
 
     def _end_inner(self, call, descriptor, flags, own, fault, host, port):
         if fault != errno.ECONNREFUSED:
-            return _hand_over(call, descriptor, flags, own, fault)
+            return hand_over(call, descriptor, flags, own, fault)
         own.close()
         self._refuse_connect(call, host, port)
 
@@ -216,7 +220,7 @@ def _is_loopback(host):
     return host.startswith("127.") or host in ("::1", "0.0.0.0", "::")
 
 
-def _show(host, port):
+def show(host, port):
     return "[%s]:%d" % (host, port) if ":" in host else "%s:%d" % (host, port)
 
 
@@ -229,7 +233,7 @@ def _dial(call, descriptor, flags, host, port):
         return call.refuse(errno.EHOSTUNREACH)
     own.setsockopt(_socket.IPPROTO_TCP, _socket.TCP_NODELAY, 1)
     own.setblocking(False)
-    _hand_over(call, descriptor, flags, own, own.connect_ex(address))
+    hand_over(call, descriptor, flags, own, own.connect_ex(address))
 
 
 def _outcome(own, most_ms):
@@ -239,7 +243,7 @@ def _outcome(own, most_ms):
     return own.getsockopt(_socket.SOL_SOCKET, _socket.SO_ERROR) if waiting.poll(most_ms) else errno.EINPROGRESS
 
 
-def _hand_over(call, descriptor, flags, own, fault):
+def hand_over(call, descriptor, flags, own, fault):
     """Replaces the process's socket with ``own`` and answers the call. ``fault``: error code of starting to connect."""
     try:
         if fault == errno.EINPROGRESS and not flags & os.O_NONBLOCK:

@@ -23,6 +23,7 @@ usage: iron-sandbox [options] -- program [arguments]
   --own PATH         a folder of the program's own that it may not read: opening the folder is not reported
   --connect H:P      a host and port it may connect to; limits the network (strict is limited always)
   --limit-network    limits the network although nothing is listed
+  --gateway          where the network is limited, other connections go through the gateway of IRON_CAGE_URL, which decides
   --allow WHAT       unix, udp or listen: what its sockets may be used for besides connecting by TCP
   --memory-mb N  --processes N  --cpu-s N  --open-files N  --file-mb N
   --report-fd N      a descriptor that gets a line of JSON for what is refused
@@ -100,7 +101,7 @@ def _parse(words):
         name = word[2:]
         if word in ("--help", "-h"):
             raise PolicyError(USAGE)
-        if word in ("--explain", "--json", "--limit-network", "--gate"):
+        if word in ("--explain", "--json", "--limit-network", "--gateway", "--gate"):
             options[name] = True
         elif word.startswith("--") and name in (*_LISTS, *_NUMBERS, "level"):
             if not words:
@@ -130,6 +131,10 @@ def _prepare(options, command):
     # The loader of this process has read its own by now.
     os.environ.update(variable.split("=", 1) for variable in options.get("env", ()))
     policy = Policy(options["level"], connect=connect, limits=limits, **lists)
+    if "gateway" in options and policy.is_limited:
+        from ._gateway import Gateway
+
+        policy.gateway = Gateway.of(os.environ)
     program = _find(command[0])
     if program is not None:
         policy.read.append(os.getcwd())

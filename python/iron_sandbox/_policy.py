@@ -32,6 +32,7 @@ _DEVICES = "/dev/null /dev/zero /dev/full /dev/random /dev/urandom /dev/tty /dev
 _NAMED_FILES = ("SSL_CERT_FILE", "SSL_CERT_DIR", "REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE", "NODE_EXTRA_CA_CERTS")
 # Variables that replace the usual folders of programs below the home folder.
 _HOME_FOLDERS = ("XDG_CACHE_HOME", "XDG_CONFIG_HOME", "XDG_DATA_HOME", "XDG_STATE_HOME")
+_PROXIES = ("http_proxy", "https_proxy", "all_proxy", "no_proxy", "node_use_env_proxy")
 _NAMED_PATHS = ("PYTHONPATH", "NODE_PATH", "LD_LIBRARY_PATH")
 _SYSTEM_FOLDERS = ("/usr/", "/bin/", "/sbin/", "/lib/")
 _INTERPRETERS = ("python", "pypy", "node", "deno", "bun")
@@ -62,6 +63,8 @@ class Policy:
         self.is_enforced = level != "observe"
         self.is_limited = self.is_enforced and (connect is not None or level == "strict")
         self._connect = _endpoints(connect or ())
+        # Where connections go that are not listed; None refuses them.
+        self.gateway = None
         # In the empty network of strict only a listener of that network is unreachable from outside.
         self.listens_inside = level == "strict" and "listen" not in self.allow
         self.may_listen = not self.is_limited or level == "strict" or "listen" in self.allow
@@ -131,6 +134,9 @@ class Policy:
         if self.is_limited:
             name, option = RESOLVER_OPTIONS
             own[name] = option
+            if self.gateway is not None:
+                # Its connections are redirected: a program behaves as without a proxy.
+                own = {name: value for name, value in own.items() if name.lower() not in _PROXIES}
         return own
 
     def make_own_home(self):

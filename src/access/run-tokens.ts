@@ -5,6 +5,7 @@
  * distinguish them (`peers.ts`). Therefore a URL may name such a run by its id alone, which is no secret.
  */
 import { hash } from 'node:crypto'
+import type { Config } from '../config/schema.ts'
 import { CageError } from '../core/errors.ts'
 import type { AgentId, RunId } from '../core/ids.ts'
 import { newToken } from '../core/tokens.ts'
@@ -20,6 +21,8 @@ export interface TokenRun {
   script: string
   /** Called with each error that the run is answered with. (Default: none.) */
   onRefused?: (error: CageError) => void
+  /** What it may reach besides providers and services. (Default: nothing.) */
+  egress?: Config['agent']['egress']
   /** The run's first process. (Default: there is none, and the token alone is the proof.) */
   process?: RunProcess | undefined
   /** Whether the token that created this part of a run is still valid: the part does not outlive it. (Default: none.) */
@@ -93,6 +96,14 @@ export class RunTokens {
     const peer = run.process ? await this.#peerOf(run.process, connection) : 'unknown'
     if (peer === 'own' || (peer === 'unknown' && keys.some((key) => this.find(key) === run))) return run
     throw foreign(run)
+  }
+
+  /** Returns the run whose process is the caller; undefined for all others, and where callers cannot be looked up. */
+  async identifyByProcess(connection: Connection): Promise<TokenRun | undefined> {
+    for (const run of this.#byId.values()) {
+      if (run.process && (await this.#peerOf(run.process, connection)) === 'own') return living(run)
+    }
+    return undefined
   }
 
   #peerOf(process: RunProcess, connection: Connection): Peer | Promise<Peer> {

@@ -53,6 +53,8 @@ import type { Descriptors } from './spawn.ts'
 export interface IssuedRun extends CheckpointOwner {
   agentId: AgentId
   runId: RunId
+  /** What it reaches besides providers and services. */
+  egress: Config['agent']['egress']
   /** Called with each of our errors that a call of the run is refused with. */
   onRefused: (error: CageError) => void
 }
@@ -87,7 +89,7 @@ export interface AgentParts {
   secrets: SecretSource
   /** The sinks of the agents' output. */
   output: OutputParts
-  environmentFor: (facts: AgentFacts, run: RunProof, secrets: AgentEnvironment) => AgentEnvironment
+  environmentFor: (facts: AgentFacts, run: RunProof, secrets: AgentEnvironment) => Promise<AgentEnvironment>
   /** The sandbox of an agent. Throws CageError `sandbox_unavailable`. */
   cageFor: (facts: AgentFacts, environment: AgentEnvironment) => Cage
   /** Starts the launchers of sandboxes. */
@@ -328,12 +330,13 @@ export class Agent {
       ...this.facts.owner,
       agentId,
       runId: id,
+      egress: this.facts.settings.egress,
       onRefused: (error) => this.#wasRefused(error),
     })
     try {
       const own = await secrets.forStart({ agentId, runId: id, name, environment: of, providerKeys })
       const address = runTokens.addressOf(id, token)
-      const environment = environmentFor(this.facts, { token, address }, own)
+      const environment = await environmentFor(this.facts, { token, address }, own)
       this.#variables = new Set(Object.keys(environment).filter((name) => environment[name]))
       const process = await this.#spawn({ command, cwd, environment, agentId, descriptors })
       const run: Run = { id, process, output: this.#listen(process) }

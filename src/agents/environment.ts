@@ -32,6 +32,8 @@ export interface EnvironmentFacts {
   telemetry: boolean
   /** The variables that hold provider keys. */
   providerKeyNames: Iterable<string>
+  /** Where the agent connects through this server: by which its programs trust it. (Default: it does not.) */
+  trust?: AgentEnvironment | undefined
 }
 
 export function agentEnvironment(facts: EnvironmentFacts): AgentEnvironment {
@@ -48,8 +50,7 @@ export function agentEnvironment(facts: EnvironmentFacts): AgentEnvironment {
     IRON_CAGE_URL: serverUrl,
     IRON_CAGE_AGENT_ID: agentId,
     IRON_CAGE_TOKEN: runToken,
-    NO_PROXY: withLoopback(own.NO_PROXY ?? own.no_proxy),
-    no_proxy: withLoopback(own.no_proxy ?? own.NO_PROXY),
+    ...(facts.trust ? throughUs(facts, facts.trust) : loopbackUnproxied(own)),
     PYTHONPATH: [shimFolder, own.PYTHONPATH].filter(Boolean).join(delimiter),
     PYTHONUNBUFFERED: '1',
   }
@@ -70,6 +71,25 @@ export function inheritedEnvironment(
   const variables = Object.entries({ ...theirs, ...added })
   return Object.fromEntries(variables.filter(([name]) => !name.startsWith('IRON_CAGE_MASTER_KEY')))
 }
+
+/** Programs that use a proxy use this server; the user's own proxy is for the server itself. */
+function throughUs({ serverUrl, runAddress }: EnvironmentFacts, trust: AgentEnvironment): AgentEnvironment {
+  // Some clients send no credentials without a password.
+  const proxy = serverUrl.replace('//', `//${runAddress}:cage@`)
+  const names = ['HTTP_PROXY', 'HTTPS_PROXY', 'http_proxy', 'https_proxy']
+  const direct = LOOPBACK.join(',')
+  return {
+    ...trust,
+    ...Object.fromEntries(names.map((name) => [name, proxy])),
+    ...{ ALL_PROXY: '', all_proxy: '', NO_PROXY: direct, no_proxy: direct },
+    NODE_USE_ENV_PROXY: '1',
+  }
+}
+
+const loopbackUnproxied = (own: AgentEnvironment): AgentEnvironment => ({
+  NO_PROXY: withLoopback(own.NO_PROXY ?? own.no_proxy),
+  no_proxy: withLoopback(own.no_proxy ?? own.NO_PROXY),
+})
 
 const LOOPBACK = ['localhost', '127.0.0.1', '::1']
 

@@ -68,6 +68,8 @@ export interface SupervisorOptions {
   parentEnvironment: Readonly<Record<string, string>>
   /** The server's address, e.g. "http://127.0.0.1:8080"; read when an agent starts. */
   serverUrl: () => string
+  /** The variables by which an agent's programs trust this server. (Default: none do.) */
+  trustVariables?: () => Promise<AgentEnvironment>
   /** The folder that holds our sitecustomize.py. */
   shimFolder: string
   /** The providers' addresses, by name. */
@@ -330,12 +332,12 @@ export class Supervisor {
     }
   }
 
-  #environmentFor(
+  async #environmentFor(
     { id: agentId, settings, inherited }: AgentFacts,
     run: RunProof,
     secrets: AgentEnvironment,
-  ): AgentEnvironment {
-    const { config, serverUrl, shimFolder, providerKeyNames } = this.#options
+  ): Promise<AgentEnvironment> {
+    const { config, serverUrl, shimFolder, providerKeyNames, trustVariables } = this.#options
     return agentEnvironment({
       parent: inherited,
       added: settings.env,
@@ -349,6 +351,7 @@ export class Supervisor {
       providers: Object.keys(config.providers),
       telemetry: settings.telemetry,
       providerKeyNames,
+      trust: settings.egress && { ...(await trustVariables?.()) },
     })
   }
 
@@ -356,6 +359,7 @@ export class Supervisor {
     const { serverUrl, serverFiles, agentFolders } = this.#options
     return cageFor({
       settings: settings.sandbox,
+      egress: settings.egress,
       command,
       script,
       cwd,

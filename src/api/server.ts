@@ -7,6 +7,7 @@ import { html } from 'hono/html'
 import * as z from 'zod'
 import { CageError } from '../core/errors.ts'
 import { newRequestId } from '../core/ids.ts'
+import type { Egress } from '../egress/open-egress.ts'
 import type { Assets } from '../http/assets.ts'
 import { errorBody, errorResponse } from '../http/error-response.ts'
 import { type Env, guard } from '../http/guard.ts'
@@ -23,6 +24,7 @@ import { boothRoutes } from './booth.ts'
 import { trustRoutes } from './circuits.ts'
 import { configRoutes } from './config.ts'
 import type { Deps } from './deps.ts'
+import { egressRoutes } from './egress.ts'
 import { LiveView, refuseUpgrade } from './live.ts'
 import { metricsRoutes } from './metrics.ts'
 import { contentRoutes } from './reports/contents.ts'
@@ -34,6 +36,8 @@ import { storeRoutes } from './store-routes.ts'
 
 export interface ServerDeps extends Deps {
   assets: Assets
+  /** The way out of agents. */
+  egress: Egress
   version: string
   onFault: (error: unknown, what: string) => void
 }
@@ -67,7 +71,9 @@ export async function startServer(deps: ServerDeps): Promise<RunningServer> {
     running.add(call)
     void call.finally(() => running.delete(call))
   }
+  const proxy = deps.egress.proxy(onCall, (error) => error.withTexts(deps.safety.scrub))
   const serving = await serve({
+    proxy: { connect: (...given) => proxy.connect(...given), forward: (...given) => proxy.forward(...given) },
     ...{ host, port, tls, allowedHosts, corsOrigins, clock: deps.clock, onFault: deps.onFault },
     onRequest: (request, response) => {
       if (request.url?.startsWith('/gateway/')) onCall(request, response)
@@ -106,6 +112,7 @@ export function apiRoutes(deps: ApiDeps): Route[] {
     ...metricsRoutes(deps),
     ...configRoutes(deps),
     ...originalRoutes(deps),
+    ...egressRoutes(deps),
     ...trustRoutes(deps),
     ...alertRoutes(deps),
     ...contentRoutes(deps),

@@ -11,7 +11,9 @@ import { DEFAULT_PII_TYPES, PII_TYPES } from '../core/pii-types.ts'
 import { DEFAULT_DIALECT, DIALECT_NAMES } from '../dialects/dialects.ts'
 import { BUILT_IN, dialectNameOf, KNOWN_PROVIDER_NAMES, knownProvider } from '../dialects/known-providers.ts'
 import { isLinkLocal, isNetwork } from './addresses.ts'
+import { isName } from './authority.ts'
 import { ENVIRONMENTS } from './environments.ts'
+import { parseEntry } from './host-list.ts'
 import { tagsSchema } from './tags.ts'
 
 const amountExpected = 'an amount of US dollars such as 50 or "50.00"'
@@ -70,6 +72,29 @@ const baseUrl = url.refine(
 const proxyUrl = url.optional()
 const host = text(1, 253).regex(/^[a-zA-Z0-9.:_-]+$/, { error: 'a host name or an IP address' })
 const variableName = z.string().regex(/^[A-Za-z_][A-Za-z0-9_]*$/, { error: 'the name of an environment variable' })
+
+const destination = z.string().refine((value) => parseEntry(value) !== undefined, {
+  error: 'a host such as api.github.com, *.wikipedia.org or db.internal:5432',
+})
+const privateDestination = destination.refine((value) => /:\d+$/.test(value) && !value.startsWith('*'), {
+  error: 'a host and a port such as db.internal:5432',
+})
+const egress = z.strictObject({
+  allow: z
+    .array(destination)
+    .default([])
+    .describe(
+      'Hosts that the agent reaches, such as `api.github.com`, `"*.wikipedia.org"` or `db.example.com:5432`. Port 443 unless one is given; `*` stands for one label or more.',
+    ),
+  private: z
+    .array(privateDestination)
+    .default([])
+    .describe('Hosts with their port that may have an address of a private network or of this machine.'),
+  mode: z
+    .enum(['enforce', 'observe'])
+    .default('enforce')
+    .describe('`enforce` refuses what is not listed; `observe` only records it.'),
+})
 
 const agent = z.strictObject({
   name: text(1, 80)
@@ -150,6 +175,11 @@ const agent = z.strictObject({
     })
     .prefault({})
     .describe('Operating-system sandbox around the agent; see docs/sandbox.md.'),
+  egress: egress
+    .optional()
+    .describe(
+      'What the agent reaches besides providers and services. Without it connections are not restricted here; see docs/tools.md.',
+    ),
   provider_keys: z
     .enum(['inject', 'shield'])
     .default('inject')
@@ -432,6 +462,19 @@ const httpMethod = z.string().regex(/^[A-Z]{1,20}$/, { error: 'a method in capit
 
 const service = z.strictObject({
   base_url: baseUrl.describe('Base URL of the API.'),
+  hosts: z
+    .array(z.string().refine((value) => isName(value.toLowerCase()), { error: 'a host name such as api.linkedin.com' }))
+    .default([])
+    .describe(
+      'Names under which programs call it besides the host of `base_url`. Their requests are sent to `base_url` where `agent.egress` is set.',
+    ),
+  intercept: z
+    .boolean({ error: 'true or false' })
+    .default(true)
+    .describe(
+      'Read what agents send to its hosts. With `false`, for clients that pin certificates, a listed host is a tunnel: no price, no circuit, no redaction.',
+    ),
+  methods: z.array(httpMethod).min(1).optional().describe('Methods that agents may use. Defaults to all.'),
   cost_per_call_usd: usd.prefault('0').describe('Cost of each successful live call.'),
   api_key_secret: variableName
     .optional()

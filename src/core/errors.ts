@@ -49,6 +49,27 @@ export const ERRORS = {
     exit: 4,
     hint: 'call from the dashboard itself, or add the origin to server.cors_origins',
   },
+  proxy_auth_required: {
+    status: 407,
+    exit: 4,
+    hint: 'use the address in HTTPS_PROXY of the agent, with its user and password',
+  },
+  egress_denied: { status: 403, exit: 4, hint: 'add the host to agent.egress.allow in the configuration' },
+  egress_address_refused: {
+    status: 403,
+    exit: 4,
+    hint: 'a host of a private network needs an entry with its port in agent.egress.private',
+  },
+  egress_host_mismatch: {
+    status: 421,
+    exit: 4,
+    hint: 'open a connection for each host; a name that TLS encrypts (ECH) cannot be checked',
+  },
+  egress_protocol: {
+    status: 505,
+    exit: 9,
+    hint: 'configure the client to use HTTP/1.1, or list its host in agent.egress.allow with intercept: false',
+  },
   not_found: { status: 404, exit: 5, hint: 'list agents with "iron-cage ps"' },
   method_not_allowed: { status: 405, exit: 2, hint: 'use a method listed in the Allow header' },
   websocket_unsupported: { status: 426, exit: 2, hint: 'make the call over HTTP; streams are server-sent events' },

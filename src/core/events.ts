@@ -174,6 +174,22 @@ export interface EventData {
    * ended.
    */
   'sandbox.planted': { path: string; moved_to: string }
+  /**
+   * The agent connected to a destination outside; `count`: times since the last event for it. `kind`: what answered, with
+   * its `name`, or a tunnel whose bytes were not read. `road`: a sandbox redirected it, or its program uses the proxy.
+   */
+  'egress.allowed': {
+    host: string
+    port: number
+    kind: 'provider' | 'service' | 'tunnel'
+    name: string | null
+    /** False where nothing is enforced, and nothing lists it. */
+    is_listed: boolean
+    road: 'redirect' | 'proxy'
+    count: number
+  }
+  /** The agent was refused a destination; `reason`: the code of the error. */
+  'egress.denied': { host: string; port: number; reason: string; count: number }
   /** One line of the agent's output, or a message from its code with data, after redaction. */
   'agent.output': { stream: 'stdout' | 'stderr'; text: string; truncated?: true; facts?: Record<string, unknown> }
 

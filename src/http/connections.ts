@@ -68,7 +68,7 @@ export class Connections {
     if (isEncrypted) server.maxConnections = this.#max
     server.on(isEncrypted ? 'secureConnection' : 'connection', (socket: Duplex) => this.#add(socket))
     server.on('request', (request, response) => this.#begin(request, response))
-    server.on('upgrade', (request) => this.#begin(request))
+    for (const lasting of ['upgrade', 'connect']) server.on(lasting, (request) => this.#begin(request))
   }
 
   /** True when the request came after its connection was refused: nothing reads a response. */
@@ -106,7 +106,7 @@ export class Connections {
     this.#clock.after(REFUSED_MS, () => socket.destroy()).unref()
   }
 
-  /** `response`: undefined for an upgrade, which lasts as long as its connection. */
+  /** `response`: undefined for an upgrade or a tunnel, which last as long as its connection. */
   #begin(request: IncomingMessage, response?: ServerResponse): void {
     const { socket } = request
     if (this.#refused.has(socket)) return

@@ -16,7 +16,7 @@ const KEEP_ALIVE_MS = 75_000
 /** Connections that wait to be accepted. With Node's 511 a fleet that connects at once has some wait for seconds. */
 const BACKLOG = 4_096
 /** In bytes, all names and values together; leaves room for cookies of other sites on localhost. */
-const MAX_HEADER_BYTES = 32_768
+export const MAX_HEADER_BYTES = 32_768
 /** How long a client may take to agree on encryption, in ms. */
 const HANDSHAKE_MS = 10_000
 /** How long running calls may take to end when the server closes, in ms. */

@@ -34,6 +34,8 @@ export interface Application {
   onRequest: (request: IncomingMessage, response: ServerResponse) => void
   /** Requests that become another protocol. (Default: none do.) */
   upgrades?: Upgrades
+  /** The way out of agents. (Default: there is none.) */
+  proxy?: Proxy
   /** Sees each refusal, and returns the client's answer. */
   onRefused: (request: IncomingMessage, error: CageError) => CageError
   /** Receives unexpected errors. */
@@ -47,6 +49,13 @@ export interface Upgrades {
   refuse: (socket: Duplex, status: number) => void
 }
 
+export interface Proxy {
+  /** Takes over a connection that asks for a tunnel. */
+  connect: (request: IncomingMessage, socket: Duplex, head: Buffer) => void
+  /** Answers a request in absolute form. */
+  forward: (request: IncomingMessage, response: ServerResponse) => void
+}
+
 export interface Serving {
   /** The URL for people. */
   url: string
@@ -56,12 +65,14 @@ export interface Serving {
   close(): Promise<void>
 }
 
+/** Of a request to a proxy (RFC 9112, 3.2.2). */
+const ABSOLUTE_FORM = /^[a-z][a-z0-9+.-]*:\/\//i
 /** Clients send about twenty, and browsers no more. */
 const MAX_HEADERS = 200
 
 /** Throws CageError `port_taken` naming the address, and `invalid_config` for a certificate that cannot be used. */
 export async function serve(application: Application): Promise<Serving> {
-  const { host, tls, clock, upgrades, onFault } = application
+  const { host, tls, clock, upgrades, proxy, onFault } = application
   const certificate = tls && readCertificate(tls)
   const connections = new Connections(maxConnections(), clock)
   let guard: OriginGuard
@@ -70,6 +81,7 @@ export async function serve(application: Application): Promise<Serving> {
     server.on('request', (request: IncomingMessage, response: ServerResponse) => {
       if (!connections.isRefused(request)) answer(application, guard, request, response)
     })
+    if (proxy) server.on('connect', proxy.connect)
     if (upgrades) server.on('upgrade', (...given) => upgrade(application, upgrades, guard, ...given))
   }
   const addresses = addressesOf(host, tls !== undefined)
@@ -107,13 +119,15 @@ export const secureApp = (): Hono<Env> =>
   })
 
 function answer(
-  { onRequest, onRefused }: Application,
+  { onRequest, onRefused, proxy }: Application,
   guard: OriginGuard,
   request: IncomingMessage,
   response: ServerResponse,
 ): void {
   try {
     requireFewHeaders(request)
+    // A browser sends this form to proxies only, and the proxy identifies its caller.
+    if (proxy && ABSOLUTE_FORM.test(request.url!)) return proxy.forward(request, response)
     guard.check(request)
   } catch (thrown) {
     const error = onRefused(request, asCageError(thrown))

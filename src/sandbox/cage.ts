@@ -27,6 +27,8 @@ type Settings = Config['agent']['sandbox']
 
 export interface CageRequest {
   settings: Settings
+  /** What it reaches through this server. (Default: its connections are its own.) */
+  egress?: Config['agent']['egress']
   /** The agent to sandbox. */
   command: { program: string; args: readonly string[] }
   /** Absolute path of the script or program. */
@@ -157,17 +159,18 @@ function ownPrograms(): string[] {
 export const ownFolder = (): string => join(packageFolder(), 'python')
 
 function launcherOf(
-  { settings, command, serverUrl, lockLimit }: CageRequest,
+  { settings, egress, command, serverUrl, lockLimit }: CageRequest,
   python: string,
   paths: Readonly<Record<'read' | 'write' | 'own' | 'hide' | 'keep', readonly string[]>>,
 ): { program: string; words: string[] } {
   // Always limited at `strict`; at other levels a list of places means that others are refused.
-  const isLimited = settings.level === 'strict' || settings.connect.length > 0
+  const isLimited = settings.level === 'strict' || settings.connect.length > 0 || egress?.mode === 'enforce'
   const connect = isLimited ? [new URL(serverUrl).host, ...settings.connect] : []
   const words = [
     ...option('--level', [settings.level]),
     ...Object.entries(paths).flatMap(([name, values]) => option(`--${name}`, values)),
     ...option('--connect', connect),
+    ...(egress ? ['--gateway'] : []),
     ...option('--allow', settings.allow),
     ...Object.entries(settings.limits).flatMap(([name, value]) =>
       value === undefined ? [] : [`--${name.replaceAll('_', '-')}`, String(value)],

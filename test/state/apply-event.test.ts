@@ -109,6 +109,12 @@ const PAYLOADS: Payloads = {
   'agent.bypassed': { provider: name, target: text, count },
   'sandbox.denied': { action: fc.constantFrom('connect', 'read', 'write'), target: text, count },
   'sandbox.observed': { action: fc.constantFrom('connect', 'read', 'write'), target: text, count },
+  'egress.allowed': {
+    ...{ host: text, port: count, name: nullable(text), is_listed: fc.boolean(), count },
+    kind: fc.constantFrom('provider' as const, 'service' as const, 'tunnel' as const),
+    road: fc.constantFrom('redirect' as const, 'proxy' as const),
+  },
+  'egress.denied': { host: text, port: count, reason: text, count },
   'sandbox.planted': { path: text, moved_to: text },
   'agent.exited': {
     run_id: text.map(toRunId),

@@ -14,7 +14,10 @@ import { configSchema } from '../../src/config/schema.ts'
 import { systemClock as clock } from '../../src/core/clock.ts'
 import { newToken } from '../../src/core/tokens.ts'
 import { openStore } from '../../src/db/store.ts'
+import { Egress } from '../../src/egress/open-egress.ts'
 import { openGateway } from '../../src/gateway/open-gateway.ts'
+import { readNetwork } from '../../src/gateway/provider/network.ts'
+import { MAX_HEADER_BYTES } from '../../src/http/listen.ts'
 import { Refusals } from '../../src/http/refusals.ts'
 import type { Route } from '../../src/http/route.ts'
 import { Incidents } from '../../src/redaction/incidents.ts'
@@ -63,10 +66,18 @@ export async function openDeps(settings: object = {}): Promise<{ deps: ApiDeps; 
     },
   })
   const refusals = new Refusals({ state, clock })
-  const deps = { ...base, gateway, supervisor, refusals, viewers: () => 0, version: '0.0.0-test', onFault }
+  const egress = new Egress({
+    ...{ config, environment: {}, state, clock, onFault, runTokens: access.runTokens },
+    providerUrls: gateway.upstream.urls,
+    network: readNetwork(config.network),
+    ownPort: () => 0,
+    maxHeaderSize: MAX_HEADER_BYTES,
+  })
+  const deps = { ...base, gateway, egress, supervisor, refusals, viewers: () => 0, version: '0.0.0-test', onFault }
   const close = async () => {
     await supervisor.close()
     refusals.close()
+    await egress.close()
     await gateway.close()
     alerts.close()
     money.ledger.close()

@@ -23,6 +23,7 @@ export interface AgentFlags extends ServerFlags {
   python?: string
   providerKeys?: string
   sandbox?: string
+  egress?: string
   restart?: boolean
 }
 
@@ -85,6 +86,12 @@ export const withAgent = <Flags>(yargs: Argv<Flags>) =>
       type: 'string',
       requiresArg: true,
       describe: 'Walls around the agent: off, observe, standard, strict or auto (default: auto)',
+    })
+    .option('egress', {
+      type: 'string',
+      requiresArg: true,
+      describe:
+        'What the agent reaches besides providers and services: observe, or a list such as api.github.com,*.wikipedia.org',
     })
     .option('restart', {
       type: 'boolean',

@@ -27,6 +27,7 @@ const SETTINGS: readonly [flag: keyof AgentFlags, key: Key, origin: string][] = 
   ['python', ['agent', 'python'], '--python'],
   ['providerKeys', ['agent', 'provider_keys'], '--provider-keys'],
   ['sandbox', ['agent', 'sandbox', 'level'], '--sandbox'],
+  ['egress', ['agent', 'egress'], '--egress'],
   ['restart', ['agent', 'restart', 'enabled'], '--restart'],
 ]
 
@@ -66,6 +67,7 @@ function unwrapped(schema: unknown): unknown {
 
 function settingValue(flag: keyof AgentFlags, value: string | boolean): unknown {
   if (flag === 'tag') return parseTags(String(value))
+  if (flag === 'egress') return value === 'observe' ? { mode: 'observe' } : { allow: String(value).split(',') }
   if (flag === 'verbose') return 'debug'
   if (flag === 'port') return wholeNumber(String(value))
   return value

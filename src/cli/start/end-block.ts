@@ -17,6 +17,8 @@ export interface EndFacts {
   agent: AgentView | undefined
   /** It made calls that are in none of the counts: refused ones, or those of services. */
   madeOtherCalls: boolean
+  /** Hosts that it reached without being listed, as a list names them; the most used first. (Default: none.) */
+  unlisted?: readonly string[]
   /** The last event of an exhausted budget, if there was one. */
   exhausted: EventData['budget.exhausted'] | undefined
   /** Opens the dashboard; null when the server ends as well. */
@@ -36,12 +38,31 @@ export function endBlock(facts: EndFacts): string[] {
   return tree(`${agentId} has ended`, [
     ['Why', isInterrupted ? (agent?.reason ?? null) : null],
     ...(agent ? summary(agent, !facts.madeOtherCalls && !(state && FAILED.includes(state))) : []),
+    ...unlistedLines(facts),
     ['Report', `iron-cage report ${agentId}${database}`],
     ...(state === 'budget_stopped' && exhausted ? afterBudget(facts, database, exhausted) : []),
     ['Continue', isInterrupted ? (serverRuns ? `iron-cage resume ${agentId}${database}` : startAgain(facts)) : null],
     ['Dashboard', dashboardLink ?? `iron-cage open${database} (with "start --keep" it stays open)`],
   ])
 }
+
+/** Only where nothing is enforced. */
+function unlistedLines({ unlisted = [], command }: EndFacts): TreeEntry[] {
+  if (unlisted.length === 0) return []
+  const more = unlisted.length > MAX_SHOWN ? ` and ${unlisted.length - MAX_SHOWN} more` : ''
+  const allow = unlisted.map((host) => (host.startsWith('*') ? `'${host}'` : host)).join(',')
+  return [
+    ['Reached', unlisted.slice(0, MAX_SHOWN).join(', ') + more],
+    [
+      'Enforce',
+      unlisted.length > MAX_SHOWN
+        ? 'iron-cage egress suggest'
+        : `${command.replace(/ --egress[ =]\S+/, '')} --egress ${allow}`,
+    ],
+  ]
+}
+
+const MAX_SHOWN = 8
 
 const FAILED: readonly AgentState[] = ['failed', 'crash_loop']
 const INTERRUPTED: readonly AgentState[] = ['stopped', ...FAILED]

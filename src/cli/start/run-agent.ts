@@ -2,6 +2,7 @@
 
 import { exitCodeOf } from '../../agents/exit-code.ts'
 import type { AgentSpec } from '../../agents/supervisor.ts'
+import { entryFor } from '../../config/authority.ts'
 import type { LoadedConfig } from '../../config/config.ts'
 import type { RuntimeEvent } from '../../core/events.ts'
 import type { AgentId } from '../../core/ids.ts'
@@ -106,6 +107,17 @@ export async function runAgent(show: AgentShow, terminal: Terminal): Promise<voi
   }
 }
 
+function unlistedHosts({ state }: RuntimeParts, agentId: AgentId): string[] {
+  const events = state.findEvents({ type: 'egress.allowed', agentId, limit: 1_000 })
+  const counts = new Map<string, number>()
+  for (const event of events) {
+    if (event.type !== 'egress.allowed' || event.data.is_listed || event.data.port === 0) continue
+    const host = entryFor(event.data)
+    counts.set(host, (counts.get(host) ?? 0) + event.data.count)
+  }
+  return [...counts].sort(([, one], [, other]) => other - one).map(([host]) => host)
+}
+
 /** The end block of an agent in this process's server. `command`: the command line that started it. */
 export function reportOf(
   runtime: RuntimeParts,
@@ -116,6 +128,7 @@ export function reportOf(
   const agent = runtime.state.read().agents[agentId]
   return endBlock({
     agentId,
+    unlisted: unlistedHosts(runtime, agentId),
     loaded,
     command,
     state: agent?.state,

@@ -58,6 +58,7 @@ export function startBlock({ config, origins, file }: LoadedConfig, facts: Start
     ['', originals(facts.keys.vault, config)],
     ['Fallback', fallbacks(config.services)],
     ...sandboxLines(facts.sandbox),
+    ['Egress', egressLine(config, facts.sandbox?.view)],
     ['Not guarded', 'prompt injection: not monitored'],
     ...ownKeyLine(config.agent.sandbox.level, facts).map((line): TreeEntry => ['', line]),
     ...uncaged(config, facts.keys).map((line): TreeEntry => ['', line]),
@@ -98,6 +99,18 @@ function sandboxLines(sandbox: StartFacts['sandbox']): TreeEntry[] {
       lines.push(['', `${closed}: closed to agents but for their script; start them in a folder of their own`])
   }
   return lines
+}
+
+/** What the agent reaches, and what makes it so. */
+function egressLine({ agent: { egress }, services }: Config, sandbox: SandboxView | undefined): string | null {
+  if (!egress) return null
+  const count = Object.keys(services).length + egress.allow.length + egress.private.length
+  const road = sandbox?.limited
+    ? 'redirect'
+    : 'advisory: by proxy variables, a program that ignores them is not stopped; --sandbox standard stops it'
+  if (egress.mode === 'observe')
+    return `observed, nothing is refused (${sandbox?.limited ? 'redirect' : 'by proxy variables'})`
+  return `providers, ${count} ${count === 1 ? 'other' : 'others'} listed; everything else refused (${road})`
 }
 
 /** What happens to calls that bypass the gateway. A server without an agent does not know the sandboxes of those to come. */

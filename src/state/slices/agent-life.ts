@@ -21,6 +21,12 @@ export function applyToLife(agent: AgentView, event: RuntimeEvent): AgentView {
       const { action, target, count } = event.data
       return { ...agent, unauthorized: { ...agent.unauthorized, denied: denied + count, last: `${action} ${target}` } }
     }
+    case 'egress.denied': {
+      const { denied } = agent.unauthorized
+      const { host, port, count } = event.data
+      const last = `connect ${host}:${port}`
+      return { ...agent, unauthorized: { ...agent.unauthorized, denied: denied + count, last } }
+    }
     case 'sandbox.planted': {
       const { denied } = agent.unauthorized
       return { ...agent, unauthorized: { ...agent.unauthorized, denied: denied + 1, last: `leave ${event.data.path}` } }

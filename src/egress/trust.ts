@@ -1,0 +1,69 @@
+/**
+ * What makes an agent's programs trust the certificates of this server: a file with our authority and all that this
+ * machine trusts, and the variables by which programs find such a file.
+ */
+import { existsSync, readFileSync } from 'node:fs'
+import { mkdtemp, rm, writeFile } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { getCACertificates } from 'node:tls'
+import type { CertificateAuthority } from './certificates.ts'
+
+/** OpenSSL, Requests, curl, Node, Git, AWS, pip, npm, Cargo, Deno, gRPC, gcloud. */
+const VARIABLES = [
+  'SSL_CERT_FILE',
+  'REQUESTS_CA_BUNDLE',
+  'CURL_CA_BUNDLE',
+  'NODE_EXTRA_CA_CERTS',
+  'GIT_SSL_CAINFO',
+  'AWS_CA_BUNDLE',
+  'PIP_CERT',
+  'npm_config_cafile',
+  'CARGO_HTTP_CAINFO',
+  'DENO_CERT',
+  'GRPC_DEFAULT_SSL_ROOTS_FILE_PATH',
+  'CLOUDSDK_CORE_CUSTOM_CA_CERTS_FILE',
+]
+
+/** The file of all roots, by distribution. */
+const ROOT_FILES = [
+  '/etc/ssl/certs/ca-certificates.crt',
+  '/etc/pki/tls/certs/ca-bundle.crt',
+  '/etc/ssl/ca-bundle.pem',
+  '/etc/ssl/cert.pem',
+]
+
+export interface Trust {
+  /** Variables of every agent that has egress. */
+  variables: Readonly<Record<string, string>>
+  close(): Promise<void>
+}
+
+/** `environment`: of the user, whose own files of certificates stay trusted. */
+export async function openTrust(
+  authority: CertificateAuthority,
+  environment: Readonly<Record<string, string>>,
+  more: readonly string[],
+): Promise<Trust> {
+  const folder = await mkdtemp(join(tmpdir(), 'iron-cage-ca-'))
+  const file = join(folder, 'roots.pem')
+  const named = VARIABLES.flatMap((name) => environment[name] ?? []).filter((path) => existsSync(path))
+  const own = [...new Set(named)].map((path) => readFileSync(path, 'utf8'))
+  await writeFile(file, [authority.certificate, ...machineRoots(), ...more, ...own].map(endedByNewline).join(''), {
+    mode: 0o444,
+  })
+  return {
+    variables: {
+      ...Object.fromEntries(VARIABLES.map((name) => [name, file])),
+      IRON_CAGE_CA_SPKI: authority.publicKeyHash,
+    },
+    close: () => rm(folder, { recursive: true, force: true }),
+  }
+}
+
+function machineRoots(): string[] {
+  const file = ROOT_FILES.find((path) => existsSync(path))
+  return file === undefined ? getCACertificates('default') : [readFileSync(file, 'utf8')]
+}
+
+const endedByNewline = (text: string): string => (text.endsWith('\n') ? text : `${text}\n`)
