@@ -200,8 +200,7 @@ async function openAll(
   const deps = { config, running, clock, store, state, audit, safety, incidents, money, secrets, access, alerts }
   const gateway = openGateway(config, { ...deps, onFault })
   opened.onClose(() => gateway.close())
-  const egress = openEgress(options, { ...deps, gateway, onFault }, () => server.port)
-  opened.onClose(() => egress.close())
+  const egress = openEgress(options, { ...deps, gateway, onFault }, () => server.port, opened)
   const agentFolders = new AgentFolders(environment.HOME)
   opened.onClose(() => agentFolders.close())
   const supervisor = openSupervisor(options, { ...deps, log, gateway, egress, agentFolders }, () => server.port)
@@ -254,14 +253,17 @@ function openEgress(
     onFault,
   }: Pick<Deps, 'state' | 'clock' | 'access' | 'gateway'> & Pick<EgressOptions, 'onFault'>,
   ownPort: () => number,
+  opened: Opened,
 ): Egress {
-  return new Egress({
+  const egress = new Egress({
     ...{ config, environment, state, clock, onFault, runTokens: access.runTokens },
     providerUrls: gateway.upstream.urls,
     network: readNetwork(config.network),
     ownPort,
     maxHeaderSize: MAX_HEADER_BYTES,
   })
+  opened.onClose(() => egress.close())
+  return egress
 }
 
 async function openOwnStore({ db }: Config, opened: Opened): Promise<Store> {

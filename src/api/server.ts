@@ -8,6 +8,7 @@ import * as z from 'zod'
 import { CageError } from '../core/errors.ts'
 import { newRequestId } from '../core/ids.ts'
 import type { Egress } from '../egress/open-egress.ts'
+import type { Via } from '../gateway/services/run-service-call.ts'
 import type { Assets } from '../http/assets.ts'
 import { errorBody, errorResponse } from '../http/error-response.ts'
 import { type Env, guard } from '../http/guard.ts'
@@ -64,9 +65,9 @@ export async function startServer(deps: ServerDeps): Promise<RunningServer> {
   })
   /** Calls in progress. */
   const running = new Set<Promise<void>>()
-  const onCall = (request: IncomingMessage, response: ServerResponse): void => {
+  const onCall = (request: IncomingMessage, response: ServerResponse, via?: Via): void => {
     const call = deps.gateway
-      .answer(request, response, recordRefusal)
+      .answer(request, response, recordRefusal, via)
       .catch((error) => deps.onFault(error, 'the gateway failed on a call'))
     running.add(call)
     void call.finally(() => running.delete(call))

@@ -474,6 +474,12 @@ const service = z.strictObject({
     .describe(
       'Read what agents send to its hosts. With `false`, for clients that pin certificates, a listed host is a tunnel: no price, no circuit, no redaction.',
     ),
+  redact: z
+    .array(z.enum(['requests', 'replies']))
+    .default([])
+    .describe(
+      'Redact what is sent (`requests`) and answered (`replies`), by the policy of `safety`: JSON, forms and text. Other types pass, and their calls say so.',
+    ),
   methods: z.array(httpMethod).min(1).optional().describe('Methods that agents may use. Defaults to all.'),
   cost_per_call_usd: usd.prefault('0').describe('Cost of each successful live call.'),
   api_key_secret: variableName

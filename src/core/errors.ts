@@ -156,6 +156,11 @@ export const ERRORS = {
     hint: "raise the provider's timeouts in the configuration if it is only slow",
   },
   provider_reply_invalid: { status: 502, exit: 9, hint: "check that base_url points at the provider's API" },
+  reply_encoding: {
+    status: 502,
+    exit: 9,
+    hint: 'ask the service for plain replies, or leave "replies" out of its redact',
+  },
   reply_too_large: { status: 502, exit: 9, hint: 'request less output in one call' },
   provider_key_missing: { status: 401, exit: 9, hint: "put the provider's key into the agent's environment" },
   loop_detected: { status: 403, exit: 6, hint: 'stop the agent, or raise budget.loops.repeats if this is intended' },

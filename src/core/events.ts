@@ -342,6 +342,10 @@ export interface EventData {
     /** The circuit was open: nothing was sent. */
     blocked: boolean
     cost_usd: Usd
+    /** How the request came: by the address of the gateway, a proxy, or a sandbox that redirects. (Default: url.) */
+    via?: 'proxy' | 'redirect'
+    /** Something was to be redacted whose type is not read. */
+    uninspected?: true
     /** The cost that a blocked call would have had. */
     saved_usd: Usd
     latency_ms: number

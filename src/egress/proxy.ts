@@ -34,7 +34,7 @@ import type { Seen } from './seen.ts'
 import { relay, requireServerName } from './tunnel.ts'
 
 /** How the server answers a request to /gateway/…. */
-export type Answer = (request: IncomingMessage, response: ServerResponse) => void
+export type Answer = (request: IncomingMessage, response: ServerResponse, road: Road) => void
 
 export interface ProxyDeps extends Dialing {
   runTokens: Pick<RunTokens, 'identify' | 'identifyById' | 'identifyByProcess' | 'addressOf'>
@@ -55,6 +55,7 @@ interface Opened {
   run: TokenRun
   /** The segment of gateway addresses that identifies the run. */
   address: string
+  road: Road
   to: Authority
   all: readonly Destination[]
 }
@@ -109,7 +110,7 @@ export class EgressProxy {
       this.#saw(run, to, road, first)
       socket.write(ESTABLISHED)
       place.keep()
-      const opened = { run, address, to, all: decision.all }
+      const opened = { run, address, road, to, all: decision.all }
       return first.isEncrypted ? await this.#endTls(socket, opened) : this.#serve(socket, opened)
     }
     const server = await this.#dial(run, to, road, decision)
@@ -138,7 +139,7 @@ export class EgressProxy {
     if (decision.kind === 'destination') {
       const [first] = decision.all
       this.#saw(run, to, road, first)
-      return this.#route(request, response, { run, address, to, all: decision.all })
+      return this.#route(request, response, { run, address, road, to, all: decision.all })
     }
     sendOn(request, response, await this.#dial(run, to, road, decision))
   }
@@ -231,7 +232,7 @@ export class EgressProxy {
   }
 
   /** Sends a request to the gateway's route of its destination. */
-  #route(request: IncomingMessage, response: ServerResponse, { address, to, all }: Opened): void {
+  #route(request: IncomingMessage, response: ServerResponse, { address, road, to, all }: Opened): void {
     const [path = '/', ...query] = request.url!.split('?')
     const found = routeIn(all, path)
     if (!found) {
@@ -242,7 +243,7 @@ export class EgressProxy {
     }
     request.url = [`/gateway/${address}/${found.to.route}${found.below}`, ...query].join('?')
     delete request.headers['proxy-authorization']
-    this.#answer(request, response)
+    this.#answer(request, response, road)
   }
 
   #refuseTunnel(socket: Duplex, thrown: unknown): void {

@@ -30,7 +30,7 @@ import { type ProviderRoute, resolveRoute } from './resolve-route.ts'
 import type { Redaction, Road } from './road.ts'
 import { endBrokenStream, runCall } from './run-call.ts'
 import { runRouteCall } from './run-route-call.ts'
-import { runServiceCall, type ServiceRoad } from './services/run-service-call.ts'
+import { runServiceCall, type ServiceRoad, type Via } from './services/run-service-call.ts'
 import { TokenCalls } from './token-calls.ts'
 import { proxyUnmetered } from './unmetered.ts'
 
@@ -52,17 +52,23 @@ export interface GatewayDeps {
 /** Called for requests that failed authentication, or whose caller may not make calls. */
 export type OnRefused = (request: IncomingMessage, error: CageError) => void
 
-/** Answers a request below /gateway/. Never rejects. */
-export type AnswerCall = (request: IncomingMessage, response: ServerResponse, onRefused: OnRefused) => Promise<void>
+/** Answers a request below /gateway/. `via`: how it came, if it was sent to another address. Never rejects. */
+export type AnswerCall = (
+  request: IncomingMessage,
+  response: ServerResponse,
+  onRefused: OnRefused,
+  via?: Via,
+) => Promise<void>
 
 export function gateway(deps: GatewayDeps): AnswerCall {
   const streams = new OpenStreams()
   const tokenCalls = new TokenCalls(deps.access.apiTokens)
-  return async (request, response, onRefused) => {
+  return async (request, response, onRefused, via) => {
     const client = new ClientConnection(response, deps.road.clock)
     const exchange: Exchange = {
       request,
       client,
+      via,
       dialect: DIALECTS[DEFAULT_DIALECT],
       caller: undefined,
       provider: undefined,
@@ -89,6 +95,7 @@ const REFUSALS: ReadonlySet<ErrorCode> = new Set(['unauthorized', 'foreign_proce
 interface Exchange {
   readonly request: IncomingMessage
   readonly client: ClientConnection
+  readonly via: Via | undefined
   dialect: Dialect
   caller: Caller | undefined
   provider: Provider | undefined
@@ -226,7 +233,7 @@ function refuse(
 ): void {
   if (thrown.code === 'internal') onFault(thrown.cause, 'a call failed inside the gateway')
   const error = thrown.withTexts(safety.scrub)
-  if (call && client.hasBegun) return endBrokenStream(call, error, client)
+  if (client.hasBegun) return call ? endBrokenStream(call, error, client) : client.hangUp()
   const requestId = call?.id ?? newRequestId()
   const { status, retry } = error.row
   const headers = {
@@ -285,20 +292,13 @@ function forwardedHeaders({ headers, method }: IncomingMessage, { requestHeaders
 async function answerService(
   { road, services, maxBodyBytes }: GatewayDeps,
   { caller, name, path }: { caller: Caller; name: string; path: string },
-  { request, client }: Exchange,
+  { request, client, via }: Exchange,
 ): Promise<void> {
   const given = await readBody(request, maxBodyBytes, client.held)
   const body = await withoutOwnTokens(road.redaction, given, caller, client.signal)
-  const reply = await runServiceCall(services, {
-    caller,
-    service: name,
-    method: request.method!,
-    path,
-    headers: request.headers,
-    body,
-    signal: client.signal,
-  })
-  client.send(reply.status, reply.headers, reply.body)
+  const { method, headers } = request
+  const call = { caller, service: name, method: method!, path, headers, body, via, signal: client.signal }
+  await runServiceCall(services, call, client)
 }
 
 /** Returns any body without our own tokens. */

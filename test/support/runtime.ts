@@ -10,6 +10,7 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import Sqlite from 'better-sqlite3'
 import { Agent as Connections, type Dispatcher, request } from 'undici'
 import { expect, onTestFinished } from 'vitest'
+import type { TokenRun } from '../../src/access/run-tokens.ts'
 import { type Config, configSchema } from '../../src/config/schema.ts'
 import { type Clock, systemClock } from '../../src/core/clock.ts'
 import type { EventOf, EventType, RuntimeEvent } from '../../src/core/events.ts'
@@ -98,6 +99,7 @@ interface NewTestAgent {
   limit?: string
   name?: string
   tags?: Record<string, string>
+  egress?: TokenRun['egress']
 }
 
 export class TestRuntime {
@@ -129,7 +131,7 @@ export class TestRuntime {
   }
 
   /** An agent that runs as far as anyone can see. */
-  addAgent({ limit = '10', name = 'worker', tags }: NewTestAgent = {}): TestAgent {
+  addAgent({ limit = '10', name = 'worker', tags, egress }: NewTestAgent = {}): TestAgent {
     const id = newAgentId(name)
     const script = `/agents/${name}.py`
     const runId = newRunId()
@@ -152,7 +154,7 @@ export class TestRuntime {
         ...(tags && { tags }),
       },
     })
-    return new TestAgent(this, id, runId, this.runtime.runTokens.issue({ agentId: id, runId, name, script }))
+    return new TestAgent(this, id, runId, this.runtime.runTokens.issue({ agentId: id, runId, name, script, egress }))
   }
 
   /** Rows of the ledger for which money was held, oldest first. */

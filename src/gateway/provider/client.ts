@@ -85,7 +85,7 @@ export class ClientConnection {
   }
 
   /** Sends the headers of a streamed response at once, so that its first byte waits for nothing. */
-  begin(status: number, headers: Record<string, string>): void {
+  begin(status: number, headers: OutgoingHttpHeaders): void {
     this.#response.socket?.setNoDelay(true)
     this.#response.writeHead(status, headers)
     this.#response.flushHeaders()

@@ -10,7 +10,7 @@
  */
 import type { IncomingHttpHeaders } from 'node:http'
 import type { Dispatcher } from 'undici'
-import { type CircuitSettings, type Circuits, settingsOf } from '../../breaker/circuits.ts'
+import { type CircuitSettings, type Circuits, type Permit, settingsOf } from '../../breaker/circuits.ts'
 import { type FallbackAnswer, fallbackTier, findFallback, TIER_WORDS } from '../../breaker/fallback.ts'
 import { retry, withClampedRetryAfter } from '../../breaker/retry.ts'
 import { cacheOwner, mayStore, type ServiceCache, type ServiceRequest } from '../../breaker/service-cache.ts'
@@ -27,8 +27,11 @@ import type { Caller } from '../call.ts'
 import { traceOf } from '../charging/call-events.ts'
 import { type HeldCall, OpenHold } from '../charging/open-hold.ts'
 import { AttemptLog } from '../provider/attempt-log.ts'
+import type { ClientConnection } from '../provider/client.ts'
+import type { Redaction } from '../road.ts'
 import { waitUntilRunnable } from '../wait-until-runnable.ts'
 import { AttemptFailed, attemptService, endToEnd, isGood, joinUrl, type LiveAnswer } from './service-attempt.ts'
+import { ServiceTexts } from './service-texts.ts'
 
 /** The keys of services, by their names in the vault or the server's environment. */
 export interface ServiceKeys {
@@ -49,6 +52,7 @@ export interface ServiceRoad {
   secrets: ServiceKeys
   /** Sends to services; an undici Agent. */
   dispatcher: Dispatcher
+  redaction: Pick<Redaction, 'redactor' | 'incidents'>
 }
 
 export interface ServiceCall {
@@ -60,26 +64,30 @@ export interface ServiceCall {
   path: string
   headers: IncomingHttpHeaders
   body: Buffer
+  /** How the request came; undefined for the address of the gateway. */
+  via: Via | undefined
   /** Fires when the agent hangs up or is stopped. */
   signal: AbortSignal
 }
 
-export interface ServiceReply {
-  status: number
-  headers: Record<string, string | string[]>
-  body: Buffer
-}
+/** A request that an agent made to the service's own address. */
+export type Via = NonNullable<EventData['service.called']['via']>
+
+/** What a call needs of its client. */
+export type ServiceClient = Pick<ClientConnection, 'send' | 'begin' | 'write' | 'end' | 'hangUp'>
 
 /**
  * Answers one service call. Thrown and not recorded, as CageError: `agent_paused`, `agent_not_running`, `not_found` for
- * a service that is not configured, `bad_request` for a path outside the service, and what `Ledger.hold` throws.
- * Thrown and recorded: `circuit_open`, `provider_unreachable`, `provider_timeout` and `provider_reply_invalid` when
- * neither the service nor a fallback answers, and the signal's reason when the agent left.
+ * a service that is not configured, `method_not_allowed`, `bad_request` for a path outside the service, `pii_blocked` for
+ * a request, and what `Ledger.hold` throws. Thrown and recorded: `circuit_open`, `provider_unreachable`,
+ * `provider_timeout` and `provider_reply_invalid` when neither the service nor a fallback answers, `pii_blocked`, and the
+ * signal's reason when the agent left.
  */
-export async function runServiceCall(road: ServiceRoad, call: ServiceCall): Promise<ServiceReply> {
+export async function runServiceCall(road: ServiceRoad, call: ServiceCall, client: ServiceClient): Promise<void> {
   await waitUntilRunnable(road.state, call.caller, call.signal)
-  const open = openCall(road, call)
+  const open = await openCall(road, call)
   const live = await callLive(road, call, open) //        circuit, hold, send; retries within the policy
+  if (live.answer?.rest) return streamAnswer(road, call, open, live, client)
   const fallback = isServiceOutage(live)
     ? findFallback(road.cache, call.service, open.service, open.request)
     : undefined
@@ -88,7 +96,37 @@ export async function runServiceCall(road: ServiceRoad, call: ServiceCall): Prom
   await endCall(road, call, open, live, fallback, cost) // charged or released, and recorded
   if (fallback) recordFallback(road, call, live, fallback)
   if (!answer) throw live.failure instanceof AttemptFailed ? live.failure.facts.error : live.failure
-  return asReply(answer, fallback?.tier ?? 1, open.id, cost, road.clock.now())
+  const headers = headersOf(answer, fallback?.tier ?? 1, open.id, cost, road.clock.now())
+  if (call.method !== 'HEAD') return client.send(answer.status, headers, answer.body)
+  client.begin(answer.status, { ...headers, ...lengthOf(answer) })
+  client.end()
+}
+
+/** Sends an answer as it comes. It is charged when it has ended, however it did. */
+async function streamAnswer(
+  road: ServiceRoad,
+  call: ServiceCall,
+  open: OpenServiceCall,
+  live: AttemptOutcome,
+  client: ServiceClient,
+): Promise<void> {
+  const { status, headers, body, rest } = live.answer!
+  const cost = isDue(live) ? open.cost : ZERO_NANOS
+  client.begin(status, headersOf(live.answer!, 1, open.id, cost, road.clock.now()))
+  let failure: unknown
+  try {
+    for await (const piece of open.texts.pieces(headers, body, rest!)) await client.write(piece)
+  } catch (error) {
+    failure = error
+  }
+  const isBroken = failure !== undefined
+  if (failure instanceof AttemptFailed && failure.facts.isOutage) live.permit!.failed(failure.message)
+  else if (isGood(status)) live.permit!.succeeded()
+  const outcome: AttemptOutcome = isBroken ? { ...live, answer: undefined, failure } : live
+  await endCall(road, call, open, outcome, undefined, cost)
+  // Its end is missing, and the client must see that.
+  if (isBroken) client.hangUp()
+  else client.end()
 }
 
 /** The details of a call before it is sent. */
@@ -99,12 +137,17 @@ interface OpenServiceCall {
   request: ServiceRequest
   url: URL
   cost: Nanodollars
+  /** Redacts what is sent and answered. */
+  texts: ServiceTexts
   /** Monotonic ms. */
   startedAt: number
 }
 
-function openCall({ services, state, clock }: ServiceRoad, call: ServiceCall): OpenServiceCall {
-  const { service: name, path } = call
+async function openCall(
+  { services, state, clock, redaction }: ServiceRoad,
+  call: ServiceCall,
+): Promise<OpenServiceCall> {
+  const { service: name, path, method, caller, headers } = call
   const service = Object.hasOwn(services, name) ? services[name] : undefined
   if (!service) {
     throw new CageError('not_found', `no service is called "${name}"`, {
@@ -112,19 +155,24 @@ function openCall({ services, state, clock }: ServiceRoad, call: ServiceCall): O
       hint: 'add it under "services" in the configuration',
     })
   }
-  return {
-    id: newCallId(),
-    service,
-    // Every caller is a known agent (`waitUntilRunnable`).
-    request: { ...call, owner: cacheOwner(state.read().agents[call.caller.agentId]!) },
-    url: joinUrl(service.base_url, path),
-    cost: fromUsd(service.cost_per_call_usd),
-    startedAt: clock.monotonic(),
-  }
+  if (service.methods && !service.methods.includes(method)) throw methodRefused(name, method, service.methods)
+  const id = newCallId()
+  const url = joinUrl(service.base_url, path)
+  const texts = new ServiceTexts(redaction, { id, caller, service })
+  const body = await texts.whole('requests', headers, call.body)
+  // Every caller is a known agent (`waitUntilRunnable`).
+  const request = { method, path, headers, body, owner: cacheOwner(state.read().agents[caller.agentId]!) }
+  return { id, service, request, url, cost: fromUsd(service.cost_per_call_usd), texts, startedAt: clock.monotonic() }
 }
 
+const methodRefused = (service: string, method: string, methods: readonly string[]): CageError =>
+  new CageError('method_not_allowed', `agents send ${methods.join(', ')} to ${service}, not ${method}`, {
+    facts: { service, method },
+    hint: `to allow it, add ${method} to services.${service}.methods`,
+  })
+
 /** The outcome of all attempts. Without a hold nothing was sent. */
-type AttemptOutcome = { hold: OpenHold | undefined; attempts: AttemptLog } & (
+type AttemptOutcome = { hold: OpenHold | undefined; attempts: AttemptLog; permit?: Permit } & (
   | { answer: LiveAnswer; failure?: undefined }
   | { answer?: undefined; failure: unknown }
 )
@@ -132,39 +180,49 @@ type AttemptOutcome = { hold: OpenHold | undefined; attempts: AttemptLog } & (
 /** One hold pays for all attempts; the first one that the circuit allows makes it. Throws only before that. */
 async function callLive(road: ServiceRoad, call: ServiceCall, open: OpenServiceCall): Promise<AttemptOutcome> {
   const settings = circuitSettings(open.service)
-  const { dispatcher, clock } = road
-  const attempts = new AttemptLog(clock, open.startedAt)
+  const attempts = new AttemptLog(road.clock, open.startedAt)
   let hold: OpenHold | undefined
+  let permit: Permit | undefined
   const attempt = async (): Promise<LiveAnswer> => {
-    const permit = road.circuits.enter(call.service, settings)
+    permit = road.circuits.enter(call.service, settings)
+    let isOpen = false
     try {
       hold ??= await OpenHold.attempt(road.money.ledger, heldCall(call, open), call.signal)
-      const to = { url: open.url, timeoutMs: open.service.timeout_s * 1000, key: keyOf(road, call) }
-      const answer = await attempts.time(() => attemptService({ ...call, ...to, dispatcher, clock }), refusalOf)
-      if (isGood(answer.status)) permit.succeeded()
-      return answer
+      const answer = await attempts.time(() => attemptService(attemptOf(road, call, open)), refusalOf)
+      isOpen = answer.rest !== undefined
+      if (isGood(answer.status) && !isOpen) permit.succeeded()
+      return isOpen ? answer : { ...answer, body: await open.texts.whole('replies', answer.headers, answer.body) }
     } catch (error) {
       if (error instanceof AttemptFailed && error.facts.isOutage) permit.failed(error.message, error.facts.retryAfterMs)
       throw error
     } finally {
       // For all other outcomes; only the first report counts.
-      permit.ignored()
+      if (!isOpen) permit.ignored()
     }
   }
   try {
     const answer = await retry(attempt, {
       retries: open.service.retries,
-      clock,
+      clock: road.clock,
       signal: call.signal,
       isRetryable: (error) => error instanceof AttemptFailed && error.facts.isRepeatable,
       retryAfterMs: (error) => (error instanceof AttemptFailed ? error.facts.retryAfterMs : undefined),
     })
-    return { hold, attempts, answer }
+    return { hold, attempts, answer, permit: permit! }
   } catch (failure) {
     if (!hold && !(failure instanceof CircuitOpenError)) throw failure
     return { hold, attempts, failure }
   }
 }
+
+const attemptOf = (road: ServiceRoad, call: ServiceCall, { url, service, request, texts }: OpenServiceCall) => ({
+  ...{ dispatcher: road.dispatcher, clock: road.clock, service: call.service, method: call.method, url },
+  ...{ headers: call.headers, key: keyOf(road, call), body: request.body, signal: call.signal },
+  timeoutMs: service.timeout_s * 1000,
+  isWhole: texts.needsWhole,
+  isRead: texts.covers('replies'),
+  followsRedirects: call.via !== undefined,
+})
 
 function keyOf(
   { secrets: { keys, keyNames }, state }: ServiceRoad,
@@ -224,6 +282,8 @@ async function endCall(
     saved_usd: toUsd(hold ? ZERO_NANOS : open.cost),
     latency_ms: Math.round(clock.monotonic() - open.startedAt),
     ...live.attempts.view,
+    ...(call.via && { via: call.via }),
+    ...(open.texts.isUninspected && { uninspected: true as const }),
     ...hold?.paidBy,
     ...traceOf(call.caller),
   }
@@ -265,10 +325,10 @@ function keep(
   cache: ServiceCache,
   name: string,
   { service, request }: OpenServiceCall,
-  { status, headers, body }: LiveAnswer,
+  { status, headers, body, rest }: LiveAnswer,
 ): void {
   const isWanted = service.fallback.cache?.methods.includes(request.method)
-  if (!isWanted || !mayStore(request.headers, headers)) return
+  if (!isWanted || rest || !mayStore(request.headers, headers)) return
   cache.put(name, request, { status, contentType: headers['content-type'] ?? 'application/octet-stream', body })
 }
 
@@ -290,39 +350,42 @@ function recordFallback(
   })
 }
 
-function asReply(
+function headersOf(
   answer: LiveAnswer | FallbackAnswer,
   tier: Tier,
   id: CallId,
   cost: Nanodollars,
   nowMs: number,
-): ServiceReply {
+): Record<string, string | string[]> {
   return {
-    status: answer.status,
-    headers: {
-      ...('headers' in answer
-        ? withClampedRetryAfter(endToEnd(answer.headers), nowMs)
-        : { 'content-type': answer.contentType }),
-      'x-iron-cage-tier': String(tier),
-      'x-iron-cage-call-id': id,
-      'x-iron-cage-cost-usd': toUsd(cost),
-    },
-    body: answer.body,
+    ...('headers' in answer
+      ? withClampedRetryAfter(endToEnd(answer.headers), nowMs)
+      : { 'content-type': answer.contentType }),
+    'x-iron-cage-tier': String(tier),
+    'x-iron-cage-call-id': id,
+    'x-iron-cage-cost-usd': toUsd(cost),
   }
+}
+
+/** The length that HEAD asks for. */
+const lengthOf = (answer: LiveAnswer | FallbackAnswer): { 'content-length'?: string } => {
+  const length = 'headers' in answer ? answer.headers['content-length'] : String(answer.body.length)
+  return length === undefined ? {} : { 'content-length': length }
 }
 
 /** A failure is an AttemptFailed, a CircuitOpenError, or the agent left. */
 function reasonOf(failure: unknown): string {
   if (failure instanceof CircuitOpenError) return 'circuit open'
+  if (failure instanceof CageError) return failure.message
   return failure instanceof AttemptFailed ? failure.message : 'the agent left'
 }
 
 function failureStatus(failure: unknown): number {
-  if (failure instanceof CircuitOpenError) return failure.row.status
+  if (failure instanceof CageError) return failure.row.status
   return failure instanceof AttemptFailed ? (failure.facts.refusal?.status ?? failure.facts.error.row.status) : 499
 }
 
 function codeOf(failure: unknown): string {
-  if (failure instanceof CircuitOpenError) return failure.code
+  if (failure instanceof CageError) return failure.code
   return failure instanceof AttemptFailed ? failure.facts.error.code : 'client_gone'
 }

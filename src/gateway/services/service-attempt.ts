@@ -1,13 +1,18 @@
 /**
  * One attempt at a service call: the URL, the headers, the timeout, and what its outcome means. The agent's key for the
  * service is forwarded; our own headers and those of one connection are not.
+ *
+ * An answer that is complete at once is read as a whole, so that it can be stored, and another can take its place when it
+ * breaks. What is longer or slower flows on as it comes.
  */
 import type { IncomingHttpHeaders } from 'node:http'
+import { pipeline, type Readable } from 'node:stream'
 import type { Dispatcher } from 'undici'
 import { isBeforeSending, parseRetryAfter } from '../../breaker/retry.ts'
-import type { Clock } from '../../core/clock.ts'
+import type { Clock, Timer } from '../../core/clock.ts'
 import { CageError } from '../../core/errors.ts'
 import { holdsOwnToken } from '../../core/tokens.ts'
+import { decoderFor, isEncoded } from '../bodies/decode.ts'
 
 export interface ServiceAttempt {
   dispatcher: Dispatcher
@@ -20,16 +25,25 @@ export interface ServiceAttempt {
   headers: IncomingHttpHeaders
   /** The server's own key, for a request without one. */
   key: string | undefined
-  body: Buffer
-  /** Timeout of the whole response. */
+  body: Uint8Array
+  /** Timeout until a response begins, of a whole one, and between two pieces of another. */
   timeoutMs: number
+  /** Whether the answer is needed as a whole, by its headers. */
+  isWhole: (headers: IncomingHttpHeaders) => boolean
+  /** Whether the answer is read here, so it must be decoded. */
+  isRead: boolean
+  /** The client follows redirects through this server. */
+  followsRedirects: boolean
   signal: AbortSignal
 }
 
 export interface LiveAnswer {
   status: number
   headers: IncomingHttpHeaders
+  /** The whole body, or its beginning. */
   body: Buffer
+  /** What follows; undefined for a whole body. It throws AttemptFailed where it breaks, and the signal's reason. */
+  rest?: AsyncIterable<Buffer>
 }
 
 /** An attempt without a usable response. `message`: a short reason for people. */
@@ -58,36 +72,109 @@ interface AttemptFacts {
 }
 
 /**
- * Returns a response that is no failure of the service: 2xx, 304, 4xx. Throws AttemptFailed, or the signal's reason.
+ * Returns a response that is no failure of the service: 2xx, 3xx, 4xx. Throws AttemptFailed, or the signal's reason.
  */
 export async function attemptService(attempt: ServiceAttempt): Promise<LiveAnswer> {
-  const { url, signal, timeoutMs } = attempt
-  const deadline = new AbortController()
-  const timer = attempt.clock.after(timeoutMs, () => deadline.abort())
+  const { url, signal } = attempt
+  const deadline = new Deadline(attempt)
   let status: number | undefined
+  const failureOf = (error: unknown): unknown => {
+    if (error instanceof AttemptFailed) return error
+    if (signal.aborted) return signal.reason
+    return deadline.hasPassed ? timedOut(attempt, status) : broken(attempt, status, error)
+  }
   try {
-    const { statusCode, headers, body } = await attempt.dispatcher.request({
+    const {
+      statusCode,
+      headers: given,
+      body: encoded,
+    } = await attempt.dispatcher.request({
       origin: url.origin,
       path: url.pathname + url.search,
       method: attempt.method as Dispatcher.HttpMethod,
       headers: forwardedHeaders(attempt),
       body: attempt.body.length > 0 ? attempt.body : null,
       signal: AbortSignal.any([signal, deadline.signal]),
-      // The deadline covers the whole response.
+      // The deadline covers them.
       headersTimeout: 0,
       bodyTimeout: 0,
     })
     status = statusCode
-    const answer = { status, headers, body: await readBounded(attempt, status, body) }
-    if (isRedirect(status)) throw redirected(attempt, status)
-    if (status === 429 || status >= 500) throw refused(attempt, answer)
-    return answer
+    const { headers, body } = attempt.isRead ? decoded(attempt, given, encoded) : { headers: given, body: encoded }
+    if (isRedirect(status) && !attempt.followsRedirects) throw redirected(attempt, status)
+    const isRefusal = status === 429 || status >= 500
+    const isWhole = isRefusal || attempt.isWhole(headers)
+    const { beginning, rest } = await readBeginning(body, { ...attempt, status, isWhole, streams: isStream(headers) })
+    if (isRefusal) throw refused(attempt, { status, headers, body: beginning })
+    if (!rest) return { status, headers, body: beginning }
+    return { status, headers, body: beginning, rest: paced(rest, deadline, failureOf) }
   } catch (error) {
-    if (error instanceof AttemptFailed) throw error
-    if (signal.aborted) throw signal.reason
-    throw deadline.signal.aborted ? timedOut(attempt, status) : broken(attempt, status, error)
+    throw failureOf(error)
   } finally {
-    timer.cancel()
+    // A rest begins its own.
+    deadline.cancel()
+  }
+}
+
+/** Some servers compress although `identity` was requested. */
+function decoded(
+  { service }: Pick<ServiceAttempt, 'service'>,
+  { 'content-encoding': encoding, ...headers }: IncomingHttpHeaders,
+  body: Readable,
+): { headers: IncomingHttpHeaders; body: Readable } {
+  const isRead = isEncoded(encoding)
+  if (isRead === false) return { headers, body }
+  if (isRead) {
+    const decoder = decoderFor(encoding, ZLIB_HEADER)
+    pipeline(body, decoder, () => {})
+    return { headers, body: decoder }
+  }
+  body.on('error', () => {}).destroy()
+  const error = new CageError(
+    'reply_encoding',
+    `${service} encodes its reply as "${encoding}", which is not read here`,
+    {
+      facts: { service, encoding },
+    },
+  )
+  throw new AttemptFailed('encoding not read', { error, isOutage: false, isRepeatable: false, isDue: false })
+}
+
+const ZLIB_HEADER = Buffer.from([0x78])
+
+/** Aborts a response that takes too long. */
+class Deadline {
+  readonly #gone = new AbortController()
+  readonly #clock: Clock
+  readonly #ms: number
+  #timer: Timer
+
+  constructor({ clock, timeoutMs }: Pick<ServiceAttempt, 'clock' | 'timeoutMs'>) {
+    this.#clock = clock
+    this.#ms = timeoutMs
+    this.#timer = this.#begin()
+  }
+
+  get signal(): AbortSignal {
+    return this.#gone.signal
+  }
+
+  get hasPassed(): boolean {
+    return this.#gone.signal.aborted
+  }
+
+  /** Allows the same time again. */
+  renew(): void {
+    this.#timer.cancel()
+    this.#timer = this.#begin()
+  }
+
+  cancel(): void {
+    this.#timer.cancel()
+  }
+
+  #begin(): Timer {
+    return this.#clock.after(this.#ms, () => this.#gone.abort())
   }
 }
 
@@ -95,23 +182,92 @@ export const isGood = (status: number | undefined): boolean => status !== undefi
 
 const isRedirect = (status: number): boolean => status >= 300 && status < 400 && status !== 304
 
-const MAX_REPLY_BYTES = 16 * 1024 * 1024
+/** Types whose pieces are to be seen as they come. */
+const isStream = (headers: IncomingHttpHeaders): boolean =>
+  /^(text\/event-stream|application\/(x-ndjson|jsonl?-seq|jsonl|stream\+json|grpc))/i.test(
+    headers['content-type'] ?? '',
+  )
 
-async function readBounded(attempt: ServiceAttempt, status: number, body: AsyncIterable<Buffer>): Promise<Buffer> {
+/** Of an answer that is needed as a whole. */
+const MAX_WHOLE_BYTES = 16 * 1024 * 1024
+/** What the cache stores at most (`breaker/service-cache.ts`). */
+const MAX_BEGINNING_BYTES = 1_048_576
+/** How long the end of a body is waited for before its beginning is sent. */
+const BEGINNING_MS = 100
+
+interface Reading extends Pick<ServiceAttempt, 'service' | 'clock'> {
+  status: number
+  isWhole: boolean
+  /** The first piece is not waited for. */
+  streams: boolean
+}
+
+type Piece = IteratorResult<Buffer, unknown>
+
+/** `rest`: undefined where the body has ended. */
+async function readBeginning(
+  body: AsyncIterable<Buffer>,
+  { service, clock, status, isWhole, streams }: Reading,
+): Promise<{ beginning: Buffer; rest: AsyncGenerator<Buffer> | undefined }> {
   const chunks: Buffer[] = []
   let size = 0
-  for await (const chunk of body) {
-    size += chunk.length
-    if (size > MAX_REPLY_BYTES) throw tooLarge(attempt, status)
-    chunks.push(chunk)
+  const pieces = body[Symbol.asyncIterator]()
+  const late = Promise.withResolvers<undefined>()
+  const timer = isWhole ? undefined : clock.after(streams ? 0 : BEGINNING_MS, () => late.resolve(undefined))
+  try {
+    for (;;) {
+      const next: Promise<Piece> = pieces.next()
+      const piece = isWhole ? await next : await Promise.race([next, late.promise])
+      if (piece?.done) return { beginning: Buffer.concat(chunks), rest: undefined }
+      if (piece) {
+        chunks.push(piece.value)
+        size += piece.value.length
+        if (isWhole && size > MAX_WHOLE_BYTES) throw tooLarge({ service }, status)
+        if (isWhole || size <= MAX_BEGINNING_BYTES) continue
+      }
+      return { beginning: Buffer.concat(chunks), rest: following(pieces, piece ? undefined : next) }
+    }
+  } finally {
+    timer?.cancel()
   }
-  return Buffer.concat(chunks)
+}
+
+/** The pieces that are left, beginning with one that is awaited already. */
+async function* following(
+  pieces: AsyncIterator<Buffer, unknown>,
+  awaited: Promise<Piece> | undefined,
+): AsyncGenerator<Buffer> {
+  try {
+    for (let piece = await (awaited ?? pieces.next()); !piece.done; piece = await pieces.next()) yield piece.value
+  } finally {
+    await pieces.return?.()
+  }
+}
+
+async function* paced(
+  rest: AsyncIterable<Buffer>,
+  deadline: Deadline,
+  failureOf: (error: unknown) => unknown,
+): AsyncGenerator<Buffer> {
+  try {
+    deadline.renew()
+    for await (const piece of rest) {
+      // A slow reader is no fault of the service.
+      deadline.cancel()
+      yield piece
+      deadline.renew()
+    }
+  } catch (error) {
+    throw failureOf(error)
+  } finally {
+    deadline.cancel()
+  }
 }
 
 /** The service works, so this counts against nothing. */
-function tooLarge({ service }: ServiceAttempt, status: number): AttemptFailed {
-  const error = new CageError('reply_too_large', `${service} answered with more than ${MAX_REPLY_BYTES} bytes`, {
-    facts: { service, limit_bytes: MAX_REPLY_BYTES },
+function tooLarge({ service }: Pick<ServiceAttempt, 'service'>, status: number): AttemptFailed {
+  const error = new CageError('reply_too_large', `${service} answered with more than ${MAX_WHOLE_BYTES} bytes`, {
+    facts: { service, limit_bytes: MAX_WHOLE_BYTES },
     hint: 'request less at a time',
   })
   return new AttemptFailed('answer too large', { error, isOutage: false, isRepeatable: false, isDue: isGood(status) })

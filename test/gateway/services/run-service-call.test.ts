@@ -1,4 +1,5 @@
 import { randomBytes } from 'node:crypto'
+import type { CageError } from '../../../src/core/errors.ts'
 import { Agent } from 'undici'
 import { describe, expect, onTestFinished, test } from 'vitest'
 import { Circuits } from '../../../src/breaker/circuits.ts'
@@ -10,8 +11,15 @@ import { toAgentId, toRunId } from '../../../src/core/ids.ts'
 import { nanodollars, usd } from '../../../src/core/money.ts'
 import { newToken } from '../../../src/core/tokens.ts'
 import { openStore } from '../../../src/db/store.ts'
-import { runServiceCall, type ServiceCall, type ServiceRoad } from '../../../src/gateway/services/run-service-call.ts'
+import {
+  runServiceCall,
+  type ServiceCall,
+  type ServiceClient,
+  type ServiceRoad,
+} from '../../../src/gateway/services/run-service-call.ts'
 import { joinUrl } from '../../../src/gateway/services/service-attempt.ts'
+import { Incidents } from '../../../src/redaction/incidents.ts'
+import { Safety } from '../../../src/redaction/safety.ts'
 import {
   answers,
   breaks,
@@ -30,7 +38,7 @@ interface Road extends World {
   fake: FakeService
   parts: ServiceRoad
   ledger: Ledger
-  call(overrides?: Partial<ServiceCall>): ReturnType<typeof runServiceCall>
+  call(overrides?: Partial<ServiceCall>): Promise<Reply>
   /** The ledger's rows, oldest first. */
   rows(): unknown[]
 }
@@ -78,6 +86,7 @@ async function openRoad(input: ServiceInput = {}, limit = '50', key?: string): P
     state,
     clock,
     dispatcher,
+    redaction: { redactor: new Safety(configSchema.parse({}).safety).replies, incidents: new Incidents(store, state) },
     secrets: { keys: { find: () => key }, keyNames: { services: { linkedin_api: 'LINKEDIN_KEY' } } },
   }
   return {
@@ -85,21 +94,60 @@ async function openRoad(input: ServiceInput = {}, limit = '50', key?: string): P
     fake,
     parts,
     ledger,
-    call: (overrides) =>
-      runServiceCall(parts, {
+    call: async (overrides) => {
+      const call: ServiceCall = {
         caller: { agentId: AGENT, runId: RUN },
         service: 'linkedin_api',
         method: 'GET',
         path: '/companies?domain=acme.com',
         headers: {},
         body: Buffer.alloc(0),
+        via: undefined,
         signal: new AbortController().signal,
         ...overrides,
-      }),
+      }
+      const client = new CollectingClient()
+      await runServiceCall(parts, call, client)
+      return client.reply
+    },
     rows: () =>
       store.orm.$client
         .prepare('SELECT kind, target, state, held_nanos, cost_nanos, status, code FROM ledger ORDER BY id')
         .all(),
+  }
+}
+
+interface Reply {
+  status: number
+  headers: Record<string, unknown>
+  body: Buffer
+}
+
+/** Collects what a client would receive. */
+class CollectingClient implements ServiceClient {
+  readonly reply: Reply = { status: 0, headers: {}, body: Buffer.alloc(0) }
+  isCut = false
+  readonly #pieces: Buffer[] = []
+
+  send(status: number, headers: Record<string, unknown>, body: Buffer | string): void {
+    Object.assign(this.reply, { status, headers, body: Buffer.from(body) })
+  }
+
+  begin(status: number, headers: Record<string, unknown>): void {
+    Object.assign(this.reply, { status, headers })
+  }
+
+  write(piece: string | Buffer): Promise<void> {
+    this.#pieces.push(Buffer.from(piece))
+    return Promise.resolve()
+  }
+
+  end(): void {
+    this.reply.body = Buffer.concat(this.#pieces)
+  }
+
+  hangUp(): void {
+    this.isCut = true
   }
 }
 
@@ -258,13 +306,6 @@ describe('what counts against the service', () => {
       counts: false,
       code: 'provider_reply_invalid',
     },
-    {
-      name: 'an answer without end does not, and is paid',
-      does: answers(200, 'x'.repeat(17 * 1024 * 1024)),
-      counts: false,
-      code: 'reply_too_large',
-      cost: '0.1',
-    },
   ]
   test.each(rows)('$name', async ({ does, counts, status, code, cost = '0', timeoutS = 20 }) => {
     const road = await openRoad({ breaker: { failures: 1 }, timeout_s: timeoutS })
@@ -277,6 +318,23 @@ describe('what counts against the service', () => {
     expect(road.of('circuit.opened')).toHaveLength(counts ? 1 : 0)
     expect(called(road)).toMatchObject([{ ok: false, blocked: false, cost_usd: cost, saved_usd: '0' }])
     expectSettled(road, cost)
+  })
+
+  test('an answer of any length flows on and is paid; one to be redacted has a limit', async () => {
+    const long = 'x'.repeat(17 * 1024 * 1024)
+    const road = await openRoad({})
+    road.fake.behave(answers(200, long))
+    expect((await road.call()).body.length).toBe(long.length)
+    expect(called(road)).toMatchObject([{ ok: true, status: 200, cost_usd: '0.1' }])
+    expectSettled(road, '0.1')
+    const redacting = await openRoad({ redact: ['replies'] })
+    redacting.fake.behave(answers(200, long, { 'content-type': 'text/plain' }))
+    const code = await redacting.call().then(
+      () => undefined,
+      (error: CageError) => error.code,
+    )
+    expect(code).toBe('reply_too_large')
+    expectSettled(redacting, '0.1')
   })
 
   test('a service that cannot be connected to does', async () => {
