@@ -31,6 +31,8 @@ const ORDER: readonly (readonly string[])[] = [
     'units',
     'pii-types',
     'clock',
+    'backoff',
+    'batch',
     'boot-id',
     'aes-gcm',
     'call-content',

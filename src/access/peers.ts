@@ -15,6 +15,7 @@
 import { once } from 'node:events'
 import { connect, type Socket } from 'node:net'
 import { networkInterfaces } from 'node:os'
+import { Batch } from '../core/batch.ts'
 import type { Clock } from '../core/clock.ts'
 import type { AgentId } from '../core/ids.ts'
 import { type ProcessTreeFacts, processStarted, readProcessTree, socketsOf } from '../core/process-table.ts'
@@ -36,7 +37,6 @@ interface Look {
   connection: Connection
   process: RunProcess
   others: () => readonly RunProcess[]
-  resolve: (peer: Peer) => void
 }
 
 /** After a lookup that found a foreign process, the most expensive kind, the next one waits this multiple of its duration. */
@@ -51,12 +51,13 @@ export class Peers {
   /** Per run: pid → start time. */
   readonly #members = new WeakMap<RunProcess, Map<number, string>>()
   readonly #clock: Clock
-  #waiting: Look[] = []
-  #isLooking = false
+  readonly #looks: Batch<Look, Peer>
+  #rest: Promise<void> | undefined
   #canLook = false
 
   constructor(clock: Clock) {
     this.#clock = clock
+    this.#looks = new Batch((looks) => this.#lookAt(looks), { gather: async () => this.#rest })
   }
 
   /** Whether lookups work on this machine. */
@@ -90,7 +91,7 @@ export class Peers {
     this.#peers.set(connection, known)
     const peer = known.get(run)
     if (peer !== undefined) return peer
-    const looking = this.#look({ connection, process: run, others })
+    const looking = this.#looks.add({ connection, process: run, others })
     known.set(run, looking)
     void looking.then((found) => known.set(run, found))
     return looking
@@ -108,26 +109,14 @@ export class Peers {
     }
   }
 
-  #look(look: Omit<Look, 'resolve'>): Promise<Peer> {
-    return new Promise((resolve) => {
-      // Callers that arrive during a read wait for the next one.
-      this.#waiting.push({ ...look, resolve })
-      if (!this.#isLooking) void this.#lookAtAll()
-    })
-  }
-
   /** Never rejects. */
-  async #lookAtAll(): Promise<void> {
-    this.#isLooking = true
-    while (this.#waiting.length > 0) {
-      const looks = this.#waiting.splice(0)
-      const began = this.#clock.monotonic()
-      const peers = await this.#peersOf(looks).catch(() => new Map<Look, Peer>())
-      for (const look of looks) look.resolve(peers.get(look) ?? 'foreign')
-      const isQuiet = looks.every((look) => peers.has(look) && peers.get(look) !== 'foreign')
-      if (!isQuiet) await this.#clock.sleep(Math.min((this.#clock.monotonic() - began) * REST, MAX_REST_MS))
-    }
-    this.#isLooking = false
+  async #lookAt(looks: readonly Look[]): Promise<Peer[]> {
+    const began = this.#clock.monotonic()
+    const found = await this.#peersOf(looks).catch(() => new Map<Look, Peer>())
+    const peers = looks.map((look) => found.get(look) ?? 'foreign')
+    const restMs = Math.min((this.#clock.monotonic() - began) * REST, MAX_REST_MS)
+    this.#rest = peers.includes('foreign') ? this.#clock.sleep(restMs) : undefined
+    return peers
   }
 
   async #peersOf(looks: readonly Look[]): Promise<Map<Look, Peer>> {

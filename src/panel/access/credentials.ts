@@ -5,12 +5,12 @@
 import { randomBytes } from 'node:crypto'
 import { tokenHash } from '../../access/run-tokens.ts'
 import type { SessionTokens } from '../../access/sessions.ts'
+import { type Batch, lookup } from '../../core/batch.ts'
 import { CageError } from '../../core/errors.ts'
 import { newToken } from '../../core/tokens.ts'
 import type { AuditEntry, SharedScope } from '../bank/bank.ts'
 import { appendAudit } from '../db/audit-store.ts'
 import type { PanelDatabase, Sql } from '../db/database.ts'
-import { SharedLookup } from './shared-lookup.ts'
 
 /** `invited`: may join as a runtime, and nothing else. */
 export type PanelRole = 'admin' | 'viewer' | 'runtime' | 'invited'
@@ -76,16 +76,16 @@ function memberOf({ id, organization_id: organizationId, kind, role, name, ...ro
 
 export class Credentials {
   readonly #database: PanelDatabase
-  readonly #lookup: SharedLookup<Member>
+  readonly #members: Batch<string, Member | undefined>
 
   constructor(database: PanelDatabase) {
     this.#database = database
-    this.#lookup = new SharedLookup((hashes) => this.#membersOf(hashes))
+    this.#members = lookup((hashes) => this.#membersOf(hashes))
   }
 
   /** Identifies a caller by a token; undefined for one that does not work. */
   identify(token: string): Promise<Member | undefined> {
-    return this.#lookup.find(tokenHash(token))
+    return this.#members.add(tokenHash(token))
   }
 
   async #membersOf(hashes: readonly string[]): Promise<Map<string, Member>> {

@@ -2,6 +2,7 @@
  * Loads the rows that a decision of the bank needs, locked, and writes its changes. Decisions of one turn share a
  * transaction: rows of a budget are changed by everybody, and each lock and commit costs more than the decisions.
  */
+import { Batch } from '../../core/batch.ts'
 import { CageError } from '../../core/errors.ts'
 import { type Nanodollars, ZERO_NANOS } from '../../core/money.ts'
 import type { CallerNames } from '../../protocol/lease-messages.ts'
@@ -32,8 +33,6 @@ export interface Needs {
 interface Job {
   needs: Needs
   decide: (books: Books) => unknown
-  resolve: (result: never) => void
-  reject: (error: unknown) => void
 }
 
 /** Larger batches would let their first members wait too long. */
@@ -43,15 +42,17 @@ const SPENDING_MS = 60_000
 
 export class BankStore {
   readonly #database: PanelDatabase
-  #waiting: Job[] = []
-  #isRunning = false
-
+  readonly #jobs: Batch<Job, unknown>
   readonly #onGeneration: (until: number) => void
 
   /** `onGeneration`: the books have lost commits, and lend nothing until then, in ms since 1970, unless all runtimes are heard. */
   constructor(database: PanelDatabase, onGeneration: (until: number) => void = () => {}) {
     this.#database = database
     this.#onGeneration = onGeneration
+    this.#jobs = new Batch((jobs) => this.#runBatch(jobs), {
+      gather: () => new Promise(setImmediate),
+      choose: (waiting) => waiting.slice(0, MAX_BATCH),
+    })
   }
 
   /** Looks whether the books are in the database in which they were. `ttlMs`: how long runtimes of this process may be silent. */
@@ -70,40 +71,25 @@ export class BankStore {
    * `database_unusable`. `decide` throws before it changes anything.
    */
   run<T>(needs: Needs, decide: (books: Books) => T): Promise<T> {
-    return new Promise<T>((resolve, reject) => {
-      this.#waiting.push({ needs, decide, resolve: resolve as (result: never) => void, reject })
-      if (!this.#isRunning) void this.#drain()
-    })
+    return this.#jobs.add({ needs, decide }) as Promise<T>
   }
 
-  async #drain(): Promise<void> {
-    this.#isRunning = true
-    // What else arrives in this turn shares the transaction.
-    await new Promise(setImmediate)
-    while (this.#waiting.length > 0) await this.#runBatch(this.#waiting.splice(0, MAX_BATCH))
-    this.#isRunning = false
-  }
-
-  async #runBatch(jobs: readonly Job[]): Promise<void> {
+  async #runBatch(jobs: readonly Job[]): Promise<unknown[]> {
     const books = new Books()
-    let answers: (() => void)[]
-    try {
-      answers = await this.#database.money(async (sql) => {
-        await this.#load(sql, books, jobs)
-        const decided = jobs.map((job) => decideOne(job, books))
-        await this.#write(sql, books, jobs)
-        return decided
-      })
-    } catch (cause) {
-      const error = new CageError('database_unusable', "the panel's database cannot be used", {
+    const decided = this.#database.money(async (sql) => {
+      await this.#load(sql, books, jobs)
+      const results = jobs.map((job) => decideOne(job, books))
+      await this.#write(sql, books, jobs)
+      return results
+    })
+    const results = await decided.catch((cause) => {
+      throw new CageError('database_unusable', "the panel's database cannot be used", {
         hint: 'check PostgreSQL; what was asked may be repeated',
         cause,
       })
-      for (const { reject } of jobs) reject(error)
-      return
-    }
+    })
     this.#report(books)
-    for (const answer of answers) answer()
+    return results
   }
 
   #report({ reconciledUntil }: Books): void {
@@ -221,13 +207,12 @@ export class BankStore {
   }
 }
 
-/** Returns what answers the job once the transaction is committed. */
-function decideOne({ decide, resolve, reject }: Job, books: Books): () => void {
+/** Returns the result of a decision, or its error, which concerns no other decision. */
+function decideOne({ decide }: Job, books: Books): unknown {
   try {
-    const result = decide(books) as never
-    return () => resolve(result)
+    return decide(books)
   } catch (error) {
-    return () => reject(error)
+    return error
   }
 }
 

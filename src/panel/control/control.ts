@@ -8,10 +8,10 @@
  * - Waiting holds no connection to the database.
  */
 import { hash } from 'node:crypto'
+import { type Batch, lookup } from '../../core/batch.ts'
 import type { Clock } from '../../core/clock.ts'
 import type { ControlAnswer, ControlState } from '../../protocol/control-messages.ts'
 import type { Member } from '../access/credentials.ts'
-import { SharedLookup } from '../access/shared-lookup.ts'
 import { revokedRuntime } from '../bank/bank.ts'
 import type { PanelDatabase } from '../db/database.ts'
 import type { Orders } from './orders.ts'
@@ -33,7 +33,7 @@ export class Control {
   /** What wakes requests that wait, by organization. */
   readonly #waiting = new Map<string, Set<() => void>>()
   /** By organization. */
-  readonly #lookups = new Map<string, SharedLookup<ControlState>>()
+  readonly #states = new Map<string, Batch<string, ControlState | undefined>>()
   readonly #stop: () => void
   #isClosed = false
 
@@ -104,9 +104,9 @@ export class Control {
   }
 
   async #stateOf({ organizationId, id }: Member): Promise<ControlState> {
-    const lookup = this.#lookups.get(organizationId) ?? new SharedLookup((ids) => this.#statesOf(organizationId, ids))
-    this.#lookups.set(organizationId, lookup)
-    const state = await lookup.find(id)
+    const states = this.#states.get(organizationId) ?? lookup((ids) => this.#statesOf(organizationId, ids))
+    this.#states.set(organizationId, states)
+    const state = await states.add(id)
     if (!state) throw revokedRuntime()
     return state
   }

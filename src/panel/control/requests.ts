@@ -1,8 +1,8 @@
 /** People and agents (`agent-requests.ts`) ask for more of a budget, and another person decides. */
+import { lookup } from '../../core/batch.ts'
 import { CageError } from '../../core/errors.ts'
 import { type Nanodollars, toUsd, ZERO_NANOS } from '../../core/money.ts'
 import { type Member, newId, noBudget } from '../access/credentials.ts'
-import { SharedLookup } from '../access/shared-lookup.ts'
 import type { SharedScope } from '../bank/bank.ts'
 import { appendAudit } from '../db/audit-store.ts'
 import type { Dialect, PanelDatabase, Sql } from '../db/database.ts'
@@ -50,7 +50,7 @@ export class Requests {
   readonly #raise: RequestsOptions['raise']
   readonly #requireLead: RequestsOptions['requireLead']
   /** By organization, since every page asks each second. */
-  readonly #lists = new SharedLookup(async (ids) => {
+  readonly #lists = lookup(async (ids) => {
     const lists = ids.map(async (id) => [id, await this.#list(id)] as const)
     return new Map(await Promise.all(lists))
   })
@@ -97,7 +97,7 @@ export class Requests {
 
   /** Those that wait first, then the last decided ones. */
   async list(organizationId: string): Promise<StoredRequest[]> {
-    return (await this.#lists.find(organizationId))!
+    return (await this.#lists.add(organizationId))!
   }
 
   #list(organizationId: string): Promise<StoredRequest[]> {

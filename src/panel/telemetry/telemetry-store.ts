@@ -1,4 +1,5 @@
 /** What runtimes reported of what happened there: their events, and how far each has got. */
+import { Batch } from '../../core/batch.ts'
 import { CageError } from '../../core/errors.ts'
 import type { RuntimeEvent } from '../../core/events.ts'
 import type { TelemetryAnswer, TelemetryBatch } from '../../protocol/telemetry-messages.ts'
@@ -56,14 +57,12 @@ const MAX_GROUP_EVENTS = 2_000
 interface Job {
   runtimeId: string
   batch: TelemetryBatch
-  resolve: (answer: TelemetryAnswer) => void
-  reject: (error: unknown) => void
 }
 
 export class TelemetryStore {
   readonly #database: PanelDatabase
-  /** By organization, while one of its groups is stored. */
-  readonly #waiting = new Map<string, Job[]>()
+  /** By organization. */
+  readonly #jobs = new Map<string, Batch<Job, TelemetryAnswer>>()
 
   constructor(database: PanelDatabase) {
     this.#database = database
@@ -75,40 +74,24 @@ export class TelemetryStore {
    * CageError `runtime_revoked`, or `bad_request` when the database refuses an event.
    */
   take(organizationId: string, runtimeId: string, batch: TelemetryBatch): Promise<TelemetryAnswer> {
-    return new Promise((resolve, reject) => {
-      const job = { runtimeId, batch, resolve, reject }
-      const waiting = this.#waiting.get(organizationId)
-      if (waiting) return void waiting.push(job)
-      this.#waiting.set(organizationId, [job])
-      void this.#takeAll(organizationId)
-    })
+    const takeGroup = (group: readonly Job[]) => this.#takeGroup(organizationId, group)
+    const jobs = this.#jobs.get(organizationId) ?? new Batch(takeGroup, { choose: groupOf })
+    this.#jobs.set(organizationId, jobs)
+    return jobs.add({ runtimeId, batch })
   }
 
-  async #takeAll(organizationId: string): Promise<void> {
-    for (let jobs = this.#waiting.get(organizationId)!; jobs.length > 0; jobs = this.#waiting.get(organizationId)!) {
-      const group = groupOf(jobs)
-      this.#waiting.set(
-        organizationId,
-        jobs.filter((job) => !group.includes(job)),
-      )
-      await this.#takeGroup(organizationId, group)
-    }
-    this.#waiting.delete(organizationId)
-  }
-
-  async #takeGroup(organizationId: string, group: readonly Job[]): Promise<void> {
+  async #takeGroup(organizationId: string, group: readonly Job[]): Promise<(TelemetryAnswer | Error)[]> {
     const { dialect } = this.#database
     try {
       const answers = await this.#database.within(organizationId, (sql) => store(sql, dialect, organizationId, group))
-      for (const [at, { resolve, reject }] of group.entries()) {
-        const answer = answers[at]
-        if (answer) resolve(answer)
-        else reject(revokedRuntime())
-      }
+      return answers.map((answer) => answer ?? revokedRuntime())
     } catch (error) {
+      if (group.length === 1) throw dialect.isRefusal(error) ? refused(error) : error
       // An event that the database refuses must not keep the others out.
-      if (group.length > 1) for (const job of group) await this.#takeGroup(organizationId, [job])
-      else group[0]!.reject(dialect.isRefusal(error) ? refused(error) : error)
+      const answers: (TelemetryAnswer | Error)[] = []
+      for (const job of group)
+        answers.push(...(await this.#takeGroup(organizationId, [job]).catch((refusal) => [refusal as Error])))
+      return answers
     }
   }
 
