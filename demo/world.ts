@@ -8,11 +8,16 @@
  * - leads.csv (`trigger_type`) defines what goes wrong: a missing field, personal data, LinkedIn's outage.
  * - Only those triggers produce an e-mail address or a telephone number.
  */
-import { once } from 'node:events'
 import { readFileSync } from 'node:fs'
-import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http'
-import type { AddressInfo } from 'node:net'
+import type { IncomingMessage, ServerResponse } from 'node:http'
 import { setTimeout as sleep } from 'node:timers/promises'
+import {
+  chatChunks,
+  chatCompletion,
+  chatFrames,
+  openScriptedProvider,
+  sendJson,
+} from '../src/booth/scripted-provider.ts'
 
 export interface Lead {
   id: number
@@ -76,32 +81,21 @@ const CHARACTERS_PER_TOKEN = 4.6
 export async function startWorld(options: WorldOptions): Promise<World> {
   const requests: WorldRequest[] = []
   const keys = new Set<string>()
-  const server = createServer((request, response) => {
-    answer(request, response, options, requests, keys).catch((error: Error) => response.destroy(error))
-  })
-  server.listen(0, '127.0.0.1')
-  await once(server, 'listening')
-  const { port } = server.address() as AddressInfo
+  const server = await openScriptedProvider((request, body, response) =>
+    answer(request, body, response, options, requests, keys),
+  )
   return {
-    port,
-    url: `http://127.0.0.1:${port}`,
+    ...server,
     requests,
     keys,
     count: (service, lead) =>
       requests.filter((one) => one.service === service && (lead === undefined || one.lead === lead)).length,
-    close: () => close(server),
   }
-}
-
-async function close(server: Server): Promise<void> {
-  const closed = once(server, 'close')
-  server.close()
-  server.closeAllConnections()
-  await closed
 }
 
 async function answer(
   request: IncomingMessage,
+  body: string,
   response: ServerResponse,
   options: WorldOptions,
   requests: WorldRequest[],
@@ -110,7 +104,6 @@ async function answer(
   const url = new URL(request.url ?? '/', 'http://world')
   const key = /^Bearer (.+)$/.exec(request.headers.authorization ?? '')?.[1] ?? null
   const isKnown = keys.size === 0 || (key !== null && keys.has(key))
-  const body = await readBody(request)
   response.setHeader('x-request-id', `req_world_${requests.length + 1}`)
   const route = `${request.method} ${url.pathname}`
   if (route === 'POST /openai/v1/chat/completions') {
@@ -124,8 +117,8 @@ async function answer(
       key,
     })
     await wait(options, `openai ${lead?.id} ${call?.prompt.length}`)
-    if (!isKnown) return answerJson(response, 401, openAiError('Incorrect API key provided'))
-    return call ? answerChat(response, call, lead) : answerJson(response, 400, openAiError('the body is not a chat'))
+    if (!isKnown) return sendJson(response, 401, openAiError('Incorrect API key provided'))
+    return call ? answerChat(response, call, lead) : sendJson(response, 400, openAiError('the body is not a chat'))
   }
   const lead = findLead(options.leads, url.searchParams.get('domain'))
   if (route === `GET /linkedin${LINKEDIN_PATH}`) {
@@ -136,15 +129,15 @@ async function answer(
     if (down) response.setHeader('retry-after', String(options.retryAfterS ?? 1800))
     const profile =
       lead && !down ? linkedinProfile(lead) : { status, message: down ? 'Rate limit exceeded' : 'Not found' }
-    return answerJson(response, status, profile)
+    return sendJson(response, status, profile)
   }
   if (route === `GET /clearbit${CLEARBIT_PATH}`) {
     const status = lead ? 200 : 404
     requests.push({ service: 'clearbit', lead: lead?.id ?? null, status, model: null, key })
     await wait(options, `clearbit ${lead?.id}`)
-    return answerJson(response, status, lead ? clearbitFigures(lead) : { error: { type: 'unknown_record' } })
+    return sendJson(response, status, lead ? clearbitFigures(lead) : { error: { type: 'unknown_record' } })
   }
-  return answerJson(response, 404, openAiError(`there is no ${route} in this world`))
+  return sendJson(response, 404, openAiError(`there is no ${route} in this world`))
 }
 
 function isLinkedinDown(lead: Lead, { leads, failFromLead, recoverFromLead }: WorldOptions): boolean {
@@ -249,24 +242,13 @@ async function answerChat(response: ServerResponse, call: ChatCall, lead: Lead |
   const text = lead ? replyAbout(lead, call.prompt) : 'This is the simulated world speaking.'
   const usage = usageOf(call.prompt, text)
   const id = `chatcmpl-world-${hash(call.prompt).toString(36)}`
-  const created = Math.floor(Date.now() / 1000)
-  if (!call.stream) {
-    const message = { role: 'assistant', content: text, refusal: null }
-    const choices = [{ index: 0, message, logprobs: null, finish_reason: 'stop' }]
-    return answerJson(response, 200, { id, object: 'chat.completion', created, model: call.model, choices, usage })
-  }
-  const frame = (choices: object[], extra: object = {}) =>
-    response.write(
-      `data: ${JSON.stringify({ id, object: 'chat.completion.chunk', created, model: call.model, choices, ...extra })}\n\n`,
-    )
+  const pieces = text.match(/[\s\S]{1,24}/gu) ?? []
+  const chat = { id, created: Math.floor(Date.now() / 1000), model: call.model, pieces, usage }
+  if (!call.stream) return sendJson(response, 200, chatCompletion(chat))
   response.writeHead(200, { 'content-type': 'text/event-stream' })
-  frame([{ index: 0, delta: { role: 'assistant', content: '' }, finish_reason: null }])
-  for (const piece of text.match(/[\s\S]{1,24}/gu) ?? []) {
-    frame([{ index: 0, delta: { content: piece }, finish_reason: null }])
-  }
-  frame([{ index: 0, delta: {}, finish_reason: 'stop' }])
-  if (call.includeUsage) frame([], { usage })
-  response.end('data: [DONE]\n\n')
+  const frames = chatFrames(chatChunks({ ...chat, usage: call.includeUsage ? usage : undefined }))
+  for (const frame of frames) response.write(frame)
+  response.end()
 }
 
 /** A prompt of a known size has exactly the usage of the demo's arithmetic; any other is estimated by length. */
@@ -377,18 +359,6 @@ function hash(text: string): number {
 }
 
 // --- HTTP ------------------------------------------------------------------------------------------------------------
-
-async function readBody(request: IncomingMessage): Promise<string> {
-  const chunks: Buffer[] = []
-  for await (const chunk of request) chunks.push(chunk as Buffer)
-  return Buffer.concat(chunks).toString()
-}
-
-function answerJson(response: ServerResponse, status: number, body: object): void {
-  const text = JSON.stringify(body)
-  response.writeHead(status, { 'content-type': 'application/json', 'content-length': Buffer.byteLength(text) })
-  response.end(text)
-}
 
 const openAiError = (message: string) => ({
   error: { message, type: 'invalid_request_error', param: null, code: null },

@@ -9,6 +9,7 @@ import type { AddressInfo } from 'node:net'
 import { resolve } from 'node:path'
 import type { Readable } from 'node:stream'
 import { setTimeout } from 'node:timers/promises'
+import { chatChunks, chatCompletion, chatFrames } from '../../src/booth/scripted-provider.ts'
 
 const PROSE =
   'The quarterly review shows steady growth in all regions, with the strongest results in logistics and energy. ' +
@@ -16,36 +17,23 @@ const PROSE =
 const PIECES = 64
 const PACE_MS = 20
 
-const head = { id: 'chatcmpl-bench', created: 1, model: 'gpt-4o-mini' }
 const usage = { prompt_tokens: 220, completion_tokens: 150, total_tokens: 370 }
-
-const reply = JSON.stringify({
-  ...head,
-  object: 'chat.completion',
-  choices: [{ index: 0, message: { role: 'assistant', content: PROSE.repeat(4) }, finish_reason: 'stop' }],
-  usage,
-})
-
-const frame = (rest: object) => `data: ${JSON.stringify({ ...head, object: 'chat.completion.chunk', ...rest })}\n\n`
-const pieces = Array.from({ length: PIECES }, (_, index) => {
-  const content = `${PROSE.split(' ')[index % 30]} `
-  return frame({ choices: [{ index: 0, delta: { content }, finish_reason: null }] })
-})
-const last =
-  frame({ choices: [{ index: 0, delta: {}, finish_reason: 'stop' }] }) +
-  frame({ choices: [], usage }) +
-  'data: [DONE]\n\n'
+const chat = { id: 'chatcmpl-bench', created: 1, model: 'gpt-4o-mini', usage }
+const reply = JSON.stringify(chatCompletion({ ...chat, pieces: [PROSE.repeat(4)] }))
+const pieces = Array.from({ length: PIECES }, (_, index) => `${PROSE.split(' ')[index % 30]} `)
+const [role = '', ...frames] = chatFrames(chatChunks({ ...chat, pieces }))
 
 /** What responses of both versions of HTTP can do. */
 type Response = Pick<Http2ServerResponse, 'writeHead' | 'write' | 'end'>
 
 async function stream(response: Response): Promise<void> {
   response.writeHead(200, { 'content-type': 'text/event-stream' })
-  for (const piece of pieces) {
-    response.write(piece)
+  response.write(role)
+  for (const frame of frames.slice(0, PIECES)) {
+    response.write(frame)
     await setTimeout(PACE_MS)
   }
-  response.end(last)
+  response.end(frames.slice(PIECES).join(''))
 }
 
 /** For both versions of HTTP. */

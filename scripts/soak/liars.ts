@@ -3,7 +3,7 @@
  * author. Clients call it with every way of asking for little; the spending is watched all the while.
  */
 import { add, fromUsd, max, type Nanodollars, subtract, usd, ZERO_NANOS } from '../../src/core/money.ts'
-import type { Received } from '../../test/support/provider.ts'
+import { chatFrames, type Received } from '../../test/support/provider.ts'
 
 /** Each costs $10 a million tokens of output and nothing of input, and answers with 60,000 tokens: $0.60. */
 export const LIARS = ['liar-1', 'liar-2', 'liar-3', 'liar-4'] as const
@@ -50,12 +50,12 @@ function answerOf({ url, body }: Received, lie: Said | undefined): { type: strin
   const said = lie ?? { usage: { prompt_tokens: 10, completion_tokens: 1 }, text: 'Yes.' }
   const other = lie ? 'gpt-5-pro' : model
   if (url.includes('/responses')) return json(responseOf(said, other))
-  if (stream) return { type: 'text/event-stream', body: framesOf(said, other) }
+  if (stream) return { type: 'text/event-stream', body: chatFrames({ ...said, model: other }) }
   const message = { role: 'assistant', content: said.text }
   return json({
     model: other,
     choices: [{ index: 0, message, text: said.text, finish_reason: 'stop' }],
-    ...usageOf(said),
+    usage: said.usage,
   })
 }
 
@@ -63,21 +63,9 @@ type Said = (typeof LIES)[number]
 
 const json = (value: object) => ({ type: 'application/json', body: JSON.stringify(value) })
 
-const usageOf = ({ usage }: Said) => ({ usage })
-
 function responseOf({ usage: { prompt_tokens, completion_tokens, ...more }, text }: Said, model: string): object {
   const output = [{ type: 'message', content: [{ type: 'output_text', text }] }]
   return { model, output, usage: { input_tokens: prompt_tokens, output_tokens: completion_tokens, ...more } }
-}
-
-function framesOf(said: Said, model: string): string {
-  const chunk = (fields: object) => `data: ${JSON.stringify({ model, ...fields })}\n\n`
-  return [
-    chunk({ choices: [{ index: 0, delta: { content: said.text }, finish_reason: null }] }),
-    chunk({ choices: [{ index: 0, delta: {}, finish_reason: 'stop' }] }),
-    chunk({ choices: [], ...usageOf(said) }),
-    'data: [DONE]\n\n',
-  ].join('')
 }
 
 export interface LiarSummary {

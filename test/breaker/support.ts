@@ -1,8 +1,7 @@
 /** Time moved by hand, a real database and state, and a service that is scripted. */
-import { createServer, type IncomingMessage, type ServerResponse } from 'node:http'
-import type { AddressInfo } from 'node:net'
-import { text } from 'node:stream/consumers'
+import type { IncomingMessage, ServerResponse } from 'node:http'
 import { onTestFinished } from 'vitest'
+import { openScriptedProvider } from '../../src/booth/scripted-provider.ts'
 import type { EventOf, EventType, RuntimeEvent } from '../../src/core/events.ts'
 import { openStore, type Store } from '../../src/db/store.ts'
 import { StateManager } from '../../src/state/state-manager.ts'
@@ -82,21 +81,14 @@ export async function startFakeService(): Promise<FakeService> {
   let behaviour: Behaviour = answers(200)
   const seen: Seen[] = []
   const waiting = new Set<() => void>()
-  const server = createServer(async (request, response) => {
-    // Undefined: it was cut before its end, and is none.
-    const body = await text(request).catch(() => undefined)
-    if (body === undefined) return
+  const { url, close } = await openScriptedProvider((request, body, response) => {
     seen.push({ method: request.method!, url: request.url!, headers: request.headers, body })
     for (const look of waiting) look()
     behaviour(request, response, body)
   })
-  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))
-  onTestFinished(() => {
-    server.closeAllConnections()
-    return new Promise((resolve) => server.close(() => resolve()))
-  })
+  onTestFinished(close)
   return {
-    url: `http://127.0.0.1:${(server.address() as AddressInfo).port}`,
+    url,
     seen,
     behave: (next) => {
       behaviour = next

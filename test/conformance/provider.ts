@@ -112,7 +112,7 @@ const chatUsage = ({ used = USED }: Turn) => ({
   prompt_tokens: used.input,
   completion_tokens: used.output,
   total_tokens: used.input + used.output,
-  prompt_tokens_details: { cached_tokens: 0, audio_tokens: 0 },
+  prompt_tokens_details: { cached_tokens: used.cached ?? 0, audio_tokens: 0 },
   completion_tokens_details: { reasoning_tokens: 0, audio_tokens: 0 },
 })
 
@@ -121,6 +121,7 @@ function chat(turn: Turn, { model }: Request): object {
     id: `call_${index}`,
     type: 'function',
     function: { name: call.name, arguments: argumentsOf(call) },
+    ...call.beside,
   }))
   return {
     id: 'chatcmpl-1',
@@ -162,8 +163,10 @@ function chatStream(turn: Turn, { model, stream_options }: Request): string {
     })}\n\n`
   const delta = (fields: object, finish_reason: string | null = null) =>
     chunk([{ index: 0, delta: fields, logprobs: null, finish_reason }])
-  const calls = (turn.calls ?? []).flatMap(({ name, arguments: pieces }, index) => [
-    delta({ tool_calls: [{ index, id: `call_${index}`, type: 'function', function: { name, arguments: '' } }] }),
+  const calls = (turn.calls ?? []).flatMap(({ name, arguments: pieces, beside }, index) => [
+    delta({
+      tool_calls: [{ index, id: `call_${index}`, type: 'function', function: { name, arguments: '' }, ...beside }],
+    }),
     ...pieces.map((piece) => delta({ tool_calls: [{ index, function: { arguments: piece } }] })),
   ])
   return [
@@ -180,7 +183,7 @@ function chatStream(turn: Turn, { model, stream_options }: Request): string {
 
 const responseUsage = ({ used = USED }: Turn) => ({
   input_tokens: used.input,
-  input_tokens_details: { cached_tokens: 0 },
+  input_tokens_details: { cached_tokens: used.cached ?? 0 },
   output_tokens: used.output,
   output_tokens_details: { reasoning_tokens: 0 },
   total_tokens: used.input + used.output,
@@ -272,9 +275,9 @@ function responseStream(turn: Turn, request: Request): string {
 // Messages
 
 const counted = ({ used = USED }: Turn) => ({
-  input_tokens: used.input,
+  input_tokens: used.input - (used.cached ?? 0),
   cache_creation_input_tokens: 0,
-  cache_read_input_tokens: 0,
+  cache_read_input_tokens: used.cached ?? 0,
   output_tokens: used.output,
 })
 const messageUsage = (turn: Turn) => ({

@@ -5,6 +5,8 @@ export interface ToolCall {
   name: string
   /** The arguments' JSON, in the pieces in which it is streamed. */
   arguments: string[]
+  /** Sent beside it in chat completions, as it is. (Default: nothing.) */
+  beside?: object
 }
 
 export interface Turn {
@@ -14,8 +16,8 @@ export interface Turn {
   calls?: ToolCall[]
   /** A model's earlier thoughts, signed; Anthropic's dialect only. */
   thinking?: string[]
-  /** In tokens. (Default: USED.) */
-  used?: { input: number; output: number }
+  /** In tokens; `cached` of the input ones. (Default: USED.) */
+  used?: { input: number; output: number; cached?: number }
 }
 
 /** The provider's signature of thinking: a block that comes back with another text is refused. */

@@ -4,9 +4,15 @@
  * Left alone it is polite: it answers 'Hello.' to everybody and counts ten tokens in and five out.
  */
 import { once } from 'node:events'
-import { createServer, type IncomingHttpHeaders, type IncomingMessage, type ServerResponse } from 'node:http'
-import type { AddressInfo } from 'node:net'
+import type { IncomingHttpHeaders, IncomingMessage, ServerResponse } from 'node:http'
 import { setImmediate as nextTurn } from 'node:timers/promises'
+import {
+  chatChunks,
+  chatCompletion,
+  chatFrames as framesOf,
+  openScriptedProvider,
+  type ScriptedProvider,
+} from '../../src/booth/scripted-provider.ts'
 
 export type DialectName = 'openai' | 'anthropic'
 
@@ -27,27 +33,19 @@ export type Script = (response: ServerResponse, received: Received) => void | Pr
 export class FakeProvider {
   /** Every request, in the order of arrival. */
   readonly requests: Received[] = []
-  readonly url: string
-  readonly #server: ReturnType<typeof createServer>
+  #server!: ScriptedProvider
   readonly #next: Script[] = []
   readonly #waiting = new Set<() => void>()
   #script: Script = answer()
 
-  private constructor(server: ReturnType<typeof createServer>) {
-    this.#server = server
-    this.url = `http://127.0.0.1:${(server.address() as AddressInfo).port}`
+  static async open(): Promise<FakeProvider> {
+    const provider = new FakeProvider()
+    provider.#server = await openScriptedProvider((...asked) => provider.#serve(...asked))
+    return provider
   }
 
-  static async open(): Promise<FakeProvider> {
-    // Connections stay: one that is given up in the moment of a call would be an unwanted failure.
-    const server = createServer({ noDelay: true, keepAliveTimeout: 300_000 })
-    server.listen(0, '127.0.0.1')
-    await once(server, 'listening')
-    const provider = new FakeProvider(server)
-    server.on('request', (request, response) => {
-      provider.#serve(request, response).catch((error: Error) => response.destroy(error))
-    })
-    return provider
+  get url(): string {
+    return this.#server.url
   }
 
   /** Its behavior from now on, after that of `thenOnce`. */
@@ -70,23 +68,17 @@ export class FakeProvider {
   }
 
   /** Stops listening, as a provider does that is down; it can be closed again. */
-  async close(): Promise<void> {
-    if (!this.#server.listening) return
-    this.#server.closeAllConnections()
-    this.#server.close()
-    await once(this.#server, 'close')
+  close(): Promise<void> {
+    return this.#server.close()
   }
 
-  async #serve(request: IncomingMessage, response: ServerResponse): Promise<void> {
-    const chunks: Buffer[] = []
-    // A request that is cut before its end was never whole: nothing to answer, nothing to pay.
-    for await (const chunk of request) chunks.push(chunk as Buffer)
+  async #serve(request: IncomingMessage, body: string, response: ServerResponse): Promise<void> {
     const received: Received = {
       dialect: request.url!.includes('/messages') ? 'anthropic' : 'openai',
       method: request.method!,
       url: request.url!,
       headers: request.headers,
-      body: Buffer.concat(chunks).toString(),
+      body,
       hungUp: new Promise((resolve) => response.once('close', () => resolve(!response.writableFinished))),
     }
     this.requests.push(received)
@@ -117,22 +109,14 @@ export function answer(saying: Saying = {}): Script {
 
 /** The body of a whole answer. */
 export function whole(dialect: DialectName, saying: Saying = {}): string {
-  const text = piecesOf(saying).join('')
   return dialect === 'openai'
-    ? json({
-        id: 'chatcmpl-1',
-        object: 'chat.completion',
-        created: 1_700_000_000,
-        model: saying.model ?? 'test',
-        choices: [{ index: 0, message: { role: 'assistant', content: text, refusal: null }, finish_reason: 'stop' }],
-        usage: usageOf(saying, 'openai'),
-      })
+    ? json(chatCompletion(chatOf(saying)))
     : json({
         id: 'msg_1',
         type: 'message',
         role: 'assistant',
         model: saying.model ?? 'test',
-        content: [{ type: 'text', text }],
+        content: [{ type: 'text', text: piecesOf(saying).join('') }],
         stop_reason: 'end_turn',
         stop_sequence: null,
         usage: usageOf(saying, 'anthropic'),
@@ -140,20 +124,13 @@ export function whole(dialect: DialectName, saying: Saying = {}): string {
 }
 
 /** A streamed chat completion, with the usage-only chunk before [DONE] unless `usage` is undefined. */
-export function chatFrames(saying: Saying = {}): string {
-  const chunk = (choices: object[], extra: object = {}) =>
-    `data: ${json({ id: 'chatcmpl-1', object: 'chat.completion.chunk', created: 1_700_000_000, model: saying.model ?? 'test', choices, ...extra })}\n\n`
-  const delta = (fields: object, finish_reason: string | null = null) =>
-    chunk([{ index: 0, delta: fields, finish_reason }])
-  const usage = usageOf(saying, 'openai')
-  return [
-    delta({ role: 'assistant', content: '' }),
-    ...piecesOf(saying).map((content) => delta({ content })),
-    delta({}, 'stop'),
-    ...(usage === undefined ? [] : [chunk([], { usage })]),
-    'data: [DONE]\n\n',
-  ].join('')
-}
+export const chatFrames = (saying: Saying = {}): string => framesOf(chatChunks(chatOf(saying)), json).join('')
+
+const chatOf = (saying: Saying) => ({
+  model: saying.model ?? 'test',
+  pieces: piecesOf(saying),
+  usage: usageOf(saying, 'openai'),
+})
 
 /** A streamed message. `usage` is that of message_delta; message_start reports the input and one token of output. */
 export function messageFrames(saying: Saying = {}): string {
