@@ -1,6 +1,6 @@
 /**
- * A provider that answers as its script says: a real server, on loopback only. The booth, the demo, tests and benchmarks
- * script it; chats are written here once.
+ * A scripted provider: a real server, on loopback only, for the booth, the demo, tests and benchmarks. The format of
+ * chat completions is here once.
  */
 import { once } from 'node:events'
 import { createServer, type IncomingMessage, type ServerResponse } from 'node:http'

@@ -1,4 +1,4 @@
-/** What waits together goes together, and every caller gets an answer of its own. */
+/** What waits together goes together, and every caller gets its own answer. */
 import { expect, test } from 'vitest'
 import { Batch, lookup } from '../../src/core/batch.ts'
 
