@@ -4,8 +4,8 @@
  *
  * The rules are:
  * - A call is sent only once its hold is made: `begin` and `attempt` throw before that, and then nothing is held.
- * - It ends once, charged or released, and its end records the call. Until then `hasEnded` is false, and whoever
- *   handles a failure must end it.
+ * - It ends once, charged or released, and its end records the call. Every path of a call ends it: an open hold keeps
+ *   its money until the next start.
  * - A killed server leaves the row of the hold, which stays held until a person resolves it (`Ledger.recover`).
  */
 import type { PaidBy } from '../../budget/budget-events.ts'
@@ -28,11 +28,18 @@ export class OpenHold {
   #hasEnded = false
 
   /** Holds the maximum cost, after a raise where `budget.on_exhausted: pause` waits for one. Throws like `RaiseWait.run`. */
-  static begin({ ledger, raiseWait }: Pick<Money, 'ledger' | 'raiseWait'>, call: HeldCall, signal: AbortSignal) {
+  static begin(
+    { ledger, raiseWait }: Pick<Money, 'ledger' | 'raiseWait'>,
+    call: HeldCall,
+    signal: AbortSignal,
+  ): Promise<OpenHold> {
     return raiseWait.run(call.caller, signal, () => OpenHold.attempt(ledger, call, signal))
   }
 
-  /** Holds the maximum cost, without waiting for a raise. Throws like `Ledger.hold`. */
+  /**
+   * Holds the maximum cost, without waiting for a raise: for a service call, which is inside its circuit, and for a
+   * call that is priced again after each raise. Throws like `Ledger.hold`.
+   */
   static async attempt(ledger: Ledger, { id, caller, ...call }: HeldCall, signal: AbortSignal): Promise<OpenHold> {
     const { agentId, runId, tokenName } = caller
     return new OpenHold(ledger, await ledger.hold({ callId: id, agentId, runId, tokenName, ...call }, signal))
