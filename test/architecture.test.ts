@@ -117,7 +117,7 @@ describe('the import order', () => {
     expect(inRings(ring)).toEqual(['a', 'b', 'c'])
   })
 
-  test('the dashboard imports from src only what is free of Node', () => {
+  test('the dashboard imports only those files of src that are free of Node', () => {
     const outside = importsBelow('web').filter(({ to }) => to.startsWith('src/'))
     expect(outside.filter(({ to }) => !SHARED_WITH_BROWSER.includes(to))).toEqual([])
   })
@@ -128,7 +128,7 @@ describe('the import order', () => {
   })
 })
 
-describe('what a command loads before it acts', () => {
+describe('the modules that a command loads before it acts', () => {
   test.each(['src/main.ts', 'src/cli/client/offline-client.ts', ...sourcesBelow('src/cli/commands/budget')])(
     '%s: neither a server nor a database, a schema or a redactor',
     (file) => {
@@ -138,7 +138,7 @@ describe('what a command loads before it acts', () => {
     },
   )
 
-  test('what waits for an import() is not loaded, and what it needs is', () => {
+  test('a module behind import() is not loaded, and a static import is', () => {
     expect(loadedWith('src/cli/client/offline-client.ts')).not.toContain('src/cli/client/offline-routes.ts')
     expect(loadedWith('src/cli/client/offline-routes.ts').filter((name) => HEAVY.test(name))).toEqual(
       expect.arrayContaining(['hono', 'zod', 'better-sqlite3', 'src/redaction/redactor.ts']),
@@ -175,7 +175,7 @@ describe('the source tree', () => {
     expect(sourcesBelow('src').filter((file) => isCalled.test(code(file)))).toEqual(['src/db/store.ts'])
   })
 
-  test('tests that open the whole program open what is built', () => {
+  test('tests that open the whole program open the built one', () => {
     const opening = [...sourcesBelow('test'), ...sourcesBelow('scripts/soak')].filter((file) =>
       /import \{[^}]*\bopenParts\b[^}]*\} from '[./]+\/src\/runtime\.ts'/.test(code(file)),
     )

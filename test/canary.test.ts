@@ -51,7 +51,7 @@ const leaksInFiles = (folder: string, own: readonly string[] = []): string[] =>
       tracesIn(readFileSync(path, 'latin1')).map((trace) => `${path.slice(folder.length + 1)}: ${trace}`),
     )
 
-test('the canaries are what the redactor is there for', () => {
+test('the redactor finds every canary as its type', () => {
   expect(findPii(LINE).map(({ type }) => type)).toEqual(['email', 'phone', 'credit_card', 'secret'])
   expect(tracesIn(LINE)).toHaveLength(6)
 })
@@ -484,7 +484,7 @@ raise RuntimeError(${JSON.stringify(LINE)})
 `
 
   test.each(['text', 'json'])(
-    'what an agent prints and how it dies leaves nothing in clear (log as %s)',
+    'neither the output of an agent nor its crash leaves a canary in clear (log as %s)',
     async (format) => {
       const place = openPlace()
       place.write('agent.py', PROGRAM)

@@ -96,7 +96,7 @@ function runTests(environment: string, words: string[]): Promise<{ code: number 
 }
 
 describe('an agent as beginners write it, without a word of the cage', () => {
-  test.each(TUTORIALS)('$name: personal data is taken out of what it prints', RETRY_POLICY, async ({ name }) => {
+  test.each(TUTORIALS)('$name: personal data is removed from its output', RETRY_POLICY, async ({ name }) => {
     const { printed, events } = (await results.get(name))!
     expect(printed).toContainEqual(
       expect.stringMatching(/^(Assistant: )?Write to Ann Berg, \[EMAIL_REDACTED\], please\.$/),
@@ -116,13 +116,17 @@ describe('an agent as beginners write it, without a word of the cage', () => {
 })
 
 describe('an example', () => {
-  test.each(examples.filter((one) => !isTest(one)))('$name does what it says', RETRY_POLICY, async ({ name }) => {
-    const { code, err, printed, spent, events } = (await results.get(name))!
-    const said = events.flatMap((event) => (event.type === 'agent.output' ? [event.data.text] : []))
-    expect(code, [err, ...said].join('\n')).toBe(0)
-    expect(Number(spent)).toBeGreaterThan(0)
-    await expect(`${printed.join('\n')}\n`).toMatchFileSnapshot(`../${folder}/expected/${name}.txt`)
-  })
+  test.each(examples.filter((one) => !isTest(one)))(
+    '$name prints its expected output',
+    RETRY_POLICY,
+    async ({ name }) => {
+      const { code, err, printed, spent, events } = (await results.get(name))!
+      const said = events.flatMap((event) => (event.type === 'agent.output' ? [event.data.text] : []))
+      expect(code, [err, ...said].join('\n')).toBe(0)
+      expect(Number(spent)).toBeGreaterThan(0)
+      await expect(`${printed.join('\n')}\n`).toMatchFileSnapshot(`../${folder}/expected/${name}.txt`)
+    },
+  )
 
   test.each(examples.filter(isTest))(
     '$name passes without a cage',
@@ -146,7 +150,7 @@ describe('an example', () => {
     for (const { packages } of examples) expect(all).toEqual(expect.arrayContaining(packages))
   })
 
-  test('is started as its first lines say', () => {
+  test('the first lines of each example contain its start command', () => {
     for (const { name, start } of examples) expect(start).toContain(`${folder}/${name}.py`)
   })
 })

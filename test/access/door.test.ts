@@ -286,7 +286,7 @@ test('only a page of a listed origin may send requests and read replies, preflig
   expect(own.headers).not.toHaveProperty('access-control-allow-origin')
 })
 
-test('a cookie identifies nobody, and none is ever set', async () => {
+test('a cookie identifies no one, and no cookie is ever set', async () => {
   const cage = await openTestRuntime()
   const { access_token } = await cage.login()
   for (const cookie of [`token=${access_token}`, `authorization=Bearer ${access_token}`, `session=${access_token}`]) {

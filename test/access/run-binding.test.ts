@@ -67,7 +67,7 @@ async function answersTo({ cage, runId, token }: Started): Promise<Record<string
 }
 
 describe('where the caller’s process can be looked at', () => {
-  test('a run is answered in any of its processes, and nobody else with its token is', async () => {
+  test('every process of a run may use its token, and a process outside the run may not', async () => {
     const started = await startAgent('call_as_others.py')
     const { cage, said } = started
     await until(() => said('done') !== undefined, 'the agent has called from all of its processes')
@@ -96,7 +96,7 @@ describe('where the caller’s process can be looked at', () => {
   })
 
   test.each(['observe', 'standard', 'strict'] as const)(
-    'an agent that says it is of another run is foreign there, at %s too',
+    'an agent that claims to belong to another run is refused at %s too',
     async (level) => {
       const { cage, runId, agentId, said } = await startAgent('call_as_others.py')
       await until(() => said('done') !== undefined, 'the other agent has begun')

@@ -150,14 +150,14 @@ describe('a sign-in', () => {
     expect(await users.signIn(right)).toMatchObject({ username: 'alice' })
   })
 
-  test('with the right password from elsewhere passes while somebody guesses', async () => {
+  test('a right password from another address is accepted during a guessing attack', async () => {
     const { users } = await openUsers()
     for (let failure = 0; failure < 5; failure++) await expect(users.signIn(wrong)).rejects.toMatchObject(refused)
     await expect(users.signIn(right)).rejects.toMatchObject({ code: 'too_many_attempts' })
     expect(await users.signIn({ ...right, address: '10.0.0.7' })).toMatchObject({ username: 'alice' })
   })
 
-  test('of somebody who signed in there before passes whatever others do at that address', async () => {
+  test('guesses at an address do not lock out a user who signed in from there before', async () => {
     const { users } = await openUsers()
     expect(await users.signIn(right)).toMatchObject({ username: 'alice' })
     for (let index = 0; index < 20; index++) {
@@ -225,7 +225,7 @@ describe('a change', () => {
     expect(await users.signIn({ ...right, password: 'another good one' })).toMatchObject({ username: 'alice' })
   })
 
-  test('of somebody removed who comes back under the same name is another person', async () => {
+  test('a user re-created under the name of a removed one is a different person', async () => {
     const { users, sessions, alice } = await openUsers()
     const { refresh_token } = await sessions.open(alice)
     users.remove('alice')

@@ -62,7 +62,7 @@ describe('the interpreter of a Python script', () => {
     expect(choose(script, { environment }).program).toBe(active)
   })
 
-  it('is what a shim of pyenv stands for: of the variable, the nearest .python-version, or its own version', () => {
+  it('a pyenv shim is resolved to the version in the variable, the nearest .python-version, or its own', () => {
     const script = file('agent.py')
     const system = file('system/python3', 0o755)
     const shim = file('.pyenv/shims/python3', 0o755)
@@ -96,7 +96,7 @@ describe('the interpreter of a Python script', () => {
     },
   )
 
-  it('is that of a workspace for a member with a project file of its own, but the nearest one comes first', () => {
+  it('a member of a workspace uses the interpreter of the workspace, unless its own project has one', () => {
     const script = file('work/member/agent.py')
     for (const name of ['work/pyproject.toml', 'work/member/pyproject.toml']) file(name)
     const shared = file('work/.venv/bin/python', 0o755)

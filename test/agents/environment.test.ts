@@ -70,7 +70,7 @@ describe('agentEnvironment', () => {
     expect(environment({ added: { NODE_OPTIONS: '--stack-size=2000' } }).NODE_OPTIONS).toBe('--stack-size=2000')
   })
 
-  it('the shim comes before what is on PYTHONPATH', () => {
+  it('the folder of the shim comes first in PYTHONPATH', () => {
     expect(environment({ parent: { PYTHONPATH: '/a:/b' } }).PYTHONPATH).toBe('/shim:/a:/b')
   })
 

@@ -10,7 +10,7 @@ import { openTestRuntime } from '../support/runtime.ts'
 
 const found = new Redactor(DEFAULT_POLICY).redact('to jane@example.org').findings
 
-it('what is found is recorded at once, and then once a second with all that was found meanwhile', () => {
+it('the first findings are recorded at once, and later ones in one batch a second', () => {
   const clock = new TestClock()
   const recorded: number[] = []
   const batch = new FindingBatch((findings) => recorded.push(findings.counts.get('email')!), clock)

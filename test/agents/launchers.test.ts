@@ -113,7 +113,7 @@ describe.runIf(isLinux)('a spare launcher', () => {
     expect(child.pid).toBe(next)
   })
 
-  test('refuses what a new one refuses: a NUL is a bad request', async () => {
+  test('a spare launcher refuses a NUL in a value as a bad request, like a new one', async () => {
     const site = open()
     site.launchers.prepare(site.place)
     const request = { words: [], environment: { NUL: '\0' } }

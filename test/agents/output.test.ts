@@ -159,7 +159,7 @@ describe('output that comes too fast', () => {
     expect(texts().slice(-3)).toEqual(['Traceback (most recent call last):', '  File "agent.py"', 'KeyError'])
   })
 
-  it('is measured by its bytes as well, also what is held', () => {
+  it('the limit of output counts bytes, including the bytes of lines that wait', () => {
     const { reader, push, lines, logged } = openReader()
     push(Buffer.from(`${'x'.repeat(10_000)}\n`.repeat(100)))
     expect([lines.length, logged.length]).toEqual([7, 87])
@@ -219,7 +219,7 @@ describe('a line that has no end yet', () => {
     expect(texts()).toEqual(['Your question: '])
   })
 
-  it('shows nothing of what may become personal data', () => {
+  it('an unfinished line hides text that may become personal data', () => {
     const safety = new Safety(configSchema.parse({}).safety)
     const { push, tick, texts, reader } = openReader({
       redact: safety.scrubEvent,
@@ -284,7 +284,7 @@ describe('the reading of a stream', () => {
     expect(performance.now() - startedAt).toBeGreaterThan(500)
   })
 
-  it('ends without rests when the agent has ended, and with what was still unread when it is given up', async () => {
+  it("reading ends promptly after the agent's end, and then includes all unread output", async () => {
     const shown: string[] = []
     const stream = new PassThrough()
     const reading = readLines(stream, new LineReader(slowSink(0.1, shown), systemClock), new OutputPace(systemClock))

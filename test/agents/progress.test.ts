@@ -41,7 +41,7 @@ describe('a life has made progress', () => {
     expect(lives(ann, ann, bob, ann)).toEqual([true, false, true, false])
   })
 
-  it('when it finishes a unit without a name, which nobody can tell from others', () => {
+  it('each unit without a name counts as progress', () => {
     const one = { reports: [unit(null)] }
     expect(lives(one, one)).toEqual([true, true])
   })

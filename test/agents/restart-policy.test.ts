@@ -66,7 +66,7 @@ describe('an error that the next run would meet as well is not a crash', () => {
     expect(restartPolicy(refused, NO_HISTORY, settings)).toEqual({ next: 'end', state: 'failed', reason })
   })
 
-  it('input that nobody types', () => {
+  it('waiting for input on a terminal without a user', () => {
     const reason = 'exit code 1: EOFError: EOF when reading a line'
     const asking = life({ lastError: 'EOFError: EOF when reading a line', called: true })
     expect(restartPolicy(asking, NO_HISTORY, settings)).toEqual({ next: 'end', state: 'failed', reason })

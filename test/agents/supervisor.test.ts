@@ -76,7 +76,7 @@ describe('an agent that crashes', () => {
     expect(agents.state.read().agents[id]!.reason).toBe('exit code 1; 3 lives without progress')
   })
 
-  it('at once, whatever it has done, is started five times and then no more', async () => {
+  it('an agent that always crashes at once is started five times, even if it reports progress', async () => {
     const agents = openAgents()
     agents.state.subscribe(({ type, agent_id, seq }) => {
       if (type === 'agent.started') agents.state.record(progressed(agent_id!, seq))
@@ -212,14 +212,17 @@ describe('stop', () => {
     expect((await agents.event('agent.stopped')).data).toEqual({ reason: 'operator', survivors: [] })
   })
 
-  it.runIf(process.platform === 'linux')('reaches a daemon that kept nothing of what it was started with', async () => {
-    const agents = openAgents({ config: SHORT_GRACE })
-    const id = await agents.start('daemon_without_environment.py')
-    const { data } = await agents.event('agent.output')
-    expect(commandsWith(data.text)).toHaveLength(1)
-    await agents.supervisor.stop(id)
-    expect(commandsWith(data.text)).toEqual([])
-  })
+  it.runIf(process.platform === 'linux')(
+    'stopping an agent also ends its daemon that kept none of its environment',
+    async () => {
+      const agents = openAgents({ config: SHORT_GRACE })
+      const id = await agents.start('daemon_without_environment.py')
+      const { data } = await agents.event('agent.output')
+      expect(commandsWith(data.text)).toHaveLength(1)
+      await agents.supervisor.stop(id)
+      expect(commandsWith(data.text)).toEqual([])
+    },
+  )
 
   it('requested many times at once happens once', async () => {
     const agents = openAgents()
@@ -422,7 +425,7 @@ describe('personal data', () => {
   const tell = (agents: Agents, id: AgentId, action: 'block' | 'redact') =>
     agents.state.record({ type: 'pii.found', level: 'CRIT', message: 'found', agent_id: id, data: found(action) })
 
-  it('that must be blocked stops the agent for good; what is redacted does not', async () => {
+  it('a blocked finding stops the agent for good, and a redacted one does not', async () => {
     const agents = openAgents()
     const id = await agents.start('forever.py')
     tell(agents, id, 'redact')
@@ -445,7 +448,7 @@ describe('several agents', () => {
   })
 })
 
-describe('what an agent is started with', () => {
+describe('the command and environment of a started agent', () => {
   it('the environment of the contract, in the folder of the configuration', async () => {
     const agents = openAgents({ environment: { NODE_OPTIONS: '--inspect', IRON_CAGE_MASTER_KEY: 'k', MINE: 'kept' } })
     const id = await agents.start('print_environment.py')
@@ -489,7 +492,7 @@ describe('what an agent is started with', () => {
   })
 })
 
-describe('what an agent prints', () => {
+describe('the output of an agent', () => {
   it('is recorded line by line, redacted, and withheld when it cannot be redacted', async () => {
     const redact = (text: string) => {
       if (text === 'broken') throw new Error('no')
@@ -501,7 +504,7 @@ describe('what an agent prints', () => {
     expect(agents.lines()).toEqual(['to [EMAIL_REDACTED]', '[line withheld: it could not be redacted]', 'last'])
   })
 
-  it('a hundred megabytes are in the log or counted, in flat memory, while another agent is heard', async () => {
+  it('a hundred megabytes of output are logged or counted in flat memory, without delaying other agents', async () => {
     const agents = openAgents({ config: { log: { max_agent_output_bytes: 1_048_576 } } })
     const other = await agents.start('count.py')
     await agents.printed('1')

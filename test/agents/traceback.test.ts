@@ -87,7 +87,7 @@ it('an agent that crashes in the same way before its first call has one tracebac
   )
 })
 
-it('an agent whose error names a key that is not set has one life, and its end says what to set', async () => {
+it('an agent that fails for a missing key is not restarted, and its reason names the key to set', async () => {
   const agents = openAgents()
   const id = await agents.start('early_crash.py', { args: ['set CRM_API_KEY first'] })
   expect(await agents.supervisor.whenEnded(id)).toMatchObject({ state: 'failed' })

@@ -28,7 +28,7 @@ test('a budget warning becomes an alert that names the amounts', async () => {
   })
 })
 
-test('an alert says by how much and why spending is above the limit', async () => {
+test('a spending alert gives the amount above the limit and the reason', async () => {
   await using world = openWorld()
   const data = { spent_usd: usd('6'), limit_usd: usd('5'), needed_usd: null }
   const warned = {

@@ -65,7 +65,7 @@ test('a webhook and a mailbox get every kind of alert, unless they select events
   expect(mailbox.messages).toHaveLength(3)
 })
 
-test('the events of a mailbox narrow what it gets', async () => {
+test('a mailbox receives only the kinds of events that its configuration lists', async () => {
   await using mailbox = await openMailbox()
   const { email: address } = email(mailbox.url)
   await using world = openWorld({ email: { ...address, events: ['audit.broken', 'pii.found'] } })
@@ -79,7 +79,7 @@ test('the events of a mailbox narrow what it gets', async () => {
   ])
 })
 
-test('the events of a webhook narrow what it gets', async () => {
+test('a webhook receives only the kinds of events that its configuration lists', async () => {
   await using receiver = await openReceiver()
   await using world = openWorld({ webhooks: [{ url: receiver.url, events: ['pii.found'] }] })
   world.record(circuitOpened)
@@ -218,7 +218,7 @@ test('a mail server that is down or refuses is reported without its own text', a
   expect((await refused.seen('alert.failed')).data.error).toBe('the SMTP server answered 550')
 })
 
-test('what an ended server could not deliver, the next one delivers', async () => {
+test('a new server delivers the alerts that the previous server could not', async () => {
   using file = databaseFile()
   await using receiver = await openReceiver([503])
   const webhooks = [{ url: receiver.url }]
@@ -237,7 +237,7 @@ test('what an ended server could not deliver, the next one delivers', async () =
   expect(world.state.read().alerts.map(({ delivered }) => delivered.length)).toEqual([1, 1])
 })
 
-test('what was delivered is not delivered again after a restart, and a channel that no longer exists is reported', async () => {
+test('a restart repeats no delivered alert, and reports a pending alert whose channel is gone', async () => {
   using file = databaseFile()
   await using receiver = await openReceiver()
   await using hanging = await openHanging()

@@ -141,7 +141,7 @@ describe("the limits beside the agents' own", () => {
   })
 })
 
-describe('what an agent reports', () => {
+describe('the reports of an agent', () => {
   test('is charged to its budget up to the limit', async () => {
     const cage = await openTestRuntime()
     const agent = cage.addAgent({ limit: '0.25' })
@@ -173,7 +173,7 @@ describe('what an agent reports', () => {
     expect((await agent.chat()).status).toBe(200)
   })
 
-  test('is its own only: it reads what it has left', async () => {
+  test('an agent reads the budget, state and settings of its own run only', async () => {
     const cage = await openTestRuntime()
     const [agent] = [cage.addAgent({ limit: '1', name: 'first' }), cage.addAgent({ limit: '2', name: 'second' })]
     await agent.chat()

@@ -17,7 +17,7 @@ async function call(cage: TestRuntime, token: string, outcome: string): Promise<
   expect((await cage.post(`${URL}/end`, { permit, outcome, reason: 'timed out' }, token)).status).toBe(204)
 }
 
-describe('a circuit for what an agent calls itself', () => {
+describe('a circuit for calls that an agent makes outside the gateway', () => {
   test('opens for every agent of the server, and is on the dashboard', async () => {
     const cage = await openTestRuntime({ clock })
     const [one, other] = [cage.addAgent(), cage.addAgent()]

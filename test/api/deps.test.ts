@@ -21,7 +21,7 @@ test('the API runs on deps that were opened by hand, and authorizes with them', 
   await close()
 })
 
-test('another policy holds at once for replies, logs and events, and for whoever asks what it is', async () => {
+test('another policy applies at once to replies, logs, events and the reported mode', async () => {
   const { deps, close } = await openDeps({ safety: { mode: 'redact' } })
   const { safety, state } = deps
   const record = () =>

@@ -136,7 +136,7 @@ async function forgeries(stage: Stage): Promise<Record<string, string>> {
   }
 }
 
-describe('a token that somebody', () => {
+describe('a token that an attacker', () => {
   test('forged or kept too long opens nothing, and each attempt is in the audit', async () => {
     const stage = await openStage()
     const { cage, admin } = stage

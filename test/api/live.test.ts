@@ -66,7 +66,7 @@ const said = (agentId: AgentId, text: string) =>
 const say = (cage: TestRuntime, agentId: AgentId, text: string) => cage.runtime.state.record(said(agentId, text))
 
 describe('a viewer', () => {
-  test('gets the snapshot first, then every event once and in order, and holds what the server holds', async () => {
+  test("a viewer receives the snapshot and then every event once and in order, and matches the server's state", async () => {
     const cage = await openTestRuntime()
     const agent = cage.addAgent()
     const viewer = await Viewer.open(cage)
@@ -152,7 +152,7 @@ describe('a viewer', () => {
     expect(viewer.frames[0]).toMatchObject({ type: 'snapshot', seq: cage.runtime.state.read().seq })
   })
 
-  test('loses its socket with the end of its session, and nobody else does', async () => {
+  test('the end of a session closes its own sockets and no others', async () => {
     const cage = await openTestRuntime()
     const { access_token } = await cage.login()
     const [leaving, staying] = [await Viewer.open(cage, { token: access_token }), await Viewer.open(cage)]

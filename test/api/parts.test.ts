@@ -24,7 +24,7 @@ const chat = (cage: TestRuntime, token: string): Promise<Reply> =>
 const budgetOf = async (cage: TestRuntime, token: string) => (await cage.get('/api/run', token)).json().budget
 
 describe('a part of the work', () => {
-  test("has a hard limit of its own within its agent's, and what it spends counts in both", async () => {
+  test('a part has a hard limit within the limit of its agent, and its spending counts in both', async () => {
     const cage = await openTestRuntime()
     const agent = cage.addAgent({ limit: '10' })
     const part = await begin(cage, agent.token, { budget_usd: '0.005' })
@@ -98,7 +98,7 @@ describe('a part of the work', () => {
 })
 
 describe('an agent without a process', () => {
-  test('makes calls with a run token, and has ended when it says so', async () => {
+  test('an agent without a process makes calls with a run token, and ends when it reports its end', async () => {
     const cage = await openTestRuntime()
     const { access_token } = await cage.login()
     const created = (await cage.post('/api/tokens', { name: 'notebook', budget_usd: '5' }, access_token)).json()
@@ -124,7 +124,7 @@ describe('an agent without a process', () => {
     expect((await cage.get('/api/run/checkpoint', key)).status).toBe(404)
   })
 
-  test('receives what it did', async () => {
+  test('an agent without a process reads its own metrics', async () => {
     const cage = await openTestRuntime()
     const agent = cage.addAgent()
     await agent.chat()

@@ -117,7 +117,7 @@ describe('names', () => {
     expect((await cage.post(begin('circuit_20'), {}, cage.addAgent().token)).status).toBe(200)
   })
 
-  test('of parts that nobody ends: of a thousand and one the oldest is ended, and all end with their agent', async () => {
+  test('the oldest of 1,001 open parts is ended, and the end of an agent ends all its parts', async () => {
     const cage = await openCage()
     const agent = cage.addAgent()
     const tokens: string[] = []

@@ -135,7 +135,7 @@ test('the snapshot has the list without values, and follows every change', async
   })
 })
 
-test('without a master key everything else works, and secrets say what to do', async () => {
+test('without a master key secrets return a hint, and everything else works', async () => {
   const cage = await openTestRuntime()
   const { access_token: admin } = await cage.login()
   const refused = await cage.post('/api/secrets', { name: 'A', environment: 'development', value: 'v' }, admin)
@@ -175,7 +175,7 @@ test('a finding is stored also where alerts are mailed without a password', asyn
   expect((await cage.get('/api/pii/incidents', viewer)).json()).toMatchObject({ incidents: [{ original: 'sealed' }] })
 })
 
-test('what was found while the vault was locked is not kept, and its row says so', async () => {
+test('a finding made while the vault was locked has no stored value, and its row records that', async () => {
   const cage = await openTestRuntime()
   const { access_token: admin } = await cage.login()
   cage.provider.does(answer({ text: 'Write to jane.canary@northwind-traders.com.' }))
@@ -186,7 +186,7 @@ test('what was found while the vault was locked is not kept, and its row says so
 })
 
 test.each([false, true])(
-  'a value of the vault that a provider says is taken out of its reply (streamed: %s)',
+  'a vault value that a provider repeats is removed from the reply (streamed: %s)',
   async (stream) => {
     const opened = await openCage()
     await create(opened, { name: 'ODD', value: 'correct-horse-battery' })

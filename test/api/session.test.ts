@@ -95,7 +95,7 @@ describe('events in pages', () => {
   )
 })
 
-test('a restarted server shows what the one before it showed', async () => {
+test('a restarted server shows the same state as the one before it', async () => {
   const before = await openTestRuntime()
   const agent = before.addAgent()
   for (let call = 0; call < 3; call++) await agent.chat()
@@ -106,7 +106,7 @@ test('a restarted server shows what the one before it showed', async () => {
   expect(after.runtime.ledger.accounts.balance(agent.id)).toMatchObject({ spent: 15_000_000, held: 0 })
 })
 
-test('a second tab gets a session of its own person, and an API token gets none', async () => {
+test('a second tab gets a session for the same person, and an API token cannot open one', async () => {
   const cage = await openTestRuntime()
   const { access_token } = await cage.login()
   const tab = (await cage.post('/api/auth/tab', {}, access_token)).json() as Record<string, string>

@@ -68,7 +68,7 @@ test('calls, the API and the live view are encrypted for others; the agents of t
   expect(status).toBe(401)
 })
 
-test('what is not encrypted gets no answer from outside', async () => {
+test('a client from outside gets no answer without TLS', async () => {
   const { port } = await open()
   await expect(send(`http://${HOST}:${port}/api/health`, {})).rejects.toThrow()
 })

@@ -5,7 +5,7 @@ import { systemClock } from '../../src/core/clock.ts'
 import { chatFrames, streams } from '../support/provider.ts'
 import { openTestRuntime, send } from '../support/runtime.ts'
 
-test('a revoked token ends the stream that runs with it, which is charged for what was delivered; others go on', async () => {
+test('revoking a token ends its stream, which is charged for the delivered part, and no other stream', async () => {
   const cage = await openTestRuntime()
   const { access_token: admin } = await cage.login()
   const make = async () =>

@@ -148,7 +148,7 @@ describe('a person', () => {
 })
 
 describe('signing in', () => {
-  test('that fails too often has to wait, and says for how long; both are recorded without the password', async () => {
+  test('sign-in is delayed after repeated failures, with the waiting time in the answer; both are recorded without the password', async () => {
     const clock = { ...systemClock, monotonic: () => 1_000 }
     const { cage } = await openWithPeople({ clock })
     const guess = () => cage.post('/api/auth/login', { username: 'alice', password: 'wrong horse battery' })

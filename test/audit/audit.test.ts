@@ -62,7 +62,7 @@ describe('the audit of a server', () => {
     })
   })
 
-  test('has a row before each change that an admin can ask for, whatever the route', async () => {
+  test('every route that changes something writes its audit row first', async () => {
     const cage = await openTestRuntime()
     const { access_token: token } = await cage.login()
     const routes = await listRoutes()
@@ -92,7 +92,7 @@ describe('the audit of a server', () => {
     }
   })
 
-  test('refuses what an admin asks for when it cannot be written', async () => {
+  test('a change is refused when its audit row cannot be written', async () => {
     const cage = await openTestRuntime()
     const { access_token: token } = await cage.login()
     const agent = cage.addAgent({ limit: '10' })

@@ -157,7 +157,7 @@ describe('where a rate decides', () => {
     ['a success does not open it', 'FFsss', 'closed'],
   ])('%s (%s)', (_, story, state) => expect(outcomeOf(story).circuit.state).toBe(state))
 
-  test('says how many of how many failed', () => {
+  test('an opened circuit reports the number of failures and of counted calls', () => {
     expect(outcomeOf('FsFsF').changes).toMatchObject([{ to: 'open', failures: 2, of: 4 }])
   })
 
@@ -166,7 +166,7 @@ describe('where a rate decides', () => {
   })
 })
 
-test('what a person has opened stays open whatever passes, and counts no results, until it is closed', () => {
+test('a circuit opened by a person ignores results and time, and stays open until it is closed', () => {
   const bench = new Bench()
   const early = bench.enter()
   bench.circuit = forceOpen(bench.circuit, bench.now)
@@ -195,7 +195,7 @@ describe('a requested wait', () => {
   })
 })
 
-describe('whatever four callers do in whatever order', () => {
+describe('four callers in any order', () => {
   const act = fc.oneof(
     { weight: 4, arbitrary: fc.record({ caller: fc.nat(3), does: fc.constantFrom('enter', 'enter', 'lose') }) },
     {
@@ -209,7 +209,7 @@ describe('whatever four callers do in whatever order', () => {
   )
   const results = { succeed, fail: fail(), ignore }
 
-  test('at most one probes, an open one passes nobody before its cooldown, and it never stays half-open', () => {
+  test('a circuit admits one probe at a time, none before its cooldown, and never stays half-open', () => {
     fc.assert(
       fc.property(fc.array(act, { maxLength: 120 }), (acts) => {
         const bench = new Bench()

@@ -45,7 +45,7 @@ test('a trip, a failed probe and a successful one are reported in these words', 
   expect(world.state.read().circuits.linkedin_api).toMatchObject({ state: 'closed', trips: 1 })
 })
 
-test('a refusal says how many seconds are left', () => {
+test('a refusal includes the remaining seconds', () => {
   const world = openWorld()
   const circuits = new Circuits(world)
   trip(circuits, 1_800_000)
@@ -88,7 +88,7 @@ test('setting the wall clock does not move a cooldown', () => {
   expect(world.of('circuit.closed')).toHaveLength(1)
 })
 
-test('a reset closes it at once and says by whom', () => {
+test('a reset closes a circuit at once and records its author', () => {
   const world = openWorld()
   const circuits = new Circuits(world)
   trip(circuits)
@@ -102,12 +102,12 @@ test('a reset closes it at once and says by whom', () => {
   expect(world.of('circuit.closed'), 'a closed one is not closed again').toHaveLength(1)
 })
 
-test('there is nothing to reset under a name nobody has called', () => {
+test('a circuit that was never called cannot be reset', () => {
   const circuits = new Circuits(openWorld())
   expect(() => circuits.reset('constructor', 'admin')).toThrow(expect.objectContaining({ code: 'not_found' }))
 })
 
-test('an open circuit is open after a restart, for what is left of its cooldown', () => {
+test('an open circuit keeps the rest of its cooldown after a restart', () => {
   const store = openStore({ path: ':memory:' })
   trip(new Circuits(openWorld(store)), 1_800_000)
   const restarted = openWorld(store)
@@ -143,7 +143,7 @@ test('a circuit that was half-open is probed by the first caller after a restart
 })
 
 describe('a circuit opened by a person', () => {
-  test('passes nobody until a person closes it, also after a restart, and is no trip', () => {
+  test('a circuit opened by a person admits no call until a person closes it, even after a restart, and counts no trip', () => {
     const store = openStore({ path: ':memory:' })
     const world = openWorld(store)
     const circuits = new Circuits({ ...world, configured: ['linkedin_api'] })

@@ -81,7 +81,7 @@ test.each<[request: IncomingHttpHeaders, answer: IncomingHttpHeaders, may: boole
   expect(mayStore(request, answer)).toBe(may)
 })
 
-test('a method that may do something is answered from the cache only where the configuration says so', () => {
+test('a method with side effects is answered from the cache only if the configuration lists it', () => {
   const { cache } = openCache()
   const post = { ...get('/mails'), method: 'POST' }
   cache.put('s', post, answer('sent', 201))
@@ -107,7 +107,7 @@ test('an answer older than its time to live is not given', () => {
   expect(cache.get('linkedin_api', get('/a'), 60)).toBeUndefined()
 })
 
-test('an empty answer is an answer; refusals, parts and what is longer than 1 MiB are not kept', () => {
+test('an empty answer is cached; errors, partial answers and bodies above 1 MiB are not', () => {
   const { cache } = openCache()
   const kept = [answer('', 204), answer('x'.repeat(1_048_576))]
   const dropped = [answer('no', 404), answer('part', 206), answer('moved', 301), answer('x'.repeat(1_048_577))]
@@ -131,7 +131,7 @@ test('no key of a service in a query is written down', () => {
   expect(JSON.stringify(store.orm.$client.prepare('SELECT * FROM service_cache').all())).not.toContain('canary')
 })
 
-test('what is too much goes, of one service and the oldest first; what is stored again is new', () => {
+test('a full cache evicts the oldest entries of that service only; storing an entry again renews it', () => {
   const { store, clock } = openCache()
   const cache = new ServiceCache({ store, clock, bytesKept: 4 })
   const keys = (service: string) =>

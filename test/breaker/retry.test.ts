@@ -32,7 +32,7 @@ test('after so many retries the last error is thrown', async () => {
   expect(attempts()).toBe(3)
 })
 
-test('what is not retryable is thrown at once', async () => {
+test('an error that is not retryable is thrown at once', async () => {
   const { attempt, attempts } = failing(9)
   await expect(retry(attempt, { retries: 2, clock, signal, isRetryable: () => false })).rejects.toThrow('attempt 1')
   expect(attempts()).toBe(1)

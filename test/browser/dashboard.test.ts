@@ -42,7 +42,7 @@ describe('the dashboard during the demo', () => {
     expect(faults).toEqual([])
   })
 
-  test('resets a circuit when somebody presses Close circuit', async () => {
+  test('Close circuit resets an open circuit', async () => {
     const { runtime, page } = await openShow(browser, { paceMs: 200, failFromLead: 1, recoverFromLead: 2 })
     const circuit = page.locator('[data-circuit=linkedin_api]')
     await circuit.getByText('OPEN', { exact: false }).first().waitFor()
@@ -85,7 +85,7 @@ describe('the buttons', () => {
     await page.getByText('/ $75.00').waitFor()
   })
 
-  test('approve or reject what the agent asks for, and it reads which', async () => {
+  test('an operator approves or rejects a request of the agent, and the agent reads the decision', async () => {
     const cage = await openTestRuntime()
     const agent = cage.addAgent({ limit: '10' })
     const { page, faults } = await openPage(browser, cage.runtime.dashboardLink())
@@ -110,7 +110,7 @@ describe('the buttons', () => {
     expect(faults).toEqual([])
   })
 
-  test("approve the server's increase when that is what is spent, and the next call is paid", async () => {
+  test('an operator approves an increase of the exhausted server budget, and the next call is paid', async () => {
     const cage = await openTestRuntime({ budget: { server_usd: '2', per_run_usd: '5' } })
     const agent = cage.addAgent()
     const { page, faults } = await openPage(browser, cage.runtime.dashboardLink())
@@ -129,7 +129,7 @@ describe('the buttons', () => {
     expect(faults).toEqual([])
   })
 
-  test('say why something could not be done', async () => {
+  test('a failed action shows its reason', async () => {
     const { page, runtime, agentId } = await openShow(browser, { paceMs: STAYS_MS })
     await page.route('**/pause', (route) =>
       route.fulfill({ status: 409, json: { error: { message: 'it is gone', hint: 'look again' } } }),
@@ -193,7 +193,7 @@ describe('the session', () => {
     await Promise.all([first, second].map(({ page: other }) => other.context().close()))
   })
 
-  test('says that it is stale when the server is gone, and goes on where it was when that is back', async () => {
+  test('the page shows that it is stale while the server is gone, and catches up after its return', async () => {
     const { page, runtime, agentId, startAgain } = await openShow(browser, { paceMs: STAYS_MS })
     await doneOnScreen(page, 1)
     await runtime.close('gone')

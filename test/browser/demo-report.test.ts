@@ -14,7 +14,7 @@ afterAll(() => browser.close())
 /** What the last lines name `label`. */
 const printed = (out: string, label: string): string => new RegExp(`^${label} +(.+)$`, 'm').exec(out)![1]!
 
-describe('what the demo prints at its end', () => {
+describe('the final output of the demo', () => {
   test('is where the log, the page of the report and the booth are', async () => {
     const run = openPlace().start(['demo', '--pace', 'max', '--port', '0'])
     await expect.poll(() => run.out, { timeout: 240_000, interval: 100 }).toContain('(stays open; Ctrl-C ends)')

@@ -170,7 +170,7 @@ test('the link opens the fleet, an admin resolves a quarantined lease, and a use
   expect(await page.getByRole('button', { name: '+ Add user' }).count()).toBe(0)
 })
 
-test('somebody signs in at an identity provider, and is told why when that fails', async () => {
+test('a user signs in at an identity provider, and a failure shows its reason', async () => {
   const { issuer } = await openProvider()
   const identityProvider = { issuer, clientId: 'panel', clientSecret: 'secret' }
   const panel = await openTestPanel({ identityProvider, assets: loadAssets(join(root, 'dist/panel')) })
@@ -208,7 +208,7 @@ test('somebody signs in at an identity provider, and is told why when that fails
   expect(faults.filter((fault) => !fault.startsWith('Failed to load resource'))).toEqual([])
 })
 
-test('an admin says on screen where alerts go, tests it, and sends what was given up once more', async () => {
+test('an admin configures alert channels on screen, tests them, and resends an alert that was given up', async () => {
   await using receiver = await openReceiver([200, 500])
   const { alerts: config } = panelFileSchema.parse({ alerts: { networks: ['127.0.0.1'] } })
   const panel = await openTestPanel({
@@ -264,7 +264,7 @@ test('an admin says on screen where alerts go, tests it, and sends what was give
   expect(faults.filter((fault) => !fault.startsWith('Failed to load resource'))).toEqual([])
 })
 
-test('an admin stops an agent of another machine on the page, and the settings of that machine say what the policy decides', async () => {
+test("an admin stops an agent of another machine on the page, and that machine's settings mark the values set by the policy", async () => {
   const panel = await openTestPanel({ assets: loadAssets(join(root, 'dist/panel')) })
   const { fleet, organizationId } = panel
   const policy = { safety: { mode: 'block' as const }, budget: { tools: { max_calls: 500 } } }
@@ -306,7 +306,7 @@ test('an admin stops an agent of another machine on the page, and the settings o
   expect(faults).toEqual([])
 })
 
-test('an admin makes somebody the lead of a team, who decides what its people ask for and nothing of another team', async () => {
+test('an admin appoints a team lead, who decides on requests of that team and of no other', async () => {
   const panel = await openTestPanel({ assets: loadAssets(join(root, 'dist/panel')) })
   const { fleet, organizationId } = panel
   const ada = { organizationId, name: 'ada' }

@@ -71,7 +71,7 @@ test('the overview of sixty agents finds, sorts and groups them, and a client is
   expect(faults).toEqual([])
 })
 
-test('what a call said is shown to admins on request, with its redactions marked', async () => {
+test('an admin can show the prompt and reply of a call, with its redactions marked', async () => {
   const { cage, page } = await openPages(1)
   await goTo(page, `#/calls?call=${cage.rows()[0]!.id}`)
   await button(page, 'Show prompt and reply').click()

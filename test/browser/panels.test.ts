@@ -69,7 +69,7 @@ describe('the secrets', () => {
     await row.waitFor()
   })
 
-  test('say what to do when the vault is locked, and everything else works', async () => {
+  test('the page shows how to unlock a locked vault, and everything else works', async () => {
     const { page } = await openShow(browser, { paceMs: 50, isLocked: true })
     await page.getByText('The vault is locked.').waitFor()
     await page.locator('.locked', { hasText: 'iron-cage keygen' }).waitFor()
@@ -77,7 +77,7 @@ describe('the secrets', () => {
     await doneOnScreen(page, 2)
   })
 
-  test('say why one could not be added, and keep what was typed', async () => {
+  test('a secret that could not be added shows the reason, and the form keeps its values', async () => {
     const show = await openShow(browser, { paceMs: STAYS_MS })
     const { page } = show
     await addSecret(show)
@@ -118,7 +118,7 @@ describe('an address', () => {
     expect(faults.filter((fault) => !/status of 404/.test(fault))).toEqual([])
   })
 
-  test('holds what the event log shows, so that it can be shared', async () => {
+  test('the address holds the filters of the event log, so that a view can be shared', async () => {
     const { page, runtime, agentId } = await openShow(browser, { paceMs: 100 })
     await doneOnScreen(page, 3)
     await runtime.supervisor.stop(agentId, 'operator')

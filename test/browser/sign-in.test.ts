@@ -81,7 +81,7 @@ test('a user signs in with a password, sees the dashboard, and is signed out whe
   expect(faults.filter((fault) => !/status of 401/.test(fault))).toEqual([])
 })
 
-test('a second tab gets a session of its own, and a viewer sees no button of admins', async () => {
+test('a second tab gets its own session, and a viewer sees no admin buttons', async () => {
   const cage = await openTestRuntime()
   cage.addAgent()
   const { access_token: operator } = await cage.login()
@@ -110,7 +110,7 @@ test('a second tab gets a session of its own, and a viewer sees no button of adm
   expect(names).toContain('Details')
 })
 
-test('a restarted server signs nobody out', async () => {
+test('a restart of the server signs no one out', async () => {
   const first = await openTestRuntime({ server: { port: await freePort() } })
   const { access_token: operator } = await first.login()
   const password = 'correct horse battery'

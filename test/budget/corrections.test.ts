@@ -69,7 +69,7 @@ function openLedger(limit = '10', store = openStore({ path: ':memory:' })) {
 }
 
 describe('a correction', () => {
-  test('is a row of its own with the difference, and the row of the call stays as it was', async () => {
+  test('a correction is a separate row with the difference, and the row of the call stays unchanged', async () => {
     const world = openLedger()
     world.begin()
     const callId = await world.pay('2')
@@ -93,7 +93,7 @@ describe('a correction', () => {
     ])
   })
 
-  test('says what the call costs, so that a second one counts from the first', async () => {
+  test('a correction gives the total cost of the call, so that a second one counts from the first', async () => {
     const world = openLedger()
     world.begin()
     const callId = await world.pay('2')
@@ -196,7 +196,7 @@ describe('a call that a killed server left open', () => {
     expect(world.balance()).toMatchObject({ spent: dollars('1'), held: 0 })
   })
 
-  test('wakes a call that waits for what it held', async () => {
+  test('resolving a call that a killed server left open wakes a call that waits for its hold', async () => {
     const world = await afterCrash()
     const waiting = world.hold('8')
     world.resolve(world.callId, null)

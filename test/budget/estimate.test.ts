@@ -96,7 +96,7 @@ describe('the most a call can cost', () => {
     expect(bound).toMatchObject({ clampTo, maxCost: dollars('0.001') * held })
   })
 
-  test('of one that does not say how much it wants is what remains after its tokens, not its bytes', async () => {
+  test('a call without an output limit is clamped to the tokens that its prompt leaves, not to its bytes', async () => {
     const text = () => 'word '.repeat(400)
     const prompt = { ...unsaid, bytes: 2_000, text }
     const price = { ...priceOf(1_000, 1_000), outputLimit: 16_384 }
@@ -106,7 +106,7 @@ describe('the most a call can cost', () => {
   })
 
   test.each([{ contextWindow: 8_192 }, { maxAnswerTokens: 4_096 }, {}])(
-    'of one that does not say how much it wants is the longest answer, and nothing is written, when no limit is wanted (%j)',
+    'a call without an output limit is held at the longest answer when no limit may be written (%j)',
     async (known: Partial<Price>) => {
       const bound = await boundCall({ ...priceOf(0, 1_000), ...known }, unsaid, dollars('1'), false)
       const longest = known.maxAnswerTokens ?? known.contextWindow ?? 131_072
@@ -200,7 +200,7 @@ describe('an image', () => {
   ]
 
   test.each(formats)(
-    'in $name costs at most what the vendor says, whatever its bytes',
+    "an image in $name costs at most the vendor's price, regardless of its bytes",
     async ({ format, body, maxTokens }) => {
       const { size } = sizeOf(format, body(PICTURE))
       expect(size.demands).toMatchObject({
@@ -235,7 +235,7 @@ describe('an image', () => {
   })
 })
 
-describe('what a request names without holding it is bounded by the context window', () => {
+describe('content that a request only references is bounded by the context window', () => {
   const chat = (part: object) => ({ model: 'gpt-4o', max_tokens: 1, messages: [{ role: 'user', content: [part] }] })
   const response = (more: object) => ({ model: 'gpt-4o', max_output_tokens: 1, input: 'Hi', ...more })
   const message = (block: object) => ({
@@ -310,7 +310,7 @@ describe('what a request names without holding it is bounded by the context wind
   })
 })
 
-describe('what is read or written besides', () => {
+describe('input and output beyond the request itself', () => {
   const price = { ...priceOf(1, 10, 200_000), outputLimit: 32_000 }
   const response = { model: 'gpt-5', max_output_tokens: 100, input: 'Hi' }
   const message = { model: 'claude-sonnet-5', max_tokens: 100, messages: [{ role: 'user', content: 'Hi' }] }
@@ -415,7 +415,7 @@ describe('tools that the provider runs by itself', () => {
   })
 
   test.each(['code_interpreter', 'image_generation', 'code_execution_20250825'])(
-    'are refused where nobody can count what they cost: %s',
+    "a provider's tool whose cost cannot be counted is refused: %s",
     (type) => {
       expect(() => openaiFormat('/responses').readCall(body({ tools: [{ type }] }))).toThrow(type)
       const message = { model: 'claude-sonnet-5', max_tokens: 1, messages: [], tools: [{ type, name: 'x' }] }
@@ -459,7 +459,7 @@ describe('audio', () => {
   })
 })
 
-test('nothing that a provider may charge within what was asked for is more than what was held', async () => {
+test('no charge within the limits of a request exceeds its hold', async () => {
   const tokens = (max: number) => fc.nat({ max })
   const rateOf = fc.record({
     base: tokens(200_000_000),

@@ -74,7 +74,7 @@ test('the golden table has at least sixty rows', () => {
   expect(GOLDEN.flatMap(({ rows }) => rows).length).toBeGreaterThanOrEqual(60)
 })
 
-describe.each(GOLDEN)('$path of $provider costs what the vendor charges', ({ provider, path, rows }) => {
+describe.each(GOLDEN)('$path of $provider matches the price of the vendor', ({ provider, path, rows }) => {
   const format = findRoute(DIALECTS[provider].routes, 'POST', path, true).route as Format
 
   test.each(rows)('$name: $worked', async (row) => {

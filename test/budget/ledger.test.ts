@@ -118,7 +118,7 @@ describe('a hold', () => {
     expect(ledger.accounts.balance(AGENT)).toMatchObject({ spent: 3, held: 0 })
   })
 
-  test('is charged in full also above what it held', async () => {
+  test('a charge above its hold is posted in full', async () => {
     const { ledger, hold } = openLedger('1')
     void ledger.charge(await hold(nanodollars(5)), { cost: nanodollars(500) }, ENDED)
     expect(ledger.accounts.balance(AGENT)).toMatchObject({ spent: 500, held: 0 })
@@ -174,7 +174,7 @@ describe('a hold', () => {
 })
 
 describe('a new limit', () => {
-  test('below what is spent and held refuses the next call at once', async () => {
+  test('a limit below the spent and held money refuses the next call at once', async () => {
     const { ledger, hold } = openLedger('1')
     const running = await hold(dollars('0.5'))
     ledger.accounts.setLimit(AGENT, dollars('0.4'), 'a test')
@@ -221,7 +221,7 @@ describe('a new limit', () => {
   })
 })
 
-test('whatever is held, charged, released and set in whatever order, the balance is the sum of it', async () => {
+test('the balance is the sum of all holds, charges, releases and limits in any order', async () => {
   const amount = fc.nat({ max: 1_000 }).map(nanodollars)
   const step = fc.oneof(
     fc.record({ does: fc.constant('hold' as const), amount }),
@@ -265,7 +265,7 @@ test('whatever is held, charged, released and set in whatever order, the balance
 })
 
 describe('a restarted ledger', () => {
-  test('keeps what was spent, and holds what was never answered as unresolved', async () => {
+  test('a restarted ledger keeps all spending, and marks calls without an answer as unresolved', async () => {
     const store = openStore({ path: ':memory:' })
     const world = openLedger('1', store)
     await world.ledger.charge(await world.hold(nanodollars(100)), { cost: nanodollars(70) }, ENDED)

@@ -72,7 +72,7 @@ test.each([{}, { period: { every: 'day', time_zone: 'UTC' } }])(
   },
 )
 
-test('whoever does not wait is right as well, and what is charged meanwhile counts once', async () => {
+test('a balance read during loading is correct, and a charge made meanwhile counts once', async () => {
   const world = open()
   fill(world, toAgentId('w-1'), () => '2026-01-01')
   const ledger = world.restart()

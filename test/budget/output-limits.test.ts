@@ -34,7 +34,7 @@ const checks: Script = (response, { body }) => {
   else sends(200, { 'content-type': 'application/json' }, { choices: [], usage })(response)
 }
 
-test('no model of OpenAI refuses a call that did not say how much it wants, whatever is left of the budget', async () => {
+test('no OpenAI model rejects a call without an output limit, for any remaining budget', async () => {
   const cage = await openTestRuntime()
   cage.provider.does(checks)
   const models = (await BUILT_IN_LIST.models('openai', Date.now())).map(({ model }) => model)

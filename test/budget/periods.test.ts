@@ -167,7 +167,7 @@ describe('a period', () => {
     )
   })
 
-  test('of a zone that nobody knows there is none', () => {
+  test('an unknown time zone has no periods', () => {
     expect(() => periodsOf({ every: 'day', time_zone: 'Europe/Atlantis' })).toThrow(RangeError)
   })
 })
@@ -283,7 +283,7 @@ describe('a limit for a day', () => {
     expect(restarted.balance()).toEqual({ spent: '0.5', held: '0' })
   })
 
-  test('is not asked for what a killed server held on the day before, nor charged with it', async () => {
+  test('the limit of a new day is free of holds that a killed server left on the day before', async () => {
     const store = openStore({ path: ':memory:' })
     const world = openDaily('1', store)
     world.begin()
@@ -313,7 +313,7 @@ describe('a limit for a day', () => {
     expect((await waiting).maxCost).toBe(dollars('0.5'))
   })
 
-  test('does not come again when somebody sets the clock back over midnight', async () => {
+  test('setting the clock back over midnight does not renew the limit of a day', async () => {
     const world = openDaily()
     world.begin()
     world.toMidnight()

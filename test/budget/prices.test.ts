@@ -199,7 +199,7 @@ describe('a price of the list', () => {
 })
 
 describe('a price of the configuration', () => {
-  test('has what is given, and for the rest what input costs', () => {
+  test('a configured price without some rates uses the input rate for them', () => {
     const whole = fromConfig(
       {
         input_per_mtok: 2,
@@ -329,7 +329,7 @@ describe('a price of the configuration', () => {
     await jumps({ 'gpt-4': { ...price, confirm: true } })
   })
 
-  test('that is at most twenty times off, or of a model nobody lists, is taken', async () => {
+  test('a price within twenty times of the list, or of an unlisted model, is accepted', async () => {
     await jumps({
       'gpt-4': { input_per_mtok: 600, output_per_mtok: 3 },
       'claude-sonnet-5': { input_per_mtok: 0.1, output_per_mtok: 200 },
@@ -343,7 +343,7 @@ describe('a price of the configuration', () => {
   })
 })
 
-describe('what is stored with a call', () => {
+describe('the rates stored with a call', () => {
   test('are the rates that applied, per token and per use, the tier, and the list', async () => {
     const found = await new Prices({ prices: {}, providers: {} }, { now: () => Date.parse('2026-11-21') }).get(
       'openai',

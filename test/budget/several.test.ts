@@ -155,7 +155,7 @@ describe("a run's budget", () => {
 })
 
 describe("the server's budget", () => {
-  test('counts what all agents spend, and after a restart what they have spent', async () => {
+  test("the server's budget counts the spending of all agents, also after a restart", async () => {
     const store = openStore({ path: ':memory:' })
     const world = openBudgets({ server: '1' }, store)
     world.begin(toAgentId('a-1'))
@@ -192,7 +192,7 @@ describe("the server's budget", () => {
 })
 
 describe('a limit of the configuration', () => {
-  test('is raised while a call waits, which then goes on, and lowered below what is spent, when none does', async () => {
+  test('raising a limit lets a waiting call go on, and a limit below the spending refuses the next call', async () => {
     const world = openBudgets({ server: '1' })
     world.begin(toAgentId('a-1'))
     await world.hold(toAgentId('a-1'), toRunId('run-1'), '0.8')
@@ -278,7 +278,7 @@ describe('a limit of the configuration', () => {
     last.end()
   })
 
-  test('that was changed is reported with what the configuration says', () => {
+  test('a changed limit is reported beside the configured one', () => {
     const store = openStore({ path: ':memory:' })
     openBudgets({ server: '1', run: '2' }, store).ledger.accounts.setConfiguredLimit('server', dollars('5'), 'ann')
     const { of } = openBudgets({ server: '1', run: '2' }, store)
@@ -289,7 +289,7 @@ describe('a limit of the configuration', () => {
 })
 
 describe('the screen', () => {
-  test('shows of each limit what the ledger counts, also of late calls, corrections and after a restart', async () => {
+  test('the screen agrees with the ledger on each limit after late calls, corrections and a restart', async () => {
     const store = openStore({ path: ':memory:' })
     const world = openBudgets({ run: '5', server: '9' }, store)
     const same = (runId: RunId) => {
@@ -350,7 +350,7 @@ test('two hundred times two hundred calls on the last cent overspend nothing, wh
   expect(await raceRounds(200)).toEqual({ overspentNanos: 0, held: 0, admitted: [2] })
 })
 
-test('whatever agents, runs and people who change limits do in whatever order, no budget goes above its limit', async () => {
+test('no budget exceeds its limit under any order of agents, runs and limit changes', async () => {
   const agent = fc.constantFrom('a-1', 'a-2', 'a-3').map(toAgentId)
   const run = fc.constantFrom(toRunId('run-1'), toRunId('run-2'), null)
   const step = fc.oneof(

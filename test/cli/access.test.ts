@@ -63,7 +63,7 @@ describe('users', () => {
     expect(ended.err).not.toContain('1234567\n')
   })
 
-  test('are changed at the server that runs, and what it holds is what counts', async () => {
+  test('the users commands change the users of the running server, and its state prevails over the file', async () => {
     const place = openPlace()
     const { url } = await serve(place)
     expect((await place.type(['users', 'add', 'alice'], { stdin: password })).code).toBe(0)

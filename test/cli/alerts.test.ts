@@ -35,7 +35,7 @@ describe('iron-cage alerts', () => {
     expect(await run('resend', alert!.id)).toMatchObject({ code: 0, out: 'no delivery of it was given up\n' })
   })
 
-  test('say what to configure when there is no channel, and that there is no such alert', async () => {
+  test('the alerts commands name the missing configuration and an unknown alert', async () => {
     const { run } = await openAlerts({ webhooks: [] })
     expect(await run('test')).toMatchObject({
       code: 2,

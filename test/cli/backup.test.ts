@@ -63,7 +63,7 @@ describe('a backup', () => {
     for (const file of [made.file, ...made.with]) expect(statSync(file).mode & 0o777).toBe(0o600)
   })
 
-  test('brings back what was there, sealed things too, and keeps what it replaces', async () => {
+  test('a restore brings back the backed-up state with its sealed values, and keeps the files it replaces', async () => {
     const site = new Site()
     await site.serve('lead 40')
     await backUp(site.db, site.copy)
@@ -106,7 +106,7 @@ describe('a backup', () => {
     expect(readdirSync(join(site.folder, 'copies'))).toEqual([])
   })
 
-  test('is refused where somebody has put a journal beside the database, and applies none that lies beside the copy', async () => {
+  test('a backup refuses a database with a foreign journal, and a restore applies no journal beside the copy', async () => {
     const site = new Site()
     await site.serve('lead 40')
     writeFileSync(`${site.db}-journal`, 'x')

@@ -84,7 +84,7 @@ test('exactly one budget is changed at a time, by an amount', async () => {
   expect(await budget('get')).toBe('server  $0.00 / $50.00, $50.00 left\neach run  $20.00\n')
 }, 300_000)
 
-test('one that the configuration does not give cannot be changed, and it is said how to give it', async () => {
+test('a limit without a configured value cannot be changed, and the hint names its setting', async () => {
   const place = prepare('{}\n')
   const budget = budgetOf(place)
   const { end } = await serve(place)

@@ -223,7 +223,7 @@ describe('deploy --selector agent', () => {
     expect((await place.type(['ps', '--all'])).out).toContain('strategy-selector')
   })
 
-  test('up writes the changes when somebody agrees, below its own folder, and else nothing', async () => {
+  test('deploy up writes changes only after consent, and only below its own folder', async () => {
     await using provider = await FakeProvider.open()
     const place = prepareCloud()
     const flags = ['--selector', 'agent', '--python', PYTHON]
@@ -246,7 +246,7 @@ describe('deploy --selector agent', () => {
     expect((await place.type(['deploy', 'call', 'agent', '"hi"'])).out).toBe('agent: hi\n')
   })
 
-  test('what it asks is stopped at its limit, and a source with a secret is not sent', async () => {
+  test('the selector agent stops at its limit, and never sends a source with a secret', async () => {
     await using provider = await FakeProvider.open()
     const place = prepareCloud()
     const words = ['deploy', 'plan', 'agent.py', '--selector', 'agent', '--selector-budget', '0.0001']
@@ -318,7 +318,7 @@ describe('a strategy of the user', () => {
     await place.type(['deploy', 'down', 'agent'])
   })
 
-  test('that fails while it prepares, or that is not possible here, is an error that says why', async () => {
+  test('a strategy of the user that cannot run here or fails in preparation is reported with the reason', async () => {
     await using provider = await FakeProvider.open()
     const place = prepare()
     mkdirSync(join(place.folder, 'strategies/mycloud'), { recursive: true })

@@ -91,7 +91,7 @@ describe('the doctor', () => {
     expect(answer.out.at(-1)).toMatch(/^\d+ passed, \d+ warnings?, 0 failed$/)
   })
 
-  test('reports what a server left behind as ok', async () => {
+  test('the doctor accepts the files that a server left', async () => {
     const patient = new Patient()
     await patient.hasServed()
     const answer = await patient.examine()
@@ -169,7 +169,7 @@ describe('the doctor', () => {
     expect(wrong(await patient.examine())).toEqual(['Python', 'Python SDK'])
   })
 
-  test('warns about what an agent could do past the cage, which is no failure', async () => {
+  test('the doctor warns about ways around the cage, and still succeeds', async () => {
     const { checks, code } = await new Patient().examine({
       OPENAI_API_KEY: 'sk-something',
       HTTPS_PROXY: 'http://proxy:3128',

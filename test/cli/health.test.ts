@@ -45,7 +45,7 @@ test('health asks the Control Panel that IRON_CAGE_URL names, without a token', 
   expect((await place.type(['health'], asked)).code).toBe(7)
 })
 
-test('a port that another Iron Cage has is said to be its, and nothing is left of a panel that cannot start', async () => {
+test('a port held by another Iron Cage is reported as such, and a panel that cannot start leaves no files', async () => {
   const [first, second] = [openPlace(), openPlace()]
   const [server, panel] = [first.start(['serve', '--port', '0']), first.start(['panel', '--port', '0'])]
   await Promise.all([server.shows('#code='), panel.shows('runtimes invite')])
@@ -63,7 +63,7 @@ test('a port that another Iron Cage has is said to be its, and nothing is left o
   )
 })
 
-test('a panel names the next steps while they are next, and its commands say what to do instead of what was typed', async () => {
+test('a panel lists the next steps until they are done, and its commands correct wrong input', async () => {
   const place = openPlace()
   expect(await place.type(['panel', 'token', '--database', 'iron_panel.db'])).toMatchObject({ code: 5, out: '' })
   expect(readdirSync(place.folder)).toEqual([])

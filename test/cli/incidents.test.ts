@@ -4,7 +4,7 @@ import { openTestRuntime } from '../support/runtime.ts'
 import { openPlace } from './support.ts'
 
 describe('iron-cage incidents', () => {
-  test('lists what was found, where, when and of whom, that the value was not kept, and never the value', async () => {
+  test('iron-cage incidents lists the type, place, time and agent of each finding, and never its value', async () => {
     const cage = await openTestRuntime()
     const { access_token: token } = await cage.login()
     const agent = cage.addAgent()

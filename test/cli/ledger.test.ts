@@ -47,7 +47,7 @@ const cells = (out: string) =>
     .map((line) => line.split(/ {2,}/))
 
 test.each(['without a server', 'through the server'])(
-  'what a killed server left is put right, %s',
+  'calls that a killed server left open are resolved, %s',
   async (how) => {
     const { place, charged, open } = await afterCrash()
     if (how === 'through the server') await place.start(['serve', '--port', '0']).shows('http://localhost')

@@ -60,7 +60,7 @@ test('a file that sets nothing does not remove the policy in force', async () =>
   expect((await type('policy', 'clear')).out).toBe('no policy is set for all machines\n')
 })
 
-test('what is wrong with a policy is said with how to correct it', async () => {
+test('an invalid policy is reported with a way to correct it', async () => {
   const { place, type } = await openAdmin()
   place.write('syntax.yaml', 'safety: { mode: block\n')
   expect((await type('policy', 'set', 'syntax.yaml')).err).toMatch(/hint: correct the file, or name another one\n$/)
@@ -110,7 +110,7 @@ test('a name that no address can hold is refused before anything is sent', async
   expect(await budgets()).toHaveLength(1)
 })
 
-test('a generated token has a budget of its own, which pays for all calls of the machine that joins with it', async () => {
+test('a generated token carries a budget, which pays for all calls of the machine that joins with it', async () => {
   const { panel, place, type, budgets } = await openAdmin()
   const token = (await type('token', 'generate', '--name', 'notebook', '--budget', '2')).out.trim()
   expect(await budgets()).toMatchObject([
@@ -140,7 +140,7 @@ test('a generated token has a budget of its own, which pays for all calls of the
   expect(await panel.fleet.problems()).toEqual([])
 })
 
-test("a backup of a Control Panel's file says what the file is, and how it is backed up", async () => {
+test("a backup of a Control Panel's database is refused with a pointer to its own procedure", async () => {
   const place = openPlace()
   await createPanelDatabase(place)
   const refused = await place.type(['backup', 'copy.db', '--db', 'iron_panel.db'])
@@ -150,7 +150,7 @@ test("a backup of a Control Panel's file says what the file is, and how it is ba
   expect((await place.type(['ps', '--db', 'iron_panel.db'])).err).not.toContain('another version')
 })
 
-test('the machines of a panel are listed with open invitations, and the leases of those that are not heard', async () => {
+test('the list of machines includes open invitations and the leases of silent machines', async () => {
   const { panel, place, type, join, lend } = await openAdmin()
   await type('runtimes', 'invite', '--json')
   const invited = (await type('runtimes', 'list')).out
@@ -194,7 +194,7 @@ test('a machine is meant by its id, a prefix of it or its name, and two of one n
   expect((await type('runtimes', 'revoke', 'laptop')).out).toBe(`${runtimeId} can no longer spend\n`)
 })
 
-test('one shared budget is shown by its name, and a limit below what is spent or lent is warned of', async () => {
+test('budget get shows one shared budget by name, and budget set warns of a limit below the spent and lent money', async () => {
   const { type, join, lend } = await openAdmin()
   await type('budget', 'set', '--team', 'research', '3')
   expect((await type('budget', 'get', '--team', 'research')).out).toMatch(/^BUDGET .*\nteam research +\$3\.00 .*\n$/)
@@ -205,7 +205,7 @@ test('one shared budget is shown by its name, and a limit below what is spent or
   )
 })
 
-test('a refusal names the field and what it expects in words', async () => {
+test('a refusal names the field and describes the expected value', async () => {
   const { type, send } = await openAdmin()
   const long = 'x'.repeat(81)
   expect((await type('tokens', 'create', '--name', long, '--role', 'viewer')).err).toContain(
@@ -219,7 +219,7 @@ test('a refusal names the field and what it expects in words', async () => {
   expect((await type('erase', 'x')).err).toContain('"x" is too short')
 })
 
-test('a revoked token, and hosts and pages that a panel does not know, are answered with what a panel has', async () => {
+test('an unknown host, origin or token is answered with a hint', async () => {
   const { panel, type } = await openAdmin()
   expect((await type('alerts', 'test')).err).toContain('there is nowhere to send alerts yet')
   expect((await type('tokens', 'revoke', 'token-1')).err).toContain('hint: "iron-cage tokens list" shows tokens')
@@ -234,7 +234,7 @@ test('a revoked token, and hosts and pages that a panel does not know, are answe
   expect(await hintFor({ origin: 'http://evil.example' })).toContain('a page of the panel itself')
 })
 
-test('the help of a command says which of its options are required', async () => {
+test('the help of a command marks its required options', async () => {
   const place = openPlace()
   for (const command of [
     ['requests', 'create'],

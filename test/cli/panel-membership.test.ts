@@ -95,7 +95,7 @@ async function holdCall(machine: Machine): Promise<string> {
   return callId
 }
 
-test('a machine that leaves says what it spent, returns the rest, and is no member any more', async () => {
+test('a machine that leaves reports its spending, returns the rest, and is a member no more', async () => {
   const { panel, place, books, open, kill } = await openJoined()
   const machine = open()
   await pay(machine, '0.2')
@@ -116,7 +116,7 @@ test('a machine that leaves says what it spent, returns the rest, and is no memb
   })
 })
 
-test('nobody leaves while a call may have spent what was lent, until a person says what it cost', async () => {
+test('a machine with an unresolved call leaves only after a person enters its cost', async () => {
   const { place, books, open, kill } = await openJoined()
   const machine = open()
   const callId = await holdCall(machine)
@@ -130,7 +130,7 @@ test('nobody leaves while a call may have spent what was lent, until a person sa
   expect(await books()).toEqual({ settled: '0.4', lent: '0', leases: [], isMember: false })
 })
 
-test('a machine that leaves with --abandon leaves what it was lent in the books for a person, also when the panel does not answer', async () => {
+test("leave --abandon keeps the machine's leases open on the panel for a person, even without an answer", async () => {
   const { link, place, books, open, kill } = await openJoined()
   const machine = open()
   await holdCall(machine)
@@ -157,7 +157,7 @@ test('a machine that leaves with --abandon leaves what it was lent in the books 
   expect(await away.books()).toMatchObject({ isMember: true, leases: ['active'] })
 })
 
-test('a machine that leaves and joins again is counted once, and no panel hears of the time before it joined', async () => {
+test('a machine that rejoins is counted once, and the panel receives no event from before it joined', async () => {
   const { panel, place, join, open } = await openJoined()
   const { fleet, organizationId, telemetry } = panel
   const work = async (...amounts: string[]) => {
@@ -191,7 +191,7 @@ test('a machine that leaves and joins again is counted once, and no panel hears 
   expect(lost.map((cursor) => cursor.lost)).toEqual([...runtimes, 'other'].map(() => 0))
 })
 
-test('a machine that leaves sends what the panel does not have yet, and says so when it cannot', async () => {
+test('a machine that leaves sends its unsent events first, and reports a failure to do so', async () => {
   const { panel, link, place, open } = await openJoined()
   const { organizationId, telemetry } = panel
   const doneOf = async () => [...(await telemetry.states(organizationId)).values()].map(({ snapshot }) => snapshot.seq)

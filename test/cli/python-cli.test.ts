@@ -98,7 +98,7 @@ describe('on a server', () => {
     await same(['tokens', 'list', '--json'], ['token', 'list', '--json'], env)
   })
 
-  test('what one refuses the other refuses, with the same exit code', async () => {
+  test('both command lines refuse the same input with the same exit code', async () => {
     const token = (await place.type(['tokens', 'create', '--role', 'admin'])).out.trim()
     for (const [theirs, ours] of [
       [

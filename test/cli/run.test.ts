@@ -44,7 +44,7 @@ describe('run', () => {
     expect({ code, out }).toEqual({ code: 137, out: 'once\n' })
   })
 
-  test('says that a program is not there before anything runs', async () => {
+  test('run reports a missing program before it starts anything', async () => {
     const { code, out, err } = await inCage(openPlace(), ['no-such-program'])
     expect({ code, out }).toEqual({ code: 127, out: '' })
     expect(err).toBe(
@@ -71,7 +71,7 @@ describe('run', () => {
   })
 
   test.each(LEVELS)(
-    'gives a command the terminal: it reads what is typed, and Ctrl-C is its own (%s)',
+    'run gives a command the terminal: the command reads typed input and handles Ctrl-C itself (%s)',
     async (level) => {
       const place = openPlace()
       place.write('dialog.py', DIALOG)

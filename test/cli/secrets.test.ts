@@ -83,7 +83,7 @@ test('a running server is asked, and nothing is left of a value in any file', as
   requireNowhere(place)
 })
 
-test('without the key, with a weak or another one, secrets say what to do and exit with 8', async () => {
+test('without a valid master key the secrets commands print a hint and exit with 8', async () => {
   const { place, env } = await openKeyed()
   await place.type(['secrets', 'set', 'A'], { env, stdin: 'value-of-a' })
   await place.type(['keygen', '--out', 'other.key'])

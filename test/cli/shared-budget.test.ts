@@ -10,7 +10,7 @@ const until = async (place: Place, ...shown: RegExp[]) => {
   for (const text of shown) await expect.poll(async () => (await place.type(['status'])).out).toMatch(text)
 }
 
-test('a start shows what is shared, spent and free; status does as well, also when the panel is gone and without a server', async () => {
+test('start and status show the shared, spent and free money, even while the panel or the server is gone', async () => {
   const [database, port] = [temporaryFile('panel.db'), await freePort()]
   const panel = await openTestPanel({ database, port })
   const { fleet, organizationId } = panel
@@ -57,7 +57,7 @@ test('a start shows what is shared, spent and free; status does as well, also wh
   )
 })
 
-test('a machine that has joined no panel says nothing of one', async () => {
+test('the output on a machine without a panel does not mention one', async () => {
   const place = openPlace()
   const server = place.start(['serve', '--port', '0'])
   await server.shows('#code=')

@@ -16,7 +16,7 @@ finally:
 const contentOf = (folder: string, name: string): string => readFileSync(join(folder, name), 'utf8')
 
 test.each(['off', 'standard'])(
-  'Ctrl-C runs what a Python agent has in finally, as without the cage (sandbox %s)',
+  'Ctrl-C runs the finally blocks of a Python agent as it does without the cage (sandbox %s)',
   async (level) => {
     const place = openPlace()
     place.write(
@@ -39,7 +39,7 @@ test('a terminal that is closed ends the agent like Ctrl-C', async () => {
   expect(await processStarted(Number(contentOf(place.folder, 'pid')))).toBeUndefined()
 })
 
-test('an agent that asks for input is not started again, and its user is told what gives it some', async () => {
+test('an agent that asks for input is not restarted, and the output explains how to provide it', async () => {
   const place = openPlace()
   place.write('agent.py', "name = input('Your name: ')\n")
   const { code, out } = await place.run(['start', 'agent.py', '--port', '0', '--sandbox', 'off'])

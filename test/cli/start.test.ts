@@ -63,12 +63,12 @@ describe('start', () => {
     expect(out).toMatch(/ERROR exit_42 failed: exit code 42/)
   })
 
-  test('says so when the limit is the default', async () => {
+  test('start marks the limit as the default one', async () => {
     const { out } = await startAgent(prepare(), 'exit_42.mjs').ended
     expect(out).toContain('$100.00 hard limit (the default; choose one with --budget)')
   })
 
-  test('says for which providers there is a key, and what gives one to the others', async () => {
+  test('start lists the providers with a key, and for the others how to set one', async () => {
     const place = prepare()
     await place.type(['keygen', '--out', 'master.key'])
     const env = { IRON_CAGE_MASTER_KEY_FILE: 'master.key', OPENAI_API_KEY: 'sk-canary-7f3a9c2d41b8-end' }
@@ -91,7 +91,7 @@ describe('start', () => {
     )
   })
 
-  test('sends calls where the client would have sent them without us, and says so; reports have its tags', async () => {
+  test('start keeps the provider address of the environment and prints it; reports include its tags', async () => {
     await using provider = await FakeProvider.open()
     const place = prepare()
     place.write('agent.py', ASK)
@@ -138,7 +138,7 @@ describe('start', () => {
     expect(await read('status')).toMatch(/^server {2}none runs on other\.db: this is what the file holds\n/)
   })
 
-  test('ended by the budget says what continues while the server runs, and what to do after it has ended', async () => {
+  test('an agent stopped by its budget prints how to continue, for a running and for an ended server', async () => {
     const place = prepare()
     place.write('spend.py', SPEND)
     const spend = (...more: string[]) => place.start(['start', 'spend.py', '--port', '0', '--budget', '1', ...more])
@@ -314,7 +314,7 @@ test('serve goes on without those who read its messages, and an error ends it al
   expect(await run.ended).toMatchObject({ code: 1 })
 })
 
-test('the commands of a running server say and do what the agent is and does', async () => {
+test('the commands of a running server report and change the state of the agent', async () => {
   const place = prepare()
   const run = startAgent(place, 'forever.mjs', '--name', 'worker', '--keep')
   await run.shows(printed('working'))

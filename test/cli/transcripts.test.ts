@@ -517,7 +517,7 @@ describe('completion', () => {
 })
 
 describe('a backup', () => {
-  test('is created and restored, and each command prints what it did', async () => {
+  test('a backup is created and restored, and each command prints its result', async () => {
     const place = openPlace()
     place.write('hello.py', 'print("hello")\n')
     expect(await place.run(['start', 'hello.py', '--port', '0'])).toMatchObject({ code: 0 })

@@ -72,7 +72,7 @@ describe('a configuration file', () => {
     expect(() => later().requireUntouched(file)).toThrow(refused)
   })
 
-  test('that somebody wrote when no agent was left is read', () => {
+  test('a configuration file written after the last agent ended is read', () => {
     const folders = later()
     whileOpen(folders, () => {})
     folders.close()
@@ -94,7 +94,7 @@ describe('a configuration file', () => {
     expect(() => later().requireUntouched(file)).toThrow(refused)
   })
 
-  test('is read once somebody trusts it, as long as it is unchanged', () => {
+  test('a configuration file is read once a person trusts it, until it changes', () => {
     const folders = later()
     whileOpen(folders, () => writeFileSync(file, 'one'))
     later().trust(file)
@@ -103,7 +103,7 @@ describe('a configuration file', () => {
     expect(() => later().requireUntouched(file)).toThrow(refused)
   })
 
-  test('that is no file is never trusted, and nobody waits for its content', () => {
+  test('a configuration path that is not a regular file is never trusted and never waited for', () => {
     whileOpen(later(), () => execFileSync('mkfifo', [file]))
     expect(() => later().requireUntouched(file)).toThrow(refused)
   })
@@ -125,7 +125,7 @@ describe('a configuration file', () => {
   })
 })
 
-test('what is written down stays short: folders that are gone are left out', () => {
+test('the record of agent folders stays short, because deleted folders are left out', () => {
   const gone = Array.from({ length: 2_000 }, (_, number) => {
     const opened = `gone-${number}`
     return `${JSON.stringify({ opened, folder: `/nowhere/${'x'.repeat(100)}${number}`, pid: process.pid, at: 1 })}\n`

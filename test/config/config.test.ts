@@ -168,7 +168,7 @@ describe('which file is read', () => {
     expect(flagged.config.budget.limit_usd).toBe('3')
   })
 
-  test('two in one folder are refused: nobody can know which was meant', () => {
+  test('two configuration files in one folder are refused as ambiguous', () => {
     writeFileSync(join(cwd, 'iron-cage.yaml'), '')
     writeFileSync(join(cwd, 'iron-cage.toml'), '')
     expect(() => load()).toThrow('iron-cage.yaml: iron-cage.toml also exists; keep one of them')
@@ -224,15 +224,18 @@ describe('an amount', () => {
     }
   })
 
-  test.each(['', '0', '0.00', '$0', ' '])('"%s" is what a shell makes of $50, and the hint says so', (text) => {
-    for (const [run, where] of [
-      [() => load({}, [budgetFlag(text)]), '--budget'],
-      [() => load({ IRON_CAGE_BUDGET: text }), 'IRON_CAGE_BUDGET'],
-    ] as const) {
-      expect(run).toThrow(`${where} arrived as "${text}"; a shell turns an unquoted $50 into that`)
-      expect(run).toThrow(expect.objectContaining({ hint: expect.stringContaining("'$50' in single quotes") }))
-    }
-  })
+  test.each(['', '0', '0.00', '$0', ' '])(
+    '"%s", which a shell makes of $50, is refused with a hint to quote the amount',
+    (text) => {
+      for (const [run, where] of [
+        [() => load({}, [budgetFlag(text)]), '--budget'],
+        [() => load({ IRON_CAGE_BUDGET: text }), 'IRON_CAGE_BUDGET'],
+      ] as const) {
+        expect(run).toThrow(`${where} arrived as "${text}"; a shell turns an unquoted $50 into that`)
+        expect(run).toThrow(expect.objectContaining({ hint: expect.stringContaining("'$50' in single quotes") }))
+      }
+    },
+  )
 
   test.each([
     ['0', '0'],
@@ -263,7 +266,7 @@ test('one address for e-mail or several are a list afterwards', () => {
   expect(load().config.alerts.email?.to).toEqual(['a@b.example', 'e@f.example'])
 })
 
-test('what is secret is never shown', () => {
+test('secret settings are never shown', () => {
   writeFileSync(
     join(cwd, 'iron-cage.yaml'),
     `

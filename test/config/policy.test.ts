@@ -50,11 +50,11 @@ describe('a policy', () => {
     expect(() => parsePolicy(policy)).toThrow(/policy is wrong|problems/)
   })
 
-  test('says of a key that a configuration file has that it cannot be set here', () => {
+  test('a policy refuses a key of the configuration file that a policy cannot set', () => {
     expect(() => parsePolicy({ budget: { limit_usd: 5 } })).toThrow('budget.limit_usd: it cannot be set here')
   })
 
-  test('only tightens what has an order, and shows what it decides', () => {
+  test('a policy can only tighten an ordered setting, and merged settings show their origin', () => {
     const own = {
       safety: { mode: 'block', allow_domains: ['a.com', 'b.com'], scope: ['replies'] },
       budget: { loops: { repeats: 5 }, tools: { max_calls: 100 } },
@@ -75,7 +75,7 @@ describe('a policy', () => {
     expect(at('budget.limit_usd')).toEqual(['100', 'default'])
   })
 
-  test('decides what has no order, of the providers and services that the machine has', () => {
+  test('a policy overrides unordered settings, and only for providers and services that the machine has', () => {
     const at = merged(
       {
         providers: { openai: { retries: 1, breaker: { failures: 2 } }, groq: {} },
@@ -109,7 +109,7 @@ describe('a policy', () => {
     expect(() => mergePolicy(load({}), policy)).toThrow(/Control Panel: providers\.openai\.fallback/)
   })
 
-  test('never loosens the detection of any type of personal data, whatever both say, and merges once and for all', () => {
+  test('a policy never loosens the detection of any type, and merging twice changes nothing', () => {
     fc.assert(
       fc.property(safetyOf, safetyOf, (own, policy) => {
         fc.pre(Object.keys(own.modes ?? {}).every((type) => own.detect?.includes(type as 'ip')))

@@ -36,7 +36,7 @@ async function scanned(place: Place): Promise<string> {
 }
 
 describe('a configuration that changes while the server runs', () => {
-  test('holds at once as far as safety goes, and says what needs a restart', async () => {
+  test('a reload applies safety settings at once, and lists the settings that need a restart', async () => {
     const { place, server } = await serve(`providers: { groq: { base_url: "https://groq.example/${KEY}" } }\n`)
     expect(await scanned(place)).toBe('Ask [EMAIL_REDACTED].')
     place.write(

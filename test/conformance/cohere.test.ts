@@ -102,7 +102,7 @@ test('calls of tools and the plan before them are texts of their own', async () 
   expect(cage.provider.requests[1]!.body).toContain('4 degrees in Rome')
 })
 
-test('what was held back of a plan comes before the first call of a tool', async () => {
+test('the held-back end of a plan comes before the first tool call', async () => {
   const { cage, agent } = await openCohere()
   const call = { tool_calls: { id: 't0', type: 'function', function: { name: 'warmth', arguments: '{}' } } }
   const plan = PIECES.map((piece) => event('tool-plan-delta', { tool_plan: piece }))
@@ -120,7 +120,7 @@ test('what was held back of a plan comes before the first call of a tool', async
   expect(steps.at(-1)).toMatchObject({ type: 'message-end' })
 })
 
-test('embeddings cost what the list says', async () => {
+test('embeddings cost the listed price', async () => {
   const { cage, agent } = await openCohere()
   const meta = { api_version: { version: '2' }, billed_units: { input_tokens: 10 } }
   cage.provider.does(cohere(sends(200, JSON_TYPE, { id: 'e', embeddings: { float: [[0.5], [1]] }, texts: [], meta })))
@@ -128,7 +128,7 @@ test('embeddings cost what the list says', async () => {
   expect(cage.rows()).toMatchObject([{ model: 'embed-v4.0', cost_nanos: 1_200, estimated: 0 }])
 })
 
-test('rankings cost what the configuration says, by the search, and without it nothing is sent', async () => {
+test('rankings cost the configured price for each search, and are refused without one', async () => {
   const results = [{ index: 1, relevance_score: 0.9 }]
   const script = cohere(sends(200, JSON_TYPE, { id: 'r', results, meta: { billed_units: { search_units: 1 } } }))
   const unpriced = await openCohere()

@@ -131,7 +131,7 @@ test('with a price it is charged, limited by num_predict, and a spent budget is 
   expect(cage.provider.requests).toHaveLength(1)
 })
 
-test('a stream that breaks off is an error and is charged what it delivered', async () => {
+test('a broken stream is an error, and its delivered part is charged', async () => {
   const { cage, agent } = await openOllama(PRICED)
   cage.provider.does((response) => {
     response.writeHead(200, { 'content-type': 'application/x-ndjson' })

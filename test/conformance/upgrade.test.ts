@@ -44,7 +44,7 @@ test.each([
   expect(cage.of('auth.failed')).toEqual([])
 })
 
-test('what a client says of its own connection and of other methods is not passed on', async () => {
+test("a client's hop-by-hop and method-override headers are not passed on", async () => {
   const cage = await openTestRuntime()
   const headers = {
     connection: 'keep-alive, x-hop',

@@ -34,7 +34,7 @@ describe('an id', () => {
     expectTypeOf([agent, run, call] as string[]).toEqualTypeOf<string[]>()
   })
 
-  test('comes out of events, the snapshot and what a caller names', () => {
+  test('events, the snapshot and parsed ids have branded types', () => {
     expectTypeOf<RuntimeEvent['agent_id']>().toEqualTypeOf<AgentId | null>()
     expectTypeOf<EventData['call.completed']['call_id']>().toEqualTypeOf<CallId>()
     expectTypeOf<AgentView['id']>().toEqualTypeOf<AgentId>()

@@ -22,7 +22,7 @@ import fc from '../support/fast-check.ts'
 describe('money', () => {
   const nanos = fc.integer({ min: -9e15, max: 9e15 }).map(nanodollars)
 
-  test('is a type of its own: no plain number or text is money, nor is one unit the other', () => {
+  test('an amount of money has its own type, which neither a number, a text nor another unit satisfies', () => {
     const [amount, text] = [nanodollars(5), usd('5')]
     // @ts-expect-error
     const plain: Nanodollars = 5

@@ -29,7 +29,7 @@ test('a task runs at once, and again after the pause that it returned', async ()
   expect(runs).toEqual([0, 5, 10])
 })
 
-test('after failures the pauses double up to a minute, whoever wakes it, and end with a success', async () => {
+test('pauses after failures double up to a minute, regardless of wake-ups, and end with a success', async () => {
   const { task, runs, pass } = repeating(...Array<'failed'>(8).fill('failed'), 10_000)
   await pass(0)
   task.wake(0)

@@ -6,7 +6,7 @@ const caller = (agentId: string) => ({ agentId })
 const open = (max = 8) => new WaitingList<{ agentId: string }, number>(max)
 const namesOf = (list: ReturnType<typeof open>): string[] => [...list].map(({ who }) => who.agentId)
 
-test('callers wait in order, and get what they are released with', async () => {
+test('callers wait in order, and each gets the value it is released with', async () => {
   const list = open()
   const waits = ['a', 'b', 'c'].map((name) => list.wait(caller(name), never))
   expect(namesOf(list)).toEqual(['a', 'b', 'c'])

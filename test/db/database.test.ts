@@ -39,7 +39,7 @@ describe('a database', () => {
     expect(metaTable(again).get('constructor')).toBeUndefined()
   })
 
-  test('is not opened where somebody has put a journal beside it, which would be written into it first', () => {
+  test('a database with a foreign journal beside it is not opened, because SQLite would apply the journal first', () => {
     const path = temporaryFile()
     openDatabase({ path }).close()
     writeFileSync(`${path}-journal`, 'x')
@@ -90,7 +90,7 @@ describe('a database', () => {
     ])
   })
 
-  test('keeps what calls of an earlier version hold, and the ledger has each once', () => {
+  test('a migrated database keeps the holds of old calls, and the ledger counts each once', () => {
     const path = temporaryFile()
     const old = new Sqlite(path)
     old.exec(start)
@@ -203,7 +203,7 @@ describe('a database', () => {
     expect(database.transaction(synchronous)).toBe(1)
   })
 
-  test('that another program has locked says so within a moment, as a fault that passes', () => {
+  test('a database locked by another program is soon reported as a temporary fault', () => {
     const path = temporaryFile()
     const database = open(path)
     const other = new Sqlite(path)
@@ -247,7 +247,7 @@ describe('the rows of the ledger', () => {
     ended_at: '2026-01-02T03:04:06.000Z',
   })
 
-  test('end once and sum up what they cost', () => {
+  test('a ledger row ends once, and the totals add up its cost', () => {
     const calls = callTable(open())
     calls.insertHeld(held(toCallId('call-1')))
     calls.insertHeld(held(toCallId('call-2')))
@@ -259,7 +259,7 @@ describe('the rows of the ledger', () => {
     expect(calls.totals({ agentId: toAgentId('nobody') })).toEqual({ spent: 0, spentBefore: 0, held: 0 })
   })
 
-  test('that a killed server left open keep their hold and say why', async () => {
+  test('calls that a killed server left open keep their hold and their reason', async () => {
     const calls = callTable(open())
     calls.insertHeld(held(toCallId('call-1')))
     calls.insertHeld(held(toCallId('call-2')))

@@ -32,7 +32,7 @@ function openGroupCommit() {
   }
 }
 
-test('shares one commit, whoever writes it, in the order in which it came', async () => {
+test('the writes of one turn share one commit, in their order of arrival', async () => {
   const { write, words, commits } = openGroupCommit()
   const ended = [write('hold'), write('event', 'row'), write('hold again')]
   expect(words()).toEqual([])

@@ -14,7 +14,7 @@ function temporaryFile(): string {
 
 const unusable = expect.objectContaining({ code: 'database_unusable' })
 
-describe('what is sealed', () => {
+describe('sealing a value', () => {
   test('opens again as it was, also by the next server, with a key for this user only', () => {
     const path = temporaryFile()
     for (const text of ['', 'x', 'Grüße\0\n"quotes" 🙂', 'long '.repeat(20_000)]) {

@@ -3,7 +3,7 @@ import { describe, expect, test } from 'vitest'
 import { openPlace } from '../cli/support.ts'
 
 describe('the rehearsal', () => {
-  test('prints each checkpoint that is not met, with what was expected, and exits 1', async () => {
+  test('the rehearsal prints each failed checkpoint with the expected value, and exits 1', async () => {
     const { code, out } = await openPlace().run(['demo', '--check', '--budget', '30', '--port', '0'])
     expect(code).toBe(1)
     const wrong = out.split('\n').filter((line) => line.startsWith('✖'))

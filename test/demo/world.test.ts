@@ -88,7 +88,7 @@ async function reply(world: World, lead: Lead, number: number, of: number): Prom
 }
 
 describe('the leads', () => {
-  test('there are a hundred, each with a domain of its own, and the named ones stand where they should', () => {
+  test('the hundred leads have distinct domains, and the named ones have their fixed positions', () => {
     expect(leads.map(({ id }) => id)).toEqual(Array.from({ length: 100 }, (_, index) => index + 1))
     expect(new Set(leads.map(({ domain }) => domain)).size).toBe(100)
     const named = [1, 2, 34, 67, 85, 100].map((id) => leads[id - 1]!.company)
@@ -105,7 +105,7 @@ describe('the leads', () => {
 })
 
 describe('the world', () => {
-  test('the same request gets the same answer, whatever was asked before', async () => {
+  test('the same request gets the same answer, independent of earlier requests', async () => {
     const [one, other] = [await openWorld(), await openWorld()]
     const lead = leads[49]!
     const first = await reply(one, lead, 2, 3)
@@ -114,7 +114,7 @@ describe('the world', () => {
     expect(await reply(other, lead, 2, 3)).toBe(first)
   })
 
-  test('a model says that it used what the arithmetic of the demo says', async () => {
+  test("a model reports the usage that the demo's arithmetic assumes", async () => {
     const world = await openWorld()
     const usage = async (characters: number) =>
       (
@@ -147,7 +147,7 @@ describe('the world', () => {
     },
   )
 
-  test('exactly three leads hear a personal datum, each in one reading; nothing else looks like one', async () => {
+  test('exactly three leads contain personal data, each in one reading, and no other text resembles any', async () => {
     const world = await openWorld()
     const found: string[] = []
     for (const lead of leads) {
@@ -207,7 +207,7 @@ describe('the world', () => {
     expect(answers[1]!.headers.get('retry-after')).toBe('1')
   })
 
-  test('what it does not know is refused, not guessed', async () => {
+  test('an unknown lead, path or body is refused', async () => {
     const world = await openWorld()
     const statuses = [
       (await fetch(`${world.url}/linkedin/v2/companies?domain=unknown.example`)).status,
@@ -219,7 +219,7 @@ describe('the world', () => {
 })
 
 describe('the agent in the world', () => {
-  test('a whole run spends $45.9025, lead by lead as the table says', async () => {
+  test('a whole run spends $45.9025, split over the leads as in the table', async () => {
     const world = await openWorld()
     const cage = await openCage(world)
     const { output } = await runAgent(cage)

@@ -81,7 +81,7 @@ describe('the files of a strategy', () => {
     expect(messageOf(() => parseStrategy(source))).toContain(`the section "## ${section}" is missing or empty`)
   })
 
-  test('are read whatever their line endings, and a heading in a code block begins no section', () => {
+  test('strategy files may have any line endings, and a heading in a code block begins no section', () => {
     const windows = selectorInstruction.replaceAll('\n', '\r\n')
     const fenced = adapterInstruction.replace('```sh\n', '```sh\n## Examples\n# a comment\n')
     const strategy = parseStrategy({ ...read('docker'), selectorInstruction: windows, adapterInstruction: fenced })
@@ -146,7 +146,7 @@ describe('the choice', () => {
     expect(namesFor(files)[0]!.strategy.name).toBe(name)
   })
 
-  test('what this machine lacks and what an agent is not for are named, and such a strategy comes last', () => {
+  test('a strategy that lacks a module or does not fit the agent comes last, with the reason', () => {
     const judged = namesFor({ 'a.py': 'import langgraph\ng = x.compile()\n' }, NOWHERE)
     expect(judged.filter(isChoosable).map(({ strategy }) => strategy.name)).toEqual(['local'])
     const langgraph = judged.find(({ strategy }) => strategy.name === 'langgraph')!

@@ -20,7 +20,7 @@ test('azure needs an address: every customer has another one', () => {
   expect(error?.issues).toMatchObject([{ path: ['providers', 'azure', 'base_url'] }])
 })
 
-test('every dialect is named as the provider whose API it is, and says which hosts are its vendor’s', () => {
+test("every dialect has a provider of the same name with the vendor's hosts", () => {
   for (const name of Object.keys(DIALECTS)) {
     expect(knownProvider(name)?.dialect).toBe(name)
     expect(knownProvider(name)?.vendorHosts).toBeDefined()
@@ -77,7 +77,7 @@ describe('prices', () => {
   })
 
   test.each(['http://openrouter.ai/api/v1', 'https://openrouter.ai.example.com/v1', 'https://proxy.example.com/v1'])(
-    'openai at %s has those of OpenAI, and a refusal says how to name the server',
+    'openai at %s has the prices of OpenAI, and a refusal explains how to name the server',
     async (base_url) => {
       const elsewhere = prices({ openai: { base_url } })
       expect(await elsewhere.get('openai', 'gpt-4o')).toEqual(await prices({ openai: {} }).get('openai', 'gpt-4o'))

@@ -18,7 +18,7 @@ const document = fc.letrec<{ value: Json }>((tie) => ({
   ) as fc.Arbitrary<Json>,
 })).value
 
-test('what is read is what JSON itself reads', () => {
+test('the parser of large bodies agrees with JSON.parse', () => {
   fc.assert(
     fc.property(document, (value) => {
       expect(parseLargeBody(Buffer.from(JSON.stringify({ value })))).toEqual(JSON.parse(JSON.stringify({ value })))

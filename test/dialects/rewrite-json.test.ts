@@ -32,7 +32,7 @@ test.each<[what: string, after: Json, written: string]>([
   if (!written.includes('"z":true')) expect(text).toBe(written)
 })
 
-test('any change of any JSON is written as what it means', () => {
+test('a rewritten document has the same meaning as the new value, for any JSON', () => {
   const value = () => fc.jsonValue({ depthSize: 'small' }) as fc.Arbitrary<Json>
   fc.assert(
     fc.property(value(), value(), fc.nat(4), (before, after, spaces) => {

@@ -36,7 +36,7 @@ function looked(value: Json, more: Partial<Fields> = {}): [text: string, leaf: L
 
 const kindsOf = (value: Json) => looked(value).map(([text, { kind }]) => [text, kind])
 
-describe('what is read as text', () => {
+describe('texts of a reply', () => {
   test('is every string, every number with enough digits, and every name that is not of the dialect', () => {
     expect(kindsOf({ content: 'a', made_up: ['b', { deeper: 4_155_550_123 }], text: '', id: 7 })).toEqual([
       ['a', 'text'],
@@ -47,7 +47,7 @@ describe('what is read as text', () => {
     ])
   })
 
-  test('is what a list of bytes spells', () => {
+  test('a list of bytes is read as the text it encodes', () => {
     expect(kindsOf({ content: [...Buffer.from('a@b.co')] })).toEqual([['a@b.co', 'bytes']])
     expect(kindsOf({ content: [1, 2, 3] })).toEqual([])
     expect(kindsOf({ content: [0.25, -1, 300, 2, 3, 4, 5] })).toEqual([])
@@ -89,7 +89,7 @@ describe('what is read as text', () => {
     ).toBe(kind)
   })
 
-  test('carries the name of its field where that may say what it is, and whether a tool gets it', () => {
+  test('a text carries the name of its field if the name can be a label, and marks tool arguments', () => {
     expect(
       looked({ phone: '1', content: '2', arguments: { to: '3' } }).filter(([, { kind }]) => kind === 'text'),
     ).toEqual([
@@ -112,7 +112,7 @@ describe('what is read as text', () => {
   })
 })
 
-describe('what is changed', () => {
+describe('redacted texts of a reply', () => {
   const mask = (text: string) => text.replaceAll(/secret\d*/g, 'X')
 
   test('is the text alone: everything else stays the same value', () => {

@@ -551,7 +551,7 @@ const noise = fc.record({
   count: fc.nat({ max: 400_000 }),
 })
 
-describe('whatever a call took costs the same in the shape of', () => {
+describe('the same call costs the same when it is reported in the shape of', () => {
   test.each(Object.entries(VENDORS))('%s', (_name, { shape, can = (call) => call, reply }) => {
     fc.assert(
       fc.property(took, noise, (drawn, { part, count }) => {

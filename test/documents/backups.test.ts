@@ -150,7 +150,7 @@ async function createDatabase(): Promise<string> {
   return start!
 }
 
-test('a dump that is restored lends nothing until machines were heard, then everything that is left, and the books agree', async () => {
+test('a restored dump lends no money until all machines have reported, then lends the rest, and the books agree', async () => {
   const { here } = openBackups()
   const place = openPlace()
   const command = await createDatabase()

@@ -11,7 +11,7 @@ import { shownOf, withoutChance } from './printed.ts'
 const readme = readFileSync(join(root, 'README.md'), 'utf8')
 const block = (language: string): string => new RegExp(`\`\`\`${language}\\n(.+?)\`\`\``, 's').exec(readme)![1]!
 
-test('the agent of the README prints what the README shows', async () => {
+test('the agent of the README prints the output shown there', async () => {
   const folder = mkdtempSync(join(tmpdir(), 'iron-cage-readme-'))
   const provider = await FakeProvider.open()
   onTestFinished(async () => {

@@ -76,7 +76,7 @@ async function openDesk() {
   return { folder, env, url: `http://localhost:${port}`, typed, openPanel, joinTwo, runtimes, organization }
 }
 
-test('two machines share $5; one is killed and loses its disk, the other goes on, and a person resolves what was lost', async () => {
+test('two machines share $5; one is killed and loses its disk, the other continues, and a person resolves the lost spending', async () => {
   const { folder, env, typed, openPanel, joinTwo, runtimes, organization } = await openDesk()
   await createPanelDatabase({ folder })
   const bob = await typed('iron-cage panel token --name bob')
@@ -208,7 +208,7 @@ while True:
 /** Of a call: five tokens in, two thousand out. */
 const COST = 0.12015
 
-test('with PostgreSQL from Debian, one of two servers is killed, and what it lost is resolved on screen and spent by the other', async () => {
+test('with PostgreSQL from Debian, a person resolves the spending of a killed server on screen, and the other server spends the rest', async () => {
   const { folder, url, typed, openPanel, joinTwo, organization } = await openDesk()
   const [cluster, provider, browser] = await Promise.all([startCluster(), FakeProvider.open(), openBrowser()])
   const [createRole, createDatabase, password, panelCommand] = commandsOf('postgres')

@@ -111,7 +111,7 @@ function wrongOf(event: RuntimeEvent): object[] {
   return [...damaged(event), ...damaged(event.data).map((data) => ({ ...event, data }))]
 }
 
-test('what a runtime records, sends and is answered fits the schemas, which the panel serves', async () => {
+test('the events, messages and answers of a runtime fit the schemas, which the panel serves', async () => {
   const panel = await openTestPanel()
   const { fleet, organizationId, url } = panel
   await fleet.setLimit(organizationId, { scope: 'organization', name: null }, { limit: dollars('5') }, 'ada')

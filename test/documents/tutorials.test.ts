@@ -80,7 +80,7 @@ function typed(lines: string, folder: string, name: string): Promise<string> {
 
 const pages = readdirSync(join(root, 'docs/tutorials'))
 
-test.concurrent.for(pages)('docs/tutorials/%s: its commands print what it shows', async (name, { expect }) => {
+test.concurrent.for(pages)('docs/tutorials/%s: its commands print the shown output', async (name, { expect }) => {
   const folder = mkdtempSync(join(work, 'place-'))
   const environment = ENVIRONMENTS[name.replace('.md', '')] ?? '.venv-test'
   let printed = ''

@@ -43,7 +43,7 @@ function slowStream() {
   return { does, goOn: goOn.resolve }
 }
 
-describe('what runs goes on, what is new is refused with a reason, and it recovers by itself, when', () => {
+describe('running calls continue, new ones are refused with a reason, and the server recovers by itself when', () => {
   test.runIf(canMount)('the disk is full', async () => {
     const folder = newDisk(16)
     const cage = await openTestRuntime({ folder, faults: /cannot|SQLITE|ENOSPC|full/i })

@@ -620,7 +620,7 @@ describe('no canary passes', () => {
     expect(found).toEqual([])
   })
 
-  test('as token ids, which nobody can read here', async () => {
+  test('as token ids, which cannot be decoded here', async () => {
     const { cage, agent } = await openCage()
     const found: string[] = []
     for (const { provider, path, streamPath, request, reply, frames, end, wire } of ROUTES) {
@@ -641,7 +641,7 @@ describe('no canary passes', () => {
     expect(found).toEqual([])
   })
 
-  test('in an error, a stored reply, a header or what is no JSON', async () => {
+  test('in an error, a stored reply, a header or a body that is not JSON', async () => {
     const { cage, agent, canaries } = await openCage()
     const found = await leaks(async (random, canary, { provider, path, request, reply }) => {
       const error = { error: { message: 'Refused.', type: 'invalid_request_error', param: null, code: 'bad' } }

@@ -44,7 +44,7 @@ test.each([
   },
 )
 
-test('what is not read is refused in words, and nothing is sent', async () => {
+test('a body that cannot be decoded is refused with a reason, and no request is sent', async () => {
   const cage = await openTestRuntime({ server: { max_body_bytes: 100_000 } })
   const agent = cage.addAgent()
   const bomb = gzipSync(Buffer.alloc(50_000_000))
@@ -79,7 +79,7 @@ test('a client that speaks HTTP/2 only is refused in its own frames, with a reas
   expect(goaway).toEqual([HTTP_1_1_REQUIRED, expect.stringContaining('configure your client')])
 })
 
-test('curl reads the reason, and what is no HTTP at all still gets a 400', async () => {
+test('curl can read the reason of a refusal, and a request that is not HTTP gets a 400', async () => {
   const cage = await openTestRuntime()
   const curl = (...args: string[]) =>
     promisify(execFile)('curl', ['-sv', ...args]).then(

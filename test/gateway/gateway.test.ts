@@ -251,7 +251,7 @@ describe('an answer', () => {
     expect(await cage.provider.requests[0]?.hungUp).toBe(true)
   })
 
-  test('that is compressed though nobody asked for it is a 502, never unpacked', async () => {
+  test('a compressed answer to a request for an uncompressed one is a 502, and is never unpacked', async () => {
     const cage = await openTestRuntime()
     cage.provider.does((response) => {
       response.writeHead(200, { ...JSON_TYPE, 'content-encoding': 'gzip' })

@@ -20,7 +20,7 @@ async function openGoogle(): Promise<{ cage: TestRuntime; agent: ReturnType<Test
   return { cage, agent: cage.addAgent() }
 }
 
-test('a call costs what the price list says: thoughts are output, cached tokens are part of the prompt', async () => {
+test('a call costs the listed price: thoughts count as output, cached tokens as part of the prompt', async () => {
   const { cage, agent } = await openGoogle()
   const usage = {
     promptTokenCount: 1_000,
@@ -170,7 +170,7 @@ test('embeddings for another model than the path’s are refused', async () => {
   expect(cage.rows()).toMatchObject([{ model: 'gemini-embedding-001', state: 'charged', estimated: 1 }])
 })
 
-test('audio for a model without a rate of its own for it costs what its input costs', async () => {
+test('audio for a model without an audio rate costs the input rate', async () => {
   const { cage, agent } = await openGoogle()
   const usageMetadata = {
     promptTokenCount: 1_010,

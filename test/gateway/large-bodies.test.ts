@@ -24,7 +24,7 @@ test('a large request is sent as its client wrote it', async () => {
   expect(others).toMatchObject({ model: 'penny', seed: 1, 'x y': [1.5, null] })
 })
 
-test('what the policy redacts is redacted in a large request', async () => {
+test('a large request is redacted according to the policy', async () => {
   const cage = await openTestRuntime({ safety: { scope } })
   const people = Array.from({ length: 20_000 }, (_, index) => `person${index}@customers-of-acme.com`).join(' ')
   const messages = [{ role: 'user', content: `${LONG}${people}` }]
@@ -48,7 +48,7 @@ test.each(['redact', 'warn', 'block'])('a large reply is redacted like a small o
   expect(reply.headers['x-iron-cage-redactions']).toBe('1000')
 })
 
-test('what has more parts than any call is refused before it is held or sent, and such a reply is none', async () => {
+test('a request with too many parts is refused before it is held or sent, and so is such a reply', async () => {
   const cage = await openTestRuntime()
   const agent = cage.addAgent()
   const parts = `[${Array(300_000).fill('[]').join()}]`
@@ -107,7 +107,7 @@ test('another model answers a large request that the first one could not', async
   expect(cage.provider.requests.every(({ body }) => JSON.parse(body).messages[0].content === LONG)).toBe(true)
 })
 
-test('of a large conversation that is sent again only what is new is an incident', async () => {
+test('a large conversation that is sent again reports only the new findings', async () => {
   const cage = await openTestRuntime({ safety: { scope } })
   const agent = cage.addAgent()
   const people = Array.from({ length: 3_000 }, (_, index) => `person${index}@customers-of-acme.com`).join(' ')
@@ -187,7 +187,7 @@ test('a large frame without usage is charged by its whole length', async () => {
   expect(JSON.parse(row!.usage).output).toBeGreaterThan(240_000)
 })
 
-test('a stream with a large frame is blocked where the policy says so', async () => {
+test('a finding in a large frame blocks the stream under a blocking policy', async () => {
   const cage = await openTestRuntime({ safety: { mode: 'block' } })
   cage.provider.does(streams(chatFrames({ text: [PAD + EMAIL + PAD] })))
   const blocked = await cage.addAgent().chat({ stream: true })
@@ -195,7 +195,7 @@ test('a stream with a large frame is blocked where the policy says so', async ()
   expect(blocked.text).not.toContain('canary')
 })
 
-test('one agent that makes a provider answer more than any reply may have cuts nobody else off from it', async () => {
+test('oversized replies to one agent do not open the circuit for the others', async () => {
   const cage = await openTestRuntime()
   const agent = cage.addAgent()
   cage.provider.does(sends(200, JSON_TYPE, `{"choices":[${Array(300_000).fill('[]').join()}]}`))

@@ -63,7 +63,7 @@ test('a conversation that grows around the same tool is a loop', async () => {
   expect(cage.of('loop.detected').map(({ data }) => [data.tool, data.times])).toEqual([['look', 3]])
 })
 
-test('a loop raises an alert that says what repeats and how to stop it', async () => {
+test('a loop raises an alert that names the repetition and a way to stop it', async () => {
   const cage = await loops('report')
   const agent = cage.addAgent()
   for (const content of ['a', 'a', 'a', 'a']) await agent.chat(say(content))

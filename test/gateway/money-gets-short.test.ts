@@ -34,7 +34,7 @@ test('a call without a limit that waited gets the limit that the raised budget p
   expect(JSON.parse(cage.provider.requests[0]!.body).max_completion_tokens).toBeGreaterThan(1_000)
 })
 
-test('a call that nobody raised the budget for in time is refused in words, and nothing is held', async () => {
+test('a call whose budget is not raised in time is refused with the reason, and holds no money', async () => {
   const cage = await paused(0.2)
   const agent = cage.addAgent({ limit: '0.005' })
   const reply = await agent.chat({ max_tokens: 7 })

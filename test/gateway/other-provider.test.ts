@@ -17,7 +17,7 @@ test('a provider of the configuration is called at its own address, with its own
   ])
 })
 
-test('a key of OpenAI never goes to another provider, whoever sends it', async () => {
+test('an OpenAI key in a request never reaches another provider', async () => {
   const cage = await openTestRuntime({ others: { local: {} } })
   const agent = cage.addAgent()
   const headers = { 'content-type': 'application/json', authorization: 'Bearer sk-of-the-server' }

@@ -17,7 +17,7 @@ function onlyRow(cage: TestRuntime) {
 
 const sent = (cage: TestRuntime) => JSON.parse(cage.provider.requests.at(-1)!.body) as Record<string, unknown>
 
-describe('a call that does not say how much it wants', () => {
+describe('a call without an output limit', () => {
   const chat = { messages: [{ role: 'user', content: 'Hi' }] }
   test.each([
     {
@@ -207,7 +207,7 @@ describe('a call that does not say how much it wants', () => {
   })
 })
 
-describe('what is charged', () => {
+describe('the charge', () => {
   const usage = { prompt_tokens: 100, completion_tokens: 50, total_tokens: 150 }
   const body = { model: 'gpt-4o', max_tokens: 100, messages: [{ role: 'user', content: 'x'.repeat(400) }] }
 
@@ -224,7 +224,7 @@ describe('what is charged', () => {
     expect(Number(held)).toBeGreaterThan(Number(onlyRow(plain).held) * 1.69)
   })
 
-  test('is of a tier that the reply names unasked; later calls are held at it, and nobody is refused', async () => {
+  test('a reply in a more expensive tier is charged at that tier, later calls are held at it, and none is refused', async () => {
     const cage = await openTestRuntime()
     const full = { prompt_tokens: 100, completion_tokens: 5_000, total_tokens: 5_100 }
     cage.provider.does(replies({ service_tier: 'priority', usage: full }))
@@ -281,7 +281,7 @@ describe('what is charged', () => {
   })
 
   test.each([1_000, 90_000_000])(
-    'of %i unknown tokens that no total confirms is at most what the call could cost, and stops nobody',
+    'a charge of %i unknown tokens without a total is at most the hold, and blocks no later call',
     async (smell_tokens) => {
       const cage = await openTestRuntime()
       cage.provider.does(replies({ usage: { ...usage, total_tokens: undefined, smell_tokens } }))
@@ -304,7 +304,7 @@ describe('what is charged', () => {
     expect(isEstimate).toBe(true)
   })
 
-  test('of a total beyond what a model can read and write is no more than that', async () => {
+  test('a reported total above the context window is charged as a full window', async () => {
     const cage = await openTestRuntime()
     cage.provider.does(replies({ usage: { ...usage, total_tokens: 90_000_150 } }))
     await cage.addAgent().chat(body)
@@ -314,14 +314,14 @@ describe('what is charged', () => {
     expect(price?.claimed_usd).toBe('900.00075')
   })
 
-  test('of tokens that have a price is charged in full, also when it is more than what was held', async () => {
+  test('tokens with a known price are charged in full, even above the hold', async () => {
     const cage = await openTestRuntime()
     cage.provider.does(replies({ usage: { ...usage, prompt_tokens: 100_000, total_tokens: 100_055 } }))
     await cage.addAgent().chat(body)
     expect(onlyRow(cage)).toMatchObject({ cost: '0.25055', isEstimate: true, code: 'overrun' })
   })
 
-  test('when nothing is said of a request that holds less than is read, is the most that could be read', async () => {
+  test('a reply without usage is charged the full window if the request refers to stored content', async () => {
     const cage = await openTestRuntime()
     cage.provider.does(replies({ output: [] }))
     const request = { model: 'gpt-5-mini', input: 'Hi', max_output_tokens: 16, previous_response_id: 'resp_1' }
@@ -333,7 +333,7 @@ describe('what is charged', () => {
     expect(Number(cost)).toBeLessThan(0.1001)
   })
 
-  test("when nothing is said of the provider's own tools, is what they may have cost", async () => {
+  test("a reply without usage is charged the most that the provider's tools may have cost", async () => {
     const cage = await openTestRuntime()
     cage.provider.does(replies({ output: [] }))
     const tools = [{ type: 'web_search' }]

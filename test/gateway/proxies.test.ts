@@ -74,7 +74,7 @@ test('https goes through the proxy in a tunnel, whole and streamed, with the cer
   expect(new Set(asked)).toEqual(new Set([`CONNECT ${new URL(base_url).host}`]))
 })
 
-test('without ca_file a certificate that nobody vouches for is refused, and the call costs nothing', async () => {
+test('without ca_file a self-signed certificate is refused, and the call costs nothing', async () => {
   const cage = await openTestRuntime({ provider: { base_url: await openTlsProvider() } })
   const reply = await cage.addAgent().chat()
   expect(reply.status).toBe(502)

@@ -92,7 +92,7 @@ describe('many calls at once', () => {
     expect(samples.worst).toBeLessThanOrEqual(0)
   })
 
-  test('a hundred clients that leave at any moment leave no hold behind, and pay for what was sent', async () => {
+  test('a hundred clients that leave at any moment leave no hold behind, and pay for each sent request', async () => {
     const cage = await openTestRuntime()
     const agent = cage.addAgent({ limit: '100' })
     const frames = chatFrames({ text: Array(20).fill('word ') }).split(/(?<=\n\n)/)

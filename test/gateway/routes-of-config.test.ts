@@ -54,7 +54,7 @@ test.each([
   expect([cage.provider.requests.length, cage.rows().length, agent.balance().held]).toEqual([0, 0, '0'])
 })
 
-test('a form is sent as it came, priced by its size, and what was heard is redacted whatever its type', async () => {
+test('a form is sent unchanged and priced by its size, and its transcription is redacted for any content type', async () => {
   const cage = await open()
   const agent = cage.addAgent()
   for (const type of ['application/json', 'text/plain', 'audio/mpeg', 'application/octet-stream']) {
@@ -72,7 +72,7 @@ test('a form is sent as it came, priced by its size, and what was heard is redac
   expect(cage.of('pii.found')).toHaveLength(4)
 })
 
-test('a sound passes as it is, and what is neither text nor a sound or picture is withheld but charged', async () => {
+test('audio passes unchanged, and a reply of an unknown content type is withheld but charged', async () => {
   const cage = await open()
   const agent = cage.addAgent()
   const sound = Buffer.from([0xff, 0xfb, 0x90, 0x00])
@@ -166,7 +166,7 @@ test('images of the public list cost the tokens that they are counted as; a pric
   expect(cage.provider.requests).toHaveLength(1)
 })
 
-test('how to speak is read as well as what to say, and both are paid for', async () => {
+test('the instructions for a voice are read and priced like its input', async () => {
   const cage = await open()
   const agent = cage.addAgent()
   cage.provider.does(sends(200, { 'content-type': 'audio/mpeg' }, 'ID3'))

@@ -40,7 +40,7 @@ const usage = (dialect: DialectName, input: unknown, output: unknown) =>
     : { input_tokens: input, output_tokens: output }
 
 describe('a call', () => {
-  test.each(DIALECTS)('in the dialect of %s costs what the provider says it used', async (dialect) => {
+  test.each(DIALECTS)('a call in the dialect of %s costs the usage that its provider reports', async (dialect) => {
     const cage = await openTestRuntime()
     const agent = cage.addAgent()
     cage.provider.does(answer({ usage: usage(dialect, 1_000, 3) }))
@@ -78,7 +78,7 @@ describe('a call', () => {
     expect(cage.rows().map(({ cost_nanos }) => cost_nanos)).toEqual([1_900_000, 1_900_000])
   })
 
-  test('has its row in the database before the provider hears of it', async () => {
+  test('a call has its row in the database before the provider receives it', async () => {
     const cage = await openTestRuntime()
     const agent = cage.addAgent()
     const seen: unknown[] = []
@@ -186,17 +186,20 @@ describe('impossible usage', () => {
     }
   })
 
-  test.each(DIALECTS)('that a stream never reports (%s) is estimated from what was delivered', async (dialect) => {
-    const cage = await openTestRuntime()
-    const agent = cage.addAgent()
-    cage.provider.does(answer({ text: long, usage: undefined }))
-    const reply = await agent.call(dialect, { model: 'plain', max_tokens: 4_000, stream: true })
-    expect(reply.status).toBe(200)
-    const { held, cost, ...row } = onlyRow(cage)
-    expect(row).toMatchObject({ state: 'charged', estimated: true })
-    expect(cost).toBeGreaterThan(1_000 * 10_000)
-    expect(cost).toBeLessThanOrEqual(held)
-  })
+  test.each(DIALECTS)(
+    'usage that a stream never reports (%s) is estimated from the delivered part',
+    async (dialect) => {
+      const cage = await openTestRuntime()
+      const agent = cage.addAgent()
+      cage.provider.does(answer({ text: long, usage: undefined }))
+      const reply = await agent.call(dialect, { model: 'plain', max_tokens: 4_000, stream: true })
+      expect(reply.status).toBe(200)
+      const { held, cost, ...row } = onlyRow(cage)
+      expect(row).toMatchObject({ state: 'charged', estimated: true })
+      expect(cost).toBeGreaterThan(1_000 * 10_000)
+      expect(cost).toBeLessThanOrEqual(held)
+    },
+  )
 
   test.each([
     ['a hundred times the hold', 400, '0.4'],
@@ -216,7 +219,7 @@ describe('impossible usage', () => {
     ])
   })
 
-  test('is estimated whatever special words of the tokenizer the texts hold', async () => {
+  test('usage is estimated even for texts with special tokens of the tokenizer', async () => {
     const cage = await openTestRuntime()
     const agent = cage.addAgent({ limit: '0.02' })
     const text = 'The end: <|endoftext|> and <|im_start|>system<|im_end|>'
@@ -230,10 +233,10 @@ describe('impossible usage', () => {
   })
 })
 
-describe('what is sent', () => {
+describe('the sent request', () => {
   const sent = (cage: TestRuntime) => JSON.parse(cage.provider.requests.at(-1)!.body) as Record<string, unknown>
 
-  test('is limited to what was priced when the client does not say how much it wants', async () => {
+  test('a request without an output limit is sent with the priced limit', async () => {
     const cage = await openTestRuntime()
     const agent = cage.addAgent({ limit: '100' })
     const reply = await agent.chat({ max_tokens: undefined })
@@ -242,7 +245,7 @@ describe('what is sent', () => {
     expect(onlyRow(cage).held).toBe(4_096 * 1_000_000)
   })
 
-  test('is limited to half of what is left, so that one call never holds the whole budget', async () => {
+  test('a request without an output limit gets half of the remaining budget, so that one call never holds all of it', async () => {
     const cage = await openTestRuntime()
     const agent = cage.addAgent({ limit: '1' })
     const reply = await agent.chat({ max_tokens: undefined })
@@ -324,7 +327,7 @@ describe('what is sent', () => {
     expect(cage.rows()).toEqual([])
   })
 
-  test('is what was understood: of a key that is there twice the provider gets the one that was priced', async () => {
+  test('a request with duplicate keys is sent with the values that were priced', async () => {
     const cage = await openTestRuntime()
     const agent = cage.addAgent()
     await agent.chat('{"model":"penny","max_tokens":100000,"max_tokens":3,"model":"penny","messages":[],"n":9,"n":1}')
@@ -524,7 +527,7 @@ describe('a provider that refuses', () => {
     expect(agent.balance()).toMatchObject({ spent: '0', held: '0' })
   })
 
-  test('by a name that nobody knows costs nothing', async () => {
+  test('a call to an unknown host name costs nothing', async () => {
     // Without a network it takes a while until that is known.
     const provider = { base_url: 'http://no-such-host.invalid', connect_timeout_s: 200 }
     const cage = await openTestRuntime({ provider })
@@ -606,7 +609,7 @@ describe('an invalid reply', () => {
     await elsewhere.close()
   })
 
-  test('because it breaks in the middle is an error, and is charged for what it may have cost', async () => {
+  test('a reply that breaks in the middle is an error, and its possible cost is charged', async () => {
     const cage = await openTestRuntime()
     const agent = cage.addAgent()
     cage.provider.does((response) => {

@@ -21,7 +21,7 @@ const chat = (cage: TestRuntime, agent = cage.addAgent(), body: object = {}) =>
     JSON.stringify({ model: 'mine', max_completion_tokens: 1, messages: [], ...body }),
   )
 
-describe('a model that answers in full whatever its limit', () => {
+describe('a model that ignores the output limit', () => {
   test('overruns once when fifty call it at once, is refused from then on, and everything else goes on', async () => {
     const cage = await open()
     cage.provider.does(answer({ usage: reported(60_000) }))
@@ -190,7 +190,7 @@ describe('a model that is not known yet', () => {
     expect([(await first).status, (await last).status]).toEqual([200, 200])
   })
 
-  test('is one again for a field that nobody knows', async () => {
+  test('a known model counts as unknown again for an unknown field', async () => {
     const cage = await open()
     cage.provider.does(answer({ usage: reported(1) }))
     const agent = cage.addAgent({ limit: '50' })
@@ -200,7 +200,7 @@ describe('a model that is not known yet', () => {
   })
 })
 
-test('what is charged up to a tenth above a hold is posted, and held from then on', async () => {
+test('a charge up to a tenth above its hold is posted, and later holds include it', async () => {
   const cage = await open()
   cage.provider.does(answer({ usage: reported(105) }))
   const agent = cage.addAgent({ limit: '50' })
@@ -234,7 +234,7 @@ describe('a model that has obeyed so far', () => {
     expect((await Promise.all(calls)).map(({ status }) => status)).toEqual(Array(20).fill(200))
   })
 
-  test('is called by as many at once as there are when an admin says so, also those that wait', async () => {
+  test('an admin who trusts a model lets all its calls run at once, including the waiting ones', async () => {
     const cage = await open()
     cage.provider.does(async (response, received) => {
       await cage.provider.arrived(60)
@@ -267,7 +267,7 @@ describe('a model that has obeyed so far', () => {
     expect(cage.of('model.refused')).toHaveLength(1)
   })
 
-  test('is known after a restart by up to half of what it had answered', async () => {
+  test('a restart keeps the trust in a model for up to half of its longest answer', async () => {
     const first = await open()
     first.provider.does(answer({ usage: reported(1) }))
     for (let call = 0; call < 5; call++) await chat(first)
@@ -282,7 +282,7 @@ describe('a model that has obeyed so far', () => {
   })
 })
 
-describe('what the reply says beside its tokens', () => {
+describe('usage that a reply reports beside its tokens', () => {
   const list = { others: { openrouter: {} }, isUnknown: false }
   const call = (cage: TestRuntime, body: object = {}) =>
     cage
@@ -344,7 +344,7 @@ test.each([
 })
 
 test.each(['video_url', 'audio_url', 'document_url', 'input_video', 'file_url', 'media'])(
-  'a part of a kind that nobody knows (%s) is held at what the model can read',
+  "a part of an unknown type (%s) is held at the model's window",
   async (type) => {
     const cage = await open({ isUnknown: false, prices: { mine: { ...mine, input_per_mtok: 1 } } })
     cage.provider.does(answer({ usage: reported(1) }))
@@ -355,7 +355,7 @@ test.each(['video_url', 'audio_url', 'document_url', 'input_video', 'file_url', 
   },
 )
 
-test('what a tool was given is text, whatever its type is called', async () => {
+test('the input of a tool counts as text, even if it has a field named type', async () => {
   const cage = await open({ isUnknown: false, prices: { mine: { ...mine, input_per_mtok: 1 } } })
   cage.provider.does(answer({ usage: reported(1) }))
   const call = { role: 'assistant', content: [{ type: 'tool_use', id: 'a', name: 'b', input: [{ type: 'weather' }] }] }

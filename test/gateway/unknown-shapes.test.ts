@@ -141,7 +141,7 @@ describe('a whole reply', () => {
     expect((await cage.addAgent().chat()).text).toBe(body)
   })
 
-  test('shows a number to call for what it is, and leaves other numbers', async () => {
+  test('a phone number in a whole reply is recognized, and other numbers are kept', async () => {
     const cage = await openTestRuntime()
     cage.provider.does(sends(200, JSON_TYPE, { choices: [], phone: 4_157_332_671, created: 1_700_000_000 }))
     expect((await cage.addAgent().chat()).json()).toEqual({
@@ -160,7 +160,7 @@ describe('a whole reply', () => {
   })
 })
 
-describe('what is no answer', () => {
+describe('a reply that is not an answer', () => {
   const escaped = JSON.stringify({ error: { message: `No ${EMAIL}.` } }).replace('@', '\\u0040')
 
   test.each([400, 429, 500])(

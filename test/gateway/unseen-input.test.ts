@@ -72,7 +72,7 @@ test.each<[what: string, next: object]>([
   expect((await respond(cage.addAgent({ name: 'other' }), { input: 'Hello.' })).status).toBe(200)
 })
 
-test('what nobody has delivered is held at the whole window', async () => {
+test('stored content of unknown size is held at the whole window', async () => {
   const cage = await openTestRuntime({ prices })
   const agent = cage.addAgent({ limit: '50' })
   let held = 0

@@ -42,7 +42,7 @@ describe('the document', () => {
     expect(JSON.stringify(document)).not.toContain('$defs')
   })
 
-  test('has every route of the router, each under a name of its own', async () => {
+  test('the document lists every route of the router, each under its own name', async () => {
     const { deps, close } = await openDeps()
     const served = api(deps).routes.filter(({ method }) => method !== 'ALL')
     await close()
@@ -65,7 +65,7 @@ describe('the document', () => {
     expect(operation('post', '/api/run/services/{name}/begin')['x-role']).toBe('agent')
   })
 
-  test('says of a route that is there twice what it is the same as', () => {
+  test('the description of an alias names the route it stands for', () => {
     const { description, summary } = operation('post', '/agent/{id}/stop')
     expect(description).toBe('The same as POST /api/agents/{id}/stop.')
     expect(summary).toBe(operation('post', '/api/agents/{id}/stop').summary)
@@ -259,7 +259,7 @@ const nonsenseQuery = (schema: z.ZodType): Record<string, string> =>
   Object.fromEntries([...fieldsOf(schema), 'surprise'].map((field) => [field, '\u2603']))
 
 describe('the route', () => {
-  test('answers the document to a viewer, and other routes answer as it says', async () => {
+  test('a viewer can read the document, and the other routes answer as documented', async () => {
     const cage = await openTestRuntime({ masterKey: MASTER_KEY })
     const { access_token: admin } = await cage.login()
     const agent = cage.addAgent()

@@ -11,7 +11,7 @@ const PROTOBUF = 'application/x-protobuf'
 const ROOT = resolve(import.meta.dirname, '../..')
 
 test.each(['gzip', 'none'])(
-  "the exporter of OpenTelemetry's SDK is understood, with compression %s, and only what is allowed is kept",
+  "the exporter of OpenTelemetry's SDK is understood, with compression %s, and only allowed attributes are kept",
   async (compression) => {
     const cage = await openTestRuntime()
     const agent = cage.addAgent()

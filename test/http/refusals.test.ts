@@ -53,7 +53,7 @@ describe('refusals of those who have no token', () => {
   })
 })
 
-test('a flood by nobody leaves history and audit as they were, but for a few rows', async () => {
+test('a flood of unauthenticated requests adds only a few rows to history and audit', async () => {
   const cage = await openTestRuntime()
   const agent = cage.addAgent()
   const flood = ['/api/agents', '/api/snapshot', '/metrics', '/api/run', '/secrets']

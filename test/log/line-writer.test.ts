@@ -37,7 +37,7 @@ describe('writing lines', () => {
   })
 
   test.runIf(process.platform === 'linux')(
-    'what a full disk takes away is counted once there is room again',
+    'lines lost to a full disk are counted once there is room again',
     async () => {
       const path = join(folder, 'recovered')
       const room = openSync(path, 'w')

@@ -52,7 +52,7 @@ describe('the log file', () => {
     ])
   })
 
-  test('an event that somebody caused has the name of the user', async () => {
+  test('the log of an event caused by a user includes the user name', async () => {
     const log = open()
     const circuit = { ...output(''), type: 'circuit.closed' } as const
     log.event({ ...output(''), type: 'agent.paused', data: { by: 'vic' } })
@@ -99,7 +99,7 @@ describe('the log file', () => {
     expect(lines('2026-11-21').map(({ level }) => level)).toEqual(['INFO', 'ERROR'])
   })
 
-  test('what is below the level is left out', async () => {
+  test('lines below the level are left out', async () => {
     const log = open({ level: 'warn' })
     log.event(output('not this'))
     log.logger.info('nor this')

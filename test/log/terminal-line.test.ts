@@ -85,7 +85,7 @@ describe('a line on the terminal', () => {
     ])
   })
 
-  test('what an agent prints cannot move the cursor, forge a line or hide text', () => {
+  test('the output of an agent cannot move the cursor, forge a line or hide text', () => {
     const nasty = 'a\u001b[2J\u001b]0;title\u0007b\r\n[00:00:00] INFO  forged\u0008\u202ec\u009b31m'
     const line = textLine(output(nasty), { color: false })
     expect(line).toBe(`[${time}] INFO  ab [00:00:00] INFO  forgedc`)

@@ -90,7 +90,7 @@ test(`of ${CASES} hostile requests none can cost more than is held for it`, asyn
   expect(refused).toBeLessThan(CASES / 2)
 })
 
-test('of a thousand ordinary requests none is refused, or held above three times what it can cost', async () => {
+test('none of a thousand ordinary requests is refused, or held above three times its possible cost', async () => {
   const wrong: object[] = []
   for (let seed = 1; seed <= 1_000; seed++) {
     const request = ordinaryRequest(new Dice(seed))

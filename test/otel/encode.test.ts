@@ -26,7 +26,7 @@ const span: fc.Arbitrary<Span> = fc.record({
 const plain = (item: Span['attributes'][string]): unknown =>
   typeof item === 'object' ? ('int' in item ? item.int : item.double) : item
 
-test('what is encoded is what OpenTelemetry reads, whatever is in a span', async () => {
+test('OpenTelemetry decodes every encoded span to the same values', async () => {
   const spans = fc.sample(span, 500)
   const body = encodeSpans({ resource: { 'service.name': 'test' }, version: '1' }, spans)
   const read = spansOf(await decode([{ signal: 'traces', body }]))

@@ -192,7 +192,7 @@ test("a call with a traceparent belongs to the client's trace; without a valid o
   for (const other of others) expect(other).toMatchObject({ traceId: run.traceId, parentSpanId: run.spanId })
 })
 
-test('what an agent traced itself is sent on, with its ids, and the calls within it are below it', async () => {
+test("an agent's own spans are forwarded with their ids, with the calls within them as their children", async () => {
   await using collector = await openCollector()
   const cage = await openTestRuntime(settings(collector.url))
   const agent = cage.addAgent()
@@ -249,7 +249,7 @@ const sumsOf = async (collector: Collector) => {
   )
 }
 
-test('what an agent measured is sent on with what tells its run; what the gateway counts itself, and cost, as a claim', async () => {
+test("an agent's metrics are forwarded with its run; those of the gateway, and costs, only as a claim", async () => {
   await using collector = await openCollector()
   const cage = await openTestRuntime(settings(collector.url))
   const agent = cage.addAgent()
@@ -286,7 +286,7 @@ test('a collector that fails with metrics alone holds up no span', async () => {
   expect(await collector.spans(1)).toMatchObject([{ name: 'chat penny' }])
 })
 
-test('nothing that a call says is sent, nor a name of a person in what is', async () => {
+test('no content of a call is exported, and no personal name', async () => {
   await using collector = await openCollector()
   const cage = await openTestRuntime(settings(collector.url))
   const agent = cage.addAgent()
@@ -300,7 +300,7 @@ test('nothing that a call says is sent, nor a name of a person in what is', asyn
   expect(sent).not.toMatch(/canary|ann@|of-the-collector/)
 })
 
-test('calls go on without a collector, and what it missed reaches it from the next server, each span once', async () => {
+test('calls continue without a collector, and the next server exports each missed span once', async () => {
   const folder = mkdtempSync(join(tmpdir(), 'otel-'))
   onTestFinished(() => rmSync(folder, { recursive: true }))
   const gone = await openCollector()

@@ -150,7 +150,7 @@ describe('the executable', () => {
     expect(JSON.parse(out)).toMatchObject({ version: packageJson.version, single_executable: true })
   })
 
-  test('says what is missing for an agent in JavaScript', async () => {
+  test('the executable names the missing runtime of an agent in JavaScript', async () => {
     const folder = emptyFolder()
     writeFileSync(join(folder, 'agent.mjs'), '')
     expect(await run(folder, 'start', 'agent.mjs', '--port', '0')).toMatchObject({

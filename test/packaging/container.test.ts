@@ -83,7 +83,7 @@ describe('kubernetes.yaml', () => {
     expect(settings).toEqual(parse(parse(read('compose.yaml')).configs.settings.content))
   })
 
-  test('selects what it labels', () => {
+  test('the selectors of kubernetes.yaml match its labels', () => {
     const labels = of('Deployment').spec.template.metadata.labels
     for (const kind of ['Service', 'PodDisruptionBudget', 'Deployment']) {
       const { selector } = of(kind).spec
@@ -154,7 +154,7 @@ describe('panel.kubernetes.yaml', () => {
     expect(panel.args.at(-1)).toBe(of('Ingress').spec.rules[0].host)
   })
 
-  test('selects what it labels', () => {
+  test('the selectors of panel.kubernetes.yaml match its labels', () => {
     const labels = of('Deployment').spec.template.metadata.labels
     for (const kind of ['Service', 'PodDisruptionBudget', 'Deployment']) {
       const { selector } = of(kind).spec

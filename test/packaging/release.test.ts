@@ -146,7 +146,7 @@ describe('the bill of materials and the notices', () => {
     }
   })
 
-  test('name what is in the native packages, and no other', () => {
+  test('the bill of materials and the notices name exactly the parts of the native packages', () => {
     const database = readFileSync(join(root, 'node_modules/better-sqlite3/prebuilds/linux-x64.node'), 'latin1')
     expect(partsOf('better-sqlite3').map(labelOf)).toEqual([expect.stringMatching(/^SQLite \d+\.\d+\.\d+$/)])
     expect(database).toContain(partsOf('better-sqlite3')[0]!.version!)
@@ -203,7 +203,7 @@ describe('the wheel for this platform', () => {
   })
 })
 
-test('the wheel for other platforms says that it has no program, and how to get it', async () => {
+test('the wheel for other platforms reports the missing program, and how to install it', async () => {
   const folder = await environmentWith(named(`iron_cage-${version}-py3-none-any.whl`))
   const env = { PATH: `${join(folder, 'venv/bin')}:/usr/bin:/bin`, HOME: join(folder, 'home') }
   for (const name of ['iron-cage', 'iron_cage']) {

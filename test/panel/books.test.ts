@@ -115,7 +115,7 @@ describe.each(Object.entries(ADDRESSES))('books on %s', (_, addressOf) => {
       )
   })
 
-  test('what a limit that was lowered, or a call that cost more, leaves above the limit is no fault of the books', async () => {
+  test('spending above a lowered limit, or by a call that cost more, is no fault of the books', async () => {
     const { fleet, organizationId, lend, spend, open } = await openBooks(await addressOf())
     await spend(await lend(2, '6'), '7', true)
     expect(await fleet.problems()).toEqual([])
@@ -143,7 +143,7 @@ describe.each(Object.entries(ADDRESSES))('books on %s', (_, addressOf) => {
     expect(await exceeding()).toEqual([`organization acme has ${found}`])
   })
 
-  test('a limit that was lowered excuses no fault: what it had beyond its limit before', async () => {
+  test('lowering a limit does not excuse an earlier excess over the limit', async () => {
     const { database, fleet, organizationId, open } = await openBooks(await addressOf())
     const lend = "UPDATE transfers SET amount_nanos = 10000000000 WHERE kind = 'granted' AND lease_id = $1"
     await database.system.rows(lend, [open])
@@ -153,7 +153,7 @@ describe.each(Object.entries(ADDRESSES))('books on %s', (_, addressOf) => {
     expect(await fleet.problems()).toContain(found)
   })
 
-  test('nothing is wrong with books whatever is lent, spent and overrun, and however often the limit changes', async () => {
+  test('the books are consistent under any sequence of leases, spending, overruns and new limits', async () => {
     const { fleet, organizationId, lend, spend } = await openBooks(await addressOf())
     const cents = (most: number) => (Math.floor(Math.random() * most) / 100).toFixed(2)
     const leases: { id: string; used: number; isFinal: boolean }[] = []
@@ -174,7 +174,7 @@ describe.each(Object.entries(ADDRESSES))('books on %s', (_, addressOf) => {
   })
 })
 
-test('of several panels one compares the books when they start, and what it logs is found by the others too', async () => {
+test('one of several starting panels compares the books, and the others find its report too', async () => {
   const address = await cluster.newDatabase()
   const { database } = await openBooks(address)
   await database.system.rows('UPDATE budgets SET escrow_nanos = 0')

@@ -144,7 +144,7 @@ test('an agent starts with the secrets of the organization, and gets a new value
   for (const text of [JSON.stringify(audit), listed, JSON.stringify(cage.events)]) expect(text).not.toContain(VALUE)
 })
 
-test('an agent that starts while the panel is away gets what was fetched before; without that, and of a revoked machine, each start says so', async () => {
+test('an agent that starts while the panel is away gets the last fetched secrets; without them, or once revoked, each start is a warning', async () => {
   const panel = await openPanel()
   const { folder, runtimeId } = await join(panel)
   await panel.secrets.allow(ada(panel), runtimeId, ['staging'])

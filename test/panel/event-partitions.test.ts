@@ -80,7 +80,7 @@ const nameOf = (ms: number, prefix = 'events') =>
   `${prefix}_${new Date(ms).toISOString().slice(0, 10).replaceAll('-', '')}`
 const incidentsOf = (ms: number) => nameOf(ms - (ms % (10 * DAY_MS)), 'incidents')
 
-test('events are in the partition of the day on which they arrive, whatever time their machine believes it is', async () => {
+test("events are in the partition of their day of arrival, regardless of the machine's clock", async () => {
   const { setTime, today, store, take, stored, partitions } = await open()
   await setTime(today + 2 * DAY_MS)
   await store.prepare()
@@ -238,7 +238,7 @@ test('each partition is behind row-level security itself, and is found by its ke
   await expect(database.within(organizationId, (sql) => sql.rows(twice))).rejects.toMatchObject({ code: '23505' })
 })
 
-test('whoever reads events for long keeps retention waiting, and nobody else', async () => {
+test('a long read of events delays retention, and no other work', async () => {
   const { database, organizationId, setTime, today, store, take, stored, fold } = await open()
   await take(0, 1)
   await fold()

@@ -138,7 +138,7 @@ test.each([
   60_000,
 )
 
-test('until every machine was heard nothing is lent, which the panel, its audit and its answers say', async () => {
+test('a restored panel lends no money until all machines have reported, and its log, audit and answers give the reason', async () => {
   const file = temporaryFile('panel.db')
   const fleet = await openFleet(2, file)
   const { machines, paths, call, notices } = fleet
@@ -165,7 +165,7 @@ test('until every machine was heard nothing is lent, which the panel, its audit 
   expect(notices).toHaveLength(1)
 }, 60_000)
 
-test('an older copy in the place of the books is noticed when a machine says what it was lent', async () => {
+test('an older copy of the books is detected when a machine reports its leases', async () => {
   const file = temporaryFile('panel.db')
   const fleet = await openFleet(1, file)
   const [machine] = fleet.machines as [Machine]

@@ -46,7 +46,7 @@ test('a panel is ready while its database has the tables that it knows, or newer
   expect((await fetch(`${url}/health/live`)).status).toBe(200)
 })
 
-test('a panel that drains says so, answers, and keeps no connection', async () => {
+test('a draining panel reports it, still answers, and keeps no connection open', async () => {
   const { url, drain } = await openTestPanel({ database: await cluster.newDatabase() })
   void drain.run()
   const ready = await fetch(`${url}/health/ready`)
@@ -73,7 +73,7 @@ test('a PostgreSQL that is too old is refused before anything is written', async
   expect((await client.query("SELECT 1 FROM pg_tables WHERE schemaname = 'public'")).rows).toEqual([])
 })
 
-test('a panel says once that PostgreSQL is gone, and once that it is back', async () => {
+test('a panel logs the loss of PostgreSQL once, and its return once', async () => {
   const clock = new TestClock()
   const log: string[] = []
   const onFault = (error: unknown, what: string) => void log.push(`${what}: ${error}`)

@@ -13,7 +13,7 @@
  * | messages and grants of an earlier epoch are refused | lease-model, budget/leases: "a grant to an earlier epoch …" |
  * | another ledger is believed nothing | lease-model, panel-store: "a runtime that comes back …", leases: "a power failure" |
  * | time frees nothing | here, "a lease that expires …" |
- * | what a killed server held counts | budget/ledger: "a restarted ledger", leases: "keeps what its running call held …" |
+ * | what a killed server held counts | budget/ledger: "a restarted ledger", leases: "the hold of a killed runtime's call …" |
  * | a charge above its hold is posted in full | panel-store: "a charge above the lease …" |
  * | rows are locked in the order of their ids | here, the last ones |
  */
@@ -106,7 +106,7 @@ test('commits of money are written to the disk, also where the database would no
   await expect.poll(() => settings().catch(() => undefined)).toEqual([{ synchronous_commit: 'on' }])
 })
 
-test('a lease that expires frees nothing, and what its machine says of it later still counts', async () => {
+test('a lease that expires frees nothing, and later statements of its machine still count', async () => {
   const { database, fleet, organizationId, join } = await openFleet(await cluster.newDatabase())
   const { runtimeId, epoch, borrow } = await join()
   const lease = await borrow()
@@ -127,7 +127,7 @@ test('a lease that expires frees nothing, and what its machine says of it later 
 })
 
 test.each(['runtimes', 'budgets', 'budget_periods'])(
-  'rows of %s are locked in the order of their ids, whatever order they are stored in: panels never wait in a ring',
+  'rows of %s are locked in the order of their ids, so that panels never deadlock',
   async (table) => {
     const address = await cluster.newDatabase()
     const { fleet, organizationId, join } = await openFleet(address)

@@ -88,7 +88,7 @@ const balance = async ({ fleet, organizationId }: RunningPanel) => {
 }
 
 describe('a runtime that has joined a panel', () => {
-  test('spends of the shared budget, and what was not spent is free again when it stops', async () => {
+  test('a joined runtime spends from the shared budget, and returns the rest when it stops', async () => {
     const panel = await openPanel()
     const { machine } = await joined(panel)
     await machine.call('0.5', costs('0.2'))
@@ -98,7 +98,7 @@ describe('a runtime that has joined a panel', () => {
     expect(await panel.fleet.problems()).toEqual([])
   })
 
-  test("shows the panel's first answer when its server starts, and what it was lent", async () => {
+  test("a joined runtime shows the panel's first answer at its start, and the money it was lent", async () => {
     const panel = await openPanel()
     const { machine } = await joined(panel)
     expect(readSharedBudget(machine.store, machine.leases)).toMatchObject({ can_spend: false, balances: [] })
@@ -201,7 +201,7 @@ describe('a runtime that has joined a panel', () => {
     await machine.call('0.8', costs('0.1'))
   })
 
-  test('spends nothing more when it was not heard for longer than the panel allows', async () => {
+  test('a joined runtime stops spending when the panel has not answered for longer than it allows', async () => {
     const panel = await openPanel({ limit: '100', ttlMs: 300 })
     const { machine } = await joined(panel)
     await machine.call('0.5', costs('0.1'))
@@ -210,7 +210,7 @@ describe('a runtime that has joined a panel', () => {
     await expect(machine.call('0.1', costs('0.1'))).rejects.toMatchObject({ code: 'budget_unreachable' })
   })
 
-  test('gets nothing more of a limit that was lowered below what is settled and lent, and what is not held comes back', async () => {
+  test('a limit lowered below the settled and lent money lends no more, and recalls money that is not held', async () => {
     const panel = await openPanel({ limit: '100' })
     const { fleet, organizationId } = panel
     const [{ machine }, { machine: other }] = [await joined(panel), await joined(panel)]
@@ -248,7 +248,7 @@ describe('a runtime that has joined a panel', () => {
       .toBe('runtime_revoked')
   })
 
-  test('returns what it did not use to others when money is short', async () => {
+  test('a joined runtime returns unused money when others run short', async () => {
     const panel = await openPanel({ limit: '1' })
     const [one, other] = await Promise.all([joined(panel), joined(panel)])
     await one.machine.call('0.8', costs('0.1'))
@@ -280,7 +280,7 @@ async function kill(machine: Machine, link: Link): Promise<void> {
 }
 
 describe('a runtime that was killed', () => {
-  test('keeps what its running call held until a person says what it cost, also without a server', async () => {
+  test("the hold of a killed runtime's call keeps its lease until a person enters the cost, even without a server", async () => {
     const { panel, link } = await openPanelBehindLink()
     const { machine, path } = await joined(panel, link.url)
     const request = { agentId: AGENT, runId: null, kind: 'llm', target: 'openai', model: 'gpt-4' } as const
@@ -373,7 +373,7 @@ describe('a power failure', () => {
     return { panel, path, lose }
   }
 
-  test('takes what was spent from the disk: the machine is believed nothing, and a person says what it was', async () => {
+  test('a machine whose spending was lost in a power failure is not believed, and a person enters the amount', async () => {
     const { panel, path, lose } = await spendAndForget('normal')
     lose()
     const back = opened(path, { boot: 'second' })
@@ -407,7 +407,7 @@ describe('a power failure', () => {
     expect(back.store.meta.get(JOURNAL)).toBe(journal)
   })
 
-  test('leaves leases that a panel which forgot them is told to be spent in full', async () => {
+  test('after a power failure a machine presents its leases as fully spent to a panel that forgot them', async () => {
     const { panel, link } = await openPanelBehindLink()
     const { machine, path } = await joined(panel, link.url, { boot: 'first' })
     await machine.call('0.6', costs('0.1'))
@@ -464,7 +464,7 @@ async function copied(panel: RunningPanel) {
   return [path, copy] as const
 }
 
-test('a copy of a database is lent nothing while another one is heard, and takes its place when that one is silent', async () => {
+test('a copied database gets no lease while the other one is active, and takes over once that is silent', async () => {
   const panel = await openPanel({ limit: '3', ttlMs: 3_000 })
   const [path, copy] = await copied(panel)
   const [first, second] = [opened(path), opened(copy)]

@@ -15,7 +15,7 @@ test('a text of any field is refused with characters that do not show, except th
   for (const name of TEXTS) expect(() => requireNames({ [name]: 'a\nb' })).not.toThrow()
 })
 
-test('a text that shows as it is, and what is no text, is accepted in any field', () => {
+test('a visible text, and any value that is not a text, is accepted in any field', () => {
   const shown = fc.constantFrom('ann', 'Ann von Böhm', '…', 'a.b', '日本', 1, true, null, ['a\nb'])
   fc.assert(fc.property(fc.string({ minLength: 1 }), shown, (name, value) => requireNames({ [name]: value })))
 })

@@ -80,7 +80,7 @@ test.each([
   expect(sent).not.toMatch(/canary|ann@|bob@/)
 })
 
-test("a machine's token says whose a message is, whatever the message says, and no other token sends any", async () => {
+test('the owner of a message is the machine of its token, even if the message claims another, and no other token may send', async () => {
   await using collector = await openCollector()
   const { url, fleet, ours, theirs } = await openTenants(collector)
   expect((await send(url, theirs.token)).status).toBe(200)
@@ -113,7 +113,7 @@ test("a machine's token says whose a message is, whatever the message says, and 
   expect(metrics.filter((one) => one['iron_cage.runtime.name'] !== undefined)).toEqual([])
 })
 
-test('a panel without a collector says so, in the type of the request', async () => {
+test('a panel without a collector refuses telemetry in the content type of the request', async () => {
   const { url, ours } = await openTenants()
   for (const signal of ['traces', 'metrics']) {
     const answer = await send(url, ours.token, FORGED, signal)
@@ -124,7 +124,7 @@ test('a panel without a collector says so, in the type of the request', async ()
   }
 })
 
-test('what the collector does not have is refused, so that the sender repeats it; metrics that it takes none of, for good', async () => {
+test('telemetry that the collector did not accept is refused for a retry; unsupported metrics are refused for good', async () => {
   const gone = await openCollector()
   const port = Number(new URL(gone.url).port)
   await gone[Symbol.asyncDispose]()

@@ -44,7 +44,7 @@ async function openPanel() {
   return { panel, tokens, send }
 }
 
-test('whoever sends a token that does not work is not told to send one', async () => {
+test('an invalid token is answered with its reason, not with a request for a token', async () => {
   const { panel, send } = await openPanel()
   const { fleet, organizationId } = panel
   const said = async (token?: string) =>
@@ -62,7 +62,7 @@ test('whoever sends a token that does not work is not told to send one', async (
   }
 })
 
-test('every route refuses everybody but its role, and an admin may do what a viewer may', async () => {
+test('every route refuses all roles but its own, and an admin may do everything that a viewer may', async () => {
   const { panel, tokens, send } = await openPanel()
   const routes = panelRoutes({
     ...panel,
@@ -82,7 +82,7 @@ test('every route refuses everybody but its role, and an admin may do what a vie
   }
 })
 
-test('health, version and what is wrong with a request are answered without a token', async () => {
+test('health, version and errors of a request are answered without a token', async () => {
   const { panel, tokens, send } = await openPanel()
   expect(await (await send('GET', '/health/live')).json()).toEqual({ status: 'ok' })
   expect(await (await send('GET', '/health/ready')).json()).toEqual({ status: 'ok' })
@@ -95,7 +95,7 @@ test('health, version and what is wrong with a request are answered without a to
   expect(foreign.status).toBe(403)
 })
 
-test('the fleet is sent with gzip to whoever takes it, and is the same', async () => {
+test('the fleet is sent with gzip to clients that accept it, with the same content', async () => {
   const { panel, tokens } = await openPanel()
   const read = async (encoding: string) => {
     const headers = { authorization: `Bearer ${tokens.viewer}`, 'accept-encoding': encoding }
@@ -113,7 +113,7 @@ test('the fleet is sent with gzip to whoever takes it, and is the same', async (
   expect((await read('gzip;q=0')).isGzip).toBe(false)
 })
 
-test('an admin hands out a token over HTTP, and ends it; whoever signs out is out', async () => {
+test('an admin issues and revokes a token over HTTP, and a signed-out session is closed', async () => {
   const { tokens, send } = await openPanel()
   const create = await send('POST', '/api/tokens', tokens.admin, { role: 'viewer', name: 'carl' })
   expect(create.status).toBe(201)
@@ -168,7 +168,7 @@ test('a person signs in with a password; a change of the person ends sessions, t
   expect(await (await send('GET', '/api/audit/verify', tokens.admin)).json()).toMatchObject({ ok: true })
 })
 
-test('nobody decides on a request of their own, whichever of their tokens or sessions they ask and decide with', async () => {
+test('people cannot decide on their own requests with any of their tokens or sessions', async () => {
   const { panel, tokens, send } = await openPanel()
   const team = { limit_usd: '1' }
   expect((await send('PATCH', '/api/fleet/budgets/team/:name', tokens.admin, team)).status).toBe(200)
@@ -318,7 +318,7 @@ test('behind trusted proxies guesses count by who calls, and what anybody can wr
   expect(await refusedOf(undefined, (n) => `192.0.2.${n}`)).toBeGreaterThan(0)
 })
 
-test('an agent token is an invitation, with a budget of its own if it says how much', async () => {
+test('an agent token is an invitation, and carries a budget if it names one', async () => {
   const { panel, tokens, send } = await openPanel()
   const body = { name: 'notebook', budget_usd: '100' }
   const created = await send('POST', '/api/tokens', tokens.admin, body)
@@ -351,7 +351,7 @@ test('a runtime cannot claim more than can be counted, or borrow nothing', async
   expect((await fleet.read(organizationId)).budgets[0]!.settled_nanos).toBeLessThanOrEqual(Number.MAX_SAFE_INTEGER)
 })
 
-test('what one organization has, the token of another does not see or change', async () => {
+test('the token of one organization cannot see or change another organization', async () => {
   const database = await openPanelDatabase(temporaryFile('panel.db'))
   onTestFinished(() => database.close())
   const fleet = new Fleet(database)

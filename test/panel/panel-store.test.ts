@@ -136,7 +136,7 @@ describe.each(Object.entries(ADDRESSES))('a panel on %s', (_, addressOf) => {
     expect(await fleet.problems()).toEqual([])
   })
 
-  test('of a limit lowered below what is settled and lent nothing is lent, what is lent is recalled, and comes back', async () => {
+  test('a limit lowered below the settled and lent money lends no more, and recalls the leases', async () => {
     const { fleet, organizationId } = await open('10')
     const [runtime, other] = [await join(fleet, organizationId), await join(fleet, organizationId)]
     const [{ epoch }, { epoch: ofOther }] = [await runtime.open(), await other.open()]
@@ -203,7 +203,7 @@ describe.each(Object.entries(ADDRESSES))('a panel on %s', (_, addressOf) => {
     expect(await fleet.problems()).toEqual([])
   })
 
-  test('a repeated request of another caller gets the lease of the first one, and hears whose it is', async () => {
+  test('a repeated request for another caller gets the first lease, with the names it was granted for', async () => {
     const { fleet, organizationId } = await open('10')
     await fleet.setLimit(organizationId, { scope: 'agent', name: 'scout' }, { limit: dollars('1') }, 'ada')
     const runtime = await join(fleet, organizationId)
@@ -215,7 +215,7 @@ describe.each(Object.entries(ADDRESSES))('a panel on %s', (_, addressOf) => {
     ])
   })
 
-  test('a daily limit renews at midnight in UTC, and what was lent before it is settled in its own day', async () => {
+  test('a daily limit renews at midnight in UTC, and earlier leases are settled in their own day', async () => {
     const { fleet, organizationId, setTime } = await openWithClock('2026-11-30T23:59:00Z')
     await fleet.setLimit(
       organizationId,
@@ -261,7 +261,7 @@ describe.each(Object.entries(ADDRESSES))('a panel on %s', (_, addressOf) => {
     expect(await team()).toEqual({ name: 'research', settled: '1.4', lent: '0' })
   })
 
-  test('a limit that renews no more counts what was spent without a period', async () => {
+  test('a limit without a period counts only the spending outside any period', async () => {
     const { fleet, organizationId } = await openWithClock('2026-05-12T12:00:00Z')
     const runtime = await join(fleet, organizationId)
     const { epoch } = await runtime.open()
@@ -283,7 +283,7 @@ describe.each(Object.entries(ADDRESSES))('a panel on %s', (_, addressOf) => {
     expect(await fleet.problems()).toEqual([])
   })
 
-  test('an organization says how long its runtimes may spend of what they hold, and the audit says who did', async () => {
+  test('an organization sets how long its runtimes may spend their leases, and the audit names the author', async () => {
     const { fleet, organizationId } = await open()
     const runtime = await join(fleet, organizationId)
     const { epoch, coverS } = await runtime.open()
@@ -298,7 +298,7 @@ describe.each(Object.entries(ADDRESSES))('a panel on %s', (_, addressOf) => {
     expect(await fleet.problems()).toEqual([])
   })
 
-  test('a panel of the version before goes on with a newer database if that says so, and changes nothing of it', async () => {
+  test('a panel of the previous version works on a newer database that permits it, and does not change its schema', async () => {
     const { database, address } = await open()
     const set = (key: string, value: number) =>
       database.system.rows('UPDATE panel_meta SET value = $2 WHERE key = $1', [key, String(value)])
@@ -318,7 +318,7 @@ describe.each(Object.entries(ADDRESSES))('a panel on %s', (_, addressOf) => {
     await expect(again()).rejects.toMatchObject({ code: 'database_unusable', hint: 'update Iron Cage' })
   })
 
-  test('a runtime that comes back without its ledger is quarantined until a person says what it spent', async () => {
+  test('a runtime that comes back without its ledger is quarantined until a person enters its spending', async () => {
     const { fleet, organizationId } = await open()
     const runtime = await join(fleet, organizationId)
     const first = await runtime.open('journal-1')
@@ -342,7 +342,7 @@ describe.each(Object.entries(ADDRESSES))('a panel on %s', (_, addressOf) => {
     expect(await fleet.problems()).toEqual([])
   })
 
-  test('more than was lent counts in full when the person says that calls cost more', async () => {
+  test('spending above a lease counts in full once a person confirms it', async () => {
     const { fleet, organizationId } = await open()
     const runtime = await join(fleet, organizationId)
     const granted = await runtime.request((await runtime.open('journal-1')).epoch, 0, '2')
@@ -384,7 +384,7 @@ describe.each(Object.entries(ADDRESSES))('a panel on %s', (_, addressOf) => {
     expect(await fleet.problems()).toEqual([])
   })
 
-  test('what one organization spent does not refuse the reports of another, though both share a transaction', async () => {
+  test('the spending of one organization does not refuse the reports of another in the same transaction', async () => {
     const { fleet, organizationId } = await open('9000000')
     const theirs = await fleet.openOrganization('theirs')
     await fleet.setLimit(theirs, { scope: 'organization', name: null }, { limit: dollars('9') }, 'eve')
@@ -398,7 +398,7 @@ describe.each(Object.entries(ADDRESSES))('a panel on %s', (_, addressOf) => {
     expect(await budgets(fleet, theirs)).toEqual([{ name: 'theirs', settled: '9', lent: '0' }])
   })
 
-  test('a revoked runtime is refused at once, and what it was lent stays lent', async () => {
+  test('a revoked runtime is refused at once, and its leases stay lent', async () => {
     const { fleet, organizationId } = await open()
     const runtime = await join(fleet, organizationId)
     const { epoch } = await runtime.open()
@@ -409,7 +409,7 @@ describe.each(Object.entries(ADDRESSES))('a panel on %s', (_, addressOf) => {
     expect(await budgets(fleet, organizationId)).toEqual([{ name: 'acme', settled: '0', lent: '2' }])
   })
 
-  test('a budget that somebody changed by hand is found', async () => {
+  test('a manual change of a budget row is found', async () => {
     const { fleet, database, organizationId } = await open()
     const runtime = await join(fleet, organizationId)
     const { epoch } = await runtime.open()
@@ -441,7 +441,7 @@ describe.each(Object.entries(ADDRESSES))('a panel on %s', (_, addressOf) => {
     expect(await fleet.problems()).toEqual([])
   })
 
-  test('a request is decided once, by somebody else, and an approval raises the limit', async () => {
+  test('a request is decided once, by another person, and an approval raises the limit', async () => {
     const { fleet, organizationId } = await open('5')
     const other = await fleet.openOrganization('other')
     const member = (name: string) => ({ organizationId, role: 'admin', id: `token-${name}`, name }) as const
@@ -468,7 +468,7 @@ describe.each(Object.entries(ADDRESSES))('a panel on %s', (_, addressOf) => {
     expect(await fleet.problems()).toEqual([])
   })
 
-  test('a token that was revoked works no more, and nobody revokes the token of another organization', async () => {
+  test('a revoked token is refused, and a token of another organization cannot be revoked', async () => {
     const { fleet, organizationId } = await open()
     const other = await fleet.openOrganization('other')
     const token = await fleet.credentials.createToken(organizationId, 'viewer', 'bob', 'ada')

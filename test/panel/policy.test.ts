@@ -145,7 +145,7 @@ test('a machine that leaves has its own configuration alone again', async () => 
   })
 })
 
-test('admins alone change the policy, everybody reads it, and the audit says what it was', async () => {
+test('only admins can change the policy, every role can read it, and the audit records the old one', async () => {
   const { panel } = await openFleet()
   const { credentials } = panel.fleet
   const as = async (role: 'admin' | 'viewer') => {

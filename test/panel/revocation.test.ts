@@ -54,7 +54,7 @@ async function send(url: string, token: string, route: string, request: TenantRe
   return { status: answer.status, text: await answer.text() }
 }
 
-test('a machine that was revoked is refused on every route of machines, and nobody can use what it had', async () => {
+test('a revoked machine is refused on every machine route, and no other machine can use its leases', async () => {
   const { panels, database } = await openPanels()
   const [here, there] = panels
   const victim = await openTenant(here, database, 'victim', NAMES)
@@ -143,7 +143,7 @@ test('tokens, sessions and people that end on one process have ended on the othe
   }
 })
 
-test('a machine that waits at another process hears at once that it was revoked, and calls no more', async () => {
+test('a machine waiting at another process learns at once of its revocation, and stops calling', async () => {
   const { panels } = await openPanels()
   const [here, there] = panels
   const { fleet, organizationId } = here

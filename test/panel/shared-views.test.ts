@@ -13,7 +13,7 @@ function open() {
   return { clock, readings, views, begun: (count: number) => expect.poll(() => readings.length).toBe(count) }
 }
 
-test('whoever asks while the fleet is read gets what is read after that, together with all others', async () => {
+test('all readers that arrive during a read of the fleet share the next one', async () => {
   const { clock, readings, views, begun } = open()
   const first = views.view('one')
   await begun(1)
@@ -36,7 +36,7 @@ test('whoever asks while the fleet is read gets what is read after that, togethe
   expect(readings.map(({ organization }) => organization)).toEqual(['one', 'another', 'one'])
 })
 
-test('a fleet that cannot be read is read again for whoever asks later', async () => {
+test('a failed read of the fleet is repeated for later readers', async () => {
   const { readings, views, begun } = open()
   const first = views.view('one')
   await begun(1)

@@ -98,7 +98,7 @@ const foreignQuery = ({ id, ids, names }: Tenant) => ({
 })
 
 describe.each(WALLS)('with %s', (_, addressOf) => {
-  test('no route shows or changes anything of another organization, whatever its caller may do at home', async () => {
+  test('no route reads or changes another organization, for any role of the caller in its own', async () => {
     const { routes, victim, open, send, rows, before } = await openOrganizations(addressOf(await cluster.newDatabase()))
     expect(Object.entries(before).filter(([, found]) => found.length === 0)).toEqual([])
     const requestOf = (name: string) => TENANT_REQUESTS[name] ?? (() => ({}) as TenantRequest)

@@ -33,7 +33,7 @@ async function openTenants() {
   return { database, fleet, ours, theirs }
 }
 
-test('PostgreSQL shows an organization its own rows only, and writes no others, whatever a statement says', async () => {
+test('PostgreSQL shows and writes only rows of the own organization, for any statement', async () => {
   const { database, ours, theirs } = await openTenants()
   const organizations = (table: string, column = 'organization_id') =>
     database.within(ours, (sql) => sql.rows(`SELECT DISTINCT ${column} AS id FROM ${table}`))
@@ -150,7 +150,7 @@ function withAt(value: unknown, [first, ...rest]: (string | number)[], text: str
 }
 
 test.each(['a colleague', 'a stranger'])(
-  '%s can do nothing with what it knows of another machine: its leases, signatures, ledger and orders',
+  '%s cannot use the leases, signatures, ledger or orders of another machine',
   async (who) => {
     const address = await cluster.newDatabase()
     const panel = await openTestPanel({ database: address, masterKey: 'k7Qe2n0Z-VtYxW1rBs9uLcDpAa3fGh5JmX8iOo4q_Ew' })
@@ -233,7 +233,7 @@ test.each(['a colleague', 'a stranger'])(
   },
 )
 
-test('what is revoked on one process of the panel has ended on all others', async () => {
+test('a revocation on one process of the panel takes effect on all others', async () => {
   const { database, fleet, ours } = await openTenants()
   const replica = await openPanelDatabase(database.address)
   onTestFinished(() => replica.close())
@@ -279,7 +279,7 @@ test('guesses of a password on all processes of the panel count together, and th
   expect(await failed(theirs)).toEqual([])
 })
 
-test('what is ordered on one process of the panel reaches a runtime that waits at another, also after PostgreSQL was away', async () => {
+test('an order given to one process of the panel reaches a runtime waiting at another, even after PostgreSQL was away', async () => {
   const { database, fleet, ours } = await openTenants()
   // No request is answered for having waited long enough.
   const never = { cancel: () => {}, unref: () => never }

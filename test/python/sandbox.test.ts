@@ -15,7 +15,7 @@ const run = (program: string, words: string[], cwd: string): Promise<{ code: num
   })
 
 test.runIf(process.platform === 'linux')(
-  'its tests pass, each probe being stopped as docs/sandbox.md says',
+  'the sandbox tests pass, and each probe is stopped as documented in docs/sandbox.md',
   async () => {
     const { code, out } = await run('python3', ['in_parallel.py', 'test_sandbox'], join(root, 'python/tests/sandbox'))
     expect(code, out).toBe(0)

@@ -116,7 +116,7 @@ async function openStage({ secrets = {} as Record<string, string> } = {}) {
   }
 }
 
-describe('the first process of an agent says that it listens', () => {
+describe('the first process of an agent reports that it listens', () => {
   test('once, however it is started', async () => {
     const stage = await openStage()
     stage.write('agent.py', '')
@@ -145,7 +145,7 @@ describe('the first process of an agent says that it listens', () => {
     expect(stage.reports).toEqual([{ pid, revision: null }])
   })
 
-  test('but not without the shim, nor when somebody has a use of his own for SIGUSR1', async () => {
+  test('no process reports without the shim, or if the program handles SIGUSR1 itself', async () => {
     const stage = await openStage()
     stage.write('theirs/sitecustomize.py', 'import signal; signal.signal(signal.SIGUSR1, print)')
     const own = 'import signal; print(signal.getsignal(signal.SIGUSR1) is print)'
@@ -192,7 +192,7 @@ const WATCH = [
 ].join('\n')
 
 describe('SIGUSR1', () => {
-  test('brings the new values into os.environ and for children, and leaves alone what the program has changed', async () => {
+  test('SIGUSR1 updates os.environ for the program and its children, except for variables that the program changed', async () => {
     const secrets = { A: 'new', B: 'handed over' }
     const stage = await openStage({ secrets })
     const own = `import os; os.environ["B"] = "own"\n${WATCH}\nos.system("echo child $A")`

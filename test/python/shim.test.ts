@@ -148,7 +148,7 @@ describe('another sitecustomize', () => {
   })
 })
 
-describe('what it costs', () => {
+describe('the cost of the shim', () => {
   test('it loads no module that Python had not loaded', () => {
     const loaded = (PYTHONPATH: string) =>
       execFileSync('python3', ['-c', 'import sys; print(*sorted(sys.modules))'], {

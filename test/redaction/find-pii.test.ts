@@ -145,7 +145,7 @@ const LEFT_ALONE: string[] = [
 ]
 
 describe('findPii', () => {
-  test.each(FOUND)('finds what is in %j', (text, ...values) => {
+  test.each(FOUND)('findPii finds all personal data in %j', (text, ...values) => {
     expect(found(text)).toEqual(values)
   })
 

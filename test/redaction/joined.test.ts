@@ -32,7 +32,7 @@ describe('a text in several parts', () => {
     expect(redactJoined(redactor, parts)).toBeUndefined()
   })
 
-  test('keeps what is only warned about, and reports it', () => {
+  test('a finding in warn mode is kept and reported', () => {
     const warning = new Redactor({ ...DEFAULT_POLICY, mode: 'warn' })
     const { parts, findings } = redactJoined(warning, ['jane@exa', 'mple.com'])!
     expect(parts).toEqual(['jane@exa', 'mple.com'])

@@ -14,7 +14,7 @@ describe('Redactor', () => {
     )
   })
 
-  test('says where in the original text and what was done', () => {
+  test('a finding has its position in the original text and its action', () => {
     expect(redactor().redact('Hi nora@example.com').findings).toEqual([
       {
         type: 'email',

@@ -94,7 +94,7 @@ describe('StreamRedactor', () => {
     )
   })
 
-  test('a secret that ends where the next one begins to arrive is a finding of its own', () => {
+  test('a secret that ends where the next one begins to arrive is a separate finding', () => {
     const key = 'sk_test_4eC39HqLyjWDarjtT1zdp7dcA1'
     const cut = redactInChunks(DEFAULT_POLICY, [
       key.slice(0, 27),

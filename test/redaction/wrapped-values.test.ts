@@ -44,7 +44,7 @@ const WRAPPERS: [before: string, after: string][] = [
 ]
 const cases = WRAPPERS.flatMap(([before, after]) => VALUES.map((value) => [before, after, value] as const))
 
-describe('a value is found whatever stands directly beside it', () => {
+describe('a value is found directly beside any character', () => {
   test.each(cases)('%j, %j: %s', (before, after, value) => {
     const text = before + value.slice(value.indexOf(':') + 1) + after
     expect(found(text)).toEqual([value])

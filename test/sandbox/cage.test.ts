@@ -35,7 +35,7 @@ describe('an agent behind walls', () => {
     expect(cage.launcher!.words.slice(-4)).toEqual(['--', python, '/project/agent.py', '--fast'])
   })
 
-  test('is not given a home folder, nor what is above one', () => {
+  test('the walls give an agent neither a home folder nor a folder above one', () => {
     const cage = cageFor(request({ write: ['~', '~/out', '/home', '/', './own'] }, { cwd: '/home/me' }))
     expect(cage.writes).toEqual(['/home/me/out', '/home/me/own'])
   })
@@ -49,7 +49,7 @@ describe('an agent behind walls', () => {
     expect(cage.hides).toEqual([])
   })
 
-  test('reaches the gateway and what is listed once its network is limited', () => {
+  test('an agent with a limited network reaches the gateway and the listed hosts', () => {
     const connect = ['db.internal:5432']
     expect(valuesOf(cageFor(request({ level: 'strict' })), '--connect')).toEqual(['127.0.0.1:8080'])
     expect(valuesOf(cageFor(request({ connect })), '--connect')).toEqual(['127.0.0.1:8080', 'db.internal:5432'])

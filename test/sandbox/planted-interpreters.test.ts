@@ -78,7 +78,7 @@ describe.runIf(isLinux).each(LEVELS)('at %s, an interpreter of the agent that it
     },
   )
 
-  test('that it left when its server was killed does not run before somebody trusts it', async () => {
+  test('an interpreter that an agent left when its server was killed does not run before a person trusts it', async () => {
     const hostile = openHostile()
     agentOf(
       hostile,
@@ -169,7 +169,7 @@ describe.runIf(isLinux).each(['standard', 'strict'] as const)('at %s, an agent c
     expect(readFileSync(join(hostile.project, 'own/tool'), 'utf8'), out).toBe('changed')
   })
 
-  test('nothing outside by what it puts in place of its own home', async () => {
+  test('nothing outside by replacing the folder of its own home', async () => {
     const hostile = openHostile()
     mkdirSync(join(hostile.home, 'other'))
     agentOf(

@@ -78,7 +78,7 @@ describe('a program that may run outside a sandbox', () => {
     expect(findTrusted('iron-tool', { PATH: join(folder, 'theirs') }, [])).toBeUndefined()
   })
 
-  test('finds on PATH only what it may run as well', () => {
+  test('a trusted program searches only those folders of PATH from which it may run', () => {
     const folder = newFolder()
     const PATH = ['/usr/bin', '.', '', folder, join(folder, 'missing')].join(':')
     expect(trustedEnvironment({ PATH, LD_PRELOAD: './x.so', LANG: 'C' }, [folder])).toEqual({
@@ -107,7 +107,7 @@ describe('a Python that may run outside a sandbox', () => {
     expect(found).toBe(realpathSync('/usr/bin/python3'))
   })
 
-  test('is what a virtual environment was made from, where the system has none, unless an agent may write there', () => {
+  test('without a system Python, the base of a virtual environment is trusted, unless an agent can write to it', () => {
     const folder = newFolder()
     const base = install(join(folder, 'home/.local/share/uv/python/cpython-3.12'), 'python3.12')
     mkdirSync(join(folder, 'project/.venv/bin'), { recursive: true })

@@ -64,7 +64,7 @@ describe.runIf(isLinux).each(LEVELS)('behind walls of level %s', (level) => {
     expect(await agents.supervisor.whenEnded(id)).toMatchObject({ state: 'completed', exitCode: 0 })
   })
 
-  test('a script of Node starts in a package of its own with the packages above it, wherever its folder is', async () => {
+  test('a Node script starts with its own package and the packages above it, from any folder', async () => {
     const folder = newFolder()
     const script = join(folder, 'package/agents/agent.js')
     const installed = join(folder, 'package/node_modules/installed')
@@ -115,8 +115,8 @@ describe.runIf(isLinux).each(LEVELS)('behind walls of level %s', (level) => {
   })
 })
 
-describe.runIf(isLinux).each(CONFINED)('what is tried at walls of level %s', (level) => {
-  test('is refused, reported and counted; what is granted is not', async () => {
+describe.runIf(isLinux).each(CONFINED)('behind walls of level %s', (level) => {
+  test('a forbidden access is refused, reported and counted, and a granted one is not', async () => {
     const home = newFolder()
     writeFileSync(join(home, 'credentials'), 'secret')
     const port = await listen()
@@ -143,7 +143,7 @@ describe.runIf(isLinux).each(CONFINED)('what is tried at walls of level %s', (le
     expect(sandbox).toEqual({ level, limited: true, why: null })
   })
 
-  test('an agent in the home folder is not reported for looking for its modules there; what it reads in it is', async () => {
+  test('an agent in the home folder is not reported for its search for modules, but for its other reads', async () => {
     const home = newFolder()
     const script = join(home, 'agent.py')
     writeFileSync(join(home, 'credentials'), 'secret')
@@ -155,7 +155,7 @@ describe.runIf(isLinux).each(CONFINED)('what is tried at walls of level %s', (le
     expect(denied).toEqual([join(home, 'credentials')])
   })
 
-  test('what other programs would obey is moved aside at its end, reported and counted, and what it started ends', async () => {
+  test('files that other programs would obey are moved aside, reported and counted, and leftover processes end', async () => {
     const agents = openAgents(behind(level))
     const names = ['iron-cage.yaml', '.vscode/tasks.json', 'own/iron-cage.yaml']
     const id = await agents.start('leave_behind.py', { args: names })
@@ -218,7 +218,7 @@ describe.runIf(isLinux)('where the folders of agents cannot be recorded', () => 
     })
   })
 
-  test('an agent at the best level starts behind walls that say what they lack', async () => {
+  test('without a record of agent folders, an agent at the best level starts with a report of the missing walls', async () => {
     const agents = withoutRecord('auto')
     const id = await agents.start('executable.sh')
     expect(await agents.supervisor.whenEnded(id)).toMatchObject({ state: 'completed' })
@@ -247,7 +247,7 @@ describe.runIf(isLinux)('where namespaces cannot be made', () => {
     return spawnSync(python, command, { cwd: folder, encoding: 'utf8' }).stdout
   }
 
-  test('standard says which file of the server it cannot hide, and what to do', () => {
+  test('standard names the server file that it cannot hide, and the remedy', () => {
     const folder = newFolder()
     writeFileSync(join(folder, 'agent.py'), 'print(open("iron_state.db", "rb").read(6))')
     const stdout = start(folder)
@@ -258,7 +258,7 @@ describe.runIf(isLinux)('where namespaces cannot be made', () => {
     )
   })
 
-  test('standard says that programs are not read-only', () => {
+  test('standard warns that programs are not read-only', () => {
     const folder = newFolder()
     writeFileSync(join(folder, 'agent.py'), '')
     const elsewhere = newFolder()
@@ -272,7 +272,7 @@ describe.runIf(isLinux)('where namespaces cannot be made', () => {
 describe.runIf(isLinux)('the start block', () => {
   const ironCage = join(import.meta.dirname, '../../bin/iron-cage.cjs')
 
-  test.each(CONFINED)('lists what an agent at %s may write to', (level) => {
+  test.each(CONFINED)('the start block lists the folders that an agent at %s may write to', (level) => {
     const [folder, results] = [newFolder(), newFolder()]
     writeFileSync(join(folder, 'agent.py'), 'print("it runs")')
     writeFileSync(join(folder, 'iron-cage.yaml'), JSON.stringify({ agent: { sandbox: { write: [results] } } }))
@@ -282,7 +282,7 @@ describe.runIf(isLinux)('the start block', () => {
     expect(stdout).not.toContain('closed')
   })
 
-  test('says that an agent in the home folder reads only its script there', () => {
+  test('the start block notes that an agent in the home folder reads only its script there', () => {
     const home = newFolder()
     writeFileSync(join(home, 'agent.py'), 'print("it runs")')
     const words = ['start', 'agent.py', '--port', '0', '--python', python]
@@ -318,7 +318,7 @@ describe.runIf(isLinux)('where walls cannot be built', () => {
     expect(status).toBe(126)
   })
 
-  test('the best there is is none, and the start block says why', () => {
+  test('the best available level is none, and the start block gives the reason', () => {
     const { status, stdout } = start('auto')
     expect(stdout).toMatch(/Sandbox +off \(seccomp: .+\)/)
     expect(stdout).toContain('it runs')

@@ -19,7 +19,7 @@ describe('the last scrub of events and audit rows', () => {
     })
   })
 
-  test('leaves alone what is ours: ids, hashes, amounts, times, counts', () => {
+  test('the scrub keeps generated values: ids, hashes, amounts, times, counts', () => {
     const event = {
       agent_id: 'lg-7a3f9c2d',
       call_id: 'call-4539148803436467',
@@ -35,7 +35,7 @@ describe('the last scrub of events and audit rows', () => {
     expect(clean(event)).toEqual(event)
   })
 
-  test('scans what is longer than an id, whatever its name', () => {
+  test('the scrub scans a value longer than an id under any name', () => {
     expect(clean({ note_id: `${'x '.repeat(40)}${EMAIL}` }).note_id).toContain('[EMAIL_REDACTED]')
   })
 

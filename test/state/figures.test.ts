@@ -97,7 +97,7 @@ describe('the figures of the demo', () => {
     })
   })
 
-  test('at lead 44 the projection follows the dearer leads, and says that they will not fit', () => {
+  test('at lead 44 the projection follows the dearer leads, and the budget is marked as nearly used', () => {
     // 33 × $0.23 + 11 × $0.73 + 56 × $0.73
     expect(at(44)).toMatchObject({
       spent: '$15.62 / $50.00',
@@ -135,7 +135,7 @@ describe('the figures of the demo', () => {
     expect(agent.pii).toEqual({ email: 2, phone: 1 })
   })
 
-  test('before the first lead are what is known', () => {
+  test('before the first lead only the known figures are shown', () => {
     expect(at(0)).toMatchObject({
       spent: '$0.00 / $50.00',
       used: '0.0% used',
@@ -149,7 +149,7 @@ describe('the figures of the demo', () => {
     })
   })
 
-  test('of an agent that reports no progress say when the limit is reached, at the pace of the last payments', () => {
+  test('without reported progress the figures predict the time of the limit from the pace of recent payments', () => {
     let snapshot = emptySnapshot()
     const add = (seconds: number, event: object) => {
       const at = new Date(BEGAN + seconds * 1_000).toISOString()

@@ -89,7 +89,7 @@ describe('recording an event', () => {
     expect(rows().map(({ seq }) => seq)).toEqual([1, 2, 3, 4, 5, 6, 7])
   })
 
-  test('never changes a snapshot that somebody holds', () => {
+  test('recording an event never changes a snapshot that a reader holds', () => {
     const { state } = openState()
     state.record(started)
     const held = state.read()
@@ -128,7 +128,7 @@ describe('recording an event', () => {
 })
 
 describe('events of one turn of the event loop', () => {
-  test('share a transaction, in order, and whoever waits for one finds it stored and in memory', async () => {
+  test('events of one turn share a transaction, in order, and are stored and in memory for the waiting caller', async () => {
     const { state, rows } = openState()
     state.record(started)
     const seen: unknown[] = []
@@ -144,7 +144,7 @@ describe('events of one turn of the event loop', () => {
     ])
   })
 
-  test('are stored before whoever waits for them goes on, and listeners come after that, also to one recorded meanwhile', async () => {
+  test('events of one turn are stored before their callers continue, and listeners run after that, also for nested events', async () => {
     const { state, rows } = openState()
     state.record(started)
     const seen: unknown[] = []
@@ -163,7 +163,7 @@ describe('events of one turn of the event loop', () => {
     expect(rows().map(({ seq }) => seq)).toEqual([1, 2, 3, 4])
   })
 
-  test('are shown later when that fails, and whoever reads meanwhile gets what there was', async () => {
+  test('events whose transaction failed are shown later, and readers see the old state meanwhile', async () => {
     const { state, store, faults } = openState()
     const { get } = store.pastAgents
     store.pastAgents.get = () => {
@@ -176,7 +176,7 @@ describe('events of one turn of the event loop', () => {
     expect(state.read().seq).toBe(1)
   })
 
-  test('are numbered on though nobody has seen those before', async () => {
+  test('event numbers continue after events that were never shown', async () => {
     const { state, rows, store } = openState()
     store.groupCommit = (write, ended) => {
       store.transaction(write)
@@ -191,7 +191,7 @@ describe('events of one turn of the event loop', () => {
     expect(state.read().agents[AGENT]?.progress?.done).toBe(2)
   })
 
-  test('are shown without anybody asking, and what a listener records then is stored', async () => {
+  test("events are shown without a reader, and a listener's own events are stored", async () => {
     const { state, rows } = openState()
     const noticed = new Promise<number>((resolve) => {
       state.subscribe(({ seq }) => {
@@ -285,7 +285,7 @@ describe('a database that another program has locked', () => {
   })
 })
 
-test('what agents print waits for the disk up to a bound, and a line says how much was lost', async () => {
+test('output of agents waits for the disk up to a bound, and a line counts the lost rest', async () => {
   const path = temporaryFile()
   const { state, rows, store, clock } = openState({ path })
   state.record(started)
@@ -362,7 +362,7 @@ describe('a restart', () => {
     expect(rows().map(({ seq }) => seq)).toEqual([51, 52])
   })
 
-  test('forgets many old events some at a time, so that nobody waits for it', () => {
+  test('a restart deletes old events in batches, so that it delays no one', () => {
     const { state, clock, rows } = openState({ eventsKept: 100 })
     state.recordAll(Array.from({ length: 3_500 }, (_, n) => ({ event: progressed(n) })))
     expect(rows()[0]!.seq).toBe(1_001)
@@ -373,7 +373,7 @@ describe('a restart', () => {
     expect(rows()).toHaveLength(100)
   })
 
-  test('of what events tell is what a fold over the stored rows gives', () => {
+  test('the state is the fold of the stored events', () => {
     const { state, clock } = openState()
     history(state, clock, 300)
     const stored: RuntimeEvent[] = state.findEvents({ after: 0, limit: 1_000 })

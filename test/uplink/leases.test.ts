@@ -146,7 +146,7 @@ test('a return is in the database when it is reported', async () => {
   expect(stored).toEqual(reported)
 })
 
-test('a change that is heard of while a report is under way is asked for after it', async () => {
+test('a change announced during a report is requested after it', async () => {
   const { clock, leases, panel } = openLeases()
   await clock.advanceAsync(0)
   const { promise: late, resolve: arrives } = Promise.withResolvers<void>()
@@ -162,7 +162,7 @@ test('a change that is heard of while a report is under way is asked for after i
   expect(panel.reports).toHaveLength(before + 1)
 })
 
-test('a grant to an earlier epoch is not spent: the next epoch hears of its lease from the panel', async () => {
+test('a grant to an earlier epoch is not spent, because the next epoch learns of its lease from the panel', async () => {
   const { clock, leases, panel, rows } = openLeases()
   await clock.advanceAsync(0)
   const call = { agentId: toAgentId('a-1'), maxCost: dollars('0.5') }
@@ -184,7 +184,7 @@ test('a grant to an earlier epoch is not spent: the next epoch hears of its leas
   expect(rows()).toEqual([])
 })
 
-test('a grant does not extend the right to spend: what a runtime cannot report, it stops spending', async () => {
+test('a grant does not extend the right to spend, so a runtime that cannot report stops spending', async () => {
   const { clock, leases, panel } = openLeases()
   await clock.advanceAsync(0)
   panel.isReportLost = true
@@ -260,7 +260,7 @@ test('a spent budget of an agent that was raised or has renewed pays again a rep
   expect(leases.leaseFor(call, call.maxCost)).toBeDefined()
 })
 
-test('a panel that answers after a runtime has closed is not heard: the money is lent to nobody, and nothing is recorded', async () => {
+test('the answer of a panel to a closed runtime is dropped: no money is lent, and no event is recorded', async () => {
   for (const answer of ['granted', 'failed'] as const) {
     const { clock, leases, panel, store, recorded } = openLeases()
     await clock.advanceAsync(0)
@@ -279,7 +279,7 @@ test('a panel that answers after a runtime has closed is not heard: the money is
   }
 })
 
-test('a runtime holds what it spends in the time that its organization allows', async () => {
+test('a runtime holds enough for the cover time that its organization sets', async () => {
   const wantedWith = async (coverS: number): Promise<number> => {
     const { clock, leases, panel } = openLeases()
     panel.coverS = coverS

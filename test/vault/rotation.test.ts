@@ -65,7 +65,7 @@ function tokenOf(cage: TestRuntime, agentId: AgentId): string {
 const outcome = ({ data }: EventOf<'secret.rotated'>) => [data.reloaded, data.restart_required]
 
 describe('an agent starts', () => {
-  test('with the secrets of its environment, of no other, and without what it is shielded from', async () => {
+  test('an agent starts with the secrets of its environment only, and without shielded keys', async () => {
     const cage = await openCage({ agent: { provider_keys: 'shield' } })
     await create(cage)
     await create(cage, 'OPENAI_API_KEY', 'sk-real')
@@ -187,7 +187,7 @@ describe('a new value', () => {
     expect(new Set(cage.of('secret.reloaded').map(({ agent_id }) => agent_id))).toEqual(new Set(ids))
   })
 
-  test('never harms an agent, whatever that does with SIGUSR1', async () => {
+  test('a new value never harms an agent, even one that handles SIGUSR1 itself', async () => {
     await Promise.all(
       ['own', 'default', 'exec'].map(async (what) => {
         const cage = await openCage()
@@ -225,7 +225,7 @@ describe('a new value', () => {
     await printed(cage, 'ends in v2')
   })
 
-  test('sends no signal because of what a child of the agent says', async () => {
+  test("a child's acknowledgment never causes a signal", async () => {
     const cage = await openCage()
     await create(cage)
     const id = await start(cage, 'shell_agent.sh')

@@ -5,7 +5,7 @@ import { KEY } from './support.ts'
 
 const about = ['iron-cage secret 1', 'secret-1', 'OPENAI_API_KEY', 'production', 3, 'parameters']
 
-test('what was sealed opens with the same key at the same place, whatever it is', () => {
+test('a sealed value opens with the same key at the same place', () => {
   const key = Buffer.alloc(32, 7)
   fc.assert(
     fc.property(fc.uint8Array({ maxLength: 300 }), (bytes) => {

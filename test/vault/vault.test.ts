@@ -176,7 +176,7 @@ describe('the audit of the vault', () => {
 })
 
 describe('a master key', () => {
-  test('that is missing, weak or wrong keeps the vault locked, which says so and what to do', async () => {
+  test('a missing, weak or wrong master key keeps the vault locked, with a reason and a remedy', async () => {
     const path = newPath()
     const first = await openVault(path)
     const { id } = await first.vault.create({ name: 'A', environment: 'development', value: 'value-of-a' }, ADMIN)
@@ -507,7 +507,7 @@ function everyFlip(column: string, value: unknown): [string, unknown][] {
   })
 }
 
-test('the list in the snapshot is what the table says, also when its events are gone', async () => {
+test('the secrets in the snapshot match the table, even without their events', async () => {
   const path = newPath()
   const before = await openVault(path)
   const { id } = await before.vault.create({ name: 'A', environment: 'development', value: 'value-of-a' }, ADMIN)

@@ -2,7 +2,7 @@ import { expect, test } from 'vitest'
 import type { CallDetail, FoundCalls } from '../../../src/state/call-view.ts'
 import { openTestRuntime } from '../../support/runtime.ts'
 
-test('calls are found by what they were, with the unit of work they belong to, and exported', async () => {
+test('calls can be filtered by their properties and unit of work, and exported', async () => {
   const cage = await openTestRuntime()
   const { access_token } = await cage.login()
   const [lister, other] = [cage.addAgent({ name: 'lister' }), cage.addAgent({ name: 'other' })]
@@ -47,7 +47,7 @@ test('calls are found by what they were, with the unit of work they belong to, a
   }
 })
 
-test('a call tells what was recorded about it', async () => {
+test('the page of a call shows its corrections and events', async () => {
   const cage = await openTestRuntime()
   const { access_token } = await cage.login()
   const agent = cage.addAgent()

@@ -17,7 +17,7 @@ const open = (cage: TestRuntime, token?: string) => cage.get('/api/shared-report
 const actions = (cage: TestRuntime) =>
   cage.database.prepare("SELECT role, action, target FROM audit WHERE action LIKE 'report.%' ORDER BY seq").all()
 
-test('shows that report to whoever has it, redacted, and nothing else', async () => {
+test('a report link gives its holder that report, redacted, and no other data', async () => {
   const cage = await openTestRuntime()
   cage.provider.does(answer({ text: 'Ask ceo@acme.com' }))
   const agent = cage.addAgent({ name: 'sharer' })

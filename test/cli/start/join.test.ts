@@ -42,7 +42,7 @@ test("a second start runs its agent in the running server, shows its lines and e
   )
 })
 
-test('what a running server was not started with has no effect, and is not ignored in silence', async () => {
+test('a flag that a running server cannot apply is reported as without effect', async () => {
   const place = prepare()
   const server = await serve(place)
   const [, url, port] = /(http:\/\/localhost:(\d+))\/#code=/.exec(server.out)!
@@ -83,7 +83,7 @@ test("the server of a start that has ended stays until the agents of other termi
   expect(await second.ended).toMatchObject({ code: 130 })
 })
 
-test('a server that ends takes the agents of other terminals with it, and these tell how', async () => {
+test('the end of a server stops the agents of other terminals, whose commands exit with 130', async () => {
   const place = prepare()
   const server = await serve(place)
   const joined = place.start(['start', 'forever.mjs'])

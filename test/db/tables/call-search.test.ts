@@ -128,7 +128,7 @@ describe('calls', () => {
 })
 
 describe('the events of a call', () => {
-  test('are those that name it, around its time, whatever else was recorded', async () => {
+  test('the events of a call are those near its time that name it', async () => {
     const { store } = filled()
     const at = (number: number) => new Date(BEGAN + number * 100).toISOString()
     const call = { id: id(7), agent_id: toAgentId('w-1'), started_at: at(3_000), ended_at: at(3_010) }

@@ -25,7 +25,7 @@ test('a body is what its chunks are, however they are cut', () => {
   )
 })
 
-test('the chunks of a large body are given back as they come, and the body when nobody needs it', () => {
+test('a collector releases the chunks of a large body as they arrive, and the body on request', () => {
   const collected = new ByteCollector(LIMIT)
   const chunks = [filled(LARGE_BYTES - 1, 1), filled(LARGE_BYTES, 2)]
   for (const chunk of chunks) collected.push(chunk)

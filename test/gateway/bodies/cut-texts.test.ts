@@ -14,7 +14,7 @@ async function written(text: string, cuts: Cuts): Promise<string> {
   return Buffer.concat(pieces).toString()
 }
 
-test('what was cut out is put back, whatever characters are at its borders', async () => {
+test('cutting long texts out of a body and restoring them is lossless for any border characters', async () => {
   const part = fc.stringMatching(/^[a"\\\n\u0000é漢🎉\ud800]{1,9}$/u)
   await fc.assert(
     fc.asyncProperty(fc.array(part, { minLength: 1, maxLength: 5 }), fc.nat(9), async (parts, shift) => {

@@ -23,7 +23,7 @@ function fill(memory: BodyMemory, agentId: string, size: number): HeldBytes[] {
   }
 }
 
-test('one agent holds half of the bytes of requests at most, and what it releases is free again', () => {
+test('one agent may hold half of the request memory, and released bytes are free again', () => {
   const memory = new BodyMemory(32 * MIB)
   const held = fill(memory, 'a', 32 * MIB)
   expect(held).toHaveLength(4)

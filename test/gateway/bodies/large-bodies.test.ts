@@ -59,7 +59,7 @@ test('the body of one agent does not wait for those of another, and others have 
   expect(turns).toBeGreaterThan(100)
 })
 
-test('work that nobody waits for any more is ended, and a thread without work as well', async () => {
+test('work without a waiting caller is stopped, and so is an idle thread', async () => {
   const ended = vi.spyOn(Worker.prototype, 'terminate')
   onTestFinished(() => ended.mockRestore())
   const large = new LargeBodies(systemClock)

@@ -32,7 +32,7 @@ test.each<[place: string, around: (text: string) => Json]>([
   expect(fingerprint(around(LONG.toLowerCase()))).not.toBe(fingerprint(around(LONG)))
 })
 
-test('requests are told apart by what is beside a long text, and by where it stands', () => {
+test('requests are distinct if the text beside a long text or its position differs', () => {
   const fingerprints = [
     { role: 'user', content: LONG },
     { role: 'assistant', content: LONG },

@@ -111,7 +111,7 @@ test('a request that had no answer counts once when it is sent again', async () 
 })
 
 test.each([false, true])(
-  'calls that replies ask for count, whatever the requests show (streamed: %s)',
+  'tool calls in replies count, independent of the following requests (streamed: %s)',
   async (stream) => {
     const cage = await openTestRuntime({ budget: { tools: { max_calls: 9, per_tool: { look: 3 } } } })
     const agent = cage.addAgent()

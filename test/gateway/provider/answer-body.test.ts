@@ -20,7 +20,7 @@ function open() {
   return { body: new AnswerBody(source, clock), received, clock }
 }
 
-test('is whole when the connection says so, whatever its pieces', async () => {
+test('a body in any number of pieces is whole once the connection ends it', async () => {
   const { body } = open()
   body.push(Buffer.from('one '))
   const whole = body.whole(100, tooMuch)
@@ -105,7 +105,7 @@ test.each(['whole', 'chunk by chunk'])('of a fast connection gives others their 
   expect(turns).toBeGreaterThan(90)
 })
 
-test('that nobody wants any more closes its connection, once it has ended never', async () => {
+test('canceling a body closes its connection, unless the body has ended', async () => {
   const unwanted = open()
   unwanted.body.cancel()
   expect(unwanted.received).toEqual(['abort: the rest of the body is not needed'])

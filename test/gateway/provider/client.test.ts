@@ -26,7 +26,7 @@ test('the large body of a fast client is read in several turns of the event loop
   expect(turns).toBeGreaterThan(90)
 })
 
-test('a body above the limit is refused, whatever its client declared', async () => {
+test('a body above the limit is refused for any declared length', async () => {
   await expect(readBody(request(100), 99 * CHUNK.length, room)).rejects.toMatchObject({ code: 'body_too_large' })
 })
 
@@ -42,7 +42,7 @@ test('a large body without room is refused, and the rest of it is discarded', as
   await once(incoming, 'end')
 })
 
-test('a client that leaves without reading what it was sent is behind; one that has read it is not', async () => {
+test('a client is behind if it leaves before it has read its reply, and otherwise is not', async () => {
   const server = createServer()
   server.listen(0, '127.0.0.1')
   await once(server, 'listening')

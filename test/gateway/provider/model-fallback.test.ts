@@ -78,7 +78,7 @@ describe('when a provider cannot answer', () => {
   })
 })
 
-test("the caller's own mistake is nobody else's to answer", async () => {
+test('a client error is not retried on the fallback', async () => {
   const cage = await openWithFallback()
   cage.provider.does(sends(400, JSON_TYPE, { error: { message: 'no' } }))
   expect((await cage.addAgent().chat()).status).toBe(400)

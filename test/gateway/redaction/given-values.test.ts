@@ -97,7 +97,7 @@ const asking = (content: string) => ({ messages: [{ role: 'user', content }] })
 
 describe('in the arguments of tools', () => {
   test.each([1, 7, 1_000])(
-    'what the request has is passed on, whole and in pieces of %d; all else is not',
+    'values of the request pass, whole and in pieces of %d, and all others are redacted',
     async (length) => {
       const request = asking(`Send the offer to ${GIVEN} with ${SECRET}`)
       const { cage, content, whole, streamed } = await argumentsOf(
@@ -120,14 +120,14 @@ describe('in the arguments of tools', () => {
     },
   )
 
-  test('what a long request has is passed on, also in a large frame', async () => {
+  test('a value of a long request passes, even in a large frame', async () => {
     const request = asking(`${'word '.repeat(80_000)}\nSend it to ${GIVEN}`)
     const padding = JSON.stringify({ note: 'x '.repeat(150_000) })
     const { whole, streamed } = await argumentsOf({}, request, [ARGUMENTS, padding])
     expect([whole, streamed].map((text) => text.slice(0, SAFE.length))).toEqual([SAFE, SAFE])
   })
 
-  test('nothing is passed on with given: redact, or what the request does not have', async () => {
+  test('values are redacted with given: redact, or if the request holds only a similar one', async () => {
     const redacted = SAFE.replace(GIVEN, '[EMAIL_REDACTED]')
     const strict = await argumentsOf({ safety: { given: 'redact' } }, asking(`Send it to ${GIVEN}`), cut(9))
     const unknown = await argumentsOf({}, asking(`Send it to x-${GIVEN}`), cut(9))

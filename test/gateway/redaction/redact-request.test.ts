@@ -8,7 +8,7 @@ const PNG = Buffer.from('89504e470d0a1a0a0000000d4948445200000001000000010806000
 )
 const scope = ['replies', 'tool_arguments', 'logs', 'requests']
 
-describe('what an agent sends', () => {
+describe('the content of a request', () => {
   test('is sent as it is, unless the policy covers requests', async () => {
     const cage = await openTestRuntime()
     await cage.addAgent().chat({ messages: [{ role: 'user', content: `Write to ${EMAIL}.` }] })
@@ -141,7 +141,7 @@ describe('what an agent sends', () => {
     expect(JSON.stringify(cage.provider.requests)).not.toContain('northwind')
   })
 
-  test('is not sent, costs nothing and is reported when the policy says block', async () => {
+  test('under a blocking policy a request with a finding is not sent, costs nothing and is reported', async () => {
     const cage = await openTestRuntime({ safety: { scope, mode: 'block' } })
     const agent = cage.addAgent()
     const { status, text } = await agent.chat({ messages: [{ role: 'user', content: EMAIL }] })

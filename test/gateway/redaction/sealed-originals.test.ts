@@ -58,7 +58,7 @@ const says = (...content: Value[]): Script =>
     usage: { input_tokens: 10, output_tokens: 5 },
   })
 
-test('a whole thought of Anthropic’s goes back as it was signed, with what the client puts around it', async () => {
+test("a whole thought of Anthropic’s is restored to its signed form, and the client's content around it is kept", async () => {
   const { cage, agent } = await open()
   cage.provider.does(says(thinking(THOUGHT), { type: 'text', text: 'Hello.' }))
   const reply = JSON.parse((await ask(agent, 'anthropic', '/v1/messages', anthropicAsks())).text) as {
@@ -228,7 +228,7 @@ test.each([false, true])(
   },
 )
 
-test('ids that an agent brought are sent, unless the policy covers what is sent and they cannot be read', async () => {
+test('token ids from an agent are sent, unless the policy covers requests and the ids cannot be decoded', async () => {
   const { cage, agent } = await open()
   cage.provider.does(sends(200, JSON_TYPE, generated(IDS)))
   const asked = { model: 'plain', prompt: 'And?', context: IDS, stream: false }

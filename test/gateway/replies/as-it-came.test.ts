@@ -132,7 +132,7 @@ describe('a stream of chunks', () => {
   })
 
   test.each(['application/json', 'text/plain', 'application/octet-stream', ''])(
-    'is one by what it begins with, whatever its type says: "%s"',
+    'a stream is recognized by its first bytes for the content type "%s"',
     async (type) => {
       for (const start of ['', '\uFEFF', '\n\n', ': hello\n\n']) {
         const frames = says({ content: 'Hel' }) + says({ content: 'lo' }) + STOP + USAGE + DONE
@@ -182,7 +182,7 @@ describe('a stream of chunks', () => {
     for (const end of ['\r\n', '\r']) expect((await chat(frames.replaceAll('\n', end))).text).toBe(frames)
   })
 
-  test('loses what was found alone, wherever it was split', async () => {
+  test('a stream loses only the finding, regardless of the places where it was split', async () => {
     const rest = '"n":1.0,"id":725653563933458433,"u":"\\u0061"'
     const piece = (text: string) =>
       `: note\nid: 9\ndata: {"choices":[{"index":0,"delta":{"content":"${text}"},${rest}}]}\n\n`
@@ -207,7 +207,7 @@ describe('a stream of chunks', () => {
     expect(text).toBe(says({ content: 'Hi, ' }) + STOP + DONE)
   })
 
-  test('does not show by its tokens what was found', async () => {
+  test('the token list of a stream does not reveal a finding', async () => {
     const token = (piece: string) => ({ token: piece, bytes: [...Buffer.from(piece)] })
     const frame = (content: string) =>
       chunk({ delta: { content }, logprobs: { content: [token(content)] }, finish_reason: null })
@@ -304,7 +304,7 @@ describe('a whole reply', () => {
     }
   })
 
-  test('shows a number to call or to pay with for what it is, however long it is', async () => {
+  test('a phone or card number of any length is recognized in a whole reply', async () => {
     const cage = await openTestRuntime()
     cage.provider.does(sends(200, JSON_TYPE, '{"choices":[],"card":6212345678900000003,"id":725653563933458433}'))
     expect((await cage.addAgent().chat()).text).toBe(

@@ -65,7 +65,7 @@ describe('the error of a provider within a stream', () => {
     }
   })
 
-  test('costs nothing before anything was delivered, and then what was', async () => {
+  test("a provider's error costs nothing before the first delivery, and otherwise the delivered part", async () => {
     const cage = await openTestRuntime({ provider: { retries: 0 } })
     const agent = cage.addAgent()
     cage.provider.doesOnce(streams(openaiError('invalid_request_error', null)))

@@ -184,20 +184,23 @@ describe('a stream cut anywhere', () => {
     expect(different).toEqual([])
   })
 
-  test.each(DIALECTS)('is finished once it says so, with or without its last frame (%s)', async (dialect) => {
-    const text = framesOf[dialect]({ text: ['One', ' two.'] })
-    const said = text.indexOf({ openai: '"finish_reason":"stop"', anthropic: '"stop_reason":"end_turn"' }[dialect])
-    const complete = text.indexOf('\n\n', said)
-    const bytes = Buffer.from(text)
-    for (let length = 0; length < complete; length++) {
-      await expect(relay(dialect, [bytes.subarray(0, length)])).rejects.toMatchObject({
-        code: 'provider_reply_invalid',
-      })
-    }
-    for (let length = complete; length <= bytes.length; length++) {
-      expect(textOf(await relay(dialect, [bytes.subarray(0, length)]))).toBe('One two.')
-    }
-  })
+  test.each(DIALECTS)(
+    'a stream is complete once its end is reported, with or without its last frame (%s)',
+    async (dialect) => {
+      const text = framesOf[dialect]({ text: ['One', ' two.'] })
+      const said = text.indexOf({ openai: '"finish_reason":"stop"', anthropic: '"stop_reason":"end_turn"' }[dialect])
+      const complete = text.indexOf('\n\n', said)
+      const bytes = Buffer.from(text)
+      for (let length = 0; length < complete; length++) {
+        await expect(relay(dialect, [bytes.subarray(0, length)])).rejects.toMatchObject({
+          code: 'provider_reply_invalid',
+        })
+      }
+      for (let length = complete; length <= bytes.length; length++) {
+        expect(textOf(await relay(dialect, [bytes.subarray(0, length)]))).toBe('One two.')
+      }
+    },
+  )
 
   test.each(DIALECTS)('holds every datum back, wherever it stops (%s)', async (dialect) => {
     const bytes = Buffer.from(framesOf[dialect]({ text: said }))
@@ -464,7 +467,7 @@ describe('personal data in a stream', () => {
 })
 
 test.each([undefined, { prompt_tokens: 10, completion_tokens: 5 }])(
-  'whoever has seen the end of a stream sees what it cost (usage: %o)',
+  'the cost of a stream is recorded before its client sees the end (usage: %o)',
   async (usage) => {
     const cage = await openTestRuntime()
     const agent = cage.addAgent()
@@ -552,7 +555,7 @@ test('a stream that was not asked for, and one that does not come, are passed on
   expect(cage.rows().every(({ state, cost_nanos }) => state === 'charged' && cost_nanos > 0)).toBe(true)
 })
 
-test('a stream is one in whatever letters its type is written', async () => {
+test('the content type of a stream is case-insensitive', async () => {
   const cage = await openTestRuntime()
   const agent = cage.addAgent()
   cage.provider.does(

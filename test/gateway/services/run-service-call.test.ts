@@ -162,7 +162,7 @@ function expectSettled(road: Road, spent: string): void {
 const CACHE = { cache: { ttl_s: 3600 } }
 
 describe('a live call', () => {
-  test('brings the answer, costs what the configuration says, and is recorded with its row', async () => {
+  test('a live call returns the answer, costs the configured price, and is recorded in its row', async () => {
     const road = await openRoad()
     road.fake.behave(answers(200, { name: 'Acme' }, { 'x-rate-left': '7' }))
     const reply = await road.call()
@@ -210,7 +210,7 @@ describe('a live call', () => {
     expect(road.rows()).toMatchObject([{ state: 'charged', held_nanos: 0, cost_nanos: 0 }])
   })
 
-  test('sends method, query, body and the key of the agent; drops what is ours or of the connection', async () => {
+  test("a live call sends method, query, body and the agent's key, but no header of ours or of the connection", async () => {
     const road = await openRoad()
     const token = newToken('run')
     await road.call({
@@ -533,7 +533,7 @@ describe('when the service fails', () => {
 })
 
 describe('the cache', () => {
-  test("gives nobody another caller's answer, and repeats no action", async () => {
+  test("the cache never serves another caller's answer, and repeats no request with side effects", async () => {
     const road = await openRoad({ fallback: CACHE, breaker: { failures: 100 } })
     road.fake.behave(answers(200, { private: 'of alice' }))
     const alice = { 'x-user-key': 'alice' }
@@ -573,7 +573,7 @@ describe('the cache', () => {
     expect((await road.call()).status).toBe(500)
   })
 
-  test('answers after a restart, and with what others put into it', async () => {
+  test('the cache answers after a restart, and with entries that others added', async () => {
     const road = await openRoad({ fallback: CACHE })
     const body = randomBytes(1000)
     const { store, clock } = road

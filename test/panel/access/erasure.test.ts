@@ -171,7 +171,7 @@ describe.each([
     return JSON.stringify(await Promise.all(tables.map((table) => rowsOf(database, table, id))))
   }
 
-  test('every column of text has its place in what an erasure reads', async () => {
+  test('an erasure knows the content of every text column', async () => {
     const { database } = await open()
     const isPostgres = database.dialect.kind === 'postgres'
     const columns = await database.system.rows<{ name: string }>(
@@ -235,7 +235,7 @@ describe.each([
     expect(await everything(database, organizationId)).toBe(after)
   })
 
-  test('the audit takes what an erasure left of a row, of several as well, and nothing else', async () => {
+  test('the audit accepts erased rows, and no other change', async () => {
     const { database, fleet, organizationId, erase } = await open()
     const limit = { limit: dollars('9') }
     for (let n = 0; n < 120; n++) {
@@ -283,7 +283,7 @@ describe.each([
     expect(await change('DELETE FROM audit WHERE seq = $1', [String(voucher.seq)])).toMatchObject({ ok: false })
   })
 
-  test('nothing is erased of oneself, of what other things depend on, or from an audit that somebody changed', async () => {
+  test("an erasure is refused for the admin's own name, for names still in use, and after a changed audit row", async () => {
     const panel = await open()
     const { database, fleet, organizationId, secrets, policies, erase } = panel
     const ada = { organizationId, name: 'ada' }

@@ -38,7 +38,7 @@ async function openPanel(lies?: Parameters<typeof openProvider>[0]) {
 const REFUSED = { error: { code: 'unauthorized', message: expect.stringContaining('refused') } }
 const ENDED = { error: { code: 'unauthorized', message: expect.stringContaining('already ended') } }
 
-test('somebody who was added with a verified address signs in, with the role that the panel gave', async () => {
+test('a user added with a verified address signs in with the role given by the panel', async () => {
   const { panel, add, signIn } = await openPanel()
   expect((await signIn()).json).toMatchObject({ error: { code: 'forbidden' } })
   const { id } = await add('carol@EXAMPLE.com')
@@ -53,7 +53,7 @@ test('somebody who was added with a verified address signs in, with the role tha
   expect((await signIn()).json).toMatchObject({ error: { code: 'forbidden' } })
 })
 
-test('somebody of one organization does not enter another', async () => {
+test('a user of one organization cannot enter another', async () => {
   const { panel, add, signIn } = await openPanel()
   const acme = await panel.fleet.openOrganization('acme')
   await add('carol@example.com', acme)
@@ -132,7 +132,7 @@ test('sign-ins that were begun and failed are counted by address, on all process
   expect(await panel.providerSignIns.begin(elsewhere)).toHaveProperty('url')
 })
 
-test('the audit says how many sign-ins at the provider failed', async () => {
+test('the audit counts the failed sign-ins at the provider', async () => {
   const { issuer } = await openProvider()
   const database = await openPanelDatabase(temporaryFile('panel.db'))
   onTestFinished(() => database.close())

@@ -217,7 +217,7 @@ describe('on PostgreSQL', () => {
     expect(receiver.requests).toHaveLength(2)
   })
 
-  test('a delivery under way is taken by no other process before its time, and a receiver that never answers delays nobody else', async () => {
+  test('a running delivery is not taken over before its deadline, and a hanging receiver delays no other delivery', async () => {
     const database = await cluster.newDatabase()
     const { receiver } = await openPlaces()
     const hanging = await openHanging()
@@ -395,7 +395,7 @@ describe("an organization's own webhook", () => {
     expect(webhooks.map(({ host }) => host)).toContain('[2001:4860:4860::8888]')
   })
 
-  test('is looked at again at each delivery, whatever it was when it was set, and is locked without a master key', async () => {
+  test('a webhook address is checked again at each delivery, and is locked without a master key', async () => {
     const { receiver } = await openPlaces()
     const { port } = new URL(receiver.url)
     const database = temporaryFile('panel.db')

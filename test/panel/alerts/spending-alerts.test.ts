@@ -7,7 +7,7 @@ const cost = fc.integer({ min: 1, max: 1_000_000_000_000 })
 const history = fc.array(cost, { minLength: MIN_HISTORY_DAYS, maxLength: 30 })
 const median = (values: readonly number[]): number => usualIfExceeded(Number.MAX_VALUE, values)!
 
-test('whoever spends the same each day never raises an alert', () => {
+test('constant daily spending never raises an alert', () => {
   fc.assert(
     fc.property(cost, fc.integer({ min: 0, max: 40 }), (each, days) => {
       expect(usualIfExceeded(each, Array<number>(days).fill(each))).toBeUndefined()
@@ -15,7 +15,7 @@ test('whoever spends the same each day never raises an alert', () => {
   )
 })
 
-test('ten times what is usual always raises one, however much the days before differ', () => {
+test('ten times the usual spending always raises an alert, even after uneven days', () => {
   fc.assert(
     fc.property(history, (days) => {
       expect(usualIfExceeded(10 * median(days), days)).toBe(median(days))

@@ -1,7 +1,7 @@
 import { expect, test } from 'vitest'
 import { runFleet } from '../../../scripts/soak/fleet/fleet.ts'
 
-test('whatever is killed, cut or lost, nothing is overspent, and the books of a fleet close', async () => {
+test('under kills, cuts and losses nothing is overspent, and the books of a fleet close', async () => {
   const result = await runFleet({ seconds: 6, machines: 3, panels: 2, callers: 3, faultIntervalMs: 250 })
   expect(result.violations).toEqual([])
   expect(result.looks).toBeGreaterThan(0)

@@ -143,7 +143,7 @@ describe.each(Object.entries(ADDRESSES))('on a panel on %s', (_, addressOf) => {
     await expect(fleet.agentRequests.find(laptop, 'scout', ofPerson.id)).rejects.toMatchObject(gone)
   })
 
-  test('nobody decides on what agents of their own machine ask for, with a session or a token, and others do', async () => {
+  test("people cannot decide on requests of their own machines' agents, by session or token, and others can", async () => {
     const { fleet, organizationId, limit, join, ask } = await open()
     const root = { organizationId, name: 'root' }
     const ada = await fleet.people.add(root, { username: 'ada', role: 'admin', password: 'correct horse' })

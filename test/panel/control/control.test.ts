@@ -125,7 +125,7 @@ test('an order waits for a machine that is away, and the last one to an agent co
   expect(cage.of('agent.ordered').map(({ data }) => data.action)).toEqual(['stop'])
 })
 
-test('an order that cannot reach its agent says so', async () => {
+test('an order for an agent that is gone is answered as failed', async () => {
   const panel = await openPanel()
   const { folder, runtimeId } = await join(panel)
   const cage = await open(folder)
@@ -171,7 +171,7 @@ test('a runtime that knows the state is answered when it changes, and never of a
   expect(changed.limits).not.toBe(theirs.limits)
 })
 
-test('calls of agents go on, and nothing is obeyed, whatever the panel answers', async () => {
+test('calls continue and no order is obeyed under any faulty answer of the panel', async () => {
   const panel = await openPanel()
   const order = { id: 'order-1', agent_id: 'a-1', action: 'stop', by: 'ada' }
   const answers: ((response: ServerResponse) => void)[] = [

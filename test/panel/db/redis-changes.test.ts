@@ -103,7 +103,7 @@ async function openStranger(url: string) {
 
 const newIds = (count: number) => Array.from({ length: count }, (_, n) => `org-${n.toString(16).padStart(12, '0')}`)
 
-test('a change on one panel is heard at once on the others, with Redis by Redis alone and without it by NOTIFY', async () => {
+test('the other panels learn of a change at once: with Redis only through Redis, otherwise by NOTIFY', async () => {
   const redis = await openRedis()
   await redis.start()
   const database = await cluster.newDatabase()
@@ -139,7 +139,7 @@ test('a change on one panel is heard at once on the others, with Redis by Redis 
   expect([...one.notices, ...other.notices]).toEqual([])
 })
 
-test('panels start without Redis and go on when it is killed: others hear late, and when it is back at once', async () => {
+test('panels start without Redis and survive its loss: changes arrive late meanwhile, and at once after its return', async () => {
   const redis = await openRedis()
   const database = await cluster.newDatabase()
   const [one, other] = [
@@ -173,7 +173,7 @@ test('panels start without Redis and go on when it is killed: others hear late, 
   for (const { notices } of [one, other]) expect(notices).toEqual([lost, back, lost, back])
 })
 
-test('what a panel could not publish is heard when it reaches Redis again, though the others never lost it', async () => {
+test('changes that a panel could not publish are published when it reaches Redis again', async () => {
   const redis = await openRedis()
   await redis.start()
   const database = await cluster.newDatabase()
@@ -193,7 +193,7 @@ test('what a panel could not publish is heard when it reaches Redis again, thoug
   expect(other.notices).toEqual([])
 })
 
-test('nobody waits for a Redis that accepts and does not answer, and it is left for a new connection', async () => {
+test('a Redis that accepts connections but does not answer delays no request, and is replaced by a new connection', async () => {
   const redis = await openRedis()
   await redis.start()
   const database = await cluster.newDatabase()
@@ -240,7 +240,7 @@ test('a wrong password and an unknown certificate are named, and no password eve
   expect(trusted.out).toContain(`ok: ${sealed.url} answers`)
 })
 
-test('an address without a password is all that is shown of one, and nothing of what is no address', () => {
+test('the display name of a Redis address contains no password, and a malformed address shows none of its text', () => {
   const text = fc.string({ minLength: 8, maxLength: 30, unit: 'binary' }).map((secret) => `${secret}horse`)
   const address = fc.tuple(fc.constantFrom('redis', 'rediss'), text, fc.boolean())
   fc.assert(
@@ -268,7 +268,7 @@ test('an address without a password is all that is shown of one, and nothing of 
   }
 })
 
-test('whatever a stranger publishes that is no id of an organization is ignored', async () => {
+test('a published message that is not an organization id is ignored', async () => {
   const redis = await openRedis()
   await redis.start()
   const { heard, channel, organizationId, database } = await openAnnounced(redis.url)
@@ -311,7 +311,7 @@ test('two fleets with one Redis do not wake each other', async () => {
   await expect.poll(() => [one.heard, other.heard]).toEqual([[one.organizationId], [other.organizationId]])
 })
 
-test('the commands of the page prepare the role for a pooler, and start a panel that shows where it hears of changes', async () => {
+test('the commands of the page prepare the role for a pooler, and the started panel shows its channel for changes', async () => {
   const redis = await openRedis({ password: PASSWORD })
   await redis.start()
   const page = readFileSync(resolve(import.meta.dirname, '../../../docs/production.md'), 'utf8')
@@ -340,7 +340,7 @@ test('the commands of the page prepare the role for a pooler, and start a panel 
   expect(await seen()).toBe(0)
 })
 
-test('an SQLite file needs no Redis, and a panel says so before it opens it', async () => {
+test('an SQLite file needs no Redis, and a panel with both is refused before it opens the file', async () => {
   const place = openPlace()
   const { code, err } = await place.type(['panel'], { env: { IRON_CAGE_REDIS: 'redis://:horse@127.0.0.1' } })
   expect(code).toBe(2)

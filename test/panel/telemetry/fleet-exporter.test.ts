@@ -231,7 +231,7 @@ async function untilSent(collector: Collector, ids: readonly string[]): Promise<
   return spans
 }
 
-test('only one process of a panel does what one does for all, and the next as soon as it has ended', async () => {
+test('one process of a panel at a time holds an exclusive job, and the next takes it as soon as that one ends', async () => {
   const address = await cluster.newDatabase()
   const [one, other] = [await openDatabase(address), await openDatabase(address)]
   const tryOther = () => other.exclusively('export', async () => 'mine')
@@ -311,7 +311,7 @@ test('each minute one process sends the gauges of every organization, as each pr
   expect(sent()).toBe(2 * organizations)
 })
 
-test('a collector that takes no metrics gets traces alone, and the panel says so once', async () => {
+test('a collector without support for metrics gets traces alone, with one notice from the panel', async () => {
   await using collector = await openCollector()
   collector.status['/v1/metrics'] = 405
   const notices: string[] = []
@@ -324,7 +324,7 @@ test('a collector that takes no metrics gets traces alone, and the panel says so
 })
 
 describe.each(Object.entries(ADDRESSES))('a panel on %s', (_, addressOf) => {
-  test('sends the spans that a runtime would, each once, with what tells machines apart, also of a restored ledger', async () => {
+  test('the panel exports the spans that a runtime would, each once, with machine attributes, also for a restored ledger', async () => {
     await using collector = await openCollector()
     const { runtimeId, report } = await openExporting(await addressOf(), collector)
     const events = runOf('leads', 5)
@@ -356,7 +356,7 @@ describe.each(Object.entries(ADDRESSES))('a panel on %s', (_, addressOf) => {
     expect(attributes).toContainEqual({ key: 'iron_cage.runtime.name', value: { stringValue: 'laptop' } })
   })
 
-  test('counts what was deleted before its collector was there, and sends the rest', async () => {
+  test('the panel counts events deleted before its collector was reachable, and sends the rest', async () => {
     const events = runOf('leads', 6)
     await using collector = await openCollector()
     const port = Number(new URL(collector.url).port)
@@ -379,7 +379,7 @@ describe.each(Object.entries(ADDRESSES))('a panel on %s', (_, addressOf) => {
   })
 })
 
-test('what a broken runtime reports keeps back no other span, and leaves only what is of its form', async () => {
+test('malformed events of a runtime delay no other span, and only their well-formed parts are exported', async () => {
   await using collector = await openCollector()
   const { report } = await openExporting(temporaryFile('panel.db'), collector)
   const [start, call, next] = runOf('leads', 2) as [RuntimeEvent, EventOf<'call.completed'>, RuntimeEvent]

@@ -128,7 +128,7 @@ describe.each([
     expect(await agents(await openPanel(address))).toEqual(await agents(panel))
   })
 
-  test('folds what it stores as it comes, to the same state whichever process stored what, and reads nothing again', async () => {
+  test('events are folded as they arrive, to the same state in any process, and none is read again', async () => {
     const database = await openPanelDatabase(await addressOf())
     onTestFinished(() => database.close())
     const fleet = new Fleet(database)
@@ -162,7 +162,7 @@ describe.each([
     expect((await stateIn(telemetry))!.agents[AGENT]!.spent_usd).toBe(usd(String((stored + 4) / 10)))
   })
 
-  test('stores an event that is sent again once, says where to continue, and counts what was lost', async () => {
+  test('an event sent twice is stored once, and the answer gives the next position and the number of lost events', async () => {
     const panel = await openPanel(await addressOf())
     const { fleet, organizationId: organization, telemetry } = panel
     const runtimeId = await joinOnly(panel)
@@ -283,7 +283,7 @@ describe.each([
     expect((await agents(panel)).map(({ work }) => work?.done)).toEqual(well.map(() => 3))
   })
 
-  test('adds up what many runtimes send at once with as many statements as what one sends', async () => {
+  test('the reports of many runtimes are added up in as many statements as the report of one', async () => {
     const address = await addressOf()
     const panel = await openPanel(address)
     const { organizationId: organization } = panel
@@ -328,7 +328,7 @@ describe.each([
     ])
   })
 
-  test('stores what happened whatever its texts have in them', async () => {
+  test('events with any text are stored', async () => {
     const panel = await openPanel(await addressOf())
     const { organizationId: organization, telemetry } = panel
     const machine = await joined(panel)
@@ -351,7 +351,7 @@ describe.each([
     expect(new Set(spent.map(({ name }) => name))).toEqual(new Set(texts.map(withoutOdd)))
   })
 
-  test('says that it refuses an event that its database cannot store, which becomes a gap and keeps nothing back', async () => {
+  test('an event that the database cannot store is reported as refused, leaves a gap, and delays no other', async () => {
     const address = await addressOf()
     const panel = await openPanel(address)
     const machine = await joined(panel)
@@ -374,7 +374,7 @@ describe.each([
     await expect.poll(() => agents(panel)).toMatchObject([{ name: 'leads' }])
   })
 
-  test('adds up what calls cost by day, model, team, user and machine, each call once, also from a restored ledger', async () => {
+  test('costs are added up by day, model, team, user and machine, each call once, also for a restored ledger', async () => {
     const panel = await openPanel(await addressOf())
     const { fleet, organizationId, telemetry } = panel
     for (const scope of ['team', 'user'] as const) {
@@ -489,7 +489,7 @@ describe.each([
     })
   })
 
-  test('lists what was found on every machine, for longer than its events are kept', async () => {
+  test('findings of every machine are listed for longer than their events are kept', async () => {
     const panel = await openPanel(await addressOf())
     const { fleet, organizationId, telemetry } = panel
     const runtimeId = await joinOnly(panel)
@@ -519,7 +519,7 @@ describe.each([
     expect(await incidents()).toEqual({ incidents: [], next: null })
   })
 
-  test('deletes old events and keeps what they led to', async () => {
+  test('old events are deleted, and the state folded from them is kept', async () => {
     const panel = await openPanel(await addressOf())
     const machine = await joined(panel)
     machine.state.record(started)
@@ -540,7 +540,7 @@ describe.each([
   })
 })
 
-test('an event that nobody can read, or that says what is not true of its form, hides its agent at most', async () => {
+test('an event that cannot be parsed, or does not match its schema, hides at most its own agent', async () => {
   const panel = await openPanel()
   const { organizationId, telemetry } = panel
   const runtimeId = await joinOnly(panel)

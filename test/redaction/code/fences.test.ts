@@ -48,7 +48,7 @@ const lines = fc
   )
   .map((all) => all.join('\n'))
 
-test('a position is inside a block where the line-by-line reading says so, also when the text is dropped as it grows', () => {
+test('the incremental reading finds the same code blocks as the line-by-line one, also while it drops read text', () => {
   fc.assert(
     fc.property(lines, fc.integer({ min: 1, max: 50 }), (text, step) => {
       const inside = insideOf(text)

@@ -5,7 +5,7 @@ import { findPii } from '../../../src/redaction/redactor.ts'
 
 const emailsIn = (text: string): string[] => findPii(text, ['email']).map(({ start, end }) => text.slice(start, end))
 
-test('the list says where it is from and of when', () => {
+test('the list of top-level domains includes its source and date', () => {
   expect(list.source).toContain('https://data.iana.org/TLD/tlds-alpha-by-domain.txt')
   expect(list.date).toMatch(/^20\d\d-\d\d-\d\d$/)
   expect(list.domains.split(' ').length).toBeGreaterThan(1_400)
@@ -54,6 +54,6 @@ test.each([
   'jane [at] node [dot] service',
 ])('what ends in no top-level domain is no address: %s', (text) => expect(emailsIn(text)).toEqual([]))
 
-test('a word glued to a top-level domain is told by its capital, its script, or the oldest domains', () => {
+test('a word glued to a top-level domain is separated by its capital, its script, or the oldest domains', () => {
   expect(['comPhone', 'deTel', 'comthanks', 'mean', 'DEтел'].map(leadingTopLevelDomain)).toEqual([3, 2, 3, 0, 2])
 })

@@ -78,7 +78,7 @@ const NO_PHONES = [
 
 describe('phone numbers', () => {
   test.each(EXAMPLES)(
-    'are found whatever their exchange where their form or a word is clear: %j',
+    'phone numbers with any exchange are found if their form or a word is clear: %j',
     (text, ...values) => {
       expect(found(text)).toEqual(values)
     },

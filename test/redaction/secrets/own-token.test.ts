@@ -95,7 +95,7 @@ const placesOf = (token: string): string[] => [
 ]
 
 test.each(KINDS)(
-  'a token (%s) is recognized in whatever a client puts it into, and half of one is none',
+  'a token (%s) is recognized in any place where a client may put it, and half of one is not',
   async (_, make) => {
     const token = await make()
     for (const text of placesOf(token)) expect(holdsOwnToken(text), text).toBe(true)

@@ -1,7 +1,7 @@
 import { describe, expect, test } from 'vitest'
 import { secretKind } from '../../../src/redaction/secrets/secret-name.ts'
 
-describe('what a name says of its value', () => {
+describe('the kind of value that a name suggests', () => {
   test.each([
     ['DB_PASSWORD', 'password'],
     ['password_prod_2', 'password'],
