@@ -7,7 +7,7 @@ An ordinary agent. It knows nothing of a simulated world, and nothing in it is t
 - One model call reads a company whose LinkedIn profile is live. A profile out of the cache may be old, so three longer
   readings also go through our own archive.
 - When the budget warning has come, it goes on with a cheaper model.
-- After every paid step it keeps what it has, so a crash repeats at most the one step that was running.
+- It saves its state after every paid step, so a crash repeats at most the one step that was running.
 
     lead_gen_agent.py [leads.csv]
 
@@ -64,7 +64,7 @@ def main() -> None:
 
 
 def process(lead: Lead, tools: Tools, work: Work, started: float) -> str:
-    """Judges one lead and says how it ended, in one line for people."""
+    """Judges one lead and returns the outcome, in one line for people."""
     model = work.once("model", lambda: CHEAPER_MODEL if iron_cage.current_budget().warned else MODEL)
     linkedin = work.once("linkedin", lambda: tools.search_linkedin(lead.domain))
     clearbit = work.once("clearbit", lambda: tools.enrich_clearbit(lead.domain))
@@ -97,7 +97,7 @@ def report_progress(work: Work, leads: list[Lead]) -> None:
 
 
 class Work:
-    """What the checkpoint keeps: how many leads are done, and the paid steps of the one at hand."""
+    """The content of the checkpoint: how many leads are done, and the paid steps of the one at hand."""
 
     def __init__(self) -> None:
         kept = iron_cage.restore({"done": 0, "steps": {}})
@@ -142,7 +142,8 @@ def enrich_clearbit(domain: str) -> dict[str, Any]:
 
 
 def fetch(service: str, path: str) -> tuple[dict[str, Any], bool]:
-    """What the service says, and whether it was the service itself that said it. Nothing when it cannot be had."""
+    """The service's answer, and whether it came from the service itself rather than from a cache. Nothing when it
+    cannot be had."""
     try:
         with urllib.request.urlopen(iron_cage.service_url(service) + path, timeout=60) as response:
             return json.load(response), response.headers.get("x-iron-cage-tier", "1") == "1"
@@ -242,8 +243,7 @@ def write_prompt(
 
 
 GUIDE = """You are a research analyst in the sales team of a company that sells software for planning field work: routes, \
-crews, spare parts and service appointments. You read what is known about one company and judge whether a \
-salesperson should spend an hour on it.
+crews, spare parts and service appointments. You read the known facts about one company and judge whether a \
 
 How to judge. A company fits when people of its own drive to customers, sites or shops, when it has at least forty of \
 them, and when the planning is done today in spreadsheets or in a system that it has outgrown. Growth in several \
@@ -253,12 +253,12 @@ usually win. A hiring freeze is a sign against, and so is a contract with a comp
 last year.
 
 How to weigh sources. A live LinkedIn profile is worth more than an older copy of it. Figures from Clearbit are \
-estimates; use them for orders of magnitude only. Our own archive is reliable about what was said and unreliable about \
-what was meant: people promise budgets that they do not have. When two sources disagree, say so, and prefer the newer \
+estimates; use them for orders of magnitude only. Our own archive is reliable about the wording and unreliable about \
+the intention: people promise budgets that they do not have. When two sources disagree, note it, and prefer the newer \
 one. Never invent a name, a number or a date. When something is not known, write that it is not known.
 
 How to write. Plain sentences, no superlatives, no marketing words. Facts first, judgement after. Leave out personal \
-data: no addresses, no telephone numbers, nothing about a person's private life. A reader should be able to tell from \
+data: no addresses, no telephone numbers, nothing about a person's private life. A reader should be able to see from \
 each sentence where it comes from.
 
 The score. Fit is a whole number from 0 to 100. Above 70 a salesperson calls within the week. Between 40 and 70 the \

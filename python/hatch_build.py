@@ -1,4 +1,5 @@
-"""What the wheel carries beside the package: the program for one platform, or a script that says that there is none."""
+"""Files that the wheel carries beside the package: the program for one platform, or a script that reports a missing
+one."""
 
 from __future__ import annotations
 

@@ -12,7 +12,7 @@ from iron_cage import IronCageChain
 
 
 class Invoice(BaseModel):
-    """What an invoice says."""
+    """The content of an invoice."""
 
     number: str
     total: float = Field(description="in euros")

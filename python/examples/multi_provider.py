@@ -16,7 +16,7 @@ anthropic = IronCageChain(llm=ChatAnthropic(model="claude-haiku-4-5", max_tokens
 for name, chain in (("OpenAI", openai), ("Anthropic", anthropic)):
     print(f"{name}: {chain.run('Say in five words why the sky is blue.')}")
 
-# A model that nobody has, hence has no price, is refused by the cage before anything is sent.
+# A model without a price is refused by the cage before anything is sent.
 unknown = IronCageChain(llm=ChatOpenAI(model="no-such-model", max_tokens=60))
 careful = unknown.with_fallbacks([anthropic])
 print(f"instead: {careful.invoke('Say in five words why the sea is blue.').text}")

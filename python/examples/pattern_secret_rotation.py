@@ -19,7 +19,7 @@ WAIT_S = 120
 
 
 def look_up(customer: str) -> str:
-    """What the CRM would answer to whoever has a key."""
+    """The CRM's answer to a caller with a key."""
     assert os.environ["CRM_KEY"]  # looked up here and now, not kept from the beginning
     return f"{customer} bought a boat"
 

@@ -19,7 +19,7 @@ def weather(town: str) -> str:
 
 
 def travel_agent(town: str) -> str:
-    """What is tested: says what to pack."""
+    """The agent under test: suggests things to pack."""
     question = {"role": "user", "content": f"What do I pack for {town}? Weather: {weather(town)}"}
     reply = openai.OpenAI(max_retries=0).chat.completions.create(
         model="gpt-4o-mini", max_tokens=50, messages=[question]

@@ -13,7 +13,7 @@ from iron_cage.testing import assert_budget_exceeded, assert_no_secrets_leaked, 
 
 
 def support_agent(questions: list[str]) -> list[str]:
-    """What is tested: answers questions, with a cheaper model when money gets short."""
+    """The agent under test: answers questions, with a cheaper model when money gets short."""
     client = iron_cage.ChatClient()
     answers = []
     for done, question in enumerate(questions, start=1):

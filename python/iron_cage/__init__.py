@@ -150,7 +150,7 @@ def __getattr__(name: str) -> Any:
 
 
 def __dir__() -> list[str]:
-    """Only what can be imported here: ``help`` and ``inspect`` ask for each."""
+    """Only the names that can be imported here: ``help`` and ``inspect`` ask for each."""
     from importlib.util import find_spec
 
     has_langchain = find_spec("langchain_core") is not None

@@ -28,7 +28,7 @@ _LIVE = ("starting", "running", "paused", "stopping")
 
 
 class Runtime:
-    """Starts agents under one hard budget, each a process of its own that the server supervises::
+    """Starts agents under one hard budget, each in a separate process that the server supervises::
 
         runtime = Runtime(budget=50)
         agent_id = runtime.start_agent("lead_gen_agent.py")
@@ -43,8 +43,9 @@ class Runtime:
     The server starts with the first agent. It stops, and its agents with it, at ``close``, at the end of a ``with`` block,
     or when the program ends. It reads ``iron-cage.yaml`` of the working directory.
 
-    Methods raise ServerUnreachable, and IronCageError for what the server refuses. Inside an agent that ``iron-cage start``
-    supervises, starting raises IronCageError: agents of an agent are its child processes, under its own budget.
+    Methods raise ServerUnreachable, and IronCageError when the server refuses a request. Inside an agent that
+    ``iron-cage start`` supervises, starting raises IronCageError: agents of an agent are its child processes, under its
+    own budget.
     """
 
     def __init__(

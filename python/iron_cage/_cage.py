@@ -4,7 +4,7 @@ The budget is chosen when a cage is entered:
 
 1. inside another runtime, or a protected function, it joins that one;
 2. else it joins the server that ``IRON_CAGE_URL`` and ``IRON_CAGE_TOKEN`` name (``iron-cage start`` sets them);
-3. else it starts a server, has a run of its own there, and stops the server when it is left.
+3. else it starts a server with a new run, and stops the server when it is left.
 
 Joining with a limit adds that limit within the one of the outer cage: the server counts each call toward both. Without
 one the outer cage is used as it is.
@@ -48,16 +48,16 @@ _applied: dict[str, str | None] = {}
 class Cage:
     """One cage: connected when it is entered first, entered by any number of threads and tasks at once.
 
-    connector: what it is connected to.
+    connector: the server and run that it connects to.
     runtime: the ``AgentRuntime`` that shows it.
     """
 
     def __init__(self, connector: Connector, runtime: object) -> None:
         self.runtime = runtime
-        #: Whether what it is connected to stays for the next entry, and whose function it protects.
+        #: Whether its connection stays for the next entry, and whose function it protects.
         self.is_kept = False
         self.protected: object = None
-        #: What the environment is while it is the last one that was entered.
+        #: The environment variables that apply while it is the cage entered last.
         self.variables: dict[str, str | None] | None = None
         #: Cages of protected functions that are kept as long as this one is connected.
         self.kept_within: dict[Hashable, Cage] = {}
@@ -149,7 +149,7 @@ class ServerConnector:
         self._name = name
         self._wanted = wanted
         self._process = os.getpid()
-        #: Ends with the connection: a token of its own, within the cage around it or with a server.
+        #: Ends with the connection: a separate token, within the cage around it or with a server.
         self._part: Link | None = None
         self._server: Server | None = None
 
@@ -212,7 +212,7 @@ def innermost_cage() -> Cage | None:
 
 
 def surrounding_cage() -> Cage | None:
-    """The cage that pays for whatever the calling code enters next."""
+    """The cage that pays for the next cage that the calling code enters."""
     return _as_entered(surrounding())
 
 
@@ -277,7 +277,7 @@ def _apply(variables: dict[str, str | None]) -> None:
 
 
 def environment_of(link: Link) -> dict[str, str | None]:
-    """What an agent's clients read, as ``iron-cage start`` gives it to an agent."""
+    """The environment for an agent's clients, the same as under ``iron-cage start``."""
     openai, anthropic = f"{link.gateway_url('openai')}/v1", link.gateway_url("anthropic")
 
     def outside(name: str) -> str | None:

@@ -33,7 +33,7 @@ class Reply:
     model: str
     input_tokens: int | None
     output_tokens: int | None
-    #: What the call cost, in US dollars; None outside a cage.
+    #: The cost of the call, in US dollars; None outside a cage.
     cost_usd: Decimal | None
 
 

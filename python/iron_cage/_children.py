@@ -32,7 +32,7 @@ def hand_down(names: Iterable[str]) -> None:
     _inherited.names.update(names)
     from multiprocessing import process
 
-    # What a process hands down to all of its children, and they to theirs; `authkey` travels so too.
+    # The configuration that all descendants of a process inherit; `authkey` travels the same way.
     config = getattr(process.current_process(), "_config", None)
     if isinstance(config, dict):
         config["iron_cage"] = _inherited

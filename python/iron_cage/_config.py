@@ -16,7 +16,7 @@ _ARGUMENTS = ("budget", "pii_detection", "name", "db", "start_timeout_s")
 def arguments_of(config: Any) -> tuple[dict[str, Any], ServerConfig | None]:
     """Returns the arguments of ``AgentRuntime`` in a configuration, and those of the server.
 
-    Raises ValueError for what is none: neither an amount, nor a file, nor settings.
+    Raises ValueError for anything else: neither an amount, nor a file, nor settings.
     """
     if isinstance(config, os.PathLike):
         return {}, _file(os.fspath(config))

@@ -2,8 +2,8 @@
 
 The rules:
 
-- A context variable says which runtimes the present code is inside of, so that threads and asyncio tasks do not see
-  each other's. A thread that entered none is inside of what the main thread is in.
+- A context variable holds the runtimes around the running code, so that threads and asyncio tasks do not see each
+  other's. A thread that entered none uses the runtime of the main thread.
 - The environment is the process's: it names the runtime that was entered last, for clients that read ``OPENAI_BASE_URL``.
 """
 
@@ -50,7 +50,7 @@ def innermost() -> Entered | None:
 
 
 def surrounding() -> Entered | None:
-    """The cage that pays for whatever the calling code enters next.
+    """The cage that pays for the next cage that the calling code enters.
 
     A thread that entered none belongs to the one that the main thread is in, which waits for it as a rule; it has nothing
     to do with those of other threads.

@@ -189,7 +189,7 @@ def _told_by(error: BaseException) -> IronCageError | None:
     try:
         headers = {str(name).lower(): str(value) for name, value in getattr(response, "headers", {}).items()}
         if isinstance(body, dict):
-            # openai keeps what is below "error", anthropic the whole.
+            # openai keeps the content of "error", anthropic the whole body.
             content = json.dumps({"error": body.get("error") or body}).encode()
         elif isinstance(status, int) and status >= 400:
             content = bytes(response.content)  # type: ignore[union-attr]

@@ -32,7 +32,7 @@ class Link:
 
     url: where it listens.
     token: a run token (``run_…``) or an API token (``ic_…``).
-    server: answers its requests. (Default: whoever listens at ``url``.)
+    server: answers its requests. (Default: the server at ``url``.)
     agent_id: None when it is unknown.
     gateway: where its calls go, below ``url``. (Default: an address that holds a run token.)
     """
@@ -109,7 +109,7 @@ class Link:
     def client_key(self, own: str | None) -> str:
         """The key of a client: ``own``, unless that is none of a provider, or our token is how the server knows us.
 
-        The server has a key of its own where a token is sent, but no client is made without any.
+        The server adds the provider's key, but clients refuse to start without one.
         """
         if self.token.startswith("ic_") or not own or own.startswith("run_"):
             return self.token
@@ -129,5 +129,5 @@ def environment_link() -> Link:
 
 
 def supervised_link(url: str, token: str | None, gateway: str | None) -> Link:
-    """As ``iron-cage start`` says it; a ``gateway`` of another server is none."""
+    """The values that ``iron-cage start`` set; a ``gateway`` of another server is ignored."""
     return Link(url, token or "", gateway=gateway if gateway and gateway.startswith(url) else None)

@@ -1,4 +1,5 @@
-"""The formats in which a mocked cage answers: by the path of a request, what a provider's clients expect there."""
+"""The formats in which a mocked cage answers: for the path of a request, the reply that a provider's clients expect
+there."""
 
 from __future__ import annotations
 
@@ -30,7 +31,7 @@ class Format:
     path: below the provider's address.
     reply: makes a whole answer of a text, or None, a model and calls of tools.
     stream: makes server-sent events of a whole answer.
-    messages: the field of a request with what is said to the model.
+    messages: the field of a request with the conversation.
     """
 
     provider: str
@@ -54,7 +55,7 @@ _EMBEDDINGS = (
 
 @dataclass(frozen=True)
 class ModelRequest:
-    """A request to a model: who calls it, what it is asked, and how it is answered; ``format``: None for embeddings."""
+    """A request to a model: its caller, its content, and the format of its answer; ``format``: None for embeddings."""
 
     token: str
     provider: str

@@ -43,7 +43,7 @@ class MockLLM:
     """A model that gives the queued answers in order, and ``default`` after the last.
 
     default: a text, or a function of the list of messages.
-    cost_usd: what a call costs that says nothing else, in US dollars.
+    cost_usd: the cost of a call without one, in US dollars.
     """
 
     default: MockAnswer = "Mock reply."

@@ -70,8 +70,7 @@ def protect_agent(
     the same name, signature and documentation.
 
     budget: hard limit in US dollars of all calls of the function together, for the life of the process or, inside another
-        cage, for the life of that one. (Default: 100 in a cage of its own; otherwise what the cage
-        around it has left.)
+        cage, for the life of that one. (Default: 100 for a new cage; otherwise the remaining budget of the outer one.)
     pii_detection: ``True`` or ``"redact"``, ``"block"``, ``"warn"`` or ``False``: see ``AgentRuntime``.
     circuit_breaker: ``True`` for one of the function's name, a name, a dict of the arguments of ``CircuitBreaker`` such as
         ``{"failures": 3, "cooldown_s": 10}``, or a ``CircuitBreaker``: when the function has failed five times in a row,
@@ -85,8 +84,8 @@ def protect_agent(
 
     Decorating a class raises TypeError: decorate its methods.
 
-    Raises what the function raises, and BudgetExceeded, PiiBlocked, CircuitOpen or PriceUnknown in place of a provider's
-    client's own exception for it; the first call also ServerUnreachable.
+    Raises the exceptions of the function, and BudgetExceeded, PiiBlocked, CircuitOpen or PriceUnknown in place of the
+    exception that a provider's client raises for them; the first call also ServerUnreachable.
     """
     if function is not None and not callable(function):
         function, budget = None, function
@@ -147,7 +146,7 @@ class Guard:
         self._outermost: Cage | None = None
 
     def cage(self) -> Cage | None:
-        """What a call enters; None where the cage around it does everything."""
+        """The cage that a call enters; None where the cage around it does everything."""
         around = surrounding_cage()
         if around is None:
             if self._limit is None and self._settings[2] is None and is_supervised():

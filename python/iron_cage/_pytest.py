@@ -21,13 +21,13 @@ def pytest_configure(config: pytest.Config) -> None:
 
 @pytest.fixture
 def iron_cage_budget(request: pytest.FixtureRequest) -> Decimal:
-    """The limit of the fixture ``iron_cage``, in US dollars: what the test's mark says, else 100."""
+    """The limit of the fixture ``iron_cage``, in US dollars: the value of the test's mark, else 100."""
     return Decimal(str(_marked(request).get("budget", 100)))
 
 
 @pytest.fixture
 def iron_cage(request: pytest.FixtureRequest, iron_cage_budget: Decimal) -> Iterator[MockRuntime]:
-    """A ``MockRuntime`` that the test runs inside of. ``@pytest.mark.iron_cage(...)`` says how it is made."""
+    """A ``MockRuntime`` that the test runs inside of. ``@pytest.mark.iron_cage(...)`` sets its options."""
     options = {name: value for name, value in _marked(request).items() if name != "budget"}
     with MockRuntime(iron_cage_budget, **options) as runtime:
         yield runtime

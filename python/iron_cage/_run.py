@@ -1,7 +1,7 @@
 """Reports to the cage and requests to it, through the server's ``/api/run`` routes.
 
-The rules: reporting without a cage never breaks an agent. ``progress``, ``outcome`` and ``event`` never
-raise, whatever happens to the server: they warn once. The others raise, because their result matters.
+The rules: reporting without a cage never breaks an agent. ``progress``, ``outcome`` and ``event`` never raise, even
+without a server: they warn once. The others raise, because their result matters.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ def progress(done: int, total: int | None = None, unit: str = "units", label: st
 
     done: units finished so far, counted from the beginning of the whole work.
     total: number of units, None when unknown.
-    unit: what is counted, in the plural.
+    unit: the name of the counted things, in the plural.
     label: the current unit. Must not contain personal data.
 
     Never raises.
@@ -46,8 +46,8 @@ def outcome(
     """Reports the outcome of one unit of work.
 
     degraded: its result is worse than it should be, such as with data from a cache.
-    label: which unit it was; a crash after a unit of a new label is one after progress. unit: what it is one of, such
-        as ``"lead"``.
+    label: which unit it was; a crash after a unit of a new label is one after progress.
+    unit: the kind of unit, such as ``"lead"``.
     latency_ms: how long it took, in milliseconds.
     reason: why it failed.
 
@@ -111,7 +111,7 @@ def record_cost(service: str, usd: str | Decimal | float, description: str | Non
     """Charges the budget for a cost outside the gateway.
 
     service: the paid service, such as ``"serp_api"``.
-    usd: US dollars, exact to nine fraction digits. A float means what it prints as.
+    usd: US dollars, exact to nine fraction digits. A float means its printed value.
 
     Raises ValueError for anything but an amount, BudgetExceeded when it does not fit, ServerUnreachable.
     """
@@ -134,7 +134,7 @@ def request_budget(usd: str | Decimal | float, reason: str) -> BudgetRequest:
     or, on a server that has joined a Control Panel, one that it shares with other machines. Asking for the same again
     while it waits returns the request that waits.
 
-    usd: how much more, in US dollars, exact to nine fraction digits. A float means what it prints as.
+    usd: how much more, in US dollars, exact to nine fraction digits. A float means its printed value.
     reason: why, for who decides; 1 to 500 characters. Must not contain personal data, which is redacted.
 
     Raises ValueError for anything but an amount above 0, IronCageError with the code ``conflict`` when too many requests

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from ._link import Link
     from ._values import Budget, Metrics, ScanResult
 
-    #: US dollars. A float means what it prints as.
+    #: US dollars. A float means its printed value.
     Money = Union[str, int, float, Decimal]
     #: ``True`` redacts. ``"block"`` refuses a reply with personal data; ``"warn"``, and ``False``, only count it.
     PiiDetection = Union[bool, Literal["redact", "block", "warn"]]
@@ -36,24 +36,25 @@ class AgentRuntime:
 
     config: an amount, as ``budget``; or the path of a configuration file; or a dict or an object with any of the arguments
         below (``{"budget": 5, "name": "researcher"}``) and sections of the configuration file (``{"prices": {...}}``).
-        Arguments win. Sections configure a server that the block starts; a server that runs already keeps its own
-        configuration, and a RuntimeWarning says so.
-    budget: hard limit in US dollars of all that the block pays for. (Default: ``budget.limit_usd`` of the configuration,
-        100 without any, with a server of its own; otherwise what the cage around it has left.)
+        Arguments win. Sections configure a server that the block starts; a running server keeps its own configuration,
+        with a RuntimeWarning.
+    budget: hard limit in US dollars of all that the block pays for. (Default: for a new server ``budget.limit_usd`` of
+        the configuration, or 100; otherwise the remaining budget of the outer cage.)
     pii_detection: ``True`` or ``"redact"`` redacts replies, ``"block"`` refuses a reply with personal data,
         ``"warn"`` and ``False`` only count it. A joined cage keeps its own mode; ``"block"`` warns if that is another.
         (Default: ``safety.mode`` of the configuration, ``"redact"`` without any.)
     name: the agent's name on the dashboard; its checkpoint is stored under it. (Default: the program's.)
-    db: database file of the server that it starts, kept afterwards. When a server has this file already, that one is
-        used, with a run of its own. (Default: a temporary file, deleted after the block.)
+    db: database file of the server that it starts, kept afterwards. When a server has this file already, the block
+        joins it with a new run. (Default: a temporary file, deleted after the block.)
     start_timeout_s: how long a server may take to start, in seconds. (Default: 30.)
 
     Inside the block ``OPENAI_BASE_URL`` and ``ANTHROPIC_BASE_URL`` point at the gateway; afterwards they are
     restored. Clients made outside the block have read them already: pass them ``base_url=runtime.openai_base_url``.
     The same holds for runtimes that are entered in several threads at once: the environment has one address only.
 
-    A refusal of the cage that a provider's client raises in its own way (``openai.APIStatusError`` with status 402, say)
-    leaves the block as ours: BudgetExceeded, PiiBlocked, CircuitOpen, PriceUnknown. The client's is its ``__cause__``.
+    When a provider's client turns a refusal of the cage into its own exception (``openai.APIStatusError`` with status
+    402, for example), the block raises ours: BudgetExceeded, PiiBlocked, CircuitOpen, PriceUnknown. The client's is its
+    ``__cause__``.
 
     Entering raises ServerUnreachable when no server can be reached or started, and ValueError for a key or value that the
     configuration does not have; a budget that is no amount, and a configuration that is none, raise ValueError at once.

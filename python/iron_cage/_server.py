@@ -75,7 +75,7 @@ class Server:
         db = wanted.db or os.path.join(str(folder), "iron_state.db")
         command = [*find_program(), "serve", "--port", "0", "--db", db, "--until-stdin-ends"]
         environment = _environment_of(wanted, folder)
-        # Without a configuration file of its own, nothing is left in the user's folder: the log is by the database.
+        # Without a configuration file, nothing is left in the user's folder: the log is by the database.
         has_config = wanted.config.path if wanted.config else os.environ.get("IRON_CAGE_CONFIG") or _has_file()
         output = tempfile.TemporaryFile()
         try:
@@ -154,7 +154,7 @@ class Server:
             return
         atexit.unregister(self.stop)
         if process.stdin is not None:
-            process.stdin.close()  # which ends it, through whatever program started it
+            process.stdin.close()  # the server ends then, even behind a launcher
         try:
             process.wait(_STOP_S)
         except subprocess.TimeoutExpired:

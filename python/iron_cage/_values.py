@@ -49,7 +49,7 @@ class Budget:
 
 @dataclass(frozen=True)
 class BudgetRequest:
-    """What the agent asks for in addition, and what became of it."""
+    """A request of the agent for more budget, and its outcome."""
 
     id: str
     #: Of which budget: ``agent``, ``run`` or ``server`` of this server, or a shared one such as ``team research``.
@@ -60,7 +60,7 @@ class BudgetRequest:
     reason: str
     #: ``pending``, ``approved`` or ``rejected``.
     state: str
-    #: What who decided on the Control Panel says about it, None without that.
+    #: The reason that the decider gave on the Control Panel, None without one.
     decision: str | None
 
 

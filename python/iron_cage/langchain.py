@@ -1,10 +1,10 @@
-"""LangChain and LangGraph in the cage: what a chain does is seen in the event log, and what the cage refuses has a name.
+"""LangChain and LangGraph in the cage: the event log shows the actions of a chain, and refusals of the cage have names.
 
 Under ``iron-cage start`` and in an ``AgentRuntime`` calls are counted, redacted and stopped without any of this, because
 LangChain's models read ``OPENAI_BASE_URL`` and ``ANTHROPIC_BASE_URL``. Two things are added:
 
-- ``IronCageCallbackHandler`` writes what a chain does into the event log, one line each: models asked, tokens, tools,
-  retries, errors. Never a prompt, an answer or an argument of a tool.
+- ``IronCageCallbackHandler`` writes the actions of a chain into the event log, one line each: models asked, tokens,
+  tools, retries, errors. Never a prompt, an answer or an argument of a tool.
 - ``IronCageChain`` is a model, or any other runnable, with a prompt, tools and a memory around it. Its events are
   reported, and a refusal of the cage comes as ``BudgetExceeded``, ``PiiBlocked``, ``CircuitOpen`` and so on.
 
@@ -61,7 +61,7 @@ __all__ = ["IronCageCallbackHandler", "IronCageChain", "Totals"]
 
 @dataclass
 class Totals:
-    """What a handler has seen so far."""
+    """The counts of a handler so far."""
 
     calls: int = 0
     input_tokens: int = 0
@@ -281,7 +281,7 @@ def _milliseconds_since(began: float) -> int:
     return round((time.monotonic() - began) * 1000)
 
 
-# What a conversation asks of whoever drives it: the model's reply to messages, or the result of a tool.
+# A step of a conversation, which its driver carries out: the model's reply to messages, or the result of a tool.
 _Step = Union["list[BaseMessage]", ToolCall]
 
 
@@ -291,7 +291,7 @@ class IronCageChain(Runnable[Any, Any]):
     llm: a chat model, a text model, or any other runnable that takes messages.
     prompt: a prompt template, or its text (``"Translate to {language}: {text}"``).
     tools: LangChain tools or plain functions with a docstring. They are run until the model asks for none any more.
-    memory: a list of messages, or one of LangChain's chat message histories. What it holds is said before each question;
+    memory: a list of messages, or one of LangChain's chat message histories. Its messages come before each question;
         the question and its final answer are added to it.
     max_steps: how often the model is asked at most in one run. (Default: 10.)
     budget: hard limit in US dollars of all runs of this chain together. (Default: that of the cage around it; 100 without
@@ -303,7 +303,7 @@ class IronCageChain(Runnable[Any, Any]):
     address of its own, raises IronCageError, ``not_caged``; inside of a cage it is used as it is.
 
     Input: text, a message, a list of messages, a prompt's value, a dict with the prompt's variables, or without a prompt
-    a dict with ``messages`` or ``input``. Output: what the model gives, a message in general; ``run`` gives its text.
+    a dict with ``messages`` or ``input``. Output: the model's result, usually a message; ``run`` returns its text.
 
     It is a runnable like any other: ``prompt | IronCageChain(llm=model) | parser``, ``with_retry``, ``batch``, ``astream``.
     Refusals of the cage are raised as ``BudgetExceeded``, ``PiiBlocked``, ``CircuitOpen``, ``PriceUnknown`` …; the errors
@@ -330,7 +330,7 @@ class IronCageChain(Runnable[Any, Any]):
             runnable = one if isinstance(one, BaseTool) else make_tool(one)
             self._tools[runnable.name] = runnable
         self._llm: Any = llm
-        self._with_tools(llm)  # to give tools to what is no chat model is a mistake that should be loud
+        self._with_tools(llm)  # fails at once when tools are given without a chat model
         #: The model that was used last, and the one made of it for an address.
         self._used: tuple[str, Any] | None = None
         self._max_steps = max_steps

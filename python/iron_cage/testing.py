@@ -4,7 +4,8 @@
 only has the files on its path: ``pytest_plugins = ["iron_cage.testing"]`` in ``conftest.py``):
 
 - ``iron_cage``: a ``MockRuntime`` that the test runs inside of
-- ``iron_cage_llm``: its model, which answers what is queued with ``iron_cage_llm.reply("…")`` and ``iron_cage_llm.fail(503)``
+- ``iron_cage_llm``: its model, which gives the answers queued with ``iron_cage_llm.reply("…")`` and
+  ``iron_cage_llm.fail(503)``
 - ``iron_cage_budget``: its limit in US dollars, 100; override the fixture or mark the test to choose another
 
 ::
@@ -16,7 +17,7 @@ only has the files on its path: ``pytest_plugins = ["iron_cage.testing"]`` in ``
             my_agent()                                       # uses openai, langchain, ... as it is
         assert len(iron_cage_llm.calls) == 2
 
-The assertions take real exceptions, those of the providers' clients too, and show in a failure what they saw, but never
+The assertions accept exceptions of ours and of the providers' clients. A failure shows the tested value, but never
 personal data or a secret.
 """
 
@@ -93,7 +94,7 @@ class Caught(Generic[E]):
 
 @contextmanager
 def assert_budget_exceeded(*, limit: Money | None = None) -> Iterator[Caught[BudgetExceeded]]:
-    """Passes when the block ends with a refusal of the budget, whoever raises it: ours, or a provider's client.
+    """Passes when the block ends with a refusal of the budget, from the cage or from a provider's client.
 
     limit: the limit that refused, in US dollars.
 
@@ -144,8 +145,8 @@ def assert_pii_detected(where: MockRuntime | str, *types: str) -> None:
 def assert_no_secrets_leaked(*things: Any, secrets: Iterable[str] = ()) -> None:
     """Passes when nothing that looks like a key or token, and none of ``secrets``, is in ``things``.
 
-    things: texts, exceptions, anything that JSON or ``repr`` shows, and runtimes: what was reported to them and what their
-        agents were answered.
+    things: texts, exceptions, anything that JSON or ``repr`` shows, and runtimes: the reports that they received and
+        the answers that their agents got.
     """
     known = [secret for secret in secrets if secret]
     for place, thing in enumerate(things):

@@ -53,7 +53,7 @@ def token() -> None:
 @click.option("--days", type=click.FloatRange(0, 3650, min_open=True), help="Days until it expires. [default: never]")
 @_AS_JSON
 def generate(name: str, role: str, budget: str | None, days: float | None, as_json: bool) -> None:
-    """Create a token with a budget of its own; its value is shown only once."""
+    """Create a token with its own budget; its value is shown only once."""
     wanted = {"budget_usd": budget and budget.lstrip("$"), "expires_in_s": days and round(days * 86_400)}
     body = {"name": name, "role": role, **{key: value for key, value in wanted.items() if value}}
     _show_new_token(Client().send("POST", "/api/tokens", body), as_json)
@@ -98,7 +98,7 @@ def revoke(id: str) -> None:
 @_AGENT
 @_AS_JSON
 def usage(agent: str | None, as_json: bool) -> None:
-    """What one agent, or all of them, have spent, by model."""
+    """The spending of one agent, or of all, by model."""
     client = Client()
     costs = client.send("GET", f"{agent_path(client, agent)}/report" if agent else "/api/report")["costs"]
     if as_json:

@@ -20,7 +20,7 @@ _ADDRESSES = ("IRON_CAGE_URL", "IRON_API_URL")
 
 @dataclass(frozen=True)
 class Server:
-    """url: without a slash at its end. token: None until somebody has signed in."""
+    """url: without a slash at its end. token: None until a user has signed in."""
 
     url: str
     token: str | None

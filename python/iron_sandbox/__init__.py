@@ -19,7 +19,7 @@ __all__ = ["PolicyError", "SandboxError", "confined", "explain", "run"]
 
 
 class PolicyError(ValueError):
-    """An invalid policy; the message states what was expected."""
+    """An invalid policy; the message states the expected value."""
 
 
 class SandboxError(Exception):
@@ -50,7 +50,7 @@ def run(command, **options):
 
 
 def confined(**options):
-    """Returns a decorator that runs each call of a function in a sandboxed process of its own. Takes the options of ``run``
+    """Returns a decorator that runs each call of a function in a new sandboxed process. Takes the options of ``run``
     except those of ``subprocess``.
 
     Arguments are inherited; the result is returned as JSON. The function has a copy of this process's memory, but of its open

@@ -16,17 +16,17 @@ usage: iron-sandbox [options] -- program [arguments]
        iron-sandbox --explain [--json]
 
   --level LEVEL      observe, standard, auto (the better of these two) or strict (default: strict)
-  --read PATH        what the program may read and execute besides the system and itself
-  --write PATH       what it may read and change
-  --hide PATH        what it may not see although it lies in one of these
-  --keep PATH        what it may not change although it lies in one of these
-  --own PATH         a folder of the program's own that it may not read: opening the folder is not reported
+  --read PATH        a path to read and execute, besides the system and itself
+  --write PATH       a path to read and change
+  --hide PATH        a path to hide within one of these
+  --keep PATH        a read-only path within one of these
+  --own PATH         the program's folder, if it may not read it: opening the folder is not reported
   --connect H:P      a host and port it may connect to; limits the network (strict is limited always)
   --limit-network    limits the network although nothing is listed
   --gateway          where the network is limited, other connections go through the gateway of IRON_CAGE_URL, which decides
-  --allow WHAT       unix, udp or listen: what its sockets may be used for besides connecting by TCP
+  --allow WHAT       unix, udp or listen: a use of its sockets besides connecting by TCP
   --memory-mb N  --processes N  --cpu-s N  --open-files N  --file-mb N
-  --report-fd N      a descriptor that gets a line of JSON for what is refused
+  --report-fd N      a descriptor that gets a line of JSON for each refusal
   --locks N          marks every process of the program by this limit of file locks, which limits nothing
   --env NAME=VALUE   a variable of the program that this Python must not have: LD_PRELOAD, for example
   --gate             the program begins when a line comes in, and not at all when the input ends before

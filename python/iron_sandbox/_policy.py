@@ -126,7 +126,7 @@ class Policy:
             # Packages that the user installed remain importable.
             own.setdefault("PYTHONUSERBASE", os.path.join(self.home, ".local"))
             if self._is_uncompiled:
-                # Otherwise each start would compile what it imports, and keep nothing of it.
+                # Otherwise each start would compile its imports again.
                 own.setdefault("PYTHONPYCACHEPREFIX", os.path.join(self.own_home, ".cache/python"))
             for name in _HOME_FOLDERS:
                 if not _is_below(own.get(name, ""), self.write):
@@ -142,7 +142,7 @@ class Policy:
     def make_own_home(self):
         """Makes the program's home folder, with links to the granted paths of the user's. Raises OSError.
 
-        Runs inside the sandbox: an earlier program may have put links on the way. What is no folder is moved aside.
+        Runs inside the sandbox: an earlier program may have put links on the way. Anything but a folder is moved aside.
         """
         if os.path.lexists(self.own_home) and (os.path.islink(self.own_home) or not os.path.isdir(self.own_home)):
             move_aside(self.own_home)

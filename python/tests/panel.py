@@ -1,4 +1,4 @@
-"""A Control Panel in a process of its own, and a server between it and a machine that keeps what they say to each other."""
+"""A Control Panel in a separate process, and a server between it and a machine that keeps their messages."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ _TIMEOUT_S = 60
 
 
 def command(folder: Path, *words: str, **environment: str) -> str:
-    """Runs the program to its end, and returns what it printed."""
+    """Runs the program to its end, and returns its output."""
     done = subprocess.run(
         ["node", str(PROGRAM), *words], cwd=folder, capture_output=True, text=True, env={**os.environ, **environment}
     )
@@ -68,7 +68,7 @@ class Listener:
         self.close = self._server.close
 
     def messages(self, path: str) -> tuple[list[Message], list[Message]]:
-        """What was said there, and answered, unless that is nothing."""
+        """The messages and answers on this path, without the missing answers."""
         said = [(body, answer) for heard, body, answer in self.heard if heard == path]
         return [body for body, _ in said], [answer for _, answer in said if answer is not None]
 

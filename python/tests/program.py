@@ -1,4 +1,5 @@
-"""The built program, which tests start servers with, and what it needs: a provider, a folder with a configuration."""
+"""The built program, which tests start servers with, and its surroundings: a provider, a folder with a
+configuration."""
 
 from __future__ import annotations
 
@@ -15,7 +16,7 @@ from iron_cage.testing import openai_reply
 ROOT = Path(__file__).resolve().parents[2]
 PROGRAM = ROOT / "bin" / "iron-cage.cjs"
 
-#: Of a module: run in a folder of its own, with the program and a provider behind it.
+#: Of a module: run in a new folder, with the program and a provider behind it.
 NEEDS_PROGRAM = [
     pytest.mark.skipif(
         not (ROOT / "dist" / "iron-cage.mjs").exists(), reason="the program is not built: node scripts/build.mjs"

@@ -1,4 +1,4 @@
-"""What is installed from the package index: built, installed, typed, and as old as it says."""
+"""The package as installed from the package index: built, installed, typed, and as old as declared."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ import pytest
 PYTHON = Path(__file__).resolve().parents[1]
 PACKAGE = PYTHON / "iron_cage"
 
-#: Uses everything whose types should come through: each line is what a type checker must say of it.
+#: Uses everything whose types should come through: each line expects one answer of a type checker.
 TYPED = """
 from typing import AsyncIterator, Iterator
 import iron_cage

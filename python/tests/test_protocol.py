@@ -1,4 +1,5 @@
-"""The published data protocol, judged by a validator of Python: what a run really records fits it, and nothing else does."""
+"""The published data protocol, judged by a validator of Python: the records of a real run fit it, and wrong ones do
+not."""
 
 from __future__ import annotations
 
@@ -46,7 +47,7 @@ def released(name: str) -> Message:
 def damaged(message: Message, of: Message | None = None) -> Iterator[Message]:
     """The message with one field less that it must have, and with a value in one field that none has.
 
-    of: its schema, which says what it must have. (Default: every field.)
+    of: its schema, which lists the required fields. (Default: every field.)
     """
     for key in message:
         if of is None or key in of["required"]:
@@ -88,7 +89,7 @@ def test_what_a_run_records_fits_the_schemas_and_what_is_damaged_does_not(
         now, before = validator(schema(name)), validator(released(name))
         for message in known:
             now.validate(message)
-            # What the version before sends is accepted, and it reads what is sent now.
+            # Messages of the previous version are accepted, and that version reads the current ones.
             before.validate(message)
     data = [{**event, "data": {**event["data"], key: [{"not": "this"}]}} for event in events for key in event["data"]]
     wrong = {
@@ -119,7 +120,7 @@ def test_a_reader_of_the_version_before_takes_fields_that_it_does_not_know(
 
 @pytest.fixture(scope="module")
 def listener(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Listener]:
-    """What a machine and its Control Panel say in two runs, before the second of which the panel's file was restored."""
+    """The messages of a machine and its Control Panel in two runs; the panel's file was restored between them."""
     between = Listener()
     try:
         with pytest.MonkeyPatch.context() as monkeypatch, open_provider() as provider:
@@ -156,7 +157,7 @@ def test_what_a_machine_and_its_panel_say_of_leases_fits_and_what_is_damaged_doe
         if not messages:
             continue
         now = validator(schema(kind))
-        # A panel is updated before its machines: those of the version before read what it answers.
+        # A panel is updated before its machines: machines of the previous version read its answers.
         before = validator(RELEASED.get(kind, {}) if kind.endswith("-answer") else {})
         for message in messages:
             now.validate(message)

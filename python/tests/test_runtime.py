@@ -1,4 +1,4 @@
-"""Runtimes and protected functions against the real program, with a provider of our own behind it."""
+"""Runtimes and protected functions against the real program, with a scripted provider."""
 
 from __future__ import annotations
 

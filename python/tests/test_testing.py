@@ -1,4 +1,4 @@
-"""The testing kit: what a project's own tests see."""
+"""The testing kit: the view of a project's own tests."""
 
 from __future__ import annotations
 

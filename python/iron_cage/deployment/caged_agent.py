@@ -25,7 +25,8 @@ class AgentFailed(Exception):
 
 
 def call(inputs: Any) -> Any:
-    """The agent's output for these inputs, both JSON values. Raises AgentFailed, and what the agent itself raises."""
+    """The agent's output for these inputs, both JSON values. Raises AgentFailed, and the exceptions of the agent
+    itself."""
     if not os.environ.get("IRON_CAGE_DEPLOY_CALLABLE"):
         return _run(inputs)
     output = _load()(inputs)

@@ -45,7 +45,7 @@ class _Handler(BaseHTTPRequestHandler):
             return self._fail(400, "BadRequest", 'the body must be JSON: {"inputs": …}')
         try:
             self._answer(200, {"status": "success", "output": self.agent(inputs)})
-        except Exception as error:  # noqa: BLE001 - whatever an agent raises is the reply to this one call
+        except Exception as error:  # noqa: BLE001 - every exception of an agent is the reply to this one call
             print(f"{type(error).__name__}: {error}", file=sys.stderr, flush=True)
             self._fail(500, type(error).__name__, str(error))
 
@@ -78,7 +78,7 @@ class _Server(ThreadingHTTPServer):
 
 
 def serve(port: int, agent: Callable[[Any], Any]) -> None:
-    """Answers calls with what the agent returns, until SIGTERM or SIGINT; calls that run then are given up."""
+    """Answers calls with the agent's return value, until SIGTERM or SIGINT; calls that run then are abandoned."""
     handler = type("Handler", (_Handler,), {"agent": staticmethod(agent)})
     server = _Server(("127.0.0.1", port), handler)
     for name in (signal.SIGTERM, signal.SIGINT):

@@ -22,7 +22,7 @@ class EventsTestCase(CagedTestCase):
         self.addCleanup(patch.stop)
 
     def events(self) -> list:
-        """What was reported: (message, level, data)."""
+        """The reports: (message, level, data)."""
         reports = [request.body for request in self.server.requests if request.path.endswith("/api/run/events")]
         return [(one["message"], one["level"], one["data"]) for one in reports]
 

@@ -24,7 +24,7 @@ USAGE = {"input_tokens": 7, "output_tokens": 3, "total_tokens": 10}
 
 
 class Scripted(BaseChatModel):
-    """Gives scripted answers, one reply after the other, and remembers what it was asked."""
+    """Gives scripted answers, one reply after the other, and keeps the questions."""
 
     replies: list[Any]
     asked: list[Any] = []

@@ -1,6 +1,6 @@
 """Tries to get out of a cage, one way after the other, and writes what happened as JSON. Run inside of one, by stage.py.
 
-A probe that returns got through; whatever it raises is how it was stopped. Each says whether it does harm.
+A probe that returns got through; its exception shows how it was stopped. Each declares whether it does harm.
 """
 
 import contextlib
@@ -52,7 +52,7 @@ def connect(family, address, kind=socket.SOCK_STREAM, protocol=0):
 
 
 def forked(function):
-    """Runs what may kill its process."""
+    """Runs a function that may kill its process."""
     child = os.fork()
     if child == 0:
         try:
@@ -189,7 +189,7 @@ def _():
 
 
 def datagram(send, kind=socket.SOCK_DGRAM):
-    """Sends by one end of a pair, which has no address of its own, to another program."""
+    """Sends by one end of a pair, which has no address, to another program."""
     for own in socket.socketpair(socket.AF_UNIX, kind):
         with own:
             send(own)
@@ -580,7 +580,7 @@ def _():
 
 
 def leaves_setuid(title, bits=0o4000):
-    """A program that runs as its owner, or with its group, for whoever starts it."""
+    """A program that runs as its owner, or with its group, for any user."""
 
     def add(make):
         @probe("a set-user-ID program: %s" % title)
@@ -1106,7 +1106,7 @@ def _():
             raise
 
 
-# What was put on, taken off.
+# Removing restrictions that were set before.
 
 
 @probe("allow new privileges again")
@@ -1176,7 +1176,7 @@ def read_text(path):
 
 
 def leave(name):
-    """Puts a file where others look; what comes of it is seen when the cage has ended."""
+    """Puts a file where others look; its effect is checked when the cage has ended."""
     path = os.path.join(WORK, name)
     os.makedirs(os.path.dirname(path), exist_ok=True)
     with open(path, "w") as file:

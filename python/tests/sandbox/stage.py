@@ -34,7 +34,7 @@ LAUNCH = [
     "-c",
     "import sys; sys.path.insert(0, %r); from iron_sandbox._main import command; command()" % str(PYTHON),
 ]
-#: What the probes leave for other programs, and whom it harms.
+#: The files that the probes leave for other programs, and whom each harms.
 LEFT = {
     "iron-cage.yaml": "the next start",
     ".vscode/tasks.json": "an editor",
@@ -44,7 +44,7 @@ LEFT = {
     ".newtool/hooks.json": "a program that no list names",
     "data/.envrc": "a shell in another folder",
 }
-#: A user that nobody else here is.
+#: A user without processes or files here.
 NOT_MINE = 4711
 SETTINGS = "/proc/sys/user"
 #: Runs a command where no namespaces can be had, without privileges.
@@ -70,7 +70,7 @@ def serve(family: int, address: Any, kind: int = socket.SOCK_STREAM, backlog: in
 
 @contextlib.contextmanager
 def stage(user: int | None) -> Iterator[dict[str, Any]]:
-    """Opens everything and yields what the probes need to know."""
+    """Opens everything and yields the values that the probes need."""
     with contextlib.ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(dir="/var/tmp")))
         folder.chmod(0o755)

@@ -1,4 +1,4 @@
-"""Programs behind walls: what they cannot do, and what works as it does without."""
+"""Programs behind walls: the limits, and the uses that work as they do without walls."""
 
 import errno
 import json
@@ -369,7 +369,7 @@ class Spares(Cage):
 
 @unittest.skipUnless("standard" in KEEPING, "this machine has no mount namespaces")
 class Folders(Cage):
-    """What a program leaves in a folder where other programs look."""
+    """The files that a program leaves in a folder where other programs look."""
 
     def leave(self, level, text, args=(), **options):
         done = iron_sandbox.run(
@@ -1039,7 +1039,7 @@ UNIFIED = _groups._own_folders().get("", "") if sys.platform == "linux" else ""
 @unittest.skipUnless(os.geteuid() == 0 and os.access(SYSTEM_PYTHON, os.X_OK), "needs root to hand something over")
 @unittest.skipUnless(os.access(UNIFIED + "/cgroup.procs", os.W_OK), "needs control groups of version 2")
 class Delegation(Cage):
-    """What a user can limit who was given a subtree, as a desktop session or systemd-run gives it."""
+    """The limits for a user who was given a subtree, as a desktop session or systemd-run gives it."""
 
     def setUp(self):
         super().setUp()
@@ -1145,7 +1145,7 @@ def filter_of(machine):
 
 
 def verdict_of(code, arch, number, args):
-    """Runs a filter as the kernel does, and returns what it returns for a system call."""
+    """Runs a filter as the kernel does, and returns its result for a system call."""
     lines = list(struct.iter_unpack("=HBBI", code))
     data = struct.pack("=iIQ6Q", number, arch, 0, *args, *[0] * (6 - len(args)))
     tests = {

@@ -6,7 +6,7 @@
     with DeploymentFactory.create("agent.py", strategy="auto", budget=5) as agent:
         print(agent.run({"question": "Is it open?"}))
 
-A strategy is a folder; docs/deployment.md says how to add one.
+A strategy is a folder; docs/deployment.md explains how to add one.
 """
 
 from __future__ import annotations

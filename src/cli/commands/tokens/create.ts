@@ -14,7 +14,7 @@ const MAX_DAYS = 3650
 export const createCommand: CliCommand = (terminal) =>
   command({
     command: ['create', 'generate'],
-    describe: 'Create a token with a budget of its own; its value is shown only once',
+    describe: 'Create a token with its own budget; its value is shown only once',
     builder: (yargs) =>
       withDatabase(yargs)
         .option('name', { type: 'string', requiresArg: true, describe: 'Whose token it is', default: 'client' })
