@@ -50,7 +50,7 @@ const SHOWN = new Set<EventType>([
   'alert.failed',
 ])
 
-/** Throws what `runAgent` throws, and CageError `usage` for flags. */
+/** Throws the errors of `runAgent`, and CageError `usage` for flags. */
 export async function runDemo(
   { pace, check, fail, recovery, open, ...flags }: DemoFlags,
   terminal: Terminal,

@@ -37,7 +37,7 @@ export function demoConfig(
       linkedin_api: {
         base_url: `${world.url}/linkedin`,
         cost_per_call_usd: '0.10',
-        // Five attempts within one call: exactly what opens the circuit.
+        // Five attempts within one call: exactly enough to open the circuit.
         retries: 4,
         // A refusal contains its duration (Retry-After), which is respected; nothing is added to it.
         breaker: { failures: 5, cooldown_s: 1 },

@@ -251,10 +251,10 @@ const partOf = (file: string): string => {
   return (folder === 'core' || folder === 'protocol' ? name! : folder!).replace(/(?:\.d)?\.ts$/, '')
 }
 
-/** What a command that asks a server can do without: it takes longer to load than the server to answer. */
+/** Modules that a client command must not load: it takes longer to load than the server to answer. */
 const HEAVY = /^(hono|zod|yaml|undici|better-sqlite3|src\/runtime\.ts|src\/redaction\/redactor\.ts)$/
 
-/** The files and packages that are loaded with a file: not what is only a type, nor what waits for an import(). */
+/** The files and packages that are loaded with a file: without type imports and without modules behind an import(). */
 function loadedWith(file: string, loaded: Set<string> = new Set()): string[] {
   const statements = code(file).matchAll(/^(?:import|export) (?!type )[^;']*?from '([^']+)'/gm)
   for (const [, specifier] of statements) {

@@ -1,7 +1,7 @@
 /**
- * No token of ours leaves in clear, whatever an agent does with it and whatever the policy looks for: an agent prints its
- * environment, logs each URL it calls, and dies with both in its traceback. Afterwards none of it is in a line of the
- * terminal, a log, an event, a frame, an alert, the database, or an answer to anybody beyond what the role may see.
+ * No token of ours leaves in clear, under any policy: an agent prints its environment, logs each URL it calls, and dies
+ * with both in its traceback. Afterwards none of it is in a line of the terminal, a log, an event, a frame, an alert,
+ * the database, or an answer beyond the role of its reader.
  */
 
 import { once } from 'node:events'
@@ -58,7 +58,7 @@ const filesBelow = (folder: string): (readonly [string, string])[] =>
     .filter((entry) => entry.isFile() && !/\.(next|server)$/.test(entry.name))
     .map(({ parentPath, name }) => [name, readFileSync(join(parentPath, name), 'latin1')] as const)
 
-/** Every route that anybody may read, with what stands for its parameters. */
+/** Every route that any role may read, with values for its parameters. */
 async function readableRoutes(agentId: AgentId): Promise<string[]> {
   const routes = await listRoutes()
   const paths = routes.filter(({ method }) => method === 'GET').map(({ path }) => path.replace(/:\w+/, agentId))
@@ -139,7 +139,7 @@ test.each(POLICIES)('nothing of a token is anywhere under a policy %s', async (_
     const { text } = await cage.get(route, own)
     answers.push([`a run ${route}`, /^\/(api\/)?(run\/)?secrets/.test(route) ? text.replaceAll(STRIPE_KEY, '') : text])
   }
-  // Whose token was found is nobody's to know, not even an admin's.
+  // The owner of a found token is secret, even to an admin.
   const { incidents } = (await cage.get('/api/pii/incidents?limit=1000', tokens.admin)).json() as {
     incidents: { id: string }[]
   }

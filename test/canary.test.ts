@@ -1,7 +1,8 @@
 /**
- * Nothing personal leaves in clear: one e-mail address, one phone number, one card and one key go in by every entry of the
- * program, and after each nothing of them is in any file of the folder, any frame, any answer, any line of the terminal.
- * What an agent is given back of its own (a service's answer, a checkpoint) is no leak to the agent; to a file it is.
+ * Nothing personal leaves in clear: one e-mail address, one phone number, one card and one key go in by every entry of
+ * the program, and after each nothing of them is in any file of the folder, any frame, any answer, any line of the
+ * terminal. An agent's own data that is returned to it (a service's answer, a checkpoint) is no leak to the agent; to a
+ * file it is.
  */
 import { once } from 'node:events'
 import { readdirSync, readFileSync } from 'node:fs'
@@ -56,7 +57,7 @@ test('the redactor finds every canary as its type', () => {
   expect(tracesIn(LINE)).toHaveLength(6)
 })
 
-/** A cage with everything on, and what comes out of it. */
+/** A cage with everything on, and all its outputs. */
 interface Watched {
   cage: TestRuntime
   agent: TestAgent
@@ -100,7 +101,7 @@ async function openWatched(safety: Record<string, unknown> = {}): Promise<Watche
   return { cage, agent: cage.addAgent({ limit: '1000' }), admin, frames, webhooks }
 }
 
-/** Everything that can be seen from outside, with its name; `answer` is what this entry itself received. */
+/** Everything that can be seen from outside, with its name; `answer` is the reply to this entry itself. */
 async function leaks({ cage, agent, admin, frames, webhooks }: Watched, answers: string): Promise<string[]> {
   // The screen has seen all there is.
   const { seq } = cage.runtime.state.read()

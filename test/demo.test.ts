@@ -129,7 +129,7 @@ describe('the demo at full speed', () => {
     expect(new Set(ofType('agent.started').map(({ data }) => data.pid))).toEqual(new Set([show.agentAt(51).pid]))
     expect(show.end.agents[show.agentId]!.calls.failed).toBe(0)
 
-    // Leads 67, 78, 91: what was found, never its value
+    // Leads 67, 78, 91: the finding, never its value
     expect(ofType('pii.found').map(({ data }) => [data.unit, data.pii_type, data.action, data.place])).toEqual([
       ['lead 67', 'email', 'redact', 'reply'],
       ['lead 78', 'phone', 'redact', 'reply'],
@@ -191,7 +191,7 @@ describe('the demo at full speed', () => {
   })
 })
 
-/** The server has ended with the agent: what the last lines name is a command. */
+/** The server has ended with the agent: the values of the last lines are commands. */
 async function writesItsReport(folder: string, printed: string): Promise<void> {
   const program = `${process.execPath} ${join(root, 'bin/iron-cage.cjs')}`
   const command = /^Report +(.+)$/m.exec(printed)![1]!.replace(/^iron-cage/, program)

@@ -28,7 +28,7 @@ const TUTORIALS = [
   { name: 'anthropic_quickstart', environment: '.venv-test', limit: '0.0014' },
 ]
 
-/** What a person does while an example runs, as its first lines say. */
+/** The steps of a person while an example runs, from its first lines. */
 const BESIDE: Record<string, Beside> = {
   pattern_secret_rotation: {
     before: [{ words: ['secrets', 'set', 'CRM_KEY'], stdin: 'the-first-key' }],
@@ -37,7 +37,7 @@ const BESIDE: Record<string, Beside> = {
   },
 }
 
-/** Both cores, and whoever waits for a result gets it. */
+/** Both cores; a waiting caller gets the next free one. */
 class TwoAtATime {
   readonly #free = [Promise.resolve(), Promise.resolve()]
   #next = 0
@@ -78,7 +78,10 @@ afterAll(async () => {
   await cage[Symbol.asyncDispose]()
 }, RETRY_POLICY.timeout)
 
-/** As the first lines say, in a place where nothing of ours is installed: `PYTHONPATH` stands for `pip install iron-cage`. */
+/**
+ * As in the first lines, in a place where nothing of ours is installed: `PYTHONPATH` stands for `pip install
+ * iron-cage`.
+ */
 function runTests(environment: string, words: string[]): Promise<{ code: number | null; said: string }> {
   const python = resolve(root, environment, 'bin/python')
   const env = {

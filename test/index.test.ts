@@ -1,4 +1,4 @@
-/** Iron Cage as a library, from its source: what a program passes as text is parsed where it comes in. */
+/** Iron Cage as a library, from its source: text arguments of a program are parsed where they come in. */
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'

@@ -132,7 +132,7 @@ describe('a budget', () => {
 
     expect(ended.exitCode).toBe(3)
     expect(ended.stdout.match(/ answered$/gm)).toHaveLength(2)
-    // The refused call reaches nobody, and its client does not try again by itself.
+    // The refused call reaches no provider, and its client does not try again by itself.
     expect(provider.requests.length - before).toBe(2)
     expect(ended.query('SELECT sum(cost_nanos) AS nanos FROM calls')).toEqual([{ nanos: 120_600_000 }])
     expect(ended.query("SELECT count(*) AS times FROM events WHERE type = 'budget.warned'")).toEqual([{ times: 1 }])

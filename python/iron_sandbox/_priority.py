@@ -40,7 +40,7 @@ class Priority:
                 os.pwrite(self._idle, b"1" if is_busy else b"0", 0)
                 self._is_low = is_busy
         except OSError:
-            self.next_check = None  # Somebody has removed the group.
+            self.next_check = None  # The group was removed.
             return
         self._at, self._used, self.next_check = now, used, now + _CHECK_SECONDS
 

@@ -1,4 +1,4 @@
-/** One server a database, by whatever name it is opened, and also when the file that says so was removed. */
+/** One server per database, under any name of the file, and even after its lock file was removed. */
 import { execFile } from 'node:child_process'
 import { copyFileSync, linkSync, rmSync, symlinkSync } from 'node:fs'
 import { join, resolve } from 'node:path'
@@ -38,7 +38,7 @@ describe('a database in use by a server', () => {
     const cage = await openTestRuntime()
     const other = folder()
     linkSync(join(cage.folder, 'state.db'), join(other, 'state.db'))
-    // In a process of its own: SQLite sees through the name within one.
+    // In a separate process: SQLite sees through the name within one.
     const words = [BIN, 'serve', '--port', '0', '--db', join(other, 'state.db')]
     const second = promisify(execFile)(process.execPath, words, { cwd: other, env: { HOME: other } })
     await expect(second).rejects.toMatchObject({ code: 6, stderr: running.message })

@@ -263,7 +263,7 @@ test('only a page of a listed origin may send requests and read replies, preflig
     'access-control-allow-methods': expect.stringContaining('PATCH'),
     vary: 'origin',
   })
-  // Tokens are sent on purpose; what a browser adds by itself is not wanted.
+  // Tokens are sent explicitly; credentials that a browser adds by itself are not accepted.
   expect(question.headers).not.toHaveProperty('access-control-allow-credentials')
   const answer = await send(`${cage.url}/api/snapshot`, {
     method: 'GET',

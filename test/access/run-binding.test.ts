@@ -1,6 +1,6 @@
 /**
- * A run's token is the run's own: whoever else has it gets nothing, while everything that the run has started may use it.
- * Real processes against a real server; the test itself is the stranger.
+ * A run's token is the run's own: a stranger with the token gets nothing, and every process that the run started may
+ * use it. Real processes against a real server; the test itself is the stranger.
  */
 
 import { spawn } from 'node:child_process'
@@ -21,7 +21,7 @@ interface Started {
   cage: TestRuntime
   agentId: AgentId
   runId: RunId
-  /** What the agent has printed, by first word. */
+  /** The printed line of the agent that begins with this word. */
   said: (word: string) => string | undefined
   token: string
 }
@@ -45,7 +45,7 @@ async function startAgent(script: string, agent: Record<string, unknown> = {}): 
   return { cage, agentId, runId: cage.runtime.state.read().agents[agentId]!.run_id, said, token }
 }
 
-/** What is answered to this process, which is none of the run's. */
+/** The answers to this process, which does not belong to the run. */
 async function answersTo({ cage, runId, token }: Started): Promise<Record<string, unknown>> {
   const bearer = { authorization: `Bearer ${token}` }
   const routes = {

@@ -112,7 +112,7 @@ describe('an access token', () => {
     })) {
       await expect(sessions.identify(token), what).rejects.toMatchObject(refused)
     }
-    // What it says of the role is not what counts.
+    // The role in the token does not count.
     await parts.users.add({ username: 'bob', role: 'viewer', password: 'correct horse' })
     const bob = await sessions.open(parts.users.get('bob'))
     const { sub } = JSON.parse(Buffer.from(bob.access_token.split('.')[1]!, 'base64url').toString())

@@ -1,4 +1,4 @@
-/** People with passwords: what is kept of them, what a wrong password costs, what a change ends. */
+/** People with passwords: the stored password hash, the cost of a wrong password, the sessions that a change ends. */
 import { describe, expect, onTestFinished, test } from 'vitest'
 import { Sessions } from '../../src/access/sessions.ts'
 import { Users } from '../../src/access/users.ts'

@@ -101,7 +101,7 @@ describe('agentEnvironment', () => {
     const own = environment({ parent, secrets: { ANTHROPIC_API_KEY: 'ant-real' }, providerKeys: 'shield' })
     expect(own).toMatchObject({ OPENAI_API_KEY: 'run_abc', ANTHROPIC_API_KEY: 'run_abc', GROQ_API_KEY: 'run_abc' })
     expect(JSON.stringify(own)).not.toContain('real')
-    // The key says who calls, so the address need not, also where it could hold nothing but the token.
+    // The key identifies the caller, so the address need not, even where only the address could hold a token.
     const token = environment({ providerKeys: 'shield', runAddress: 'run_abc' })
     expect(token).toMatchObject({ OPENAI_BASE_URL: 'http://127.0.0.1:8080/gateway/openai/v1' })
     expect(token).toMatchObject({ ANTHROPIC_BASE_URL: 'http://127.0.0.1:8080/gateway/anthropic' })

@@ -1,4 +1,7 @@
-/** Launchers of sandboxes that wait for their agent: they start it as a new one would, and end when nobody needs them. */
+/**
+ * Launchers of sandboxes that wait for their agent: they start it as a new one would, and end when they are not needed
+ * any more.
+ */
 import { once } from 'node:events'
 import { mkdtempSync, readFileSync, realpathSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
@@ -42,7 +45,7 @@ async function startedBy(prepare: () => void): Promise<number> {
   return (await added())[0]!
 }
 
-/** Starts the agent, lets it run and returns what it printed. */
+/** Starts the agent, lets it run and returns its output. */
 async function run({ folder, launchers, place }: Site, args: string[], value = 'värde'): Promise<[Program, unknown]> {
   const words = ['--level', 'observe', '--write', folder, '--report-fd', '3', '--gate', '--', python]
   const environment = { PATH: '/usr/bin', OF_THE_RUN: value }

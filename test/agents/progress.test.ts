@@ -16,7 +16,7 @@ const unit = (label: string | null, outcome: EventData['unit.completed']['outcom
   data: { outcome, degraded: false, unit: 'lead', label, latency_ms: null, reason: null },
 })
 
-/** What each life reports, and which checkpoint it leaves; returns which of them made progress. */
+/** The reports of each life, and its last checkpoint; returns which of them made progress. */
 function lives(...all: { reports?: RuntimeEvent[]; leaves?: string | undefined }[]): boolean[] {
   const watch = new ProgressWatch('as found')
   return all.map(({ reports = [], leaves = 'as found' }) => {

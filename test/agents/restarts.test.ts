@@ -1,4 +1,4 @@
-/** Agents that fail after they have called: what is paid again, and what is not tried again. */
+/** Agents that fail after they have called: the calls that are paid again, and the errors that are not retried. */
 import { expect, it } from 'vitest'
 import { python } from '../support/agent-parts.ts'
 import { program } from '../support/agents.ts'

@@ -13,8 +13,8 @@ import { commandsWith, newFolder, openAgents, processesOf, program, untilNone } 
 const SERVER = join(import.meta.dirname, '..', 'support', 'agent-server.ts')
 
 /**
- * Starts a server with these agents in a process of its own and kills it as soon as `isTime`, asked at each event. (Default:
- * it kills itself, as its environment says.)
+ * Starts a server with these agents in a separate process and kills it as soon as `isTime`, asked at each event.
+ * (Default: it kills itself, as set in its environment.)
  */
 async function killServer(
   folder: string,
@@ -100,7 +100,7 @@ it('an agent that waited for its restart is recorded as ended, too', async () =>
   })
 })
 
-/** A run of a killed server, whose row says that `pid` was started at `started`. */
+/** A run of a killed server, whose row has `pid` and its start time. */
 function insertRun(agents: ReturnType<typeof openAgents>, agentId: AgentId, pid: number, started: string): void {
   agents.store.runs.insert({
     id: toRunId(`run-${agentId}`),

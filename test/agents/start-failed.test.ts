@@ -1,4 +1,4 @@
-/** Starts that the system refuses: they are an answer, and nobody else's end. */
+/** Starts that the system refuses: they are answered as errors, and end no other agent. */
 import { execFile } from 'node:child_process'
 import { rmSync } from 'node:fs'
 import { join } from 'node:path'

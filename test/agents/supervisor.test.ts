@@ -508,7 +508,7 @@ describe('the output of an agent', () => {
     const agents = openAgents({ config: { log: { max_agent_output_bytes: 1_048_576 } } })
     const other = await agents.start('count.py')
     await agents.printed('1')
-    // The first flood may fill what is kept for reading, before any of it is collected; the second must find room there.
+    // The first flood may fill the read buffers before they are garbage collected; the second must find room there.
     await agents.supervisor.whenEnded(await agents.start('flood.py'))
     const before = process.memoryUsage().rss
     agents.logged.length = 0

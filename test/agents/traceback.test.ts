@@ -1,4 +1,4 @@
-/** What an agent's error looks like in the log. */
+/** The error of an agent in the log. */
 import { spawnSync } from 'node:child_process'
 import { describe, expect, it, test } from 'vitest'
 import { type OutputEntry, TracebackReader } from '../../src/agents/traceback.ts'

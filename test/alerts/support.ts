@@ -17,7 +17,7 @@ type AlertsInput = {
   webhooks?: object[]
 }
 
-/** Quick retries: what takes 37 minutes outside ends within a second here. An attempt that goes well takes its time. */
+/** Quick retries: 37 minutes of retries end within a second here. An attempt that goes well takes its time. */
 export const QUICK: RetryPolicy = { attempts: 4, attemptMs: 600_000, backoffMs: 5, closeMs: 2_000 }
 
 export interface World extends AsyncDisposable {
@@ -113,7 +113,7 @@ export interface Mailbox extends AsyncDisposable {
   messages: string[]
 }
 
-/** `refuse`: what the server says to a recipient. */
+/** `refuse`: the server's reply to a recipient. */
 export async function openMailbox({ refuse }: { refuse?: string } = {}): Promise<Mailbox> {
   const messages: string[] = []
   const server = new SMTPServer({
@@ -141,7 +141,7 @@ export async function openMailbox({ refuse }: { refuse?: string } = {}): Promise
 }
 
 export interface Hanging extends AsyncDisposable {
-  /** host:port of something that takes connections and never says a word. */
+  /** host:port of a server that accepts connections and never answers. */
   host: string
   connections: number
   /** Resolves when the other sides have closed all of them. */
@@ -218,7 +218,7 @@ export async function openReceiver(answers = [200], headers: Record<string, stri
   }
 }
 
-/** Resolves when `isSo`; everyone who may change that calls what is in `waiting`. */
+/** Resolves when `isSo`; every change of its state calls the functions in `waiting`. */
 const until = (waiting: Set<() => void>, isSo: () => boolean): Promise<void> =>
   new Promise((resolve) => {
     const look = () => {

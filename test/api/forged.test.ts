@@ -1,4 +1,6 @@
-/** Tokens that somebody made, stole, changed or kept: none opens anything, by any way in, and each is recorded. */
+/**
+ * Tokens that were forged, stolen, changed or kept too long: none opens anything, by any way in, and each is recorded.
+ */
 import { createHmac, createPublicKey, generateKeyPairSync } from 'node:crypto'
 import { SignJWT } from 'jose'
 import { describe, expect, test } from 'vitest'
@@ -72,7 +74,7 @@ const head = { alg: 'HS256', typ: 'at+jwt' }
 const rsa = generateKeyPairSync('rsa', { modulusLength: 2048 })
 const publicPem = createPublicKey(rsa.privateKey).export({ type: 'spki', format: 'pem' }) as string
 
-/** By what is wrong with it. */
+/** By the defect of the token. */
 async function forgeries(stage: Stage): Promise<Record<string, string>> {
   const { admin, viewer, refresh, run, apiToken, endedRun, left, revoked, foreign, foreignRun } = stage
   const claims = claimsOf(admin)
@@ -173,7 +175,7 @@ describe('a token that an attacker', () => {
       for (const [way, attempt] of Object.entries(ways)) {
         if (way === 'a refresh' && what === 'a refresh token') continue
         const { status } = await attempt(token)
-        // What looks like no token at all is taken for the name of a provider.
+        // A text without the form of a token is taken for the name of a provider.
         if (![401, 403, 404].includes(status)) entered.push(`${what} by ${way}: ${status}`)
       }
     }

@@ -48,7 +48,7 @@ class Viewer {
     return this.frames.flatMap((frame) => (frame.type === 'events' ? frame.events : []))
   }
 
-  /** Resolves when it shows what the server holds. */
+  /** Resolves when it shows the state of the server. */
   async upToDate(cage: TestRuntime): Promise<void> {
     await until(() => this.state?.seq === cage.runtime.state.read().seq, 'the viewer is up to date')
   }
@@ -203,7 +203,7 @@ describe('a viewer that does not read', () => {
   /** Stands still while a flood is written, however long that takes. */
   const clock = { ...systemClock, monotonic: () => 1_000 + ahead }
 
-  /** Says 64 KB at a time until the server holds more than a megabyte for somebody who does not read. */
+  /** Records 64 KB at a time until the server buffers more than a megabyte for a viewer that does not read. */
   async function flood(cage: TestRuntime, agentId: AgentId, reader: Viewer, megabytes: number): Promise<void> {
     for (let said = 0; said < megabytes * 16; said += 8) {
       for (let line = 0; line < 8; line++) say(cage, agentId, 'x'.repeat(65_536))

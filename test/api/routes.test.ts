@@ -18,7 +18,7 @@ interface Route {
 const ROUTES: Route[] = routes.flatMap((route) => pathsOf(route).map((path) => ({ method: route.method, path })))
 const isLogout = ({ path }: Route) => path.endsWith('/logout')
 
-/** Who may use a route: nobody need prove anything, whoever proved who they are, a role, an agent that we run, or both. */
+/** Who may use a route: no proof of identity, any proof, a role, an agent that we run, or both. */
 type Need = 'nothing' | 'any' | 'viewer' | 'admin' | 'agent' | 'run' | 'viewer or run'
 
 const OPEN = [
@@ -38,7 +38,7 @@ const ANY = ['GET /api/auth/me']
 const RUN = ['GET /api/run/secrets']
 /** People see names, an agent that we run the values that are its own. */
 const VIEWER_OR_RUN = ['', '/api'].flatMap((path) => [`GET ${path}/secrets`, `GET ${path}/secrets/:id`])
-/** What a viewer may change is its own session; trying the redaction changes nothing. */
+/** A viewer may change its own session only; trying the redaction changes nothing. */
 const VIEWERS_OWN = ['POST /api/auth/logout', 'POST /api/auth/tab', 'POST /api/auth/ws-ticket', 'POST /api/scan']
 
 /** A new route that follows none of these rules must be named above. */
@@ -73,18 +73,18 @@ const ask = (cage: TestRuntime, { method, path }: Route, token: string | undefin
 
 type Access = 'let in' | 'unauthorized' | 'forbidden'
 
-/** What a token opens, route by route, that `expected` does not say. */
+/** The routes that a token opens or closes other than `expected`. */
 async function surprises(cage: TestRuntime, token: string | undefined, expected: (need: Need) => Access) {
   const found: string[] = []
   const look = async (route: Route) => {
     const { status, text } = await ask(cage, route, token)
     const code = /"code":"(unauthorized|forbidden)"/.exec(text)?.[1]
-    // What a route with its own proof of identity says of that proof is not said of this token.
+    // A route with its own proof of identity refuses that proof, not this token.
     const got =
       status === 500 ? 'broken' : OPEN.includes(`${route.method} ${route.path}`) ? 'let in' : (code ?? 'let in')
     if (got !== expected(needOf(route))) found.push(`${route.method} ${route.path}: ${got} (${status})`)
   }
-  // Whoever has left has no proof any more.
+  // After a logout the session proves nothing any more.
   const [leaving, others] = [ROUTES.filter(isLogout), ROUTES.filter((route) => !isLogout(route))]
   await Promise.all(others.map(look))
   await Promise.all(leaving.map(look))
@@ -175,7 +175,7 @@ describe('the router', () => {
       expect(found, who).toEqual([])
     }
     const guarded = ROUTES.filter((route) => needOf(route) !== 'nothing')
-    // What was only counted is recorded when the server closes, or after an hour at the next refusal.
+    // Counted refusals are recorded when the server closes, or after an hour at the next refusal.
     ahead += 60 * 60_000
     await cage.get('/api/agents')
     expect(refused() - before).toBeGreaterThan(stale.length * guarded.length)

@@ -1,11 +1,11 @@
-/** What one agent may report: so large, so fast, under so many names. Nobody else is to feel it. */
+/** The limits of one agent's reports: their size, their rate, their names. Other agents must not notice. */
 
 import { describe, expect, test } from 'vitest'
 import { RunRate } from '../../src/http/run-rate.ts'
 import { TestClock } from '../support/clock.ts'
 import { openTestRuntime, patientClock } from '../support/runtime.ts'
 
-/** Nobody waits who reports a few hundred times. */
+/** An agent that reports a few hundred times does not wait. */
 const openCage = () => openTestRuntime({ clock: { ...patientClock, monotonic: () => performance.now() * 1_000 } })
 
 const begin = (name: string) => `/api/run/services/${name}/begin`

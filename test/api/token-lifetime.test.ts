@@ -1,4 +1,4 @@
-/** How long a token of a client works: not a moment longer than it may, whatever the clock does. */
+/** How long a token of a client works: never longer than its lifetime, even when the clock is changed. */
 import { request } from 'undici'
 import { expect, test } from 'vitest'
 import { systemClock } from '../../src/core/clock.ts'

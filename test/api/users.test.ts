@@ -1,4 +1,4 @@
-/** Users and tokens over HTTP: created, changed, removed; what that does to open sessions; what the audit records. */
+/** Users and tokens over HTTP: created, changed, removed; the effect on open sessions; the rows of the audit. */
 
 import { once } from 'node:events'
 import { readdirSync, readFileSync } from 'node:fs'
@@ -49,7 +49,7 @@ async function watch(cage: TestRuntime, token: string): Promise<WebSocket> {
   return socket
 }
 
-/** Hears what it is sent, and never answers. */
+/** Receives messages, and never answers. */
 async function watchInSilence(cage: TestRuntime, token: string): Promise<Socket> {
   const { ticket } = (await cage.post('/api/auth/ws-ticket', {}, token)).json()
   const { hostname, port, host } = new URL(cage.url)
@@ -114,7 +114,7 @@ describe('a person', () => {
     const { cage, operator, signIn } = await openWithPeople()
     const alice = await signIn('alice')
     const [hers, bobs] = [await watch(cage, alice.access_token), await watch(cage, (await signIn('bob')).access_token)]
-    // One that does not say goodbye is cut off all the same.
+    // One that does not close its side is cut off all the same.
     const deaf = await watchInSilence(cage, alice.access_token)
     const { ticket } = (await cage.post('/api/auth/ws-ticket', {}, alice.access_token)).json()
     const closed = once(hers, 'close')

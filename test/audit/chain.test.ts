@@ -243,7 +243,7 @@ describe('the audit chain', () => {
     const verdict = { ok: false, row: 11, problem: expect.stringContaining('older copy of the file') }
     expect(await verify(path)).toMatchObject(verdict)
 
-    // It goes on, and what it appends does not cover what is missing: the recorded head stays.
+    // It goes on, and new rows do not hide the missing ones: the recorded head stays.
     const later = open(path)
     expect(later.audit.atStart).toMatchObject(verdict)
     for (let number = 0; number < 10; number++) later.audit.append(stop(number))
@@ -367,7 +367,7 @@ test('fifty thousand rows are verified in at most one and a half times the proce
   onTestFinished(() => store.close())
   const table = store.audit
   let previous: Buffer = Buffer.alloc(32)
-  // Time of the processor: whatever else the machine does, it does not count.
+  // Time of the processor: other load of the machine does not count.
   let before = process.cpuUsage()
   const used = () => {
     const { user, system } = process.cpuUsage(before)

@@ -15,7 +15,7 @@ import fc from '../support/fast-check.ts'
 
 const settings: BreakerSettings = { failures: 3, cooldownMs: 1_000, probeMs: 200 }
 
-/** A circuit with time and tickets in hand, so that a test reads as what happens. */
+/** A circuit with time and tickets in hand, so that a test reads as a story. */
 class Bench {
   circuit: Circuit = closedCircuit
   now = 5_000
@@ -248,7 +248,7 @@ describe('four callers in any order', () => {
           const probes = [...running.values()].filter(({ probeUntil }) => probeUntil !== null && bench.now < probeUntil)
           expect(probes.length, 'probes at once').toBeLessThanOrEqual(1)
         }
-        // Whatever was lost on the way: after a deadline and a cooldown somebody gets through, and can close it.
+        // Even after lost calls: after a deadline and a cooldown a call gets through, and can close it.
         bench.now += settings.probeMs + settings.cooldownMs
         bench.end(bench.enter(), succeed)
         expect(bench.circuit.state).toBe('closed')

@@ -142,7 +142,7 @@ test('a full cache evicts the oldest entries of that service only; storing an en
   expect(keys('two')).toBe('a')
   cache.put('one', get('/e'), answer('xxx'))
   expect(keys('one'), 'a longer answer takes the place of several').toBe('ae')
-  // One that is opened again counts what is there.
+  // A reopened cache counts the stored entries.
   const again = new ServiceCache({ store, clock, bytesKept: 4 })
   again.put('one', get('/b'), answer('x'))
   expect(keys('one')).toBe('b')

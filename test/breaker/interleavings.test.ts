@@ -15,7 +15,7 @@ import {
   forceOpen,
 } from '../../src/breaker/breaker.ts'
 
-/** What a caller is at: nothing, or a call admitted in the present epoch, or in an earlier one. */
+/** The state of a caller: nothing, or a call admitted in the present epoch, or in an earlier one. */
 type Caller = 'idle' | 'current' | 'late'
 interface World {
   circuit: Circuit
@@ -47,7 +47,7 @@ function pass({ circuit, callers }: World): World {
 
 interface Walk {
   world: World
-  /** What was done, for the reader of a failure. */
+  /** The steps so far, for the reader of a failure. */
   path: readonly string[]
 }
 
@@ -98,12 +98,12 @@ function check({ world: { circuit, callers }, path }: Walk, settings: BreakerSet
   if (circuit.state === 'half_open') {
     const probes = callers.filter((caller) => caller === 'current').length
     expect(probes, `two probes: ${story}`).toBeLessThanOrEqual(1)
-    // With nobody probing, the next caller does.
+    // Without a probe, the next caller becomes one.
     if (circuit.probeUntil === null) expect(probes, story).toBe(0)
   }
   if (circuit.state === 'open') expect(callers, `a call counts while open: ${story}`).not.toContain('current')
   if (circuit.state === 'closed' && !settings.rate) expect(circuit.failures, story).toBeLessThan(settings.failures)
-  // Whatever was lost on the way: time and one good call close what no person holds open.
+  // Even after lost calls: time and one good call close a circuit that no person holds open.
   if (circuit.state !== 'open' || circuit.cooldownMs !== null) {
     expect(closesAfter(circuit, settings), `never closes: ${story}`).toBe('closed')
   }

@@ -53,7 +53,7 @@ export interface FakeService {
   url: string
   /** Every request that arrived, in order. */
   seen: Seen[]
-  /** What it does from now on. */
+  /** Sets its behaviour from now on. */
   behave(behaviour: Behaviour): void
   /** Resolves when so many requests have arrived in all. */
   arrived(count: number): Promise<void>

@@ -14,7 +14,7 @@ afterAll(() => browser.close())
 
 test('the page about the API has every route, is reached from the keys, and reads well in both themes', async () => {
   const cage = await openTestRuntime()
-  // The only agent is what the dashboard shows by itself; the page stays where it is.
+  // The dashboard shows the only agent by itself; the page stays where it is.
   cage.addAgent()
   const { page, faults } = await openPage(browser, cage.runtime.dashboardLink())
   onTestFinished(() => page.context().close())

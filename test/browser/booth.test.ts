@@ -1,4 +1,4 @@
-/** The booth keeps its promises on a second server, in front of whoever watches. */
+/** The booth keeps its promises on a second server, in front of its visitors. */
 import { join } from 'node:path'
 import { expect, onTestFinished, test } from 'vitest'
 import { findings, goTo, openBrowser, openPage } from '../support/browser.ts'

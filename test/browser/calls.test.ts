@@ -38,7 +38,7 @@ test('calls are filtered, opened, and exported, without a mouse and on any scree
   await detail.getByText('Tokens in / out').waitFor()
   await detail.locator('.moments li').first().waitFor()
   expect(await detail.innerText()).toMatch(/\$0\.005 of \$0\.\d+ held/)
-  // The address shows the same to whoever gets it.
+  // The address shows the same view to others.
   await page.reload()
   await detail.getByText('Tokens in / out').waitFor()
   for (const { colorScheme, rules } of THEMES) {

@@ -121,7 +121,7 @@ describe('the buttons', () => {
     await alert.getByText('Budget exhausted — the whole server').waitFor()
     await alert.getByRole('button', { name: 'Approve $1 for the server' }).click()
     await page.locator('[data-figure=limits]', { hasText: 'server $0.005 of $3.00' }).waitFor()
-    // It reports no progress, so its curve is over time: a point as it began, and one for what it paid.
+    // It reports no progress, so its curve is over time: one point for its start, and one for its payment.
     expect(await page.locator('.chart caption').textContent()).toBe('Spending over time')
     expect(await page.locator('.chart tbody tr td:last-child').allTextContents()).toEqual(['$0.00', '$0.005'])
     await page.getByText('avg/call').waitFor()

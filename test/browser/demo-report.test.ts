@@ -1,4 +1,4 @@
-/** What a demo that ends prints instead is in test/demo.test.ts. */
+/** The output of a finished demo is in test/demo.test.ts. */
 import { readFileSync } from 'node:fs'
 import type { Browser } from 'playwright-core'
 import { afterAll, beforeAll, describe, expect, onTestFinished, test } from 'vitest'
@@ -11,7 +11,7 @@ beforeAll(async () => {
 })
 afterAll(() => browser.close())
 
-/** What the last lines name `label`. */
+/** The value of `label` in the last lines. */
 const printed = (out: string, label: string): string => new RegExp(`^${label} +(.+)$`, 'm').exec(out)![1]!
 
 describe('the final output of the demo', () => {

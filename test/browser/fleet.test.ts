@@ -1,4 +1,4 @@
-/** The page of a Control Panel: what is spent and lent, and a lease that a person resolves. */
+/** The page of a Control Panel: spent and lent money, and a lease that a person resolves. */
 import { mkdirSync } from 'node:fs'
 import { dirname, join, resolve } from 'node:path'
 import type { Browser, Page } from 'playwright-core'
@@ -85,10 +85,10 @@ test('the link opens the fleet, an admin resolves a quarantined lease, and a use
   await page.getByText('the organization').first().waitFor()
   await page.getByText('$0.123 spent of $1.00').waitFor()
   await page.getByText('7 of 9 leads').waitFor()
-  // On a phone nothing can be pointed at: what commands need is on the page.
+  // A phone has no pointer to hover with, so the page shows the ids for commands.
   for (const id of [runtimeId, 'a-1']) await page.getByText(id, { exact: true }).waitFor()
   const agentRow = page.getByRole('region', { name: 'Agents' }).getByRole('row').filter({ hasText: 'lead_gen' })
-  // Nothing more is heard of its machine, and nobody knows whether it runs.
+  // Its machine has not reported since, so it is unknown whether it runs.
   await agentRow.getByText(/Silent since (\w+ \d+ )?\d\d:\d\d:\d\d$/).waitFor()
   await page.getByText('1 agent, 0 running').waitFor()
   await agentRow.getByRole('button', { name: 'Stop a-1' }).waitFor()
@@ -101,7 +101,7 @@ test('the link opens the fleet, an admin resolves a quarantined lease, and a use
   await page.getByLabel('Reason').fill('usage export')
   await page.getByRole('button', { name: 'Resolve', exact: true }).last().click()
   await page.getByText('“much” is not an amount in dollars. Write it as 25 or 25.00').waitFor()
-  // What is being corrected is not complained about any more.
+  // The error goes away while the amount is corrected.
   await page.getByLabel('Spent in total, in dollars').fill('0.42')
   expect(await page.getByRole('dialog').getByRole('alert').count()).toBe(0)
   await page.getByLabel('Reason').fill('usage export of 12 May')
@@ -192,7 +192,7 @@ test('a user signs in at an identity provider, and a failure shows its reason', 
   await page.getByText('nobody was added to this panel with the address carol@example.com').waitFor()
   expect(page.url()).not.toMatch(/code|state/)
   await look(page)
-  // An admin adds her on screen, in a browser of their own.
+  // An admin adds her on screen, in another browser.
   const link = `${panel.url}/#/people?code=${await panel.fleet.credentials.newCode(panel.organizationId, 'ada')}`
   const { page: admins } = await openPage(browser, link)
   await admins.getByRole('button', { name: '+ Add user' }).click()
@@ -366,7 +366,7 @@ test('an admin appoints a team lead, who decides on requests of that team and of
   await page.getByRole('row', { name: /^user grace .*\$9\.00/ }).waitFor()
   await decide('Reject', small, 'enough for now')
   await page.getByText('rejected').waitFor()
-  // Bob is of another team: there is nothing to press, and the panel refuses what the page does not offer.
+  // Bob is of another team: the page offers no button, and the panel refuses the action.
   expect(await page.getByRole('button', { name: new RegExp(bobs.id) }).count()).toBe(0)
   const refused = page.waitForResponse((response) => response.url().endsWith('/approve'))
   await page.evaluate(async (id) => {
@@ -433,7 +433,7 @@ async function look(page: Page): Promise<void> {
   await page.screenshot({ path: join(root, `test-output/fleet-${pictures}.png`) })
   await resizeTo(page, 390, 844)
   expect(await page.evaluate(() => document.documentElement.scrollWidth)).toBeLessThanOrEqual(390)
-  // Rows of tables, and what can be pressed in them, are reached without scrolling sideways.
+  // Rows of tables, and their buttons, are reached without scrolling sideways.
   expect(
     await page.evaluate(() =>
       [...document.querySelectorAll('.scroll')]

@@ -31,7 +31,10 @@ async function goByMenu(page: Page, words: string): Promise<void> {
   await page.keyboard.press('Enter')
 }
 
-/** Presses Tab once for everything that can have the focus. Returns what was passed over, and where the focus was not seen. */
+/**
+ * Presses Tab once for everything that can have the focus. Returns the elements that were skipped, and those where the
+ * focus was not visible.
+ */
 async function walk(page: Page): Promise<string[]> {
   const count = await page.evaluate(() => {
     const all = document.querySelectorAll<HTMLElement>('a[href], button, input, select, textarea, [tabindex="0"]')

@@ -138,7 +138,7 @@ test('every page reads well in both themes and is clean for axe, and no text is 
       await page.emulateMedia({ colorScheme, reducedMotion: 'reduce' })
       expect(await findings(page, rules), `${name} ${colorScheme}`).toEqual([])
     }
-    // The dark theme only: what fits does not depend on colors.
+    // The dark theme only: sizes do not depend on colors.
     for (const width of WIDTHS) {
       await resizeTo(page, width, 900)
       const overflow = await page.evaluate(() => document.documentElement.scrollWidth - innerWidth)

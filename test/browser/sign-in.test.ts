@@ -1,4 +1,4 @@
-/** The dashboard without a link: a form, a session, and out again when somebody else decides so. */
+/** The dashboard without a link: a form, a session, and its end when an admin ends it. */
 import { mkdirSync } from 'node:fs'
 import { join, resolve } from 'node:path'
 import type { Browser } from 'playwright-core'
@@ -60,7 +60,7 @@ test('a user signs in with a password, sees the dashboard, and is signed out whe
   await page.screenshot({ path: join(pictures, 'sign-in.png') })
   await submit(password)
   await page.getByText('No agent yet').waitFor()
-  // What was typed is nowhere any more, and the address reveals nothing.
+  // The password is stored nowhere, and the address reveals nothing.
   const kept = await page.evaluate(() => JSON.stringify([{ ...sessionStorage }, { ...localStorage }, document.cookie]))
   expect(kept).not.toContain('horse')
   expect(page.url()).toBe(`${cage.url}/`)

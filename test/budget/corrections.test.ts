@@ -1,4 +1,4 @@
-/** What a person puts right: a cost that was another, and calls that a killed server left open. */
+/** Corrections by a person: a cost that was another, and calls that a killed server left open. */
 
 import { describe, expect, test } from 'vitest'
 import { Ledger } from '../../src/budget/ledger.ts'

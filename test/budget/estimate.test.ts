@@ -526,7 +526,8 @@ test('no charge within the limits of a request exceeds its hold', async () => {
         const { size } = sizeOf(openaiFormat('/chat/completions'), body)
         const { maxCost, clampTo } = await boundCall(price, size, nanodollars(available), true)
 
-        // What the vendor may say of such a request: no token that is not in its text and images, no answer above its limit.
+        // The usage that the vendor may report for such a request: no token that is not in its text and images, no
+        // answer above its limit.
         const [read, cached, written, hour, heard, wrote, spoke] = says.shares as number[]
         const readable = asked.document
           ? (contextWindow ?? 2_000_000)

@@ -10,7 +10,7 @@ import { GOLDEN, GOLDEN_DAY, type GoldenRow } from './golden.ts'
 
 const DIALECTS = { openai, anthropic }
 
-/** What a row costs by the program, from what the provider reported to the string that is charged. */
+/** The cost of a row by the program, from the provider's report to the string that is charged. */
 async function priced(
   provider: 'openai' | 'anthropic',
   { model, day }: GoldenRow,
@@ -35,7 +35,7 @@ function framesOf(path: string, reply: JsonObject): object[] | null {
     case '/responses':
       return [{ type: 'response.completed', response: reply }]
     case '/messages': {
-      // The input comes first, and the last frame leaves open what was reported.
+      // The input comes first, and the last frame omits it.
       const { output_tokens, ...input } = (reply.usage ?? {}) as JsonObject
       const open = Object.fromEntries(Object.keys(input).map((name) => [name, null]))
       return [

@@ -1,15 +1,15 @@
 /**
- * What providers say they used, and what that costs to the last nanodollar: worked out by hand from the vendors' rates as
- * the list of prices has them, in US dollars per million tokens and per use. `worked` is the sum; the order is uncached,
+ * Usage as providers report it, and its cost to the last nanodollar: worked out by hand from the vendors' rates as the
+ * list of prices has them, in US dollars per million tokens and per use. `worked` is the sum; the order is uncached,
  * cached, written, output. A row that needs another day than the test's names it.
  */
 export interface GoldenRow {
-  /** What it shows. */
+  /** The case. */
   name: string
   model: string
   /** The part of the provider's reply with usage and cost. */
   reply: object
-  /** Null where the reply says nothing that can be used: then the call is estimated from what was delivered. */
+  /** Null where the reply has no usable count: then the call is estimated from the delivered part. */
   usd: string | null
   worked: string
   /** The price is not known to be this: the charge is flagged. */

@@ -1,4 +1,4 @@
-/** What an agent has spent is added up in turns, so that others do not wait for a long ledger. */
+/** The spending of an agent is added up in slices of time, so that a long ledger does not delay others. */
 
 import { expect, onTestFinished, test } from 'vitest'
 import { openLedger } from '../../src/budget/ledger.ts'

@@ -13,7 +13,7 @@ import { dollars } from '../support/money.ts'
 import { type Script, sends } from '../support/provider.ts'
 import { openTestRuntime } from '../support/runtime.ts'
 
-/** What the providers check by: a list of its own, which the clients' environment brought. */
+/** The limits that the providers check: a separate list from the clients' environment. */
 const root = resolve(import.meta.dirname, '../..')
 const [file] = globSync(
   '.venv-test-litellm/lib/python3*/site-packages/litellm/model_prices_and_context_window_backup.json',

@@ -321,7 +321,7 @@ describe('a limit for a day', () => {
     world.clock.setWall(-2 * HOUR_MS)
     expect(world.balance()).toEqual({ spent: '0.8', held: '0' })
     await expect(world.pay('0.3')).rejects.toMatchObject({ code: 'budget_exceeded' })
-    // What is charged now counts today, and its row says so to a server that starts later.
+    // A charge made now counts today, and its row records that for a server that starts later.
     await world.pay('0.1')
     const today = '2026-01-02T23:00:00.000Z'
     const dates = world.store.orm.$client.prepare('SELECT ended_at FROM calls').pluck().all()

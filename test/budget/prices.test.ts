@@ -169,7 +169,7 @@ describe('a price of the list', () => {
     { provider: 'perplexity', model: 'sonar', more: { input: 100, output: 50 }, usd: '0.01215', isEstimate: false },
     // 2,000 × $120, and 1,000 × $12 a million.
     { provider: 'google', model: 'gemini-3-pro-image', more: { output: 3_000, imageOutput: 2_000 }, usd: '0.252' },
-    // Nobody says what of it was images.
+    // The reply does not separate the image tokens.
     { provider: 'google', model: 'gemini-3-pro-image', more: { output: 3_000 }, usd: '0.36', isEstimate: true },
     // 1,000 × $3 and 10,000 × $2 a million, and three searches at half a cent.
     {

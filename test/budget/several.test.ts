@@ -40,7 +40,7 @@ function openBudgets({ agent = '100', run, server }: Limits, store = openStore({
     waitFor: (agentId: AgentId, runId: RunId | null, usd: string) => hold(agentId, runId, dollars(usd), undefined),
     end: (held: Hold, usd: string) =>
       ledger.charge(held, { cost: dollars(usd) }, completedEvent(held.agentId, usd, held.paidBy)),
-    /** What the screen shows beside the agent's own. */
+    /** The limits that the screen shows beside the agent's own. */
     shown: (agentId: AgentId) =>
       limitsOf(state.read().agents[agentId]!, state.read())
         .slice(1)
@@ -272,7 +272,7 @@ describe('a limit of the configuration', () => {
       expect(next.limits).toEqual(expected === undefined ? [] : [expected, expected])
       next.end()
     }
-    // Whoever has written the file since has had the last word.
+    // A later change of the file prevails.
     const last = start('1')
     expect(last.limits).toEqual(expected === '5' ? ['5', '5'] : ['1', '1'])
     last.end()
@@ -403,7 +403,7 @@ test('no budget exceeds its limit under any order of agents, runs and limit chan
                 scope === 'server' || (scope === 'agent' ? call.agentId === agentId : call.runId === runId)
               expect(spent).toBe(paid.filter(isOf).reduce((sum, { cost }) => sum + cost, 0))
               expect(held).toBe(open.filter(isOf).reduce((sum, { maxCost }) => sum + maxCost, 0))
-              // A limit may be lowered below what counts already, and nothing is added then.
+              // A limit may be lowered below the counted amount, and nothing is added then.
               const name = `${scope} ${scope === 'agent' ? agentId : scope === 'run' ? runId : ''}`
               expect(spent + held).toBeLessThanOrEqual(Math.max(limit, counted.get(name) ?? 0))
               counted.set(name, add(spent, held))

@@ -22,7 +22,7 @@ async function serve(place: Place) {
   }
 }
 
-/** What is printed, or how it ended. */
+/** The output, or the exit code and error. */
 const budgetOf =
   (place: Place) =>
   async (...words: string[]) => {

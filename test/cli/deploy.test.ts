@@ -166,7 +166,7 @@ cp {folder}/hello.txt {folder}/copied.txt
 ## Examples
 None
 `
-/** Repeats what it is asked. */
+/** Echoes its input. */
 const CLOUD = `import http.server, json, sys
 
 class Cloud(http.server.BaseHTTPRequestHandler):
@@ -193,7 +193,7 @@ function prepareCloud(): Place {
   return place
 }
 
-/** What the provider answers, one after the other, when a model chooses and adapts. */
+/** The provider's successive answers to a model that chooses and adapts. */
 function suggests(provider: FakeProvider, ...replies: readonly object[]): void {
   for (const reply of replies) provider.doesOnce(answer({ text: JSON.stringify(reply) }))
 }

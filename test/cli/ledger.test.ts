@@ -13,7 +13,7 @@ import { openPlace, type Place } from './support.ts'
 
 const AGENT = toAgentId('lg-7a3f9c2d')
 
-/** What a server left that was killed: $2 charged, and two calls of $3 without an end. */
+/** The state after a server was killed: $2 charged, and two calls of $3 without an end. */
 async function afterCrash(): Promise<{ place: Place; charged: string; open: [string, string] }> {
   const place = openPlace()
   const store = openStore({ path: join(place.folder, 'iron_state.db') })

@@ -1,4 +1,4 @@
-/** What is typed by mistake at commands of a Control Panel: it is refused with what to do instead, or does what it says. */
+/** Mistakes in commands of a Control Panel: each is refused with a remedy, or does the expected thing. */
 import { once } from 'node:events'
 import { type IncomingMessage, request } from 'node:http'
 import { join } from 'node:path'

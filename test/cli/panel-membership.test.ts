@@ -36,7 +36,7 @@ test('IRON_API_URL is enough to sign in to a Control Panel and to generate a tok
   expect((await place.type(['tokens', 'list'], { env: elsewhere })).code).toBe(7)
 })
 
-/** A machine in a place of its own that has joined a panel with $5, behind a link that can be cut. */
+/** A machine in a new place that has joined a panel with $5, behind a link that can be cut. */
 async function openJoined() {
   const port = await freePort()
   const link = await openLink([port])
@@ -153,7 +153,7 @@ test("leave --abandon keeps the machine's leases open on the panel for a person,
   expect(abandoned.err).toContain('the panel lacks what happened here last')
   expect(await away.place.type(['leave'])).toMatchObject({ code: 6, err: expect.stringContaining('joined no') })
   away.link.mend()
-  // The panel has heard nothing of it.
+  // The panel has received no message about it.
   expect(await away.books()).toMatchObject({ isMember: true, leases: ['active'] })
 })
 
@@ -173,7 +173,7 @@ test('a machine that rejoins is counted once, and the panel receives no event fr
   }
   await work('0.1', '0.1', '0.1')
   expect((await place.type(['leave'])).code).toBe(0)
-  // As a machine of its own.
+  // As a new machine.
   await work('0.5')
   await join()
   await work('0.1')

@@ -38,7 +38,7 @@ describe('on a server', () => {
     url = /http:\/\/localhost:\d+/.exec(server.out)![0]
   })
 
-  /** What both commands print as JSON, which is the same. */
+  /** The JSON that both commands print, which is the same. */
   async function same(ours: readonly string[], theirs: readonly string[], env = {}): Promise<unknown> {
     const [first, second] = [await place.type([...ours], { env }), await run(place, theirs, { env })]
     expect(second.err, second.err).toBe('')

@@ -1,4 +1,4 @@
-/** `resume` lets an agent continue, whatever ended it; `open` shows what it has left. */
+/** `resume` lets an agent continue after any kind of end; `open` shows its remaining budget. */
 import { expect, test } from 'vitest'
 import { openPlace } from './support.ts'
 

@@ -1,4 +1,4 @@
-/** What a machine that has joined a Control Panel says of the shared budget. */
+/** The shared budget in the output of a machine that has joined a Control Panel. */
 import { expect, test } from 'vitest'
 import { fromUsd, usd } from '../../src/core/money.ts'
 import { openTestPanel } from '../panel/open-panel.ts'

@@ -362,7 +362,7 @@ test('the commands of a running server report and change the state of the agent'
   expect(await run.ended).toMatchObject({ code: 130 })
   expect(await second.ended).toMatchObject({ code: 0, err: '' })
 
-  // Nobody serves the database any more.
+  // No server has the database any more.
   expect(await place.type(['budget', 'get', id, '--json'])).toMatchObject({
     out: expect.stringContaining('"limit_usd": "125"'),
   })

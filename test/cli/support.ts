@@ -1,4 +1,4 @@
-/** The built program as a child, in a folder of its own. */
+/** The built program as a child, in a new folder. */
 import { spawn } from 'node:child_process'
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
@@ -25,16 +25,16 @@ export interface RunOptions {
   folder?: string
   /** Its output is a terminal that shows nothing more, as after Ctrl-S; `out` stays empty then. */
   onStoppedTerminal?: boolean
-  /** It runs in a terminal that is closed when it shows this text; `out` is what was shown until then. */
+  /** It runs in a terminal that is closed when it shows this text; `out` is the output until then. */
   closesAt?: string
-  /** Somebody sits at its terminal and types each answer when its question is shown; `out` is the whole screen. */
+  /** A user at its terminal types each answer when its question is shown; `out` is the whole screen. */
   typed?: readonly (readonly [question: string, answer: string])[]
 }
 
 /** `columns`: of a terminal. (Default: the output is none.) */
 type TypeOptions = Pick<RunOptions, 'stdin' | 'env'> & { columns?: number }
 
-/** Becomes the program that follows, with a pseudo-terminal for its output that nobody reads. */
+/** Becomes the program that follows, with a pseudo-terminal for its output that is never read. */
 const STOPPED_TERMINAL = [
   'python3',
   '-c',
@@ -79,7 +79,7 @@ os.close(screen)
 sys.exit(os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]))
 `
 
-/** What has to stand before a program so that it runs in the terminal of these options. */
+/** The prefix of a command that runs it in the terminal of these options. */
 function terminalOf({ onStoppedTerminal, closesAt, typed }: RunOptions): readonly string[] {
   if (closesAt !== undefined) return ['python3', '-c', CLOSING_TERMINAL, closesAt]
   if (typed) return ['python3', '-c', TYPIST, JSON.stringify(typed)]
@@ -116,7 +116,7 @@ export class Run {
   }
 }
 
-/** A folder with what a test puts there; gone after the test, together with every program started in it. */
+/** A folder with the files of a test; gone after the test, together with every program started in it. */
 export class Place {
   readonly folder = mkdtempSync(join(tmpdir(), 'iron-cage-cli-'))
   readonly runs: Run[] = []
@@ -137,9 +137,9 @@ export class Place {
   }
 
   /**
-   * Types a command that ends by itself, in this process: starting another one takes ten times as long as most commands.
-   * What a process adds (its exit code, its streams, signals, the environment that it hides) is for `run`. One at a time,
-   * since the folder it is typed in is the process's.
+   * Types a command that ends by itself, in this process: starting another one takes ten times as long as most
+   * commands. Use `run` for the properties of a process: exit code, streams, signals, a hidden environment. One at a
+   * time, since the folder it is typed in is the process's.
    */
   type(args: readonly string[], options: TypeOptions = {}): Promise<Ended> {
     const ended = lastTyped.then(() => typed(this.folder, args, options))

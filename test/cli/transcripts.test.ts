@@ -9,7 +9,7 @@ import { ERRORS } from '../../src/core/errors.ts'
 import { openPlace, type RunOptions } from './support.ts'
 
 interface Row extends RunOptions {
-  /** What is typed after iron-cage. */
+  /** The words after iron-cage. */
   run: string[]
   code: number
   out?: string
@@ -469,7 +469,7 @@ describe('completion', () => {
       expect(code).toBe(0)
       expect(out).toContain(`iron-cage complete ${shell} `)
       if (shell !== 'bash') return
-      // What bash itself makes of it.
+      // As bash itself completes it.
       place.write(
         'complete.bash',
         `${out}\niron-cage() { "$NODE" "$BIN" "$@"; }\nCOMP_WORDS=(iron-cage bud); COMP_CWORD=1; _iron_cage; echo "\${COMPREPLY[*]}"\n`,

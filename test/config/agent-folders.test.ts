@@ -18,7 +18,7 @@ import { AgentFolders } from '../../src/config/agent-folders.ts'
 let home: string
 let work: string
 let file: string
-/** What a later command knows. */
+/** The record as a later command reads it. */
 const later = () => new AgentFolders(home)
 const refused = expect.objectContaining({ code: 'config_untrusted' })
 /** The clock of files is coarser than ours, and the next moment must not be the same for either. */

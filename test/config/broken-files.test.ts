@@ -8,7 +8,7 @@ import { readEnvironment } from '../../src/config/env.ts'
 const folder = mkdtempSync(join(tmpdir(), 'iron-cage-config-'))
 afterAll(() => rmSync(folder, { recursive: true }))
 
-/** The lines that tell what is wrong, without the title. */
+/** The lines of the problem, without the title. */
 function problems(name: string, content: string | Uint8Array, variables: NodeJS.ProcessEnv = {}): string[] {
   writeFileSync(join(folder, name), content)
   try {

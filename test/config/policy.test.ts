@@ -1,4 +1,4 @@
-/** What an organization's policy may set, and how it meets the configuration of a machine. */
+/** The settings of an organization's policy, and their merge with the configuration of a machine. */
 import { describe, expect, test } from 'vitest'
 import { type LoadedConfig, leaves, shownLeaves } from '../../src/config/config.ts'
 import { CONTROL_PANEL, mergePolicy, parsePolicy, policySchema } from '../../src/config/policy.ts'

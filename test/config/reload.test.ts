@@ -7,7 +7,7 @@ import { openPlace, type Place, type Run } from '../cli/support.ts'
 const KEY = 'ghp_16C7e42F292c6912E7710c838347Ae178B4a'
 const EMAIL = 'jane.canary@northwind-traders.com'
 
-/** A server with a file, and a way to ask it what it finds in a text that an agent reports. */
+/** A server with a file, and a way to ask for its findings in a text that an agent reports. */
 async function serve(config: string): Promise<{ place: Place; server: Run }> {
   const place = openPlace()
   place.write('iron-cage.yaml', config)
@@ -24,7 +24,7 @@ async function inForce(place: Place): Promise<Record<string, object>> {
   return Object.fromEntries(settings.map(({ key, ...setting }) => [key, setting]))
 }
 
-/** What the server finds in the address, as a client of it. */
+/** The server's findings in the address, asked for by a client. */
 async function scanned(place: Place): Promise<string> {
   const { url, token } = JSON.parse(readFileSync(join(place.folder, 'iron_state.db.server'), 'utf8'))
   const ask = async (path: string, bearer: string, body: object) => {
@@ -47,7 +47,7 @@ describe('a configuration that changes while the server runs', () => {
       'Configuration reloaded: budget.limit_usd, safety.allow_values changed; needs a restart: budget.limit_usd',
     )
     expect(await scanned(place)).toBe(`Ask ${EMAIL}.`)
-    // The server lists what is in force: the new values of safety, and the others of its start.
+    // The server lists the settings in force: the new values of safety, and the others of its start.
     const [listed, file] = [await inForce(place), 'iron-cage.yaml']
     expect(listed).toMatchObject({
       'safety.mode': { value: 'redact', origin: 'default', next: null },

@@ -34,7 +34,7 @@ interface Said {
 const USAGE = { inputTokens: 10, outputTokens: 5, totalTokens: 15 }
 const COUNTED = { input_tokens: 10, output_tokens: 5 }
 
-/** Bedrock as it answers: to what is signed, without fields that it does not have. */
+/** Bedrock as it answers: to a signed request, without its extra fields. */
 const bedrock =
   ({ content, stopReason = 'end_turn', events = [] }: Said): Script =>
   (response, received) => {

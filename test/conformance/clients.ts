@@ -176,7 +176,7 @@ export const CLIENTS: ClientSpec[] = [
   { ...ANTHROPIC, name: 'AI SDK, Anthropic', program: AI, errors: AI_ERRORS, extras: CHAT },
 ]
 
-/** What came of a case. */
+/** The result of a case. */
 export interface Outcome {
   result?: Record<string, unknown>
   error?: { classes: string[]; status: number | null; code: string | null; type: string | null; message: string }

@@ -97,7 +97,7 @@ afterAll(async () => {
   console.log(`${table}`)
 })
 
-/** Not what costs nothing: CrewAI counts tokens before each call. */
+/** Without free routes: CrewAI counts tokens before each call. */
 const isCall = (url: string): boolean => url.startsWith('/gateway/') && !/count_?tokens|cancel$/i.test(url)
 
 /** One client before its own runtime, supervised as far as it can see. */

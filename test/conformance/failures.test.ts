@@ -8,7 +8,7 @@ import { openTestRuntime } from '../support/runtime.ts'
 
 interface Pattern {
   what: string
-  /** What happens to the first requests; all others are answered. */
+  /** The failures of the first requests; all others are answered. */
   failures: readonly Script[]
   calls: number
   atOnce: boolean

@@ -1,4 +1,4 @@
-/** Which client can do what, as a table in Markdown: a row for each client, a column for each case. */
+/** The abilities of each client, as a table in Markdown: a row for each client, a column for each case. */
 export class Table {
   readonly #columns: string[] = []
   readonly #rows = new Map<string, { version: string; cells: Map<string, string> }>()

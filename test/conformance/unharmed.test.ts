@@ -4,7 +4,7 @@ import { openTestRuntime } from '../support/runtime.ts'
 import { plays } from './provider.ts'
 import type { Turn } from './turn.ts'
 
-/** What holds no personal data arrives as it was sent: a reply to the letter, a request in every field. */
+/** Bodies without personal data arrive as they were sent: a reply to the letter, a request in every field. */
 
 const TURN: Turn = {
   thinking: ['Two towns, ', 'two ', 'calls.'],

@@ -2,7 +2,7 @@ import { expect, test } from 'vitest'
 import { RepeatingTask } from '../../src/core/repeating-task.ts'
 import { TestClock } from '../support/clock.ts'
 
-/** Runs that end as `ends` says, one after the other; the last one again and again. */
+/** Runs with the results `ends`, one after the other; the last one again and again. */
 function repeating(...ends: (number | undefined | 'failed')[]) {
   const clock = new TestClock()
   const start = clock.monotonic()

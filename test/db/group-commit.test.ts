@@ -1,10 +1,10 @@
-/** What is written in one turn of the event loop, in a real file. */
+/** The writes of one turn of the event loop, in a real file. */
 import Sqlite from 'better-sqlite3'
 import { expect, test } from 'vitest'
 import { GroupCommit } from '../../src/db/group-commit.ts'
 import { temporaryFile } from '../support/temporary-file.ts'
 
-/** A group commit over a table of one column, how often something was committed to it, and what became of each share. */
+/** A group commit over a table of one column, its number of commits, and the result of each share. */
 function openGroupCommit() {
   const path = temporaryFile()
   const client = new Sqlite(path)

@@ -1,4 +1,4 @@
-/** `of-0.1.0/` is a database with what belongs to it, as version 0.1.0 wrote it; `state.sql` is its text. */
+/** `of-0.1.0/` is a database with its other files, as version 0.1.0 wrote it; `state.sql` is its text. */
 import { copyFileSync, mkdtempSync, readFileSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'

@@ -13,7 +13,7 @@ import { turnsDuring } from '../support/turns.ts'
 const ROWS = 10_000
 const id = (number: number) => toCallId(`call-${String(number).padStart(9, '0')}`)
 
-/** Returns what SQLite does for each query: it searches, or scans all rows. */
+/** Returns the plan of SQLite for each query: it searches, or scans all rows. */
 async function plansDuring({ orm: { $client } }: Store, act: () => unknown): Promise<string[]> {
   const plain = $client.prepare.bind($client)
   const queries = vi.spyOn($client, 'prepare')

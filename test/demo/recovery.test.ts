@@ -19,7 +19,7 @@ describe('the show in which LinkedIn comes back', () => {
     expect(places).toEqual(places.toSorted((a, b) => a - b))
     expect(places[0]).toBeGreaterThan(0)
 
-    // The amounts that the audience sees are what happened: each cached profile, and no other, is a longer reading.
+    // The amounts that the audience sees are true: each cached profile, and no other, is a longer reading.
     const number = (pattern: RegExp) => Number(pattern.exec(out)?.[1])
     const degraded = number(/^Degraded \(fallback used\) +(\d+)$/m)
     const blocked = number(/^linkedin_api +(\d+) calls blocked$/m)

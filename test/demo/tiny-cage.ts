@@ -40,7 +40,7 @@ interface Progress {
 
 export class TinyCage {
   spent = ZERO_NANOS
-  /** What was spent when so many leads were done. */
+  /** The spending after so many leads. */
   readonly spentAt = new Map<number, Nanodollars>()
   readonly outcomes: Outcome[] = []
   readonly progress: Progress[] = []
@@ -48,10 +48,10 @@ export class TinyCage {
   /** The text of every prompt. */
   readonly prompts: string[] = []
   blocked = 0
-  /** What was spent at the moment the warning was due. */
+  /** The spending at the moment the warning was due. */
   warnedAt: Nanodollars | null = null
   checkpoints = 0
-  /** Called after a checkpoint is kept and before the agent hears of it. */
+  /** Called after a checkpoint is kept and before the agent gets the answer. */
   onCheckpoint: (count: number) => void = () => {}
   readonly url: string
   readonly #world: World

@@ -38,7 +38,7 @@ async function openCage(world: World): Promise<TinyCage> {
   return cage
 }
 
-/** Runs the agent to its end, as often as it takes. Returns how often it was started and what it printed. */
+/** Runs the agent to its end, as often as it takes. Returns the number of starts and the output. */
 async function runAgent(cage: TinyCage, python?: string): Promise<{ starts: number; output: string }> {
   let output = ''
   for (let starts = 1; ; starts++) {
@@ -229,7 +229,7 @@ describe('the agent in the world', () => {
     expect(costs).toEqual(expected)
     expect(output.split('\n')[33]).toMatch(/^lead 34: FailCorp: fit \d+ \(cached profile, gpt-4\)$/)
     expect(personalData(output)).toEqual([])
-    // The product's own count of tokens has to agree with what the world says it used.
+    // The product's own count of tokens has to agree with the usage reported by the world.
     for (const [index, text] of cage.prompts.entries()) {
       const tokens = index < 33 ? 3000 : 6000
       if (index % 10 === 0) expect(Math.abs(countTokens(text) / tokens - 1), `prompt ${index}`).toBeLessThan(0.06)
@@ -288,5 +288,5 @@ function checkTotals(world: World, cage: TinyCage): void {
   expect(dollars('50') - cage.spent).toBeGreaterThan(0)
 }
 
-/** What the product's own detectors find in a text. */
+/** The findings of the product's own detectors in a text. */
 const personalData = (text: string): string[] => findPii(text).map(({ start, end }) => text.slice(start, end))

@@ -1,4 +1,7 @@
-/** What is taken of a model's answers when it chooses a strategy and adapts its files, and how its changes are shown. */
+/**
+ * The parts of a model's answers that are used to choose a strategy and adapt its files, and the display of its
+ * changes.
+ */
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'

@@ -1,4 +1,4 @@
-/** Strategies: what their two files say, what is wrong with broken ones, and which one is chosen for an agent. */
+/** Strategies: the contents of their two files, the errors of broken ones, and the choice for an agent. */
 import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { dirname, join, resolve } from 'node:path'

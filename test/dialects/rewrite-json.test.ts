@@ -27,7 +27,7 @@ test.each<[what: string, after: Json, written: string]>([
   ['a list for another', { ...BEFORE, b: [] }, TEXT.replace(/\[1.*433 \]/, '[]')],
 ])('JSON that loses %s is the same text everywhere else', (_what, after, written) => {
   const text = rewriteJson(TEXT, BEFORE, after)
-  // Two changes of the names of one object are told apart by their number only.
+  // Two changes of the names of one object differ by their number only.
   expect(JSON.stringify(parseReplyJson(text))).toBe(JSON.stringify(parseReplyJson(written)))
   if (!written.includes('"z":true')) expect(text).toBe(written)
 })

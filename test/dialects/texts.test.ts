@@ -74,7 +74,7 @@ describe('texts of a reply', () => {
     [{ arguments: { made_up: SIGNATURE } }, 'text'],
     [{ data: `4111-1111-1111-1111_${SEAL}` }, 'text'],
     [{ made_up: `${SIGNATURE}+415/555/0132` }, 'text'],
-    // What a tool is given has names that users choose.
+    // The input of a tool has names that users choose.
     [{ content: { arguments: { data: SEAL } } }, 'text'],
     [{ content: { arguments: { to: { url: PNG } } } }, 'text'],
     [{ content: { arguments: { id: 'call_a1' } } }, 'word'],

@@ -1,4 +1,4 @@
-/** How vendors and the gateways in front of them report what a call took, each after its own documentation. */
+/** Usage in the replies of vendors and of the gateways in front of them, each after its own documentation. */
 import { describe, expect, test } from 'vitest'
 import type { Price } from '../../src/budget/price.ts'
 import { costOf } from '../../src/budget/prices.ts'
@@ -360,7 +360,7 @@ test.each(ROWS)('$source', ({ shape, reply, usage }) => {
   expect(read.usage).toEqual(usage)
 })
 
-/** What a call really took. */
+/** The actual usage of a call. */
 interface Took {
   uncached: number
   cacheRead: number
@@ -402,7 +402,10 @@ const hours = (call: Took) => ({
 const unwritten = (call: Took): Took => ({ ...call, cacheWrite: 0, cacheWriteHour: 0 })
 const withoutHour = (call: Took): Took => ({ ...call, cacheWriteHour: 0 })
 
-/** The vendors' shapes, written from their documentation. `can`: what such a server can have taken. */
+/**
+ * The vendors' shapes, written from their documentation. `can`: limits a call to the usage that such a server can
+ * report.
+ */
 const VENDORS: Readonly<
   Record<string, { shape: Shape; can?: (call: Took) => Took; reply: (call: Took) => JsonObject }>
 > = {
@@ -545,7 +548,7 @@ const trueCost = (call: Took): number =>
       outputOf(call) * 15_000,
   )
 
-/** What servers add: names of later days, parts that others do not have, nulls. */
+/** Additions of servers: later names, parts that others do not have, nulls. */
 const noise = fc.record({
   part: fc.stringMatching(/^[a-z]{3,8}_tokens$/).filter((name) => !/cache|audio|image|reason/.test(name)),
   count: fc.nat({ max: 400_000 }),
@@ -559,7 +562,7 @@ describe('the same call costs the same when it is reported in the shape of', () 
         const said = reply(call)
         const known = said.usage as JsonObject | undefined
         const hasTotal = known?.total_tokens !== undefined
-        // A total settles what a count that nobody knows is a part of; details are parts by themselves.
+        // A total settles whether an unknown count is part of another; details are parts by themselves.
         if (hasTotal) Object.assign(known!, { [part]: count })
         if (known?.prompt_tokens_details) Object.assign(known.prompt_tokens_details, { [`x_${part}`]: count })
         const read = reported(shape, said)!

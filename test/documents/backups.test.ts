@@ -1,4 +1,4 @@
-/** docs/production.md as whoever has to restore a panel follows it: its own commands, and machines that have spent meanwhile. */
+/** docs/production.md for an admin who restores a panel: its own commands, and machines that have spent meanwhile. */
 import { execFile } from 'node:child_process'
 import { appendFileSync, chmodSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
@@ -99,9 +99,9 @@ interface Restoring {
   command: string
   env: Record<string, string>
   backUp(panel: { stop(): Promise<void>; start(): Promise<void> }): Promise<void>
-  /** After what is in no backup. */
+  /** After changes that no backup has. */
   beforeTheEnd?(): Promise<void>
-  /** Returns what starts a panel on what was restored. */
+  /** Returns the command that starts a panel on the restored data. */
   restore(): Promise<{ command: string; env: Record<string, string> }>
 }
 
@@ -116,7 +116,7 @@ async function expectNothingOverspent({ place, command, env, backUp, beforeTheEn
   await backUp({ stop: stopPanel, start: () => startPanel(command) })
   for (let n = 0; n < 8; n++) expect(await call(one)).toBe('paid')
   expect(await call(other)).toBe('paid')
-  // What it returns here the backup does not know of.
+  // The backup does not know of the amount returned here.
   await other.close()
   await expect.poll(settled).toBeCloseTo(0.55)
   await beforeTheEnd?.()
@@ -125,7 +125,7 @@ async function expectNothingOverspent({ place, command, env, backUp, beforeTheEn
   const restored = await restore()
   await startPanel(restored.command, restored.env)
   expect((await look()).reconciling_until).not.toBeNull()
-  // It spends what it was lent, and gets no more while the other was not heard.
+  // It spends its own lease, and gets no more before the other one has reported.
   await expect.poll(() => call(one)).toBe('budget_held')
   expect((await look()).reconciling_until).not.toBeNull()
   const again = opened(paths[1]!)

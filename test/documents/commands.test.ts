@@ -25,13 +25,13 @@ import { Run } from '../cli/support.ts'
 import { quotedCommands, root } from './documents.ts'
 
 /**
- * They last until somebody stops them, start agents, ask a model, read from the internet, or need a Control Panel (production.test.ts
- * has one); only their flags are compared here.
+ * They last until they are stopped, start agents, ask a model, read from the internet, or need a Control Panel
+ * (production.test.ts has one); only their flags are compared here.
  */
 const LASTING =
   /^(start|run|serve|open|demo|login|logs .+ -f|prices update|deploy (up|logs|call|down)|deploy plan .+ --selector agent|panel|join|leave|runtimes|requests|teams|policy|erase|users add .+ --email|users email|secrets \w+ (\w+ )?--org|budget \w+ --(org|team|user|agent|token))\b/
 
-/** Commands that cannot succeed beside the others of this test, and what they exit with then. */
+/** Commands that cannot succeed beside the others of this test, and their exit codes. */
 const REFUSED: readonly (readonly [command: RegExp, exit: number, why: string])[] = [
   [/^(restore|secrets change-master-key)\b/, 6, 'a server runs'],
   [/^(keygen|config init|users add|backup)\b/, 6, 'it is there already'],
@@ -112,7 +112,7 @@ const CHECKS: Readonly<Record<string, (words: string[], isMention: boolean) => P
     // One that a release has: test/packaging/release.test.ts installs it.
     if (path!.endsWith('.whl'))
       return expect(path).toMatch(new RegExp(`^\\./iron_(cage|cli_py)-${manifest.version}-py3-none-`))
-    // What tutorials install, in the versions that the tests have.
+    // The packages of tutorials, in the versions that the tests have.
     if (!path!.startsWith('.')) return checkTested([path!, ...more])
     const [, place, extra] = /^\.\/([\w/]+?)(?:\[(\w+)\])?$/.exec(path!)!
     const project = readFileSync(join(root, place!, 'pyproject.toml'), 'utf8')
@@ -122,7 +122,7 @@ const CHECKS: Readonly<Record<string, (words: string[], isMention: boolean) => P
   sh: async ([script]) => checkFiles([script!.replace('./release', 'scripts/release')]),
   docker: async (words) => checkFiles(filesOf(words)),
   kubectl: async (words) => checkFiles(filesOf(words)),
-  // PostgreSQL's own, and what copies a file of SQLite: production.test.ts and backups.test.ts run them.
+  // PostgreSQL's own, and commands that copy a file of SQLite: production.test.ts and backups.test.ts run them.
   sudo: async (words) =>
     expect(words.join(' ')).toMatch(/^-u postgres (psql|createdb|pg_dump|pg_restore|pg_basebackup) /),
   cp: async (words) => expect(words[0]).toMatch(/^iron_panel\./),
@@ -168,7 +168,7 @@ async function checkHelp(words: readonly string[]): Promise<void> {
 
 const EXAMPLE_IDS = /^(<id>|lg-7a3f9c2d)$/
 
-/** What stands for an example: an id of this test's server, a folder that can be written. */
+/** The value for an example: an id of this test's server, a folder that can be written. */
 const realValue = (word: string, command: string): string =>
   EXAMPLE_IDS.test(word)
     ? ids[command === 'tokens' ? 'tokens' : 'agent']!
@@ -244,7 +244,7 @@ function checkPythonCli(words: string[]): void {
   for (const flag of words.filter((word) => word.startsWith('--'))) expect(help.join('')).toContain(` ${flag} `)
 }
 
-/** What follows each `-f`. */
+/** The words after each `-f`. */
 const filesOf = (words: readonly string[]) => words.filter((_, at) => words[at - 1] === '-f')
 
 function checkFiles(paths: readonly string[]): void {

@@ -1,4 +1,4 @@
-/** The README's own agent, started as the README says, with the real `openai` package. */
+/** The README's own agent, started by the command in the README, with the real `openai` package. */
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'

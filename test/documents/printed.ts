@@ -1,6 +1,6 @@
-/** Comparing what a document shows of a terminal with what was printed. */
+/** Compares the terminal output shown in a document with the real one. */
 
-/** The lines of a text without what differs from run to run, and from machine to machine. */
+/** The lines of a text without the parts that differ from run to run, and from machine to machine. */
 export const withoutChance = (text: string): string[] =>
   text
     .trimEnd()

@@ -1,4 +1,4 @@
-/** docs/production.md as somebody follows it: its own commands, on two machines, one of which is lost. */
+/** docs/production.md for an admin: its own commands, on two machines, one of which is lost. */
 import { execFile, spawn } from 'node:child_process'
 import { existsSync, mkdirSync, mkdtempSync, rmSync, statSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
@@ -23,7 +23,7 @@ import { commandsOf, productionPage, superuserCommand, wordsOf } from './quoted.
 const root = resolve(import.meta.dirname, '../..')
 const run = promisify(execFile)
 
-/** A folder in which somebody types the page's commands, with a panel on a port of its own. */
+/** A folder for the page's commands, with a panel on its own port. */
 async function openDesk() {
   const folder = mkdtempSync(join(tmpdir(), 'iron-cage-production-'))
   onTestFinished(() => rmSync(folder, { recursive: true, force: true }))
@@ -58,7 +58,7 @@ async function openDesk() {
     await typed(login!.replace('code_…', /login --link .*#code=(\S+?)"/.exec(printed)![1]!))
     await typed(setBudget!)
   }
-  /** Two machines, each a folder of its own, join. Returns the folders. */
+  /** Two machines, each in a folder, join. Returns the folders. */
   const joinTwo = async () => {
     const [, , , invite] = commandsOf('admin')
     const [join_] = commandsOf('machine')
@@ -193,7 +193,7 @@ test('two machines share $5; one is killed and loses its disk, the other continu
   expect(Number(budget!.settled_usd) + Number(budget!.free_usd)).toBeCloseTo(5, 9)
 })
 
-/** Calls until it is stopped; what others have lent may come back. */
+/** Calls until it is stopped; money lent to others may come back. */
 const AGENT = `import json, os, urllib.error, urllib.request
 url = os.environ["OPENAI_BASE_URL"] + "/chat/completions"
 message = {"role": "user", "content": "Go."}
@@ -233,7 +233,7 @@ test('with PostgreSQL from Debian, a person resolves the spending of a killed se
     await cluster.remove()
   })
 
-  // The provider charges for it; whoever asked never hears of it.
+  // The provider charges for it; its caller never gets the answer.
   provider.doesOnce(() => new Promise(() => {}))
   provider.does(answer({ model: 'gpt-4', usage: { prompt_tokens: 5, completion_tokens: 2_000, total_tokens: 2_005 } }))
   const lost = startIn(one!, 'sk-one')

@@ -1,4 +1,4 @@
-/** What a change of a published JSON Schema breaks, by the promise of docs/protocol.md. */
+/** The incompatible changes of a published JSON Schema, by the promise of docs/protocol.md. */
 type Schema = { readonly [key: string]: unknown }
 
 /** `sent`: by Iron Cage, to readers of an earlier version. `accepted`: from writers of an earlier version. */
@@ -61,7 +61,7 @@ function optionsOf({ anyOf, oneOf }: Schema): Schema[] | undefined {
 
 const propertiesOf = ({ properties = {} }: Schema) => properties as Readonly<Record<string, Schema>>
 
-/** The constant type of an event, which tells the options of a union apart. */
+/** The constant type of an event, which distinguishes the options of a union. */
 const discriminator = (schema: Schema) => propertiesOf(schema).type?.const as string | undefined
 
 const valuesOf = ({ const: constant, enum: values }: Schema): readonly unknown[] =>

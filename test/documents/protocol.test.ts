@@ -1,4 +1,4 @@
-/** The published data protocol: what really travels fits its schemas, and they change only as docs/protocol.md promises. */
+/** The published data protocol: real messages fit its schemas, and they change only as docs/protocol.md promises. */
 import { readFileSync } from 'node:fs'
 import { resolve } from 'node:path'
 import { Ajv } from 'ajv'
@@ -20,7 +20,7 @@ const released = JSON.parse(
 
 const ajv = new Ajv({ strict: false, validateFormats: false })
 
-/** What is wrong with a message. */
+/** The errors of a message. */
 function faults(name: Name, message: unknown): unknown[] {
   const validate = ajv.compile(protocol.schemas[name])
   return validate(message) ? [] : [message, ...(validate.errors ?? [])]

@@ -14,7 +14,7 @@ export function commandsOf(mark: string): string[] {
 export const wordsOf = (command: string): string[] =>
   [...command.matchAll(/"([^"]*)"|(\S+)/g)].map(([, quoted, plain]) => quoted ?? plain!)
 
-/** The program and arguments of what is typed as PostgreSQL's own user. Throws Error for any other command. */
+/** The program and arguments of a command for PostgreSQL's own user. Throws Error for any other command. */
 export function superuserCommand(command: string): [program: string, args: string[]] {
   const [sudo, flag, user, program, ...args] = wordsOf(command)
   if (sudo !== 'sudo' || flag !== '-u' || user !== 'postgres') throw new Error(command)

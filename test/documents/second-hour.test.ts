@@ -1,4 +1,4 @@
-/** docs/second-hour.md, walked as it says: its agent and its commands, the real `openai` package, and a real browser. */
+/** docs/second-hour.md, step by step: its agent and its commands, the real `openai` package, and a real browser. */
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'

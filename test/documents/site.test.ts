@@ -1,4 +1,4 @@
-/** What the site is made of that no other test looks at; `npm run site:check` looks at the built pages. */
+/** Parts of the site that no other test looks at; `npm run site:check` looks at the built pages. */
 import { execFileSync } from 'node:child_process'
 import { readdirSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'

@@ -1,6 +1,6 @@
 /**
- * Every tutorial as a newcomer follows it: its files are written, its commands are typed in a shell, and what it shows
- * is printed. The packages and Claude Code are the real ones; the providers are simulated.
+ * Every tutorial as a newcomer follows it: its files are written, its commands are typed in a shell, and the shown
+ * output is printed. The packages and Claude Code are the real ones; the providers are simulated.
  */
 import { spawn } from 'node:child_process'
 import { mkdirSync, mkdtempSync, readdirSync, readFileSync, realpathSync, rmSync, writeFileSync } from 'node:fs'
@@ -12,7 +12,7 @@ import { FakeProvider } from '../support/provider.ts'
 import { root } from './documents.ts'
 import { shownOf, withoutChance } from './printed.ts'
 
-/** The Python environment that has what a tutorial installs. (Default: .venv-test.) */
+/** The Python environment with the packages of a tutorial. (Default: .venv-test.) */
 const ENVIRONMENTS: Readonly<Record<string, string>> = { crewai: '.venv-test-crewai' }
 /** They wait for a person at a terminal. */
 const SESSION = /^iron-cage run --budget 20 -- claude$/m
@@ -27,7 +27,7 @@ beforeAll(async () => {
   provider.does(answersByTheBook)
   for (const made of [programs, home]) mkdirSync(made)
   const own = `exec "${process.execPath}" "${join(root, 'bin/iron-cage.cjs')}" "$@"`
-  // What is installed is there already: uv says at once what takes pip a quarter of a minute to find out.
+  // The packages are installed already: uv finds that out at once, pip takes a quarter of a minute.
   const pip = `exec "${join(root, '.venv-test/bin/uv')}" pip "$@" --quiet --no-index`
   for (const [name, line] of Object.entries({ 'iron-cage': own, npm: 'exit 0', pip })) {
     writeFileSync(join(programs, name), `#!/bin/sh\n${line}\n`, { mode: 0o755 })
@@ -51,7 +51,7 @@ const blocksOf = (page: string): Block[] =>
     text: text!,
   }))
 
-/** Types the lines of a block in a folder; what is printed on both streams, in its order. */
+/** Types the lines of a block in a folder; returns the output of both streams, in its order. */
 function typed(lines: string, folder: string, name: string): Promise<string> {
   // By its real name: the sandbox allows that, and a link may lead elsewhere.
   const environment = realpathSync(join(root, name))

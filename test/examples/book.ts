@@ -1,8 +1,8 @@
-/** What the simulated providers answer: one page for each question that an example or a tutorial asks. */
+/** The answers of the simulated providers: one page for each question that an example or a tutorial asks. */
 import type { Turn } from '../conformance/turn.ts'
 
 export interface Page {
-  /** Found in what the user said. */
+  /** Found in the user's message. */
   asked: RegExp
   /** The first, then one after each round of tools; the last one stays. */
   turns: Turn[]

@@ -12,21 +12,21 @@ const root = resolve(import.meta.dirname, '../..')
 
 export interface Caged {
   code: number | null
-  /** What the agent printed, a line each, as the log shows it. */
+  /** The agent's output as in the log, a line each. */
   printed: string[]
-  /** What went to the terminal's error stream. */
+  /** The output on the terminal's error stream. */
   err: string
   events: RuntimeEvent[]
   spent: Usd
 }
 
-/** A command of ours without its configuration, and what it reads. */
+/** A command of ours without its configuration, and its input. */
 interface Command {
   words: readonly string[]
   stdin: string
 }
 
-/** What a person does beside an agent, in a cage with a vault. */
+/** The actions of a person beside an agent, in a cage with a vault. */
 export interface Beside {
   before: readonly Command[]
   /** When the agent has printed this. */
@@ -118,7 +118,7 @@ export class Cage implements AsyncDisposable {
 
 const KEYS = { OPENAI_API_KEY: 'sk-of-the-examples', ANTHROPIC_API_KEY: 'sk-ant-of-the-examples' }
 
-/** What frameworks would otherwise tell their makers. */
+/** Telemetry of frameworks, off. */
 const SILENT = {
   CREWAI_DISABLE_TELEMETRY: 'true',
   CREWAI_TRACING_ENABLED: 'false',
@@ -141,7 +141,7 @@ async function must(ended: Promise<Ended>): Promise<void> {
   if (code !== 0) throw new Error(err)
 }
 
-/** What the SDK reported is in the same log, but nobody printed it. */
+/** The reports of the SDK are in the same log, but were not printed. */
 const printedBy = (event: RuntimeEvent): string[] =>
   event.type === 'agent.output' && event.data.stream === 'stdout' && !event.data.facts ? [event.data.text] : []
 

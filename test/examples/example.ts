@@ -1,4 +1,4 @@
-/** What an example says about itself in its first lines. */
+/** The facts in the first lines of an example. */
 import { readdirSync, readFileSync } from 'node:fs'
 import { join, resolve } from 'node:path'
 
@@ -8,7 +8,7 @@ export const folder = 'python/examples'
 export interface Example {
   /** The file without its ending. */
   name: string
-  /** What it is, in one sentence. */
+  /** Its purpose, in one sentence. */
   title: string
   /** The command that starts it, as words. */
   start: string[]
@@ -42,7 +42,7 @@ function readExample(name: string): Example {
   }
 }
 
-/** The table of python/examples/README.md: what there is, and what it was run with. */
+/** The table of python/examples/README.md: each example, and its tested packages. */
 export function tableOf(examples: readonly Example[]): string {
   const rows = [...examples]
     .sort((one, other) => (one.name < other.name ? -1 : 1))

@@ -1,4 +1,7 @@
-/** Machines that fail: a small disk, a folder that cannot be written, another program that locks; and what must hold after. */
+/**
+ * Machines that fail: a small disk, a folder that cannot be written, another program that locks; and the state that
+ * must hold after.
+ */
 import { execFileSync, spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { chmodSync, closeSync, mkdtempSync, openSync, rmSync, writeSync } from 'node:fs'
@@ -39,7 +42,7 @@ export const canMount = (() => {
   }
 })()
 
-/** Takes all the room there is; returns what gives it back. */
+/** Takes all the room there is; returns a function that gives it back. */
 export function fillDisk(folder: string): () => void {
   const path = join(folder, 'everything-else')
   const file = openSync(path, 'w')
@@ -54,7 +57,7 @@ export function fillDisk(folder: string): () => void {
   return () => rmSync(path)
 }
 
-/** A folder in which nothing can be written: root may write whatever the permissions say, but not on such a disk. */
+/** A folder in which nothing can be written: root may write despite the permissions, but not on such a disk. */
 export function newReadOnlyFolder(): string {
   if (!canMount) {
     const folder = newFolder()
@@ -86,7 +89,7 @@ export async function lockDatabase(path: string): Promise<() => Promise<void>> {
   }
 }
 
-/** What holds after every fault: as many rows as calls arrived, nothing held, a sound file, a server that answers. */
+/** The state after every fault: as many rows as calls arrived, nothing held, a sound file, a server that answers. */
 export async function expectSound(cage: TestRuntime): Promise<void> {
   expect((await cage.get('/api/health')).status).toBe(200)
   const sent = cage.rows().filter(({ state, status }) => state === 'charged' || (status !== null && status !== 503))

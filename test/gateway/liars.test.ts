@@ -1,4 +1,6 @@
-/** What `scripts/soak/hard-budget.ts` does for long, for short: a provider that obeys no limit, lies and answers with other models. */
+/**
+ * A short form of `scripts/soak/hard-budget.ts`: a provider that obeys no limit, lies and answers with other models.
+ */
 
 import { expect, test } from 'vitest'
 import { callLiars, HONEST, LATE, LIARS, lyingProvider, MODELS, PRICE } from '../../scripts/soak/liars.ts'

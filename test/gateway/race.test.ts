@@ -1,4 +1,4 @@
-/** Many calls at once on little money: what decides about money is synchronous. */
+/** Many calls at once on little money: decisions about money are synchronous. */
 import { describe, expect, test } from 'vitest'
 import { answer, chatFrames, sends, streams } from '../support/provider.ts'
 import {

@@ -1,4 +1,4 @@
-/** One call on the road: what it is sent as, what it costs whatever the provider says, and what is recorded of it. */
+/** One call on the road: the sent request, its cost under honest and false usage, and its records. */
 import { once } from 'node:events'
 import Sqlite from 'better-sqlite3'
 import { describe, expect, test, vi } from 'vitest'
@@ -900,7 +900,7 @@ test('a server that closes while calls run ends every hold', async () => {
   const { body } = await agent.open({ model: 'plain' })
   body.on('error', () => undefined)
   await once(body, 'readable')
-  // Closing checks that no row says "held".
+  // Closing checks that no row is "held".
   await cage.close()
   expect(await cage.provider.requests[0]?.hungUp).toBe(true)
 })

@@ -227,7 +227,7 @@ describe('a model that has obeyed so far', () => {
     })
     const calls = Array.from({ length: 20 }, () => chat(cage, agent))
     await cage.provider.arrived(7)
-    // What comes after them all has been answered, and none of them but four is there.
+    // A call behind them has been answered, and only four of them have arrived.
     expect((await chat(cage, agent, { model: 'plain' })).status).toBe(200)
     expect(cage.provider.requests).toHaveLength(3 + 4 + 1)
     release()

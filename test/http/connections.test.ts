@@ -7,7 +7,7 @@ import { describe, expect, onTestFinished, test } from 'vitest'
 import { systemClock } from '../../src/core/clock.ts'
 import { Connections, maxConnections } from '../../src/http/connections.ts'
 
-/** A server that answers what does not end with "slow", and keeps the answers to the rest. */
+/** A server that answers paths without "slow", and keeps the other requests open. */
 async function open(max: number) {
   const server: Server = createServer()
   const connections = new Connections(max, systemClock)

@@ -246,7 +246,7 @@ function fieldsOf(schema: z.ZodType): string[] {
   return [json, ...(json.anyOf ?? []), ...(json.oneOf ?? [])].flatMap(({ properties = {} }) => Object.keys(properties))
 }
 
-/** What a route that reads with this schema answers; undefined when it takes the value. */
+/** The error of a route that reads with this schema; undefined when it accepts the value. */
 function refusal(schema: z.ZodType, value: unknown, what: string): string | undefined {
   try {
     check(schema, value, what)

@@ -1,4 +1,4 @@
-/** What agents send of their own work with OpenTelemetry. */
+/** Telemetry that agents send about their own work with OpenTelemetry. */
 import { spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { join, resolve } from 'node:path'

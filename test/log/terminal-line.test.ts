@@ -5,7 +5,7 @@ import { budgetWarned } from '../support/events.ts'
 import { output } from './support.ts'
 
 describe('a line on the terminal', () => {
-  // Local time: the test says in which zone it is.
+  // Local time: the test sets the zone.
   const time = new Date('2026-11-21T14:23:45.000Z').toTimeString().slice(0, 8)
 
   test('has local time, a level padded to five, and the message', () => {

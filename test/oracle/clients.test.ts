@@ -4,7 +4,7 @@ import { type OracleCage, openCage } from './cage.ts'
 import { type DIALECTS, exchangeOf } from './exchanges.ts'
 import { type OracleProvider, openProvider } from './provider.ts'
 
-/** What the vendors' own clients make of an honest exchange is the same in the cage as without it. */
+/** The vendors' own clients see the same in an honest exchange with and without the cage. */
 
 const EXCHANGES = Number(process.env.ORACLE_CLIENT_EXCHANGES ?? 100)
 const FIRST = Number(process.env.ORACLE_FIRST ?? 1)

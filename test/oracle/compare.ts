@@ -1,4 +1,4 @@
-/** What a client sees of an exchange without the cage and in it, and where the two differ. */
+/** The two views of a client, without the cage and in it, and their differences. */
 import { createParser } from 'eventsource-parser'
 import type { OracleCage } from './cage.ts'
 import type { Exchange } from './exchange.ts'
@@ -19,7 +19,7 @@ interface Seen {
   callId: string | null
 }
 
-/** Compares exchanges; `conclude` compares what they cost, once all are through. */
+/** Compares exchanges; `conclude` compares the costs, once all are through. */
 export class Comparison {
   readonly differences: Difference[] = []
   readonly #provider: string

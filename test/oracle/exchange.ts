@@ -1,4 +1,4 @@
-/** One honest exchange: a request, and what a provider answers, to the byte. */
+/** One honest exchange: a request, and a provider's answer, to the byte. */
 import { brotliCompressSync, deflateSync, gzipSync } from 'node:zlib'
 import { Dice } from './dice.ts'
 
@@ -27,7 +27,7 @@ export interface Exchange {
   answer: (request: { stream_options?: { include_usage?: boolean } }) => Answer
   /** In nanodollars by the usage that the provider reports, at the prices of the cage's configuration; undefined without one. */
   cost: number | undefined
-  /** What the server does that others do not. */
+  /** The deviations of this server from the others. */
   liberties: Liberty[]
 }
 
@@ -58,7 +58,7 @@ export interface Frame {
 
 const ENCODINGS = { gzip: gzipSync, br: brotliCompressSync, deflate: deflateSync }
 
-/** How a server writes what it answers; decided once, since it answers twice: without the cage and in it. */
+/** The form of a server's answers; decided once, since it answers twice: without the cage and in it. */
 export class Wire {
   readonly #status: number
   readonly #headers: Record<string, string>

@@ -4,7 +4,7 @@ import { Comparison } from './compare.ts'
 import { exchangeOf } from './exchanges.ts'
 import { type OracleProvider, openProvider } from './provider.ts'
 
-/** With an honest provider and a reply without findings, a client cannot tell that it is caged. */
+/** With an honest provider and a reply without findings, the cage is invisible to a client. */
 
 const EXCHANGES = Number(process.env.ORACLE_EXCHANGES ?? 1_000)
 const FIRST = Number(process.env.ORACLE_FIRST ?? 1)

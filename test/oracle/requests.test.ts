@@ -16,7 +16,7 @@ import { hostileRequest } from './requests/mutate.ts'
 import { ordinaryRequest } from './requests/ordinary.ts'
 import type { AgentRequest, DialectName } from './requests/request.ts'
 
-/** No request costs more than is held for it, and ordinary ones are held at what they can cost. */
+/** No request costs more than its hold, and the hold of an ordinary one is close to its possible cost. */
 
 const CASES = Number(process.env.ORACLE_REQUESTS ?? 5_000)
 
@@ -50,7 +50,7 @@ const FORMATS: Record<DialectName, Format> = {
   cohere: post(cohere.routes, '/v2/chat'),
 }
 
-/** What is held, in dollars; undefined for a request that is refused. Nothing that it names was delivered before. */
+/** The hold, in dollars; undefined for a request that is refused. Nothing that it names was delivered before. */
 async function heldFor({ dialect, body }: AgentRequest): Promise<number | undefined> {
   try {
     const { demands, maxOutputTokens, answers, model } = FORMATS[dialect].readCall(body)

@@ -1,4 +1,4 @@
-/** What models say that is nobody's data. */
+/** Texts of models that are not personal data. */
 import type { Dice } from './dice.ts'
 import { long, PLAIN, Raw, type Value, write } from './json.ts'
 
@@ -8,7 +8,7 @@ const WORDS = [
   ...[' {"a": [1, null]} ', ' $x^2$ ', ' don’t', ' “so”', ' é', ' \u200d', ' data: [DONE] ', ' : comment', ' event: x'],
 ]
 
-/** Programs and commands, in which an @ is no address and a number nobody's. */
+/** Programs and commands, in which neither an @ nor a number is personal. */
 const CODE = [
   'y = W@x.to(device)\nloss = (y - t).pow(2).mean()\n',
   'grad = a@b.mean(dim=0)\n',
@@ -43,7 +43,7 @@ export function toolInput(dice: Dice): { [name: string]: Value } {
 /** As models write them: a text that is JSON. */
 export const toolArguments = (dice: Dice): string => write(toolInput(dice), { ...PLAIN, gap: dice.pick(['', ' ']) })
 
-/** What only its maker can read, and clients have to send back word for word. */
+/** Texts that only their maker can read, and clients have to send back word for word. */
 export function sealed(dice: Dice): string {
   const bytes = Uint8Array.from(dice.times(dice.number(60, 700), () => dice.number(0, 255)))
   return Buffer.from(bytes).toString('base64')

@@ -1,4 +1,4 @@
-/** Runs the agent of a case as its user does, and says what is wrong with what the user sees. */
+/** Runs the agent of a case as its user does, and returns the faults that the user sees. */
 import { type ChildProcess, execFileSync, spawn } from 'node:child_process'
 import { chmodSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'

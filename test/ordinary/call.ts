@@ -1,4 +1,4 @@
-/** Sends the request of a case through a cage, reads the reply as the official SDKs do, and says what is wrong with it. */
+/** Sends the request of a case through a cage, reads the reply as the official SDKs do, and returns its faults. */
 import { createParser } from 'eventsource-parser'
 import type { CallCase } from './case.ts'
 import type { CaseProvider } from './provider.ts'
@@ -60,7 +60,7 @@ export async function wrongsOf(one: CallCase, cage: Cage, provider: CaseProvider
   return wrongs
 }
 
-/** A model of its own, where any name will do: what is learned of it must not affect another case. */
+/** A model of its own, where any name will do: knowledge about it must not affect another case. */
 function bodyOf({ id, via = '', request: { body, pad } }: CallCase): CallCase['request']['body'] {
   if (!body) return undefined
   const model = /^(house|litellm|zanthropic)/.test(via) ? `${body.model}--${id}` : body.model

@@ -1,4 +1,4 @@
-/** A case of ordinary traffic: what somebody sends or runs, what its provider answers, and what is right then. */
+/** A case of ordinary traffic: the request or program, the answer of its provider, and the expected result. */
 import { readdirSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
 

@@ -1,4 +1,4 @@
-/** A collector of OpenTelemetry: keeps what it is sent, and reads it with the protobuf classes of PyPI. */
+/** A collector of OpenTelemetry: keeps the requests, and reads them with the protobuf classes of PyPI. */
 import { spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { createServer, type IncomingHttpHeaders } from 'node:http'
@@ -31,7 +31,7 @@ export interface Collector extends AsyncDisposable {
   status: Record<string, number>
   /** Resolves once it has so many spans, in the order of arrival. */
   spans(count: number): Promise<ReadSpan[]>
-  /** What arrived, read. */
+  /** The decoded requests. */
   read(): Promise<Decoded[]>
   /** Keeps the next message of traces without an answer until it is released. */
   hold(): Promise<{ headers: IncomingHttpHeaders; release: () => void }>

@@ -1,4 +1,4 @@
-/** What agents send as metrics, well-formed or not. */
+/** Metrics from agents, well-formed or not. */
 import { PbfWriter } from 'pbf'
 import { expect, test } from 'vitest'
 import type { ReceivedPoint } from '../../src/core/events.ts'
@@ -80,7 +80,7 @@ test('points of other kinds, and without a valid name, value, time or buckets, a
   expect({ items, rejected }).toEqual({ items: POINTS, rejected: odd.length + 1 })
 })
 
-/** Expects what is returned to be within bounds. */
+/** Expects the returned items to be within bounds. */
 function readWithinBounds(bytes: Uint8Array): void {
   const { items } = readMetricsProtobuf(bytes)
   expect(items.length).toBeLessThanOrEqual(1_000)

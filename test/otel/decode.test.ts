@@ -1,4 +1,4 @@
-/** What agents send as traces, well-formed or not. */
+/** Traces from agents, well-formed or not. */
 import { PbfWriter } from 'pbf'
 import { expect, test } from 'vitest'
 import { readProtobuf, readTraces, TRACES_JSON } from '../../src/otel/decode.ts'
@@ -57,7 +57,7 @@ test('JSON is read alike', () => {
   expect({ items, rejected }).toEqual({ items: [read], rejected: 1 })
 })
 
-/** Expects what is returned to be within bounds. */
+/** Expects the returned spans to be within bounds. */
 function readWithinBounds(bytes: Uint8Array): void {
   const { items: spans, rejected } = readProtobuf(bytes)
   expect(spans.length + rejected).toBeLessThanOrEqual(1_000)

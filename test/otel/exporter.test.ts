@@ -8,7 +8,7 @@ import { type Collector, decode, openCollector, type ReadSpan, valuesOf } from '
 
 const settings = (endpoint: string) => ({ otel: { endpoint, headers: { authorization: 'Bearer of-the-collector' } } })
 
-/** What the supervisor records when a process has ended. */
+/** The supervisor's event for the end of a process. */
 const exit = (cage: TestRuntime, agent: TestAgent, state: 'completed' | 'failed') =>
   cage.runtime.state.record({
     type: 'agent.exited',
@@ -72,7 +72,7 @@ test('a run is one trace: its calls and services are spans below it, with tokens
   expect(collector.messages[0]!.headers).toMatchObject({ authorization: 'Bearer of-the-collector' })
 })
 
-/** What tells the shape of a trace. */
+/** The shape of a trace. */
 const shapeOf = ({ name, spanId, parentSpanId, attributes, status }: ReadSpan) => ({
   ...{ name, spanId, parentSpanId, failed: status?.code === 'STATUS_CODE_ERROR' },
   status: attributes['http.response.status_code'],

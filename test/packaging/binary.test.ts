@@ -163,7 +163,7 @@ describe('the executable', () => {
     const folder = emptyFolder()
     const runs = Array.from({ length: 10 }, (_, index) => run(folder, 'config', 'check', '--db', `${index}.db`))
     for (const ended of await Promise.all(runs)) expect(ended).toMatchObject({ code: 0, err: '' })
-    // What reads a database needs the native part.
+    // Commands that read a database need the native part.
     const looks = Array.from({ length: 10 }, () => run(folder, 'audit', 'export', '--db', 'iron-cage'))
     for (const ended of await Promise.all(looks)) expect(ended.err).toContain('file is not a database')
     const cache = join(folder, '.cache/iron-cage')

@@ -1,6 +1,6 @@
 /**
- * A release, and every artifact of it used as a stranger would: alone in an empty folder. What the executable does is in
- * binary.test.ts, what the npm package does in package.test.ts.
+ * A release, and every artifact of it used as a stranger would: alone in an empty folder. binary.test.ts tests the
+ * executable, package.test.ts the npm package.
  */
 import { execFile, execFileSync } from 'node:child_process'
 import { createHash } from 'node:crypto'
@@ -85,7 +85,9 @@ test('is built here with what builds every release', () => {
   expect(linesOf('test-requirements.txt')).toEqual(expect.arrayContaining(tools))
 })
 
-/** What shows that the program has a part of Node without a version: a name in its code, or the file that came from there. */
+/**
+ * Evidence that the program has a part of Node without a version: a name in its code, or the file that came from there.
+ */
 const PROOFS: Readonly<Record<string, string>> = {
   'abseil-cpp': 'third_party/abseil-cpp',
   caja: 'internal/freeze_intrinsics',

@@ -1,4 +1,4 @@
-/** What is released, built once for all that look at it. */
+/** The artifacts of a release, built once for all tests that look at them. */
 import { execFile } from 'node:child_process'
 import { readdirSync } from 'node:fs'
 import { join, resolve } from 'node:path'

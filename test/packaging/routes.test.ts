@@ -1,4 +1,4 @@
-/** What is built is what is tested: every route of the document, asked of dist/. */
+/** The tests run against the built program: every route of the document, asked of dist/. */
 import { mkdtempSync } from 'node:fs'
 import { rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'

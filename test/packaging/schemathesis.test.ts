@@ -1,4 +1,4 @@
-/** Schemathesis calls every operation of the built server with what its schemas allow and with what they do not. */
+/** Schemathesis calls every operation of the built server with valid and invalid values of its schemas. */
 import { execFile } from 'node:child_process'
 import { mkdtempSync, writeFileSync } from 'node:fs'
 import { rm } from 'node:fs/promises'
@@ -54,7 +54,7 @@ async function find(url: string, token: string, ...which: string[]): Promise<Fou
     ...['--max-examples', '5', '--generation-deterministic', '--warnings', 'off', '--checks', 'all'],
     // How long an answer takes is the machine's matter.
     ...['--request-timeout', '300'],
-    // A schema cannot say all that a body must meet: that a script is there, that a name is nobody's.
+    // A schema cannot express all rules for a body: that a script exists, that a name is free.
     ...['--exclude-checks', 'positive_data_acceptance', ...which],
   ]
   const program = join(root, '.venv-test-schemathesis/bin/schemathesis')

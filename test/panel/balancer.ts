@@ -1,6 +1,6 @@
 /**
- * A load balancer in front of panels: spreads requests over those that say they are ready, and sends one again only if it could
- * not connect, as HAProxy and nginx do for requests that change something. It counts what everybody was answered.
+ * A load balancer in front of panels: spreads requests over those that report ready, and sends one again only if it
+ * could not connect, as HAProxy and nginx do for requests that change something. It counts what everybody was answered.
  */
 import { Agent, createServer, type IncomingMessage, request, type ServerResponse } from 'node:http'
 import type { AddressInfo } from 'node:net'

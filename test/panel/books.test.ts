@@ -1,4 +1,6 @@
-/** What somebody does to the books is found, by a person who asks and by a panel that runs, and nothing else is. */
+/**
+ * Tampering with the books is found, by a person who asks and by a running panel, and legal changes are not reported.
+ */
 import { afterAll, beforeAll, describe, expect, onTestFinished, test } from 'vitest'
 import { grantLease, openRuntime, recordStatements } from '../../src/panel/bank/bank.ts'
 import { BooksWatch, brokenBooks } from '../../src/panel/bank/books-watch.ts'

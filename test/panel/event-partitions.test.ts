@@ -1,4 +1,4 @@
-/** Events on PostgreSQL are stored in partitions by time: what that must not change, and what it is for. */
+/** Events on PostgreSQL are stored in partitions by time: the behaviour that this must keep, and its purpose. */
 import { afterAll, beforeAll, expect, onTestFinished, test } from 'vitest'
 import type { RuntimeEvent } from '../../src/core/events.ts'
 import { Fleet } from '../../src/panel/bank/budgets.ts'
@@ -339,7 +339,7 @@ test('events of the version before stay as they are, incidents for their own tim
   expect(await stored()).toEqual(before)
   expect(await take(0, 7)).toEqual({ acked_seq: 7 })
 
-  // The version before, alone: what it stores and deletes.
+  // The version before, alone: its inserts and deletes.
   await insert(8, today + DAY_MS / 2)
   await insert(9, today + 2 * DAY_MS)
   await insert(10, today, 'pii.found')

@@ -2,7 +2,7 @@
 
 export interface Exploration {
   states: number
-  /** The shortest way to a violation, and what it violates. */
+  /** The shortest way to a violation, and the violated rule. */
   violation: { steps: string[]; problem: string } | undefined
   /** States from which no good one can be reached any more; only counted with `isGood`. */
   stuck: number
@@ -12,7 +12,7 @@ export interface Exploring<State> {
   start: State
   /** Calls `emit` with each step that is possible, and the state after it. `state` may be changed: each call has its own. */
   next(read: () => State, emit: (step: string, state: State) => void): void
-  /** Returns what is wrong with a state. */
+  /** Returns the fault of a state. */
   problem(state: State): string | undefined
   /** States that must stay within reach. */
   isGood?(state: State): boolean

@@ -1,4 +1,4 @@
-/** What a Control Panel lends after its database has lost its last commits. */
+/** The loans of a Control Panel after its database has lost its last commits. */
 import { copyFileSync, renameSync } from 'node:fs'
 import { afterAll, beforeAll, expect, onTestFinished, test } from 'vitest'
 import { toUsd } from '../../src/core/money.ts'
@@ -153,7 +153,7 @@ test('a restored panel lends no money until all machines have reported, and its 
   const { fleet: restored, organizationId } = fleet.panel()
   expect(notices).toEqual([expect.stringContaining('lost its last commits')])
   expect((await restored.audit(organizationId, 1))[0]).toMatchObject({ actor: 'the panel', action: 'books.reconciled' })
-  // What it was lent it may spend, and no more.
+  // It may spend its lease, and no more.
   await expect.poll(() => call(one)).toBe('budget_held')
   expect(await restored.reconcilingUntil()).toBeGreaterThan(Date.now())
   const again = opened(paths[1]!)

@@ -1,4 +1,4 @@
-/** Which databases a panel works with, and what it says to load balancers. */
+/** The databases that a panel works with, and its readiness for load balancers. */
 import { setImmediate } from 'node:timers/promises'
 import pg from 'pg'
 import { afterAll, beforeAll, expect, onTestFinished, test, vi } from 'vitest'
@@ -14,7 +14,7 @@ beforeAll(async () => {
 })
 afterAll(() => cluster?.remove())
 
-/** What its owner does to a database. */
+/** Changes of a database by its owner. */
 async function connect(address: string): Promise<pg.Client> {
   const client = new pg.Client(address)
   await client.connect()
@@ -59,7 +59,7 @@ test('a draining panel reports it, still answers, and keeps no connection open',
 test('a PostgreSQL that is too old is refused before anything is written', async () => {
   const address = await cluster.newDatabase()
   const client = await connect(address)
-  // It says of itself what an old one says.
+  // It reports the version of an old one.
   await client.query('CREATE SCHEMA old')
   await client.query(`CREATE FUNCTION old.current_setting(text) RETURNS text LANGUAGE sql AS
     $$ SELECT CASE $1 WHEN 'server_version_num' THEN '130021' ELSE '13.21' END $$`)

@@ -1,4 +1,4 @@
-/** A real OpenID Connect provider, which lies when it is told to, and a browser's way through its forms. */
+/** A real OpenID Connect provider, which can be made to lie, and a browser's way through its forms. */
 import { createServer } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import { exportJWK, generateKeyPair, SignJWT } from 'jose'
@@ -10,7 +10,7 @@ export type Claims = Record<string, unknown>
 interface Lies {
   /** Changes the claims of each id token, which is signed with the provider's own key. (Default: nothing.) */
   claims?: (claims: Claims) => Claims
-  /** What its configuration document says besides. (Default: nothing.) */
+  /** More fields of its configuration document. (Default: nothing.) */
   configuration?: Claims
 }
 

@@ -1,8 +1,8 @@
 /**
  * Leases as a model: two runtimes, a bank, a provider, and a network that loses, delays, and repeats messages. Runtimes
- * crash, lose their disks, or lose power before the disk has the last commits; the bank's database fails over to one that
- * is behind; leases expire at any moment, for no clock is trusted; a person resolves those of a silent runtime. What is
- * decided is decided by the product's own functions; a rule can be removed, and something must go wrong then.
+ * crash, lose their disks, or lose power before the disk has the last commits; the bank's database fails over to one
+ * that is behind; leases expire at any moment, for no clock is trusted; a person resolves those of a silent runtime.
+ * The product's own functions make the decisions; when a rule is removed, the model must find a violation.
  */
 
 import { CageError } from '../../src/core/errors.ts'
@@ -36,7 +36,7 @@ export interface Bounds {
   failovers: number
   /** Leases may expire. */
   expiry: boolean
-  /** What a request wants. */
+  /** The amount of a request. */
   slice: number
 }
 
@@ -59,7 +59,7 @@ export const LATE_MESSAGES: Bounds = { ...A_LOST_DISK, limit: 1, messages: 2, lo
 const LARGE_SLICES: Bounds = { ...A_LOST_DISK, limit: 4, runtimes: 1, crashes: 0, losses: 0, slice: 2 }
 export const ONE_RUNTIME: Bounds = { ...LARGE_SLICES, limit: 1, slice: 1 }
 
-/** What keeps the limit, and where a counterexample is found without it. */
+/** Rules that keep the limit, and the bounds in which a counterexample is found without each. */
 export const RULES = {
   'a grant is committed before it is answered': LATE_MESSAGES,
   'a lease is stored before it is spent': LATE_MESSAGES,
@@ -67,23 +67,23 @@ export const RULES = {
   'a return is stored before it is reported': LATE_MESSAGES,
   'statements are totals, not differences': LARGE_SLICES,
   'messages of an earlier epoch are refused': LATE_MESSAGES,
-  'a runtime with another ledger is believed nothing': A_LOST_DISK,
-  'after a power failure a runtime is believed nothing': A_POWER_FAILURE,
+  'the statements of a runtime with another ledger are not believed': A_LOST_DISK,
+  'the statements of a runtime after a power failure are not believed': A_POWER_FAILURE,
   'a lease that the bank does not list pays for nothing': LATE_MESSAGES,
   'time frees nothing': LATE_MESSAGES,
-  'what a killed runtime held counts': LATE_MESSAGES,
+  'the holds of a killed runtime count': LATE_MESSAGES,
   'after a failover nothing is lent until every runtime has presented its leases': A_FAILOVER,
-  'a runtime is heard after it has presented its leases': A_FAILOVER,
-  'what was accounted for is remembered, and presented too': A_FAILOVER,
+  'reports of a runtime count after it has presented its leases': A_FAILOVER,
+  'settled leases are remembered, and presented too': A_FAILOVER,
   'a lease that was removed from the journal is not untouched': A_FAILOVER,
 } as const satisfies Record<string, Bounds>
-/** What keeps money from being stranded. */
+/** The rule that keeps money from being stranded. */
 export const LIVENESS_RULE = 'a repeated request gets the same lease'
 export type Rule = keyof typeof RULES | typeof LIVENESS_RULE
 
 interface Entry extends JournalEntry {
   held: number
-  /** Of `held`: by calls that a crash ended before they were sent. Nobody knows that of them. */
+  /** Of `held`: by calls that a crash ended before they were sent, which is not recorded. */
   unsent: number
   /** Calls may hold of it: the bank listed it when this epoch began, or granted it since. */
   pays: boolean
@@ -102,7 +102,7 @@ interface Holder {
   entries: Entry[]
   /** Of leases that were received but not stored. */
   unstored: Entry[]
-  /** What a power failure leaves. Only while there may be one. */
+  /** The state after a power failure. Only while there may be one. */
   onDisk?: Pick<Holder, 'entries' | 'next' | 'generation'>
 }
 
@@ -111,7 +111,7 @@ type Message =
   | { kind: 'grant'; runtime: number; epoch: number; request: number; id: string; granted: number }
   | { kind: 'report'; runtime: number; epoch: number; statement: Statement }
 
-/** What differs between rows of the bank. */
+/** The differing parts of the bank's rows. */
 type Lease = Pick<LeaseRow, 'id' | 'granted' | 'used' | 'returned' | 'state'> & { runtime: number }
 
 interface Bank {
@@ -127,7 +127,7 @@ interface World extends Bank {
   follower?: Bank
   holders: Holder[]
   network: Message[]
-  /** What the provider was sent, by lease. */
+  /** The amount sent to the provider, by lease. */
   sent: Record<string, number>
   crashes: number
   losses: number
@@ -186,7 +186,7 @@ function startOf({ runtimes, failovers, powerFailures }: Bounds): World {
   }
 }
 
-/** What a runtime that runs may do. */
+/** The possible steps of a running runtime. */
 function holderSteps(read: Read, emit: Emit, index: number, world: World, bounds: Bounds, has: Has): void {
   const { entries, unstored, epoch, request } = world.holders[index]!
   if (![...entries, ...unstored].some((entry) => roomFor(entry) > 0)) {
@@ -227,7 +227,7 @@ function holderSteps(read: Read, emit: Emit, index: number, world: World, bounds
   }
 }
 
-/** The follower hears of everything so far, or takes the bank's place. */
+/** The follower receives everything so far, or takes the bank's place. */
 function failOver(read: Read, emit: Emit, { generation }: World, { failovers }: Bounds): void {
   const followed = read()
   const { budget, runtimes, leases } = followed
@@ -258,7 +258,7 @@ function crash({ holders, sent }: World, index: number, has: Has): void {
   holder.isUp = false
   holder.unstored = []
   for (const entry of holder.entries) {
-    if (!has('what a killed runtime held counts')) entry.held = 0
+    if (!has('the holds of a killed runtime count')) entry.held = 0
     entry.unsent = Math.max(0, entry.used + entry.held - (sent[entry.id] ?? 0))
   }
 }
@@ -274,7 +274,7 @@ function loseUnwritten(world: World, index: number, has: Has): void {
   Object.assign(holder, holder.onDisk)
   delete holder.onDisk
   crash(world, index, has)
-  if (has('after a power failure a runtime is believed nothing')) holder.journal += "'"
+  if (has('the statements of a runtime after a power failure are not believed')) holder.journal += "'"
 }
 
 type Change = (step: string, act: (entry: Entry, world: World) => void) => void
@@ -354,7 +354,7 @@ function open(world: World, index: number, bounds: Bounds, has: Has): void {
   const holder = world.holders[index]!
   if (holder.generation !== world.generation) present(world, index, bounds)
   const books = booksOf(world, bounds)
-  const isBelieved = !has('a runtime with another ledger is believed nothing')
+  const isBelieved = !has('the statements of a runtime with another ledger are not believed')
   const journalId = isBelieved ? world.runtimes[index]!.journalId! : holder.journal
   const { epoch, generation } = holder
   const opened = openRuntime(books, runtimeId(index), { journalId, epoch, generation }, TTL_MS)
@@ -401,7 +401,7 @@ function receive(world: World, message: Message, bounds: Bounds, has: Has): bool
   if (message.kind === 'grant') return receiveGrant(holder, message, has)
   const books = booksOf(world, bounds)
   if (!has('after a failover nothing is lent until every runtime has presented its leases')) books.isReconciling = false
-  if (!has('a runtime is heard after it has presented its leases'))
+  if (!has('reports of a runtime count after it has presented its leases'))
     for (const runtime of books.runtimes.values()) runtime.generation = books.generation
   try {
     if (message.kind === 'report') {
@@ -463,7 +463,7 @@ function receiveGrant(holder: Holder, message: Message & { kind: 'grant' }, has:
   return true
 }
 
-/** What the bank does by itself, or a person at it. */
+/** The steps of the bank itself, or of a person at it. */
 function bankSteps(read: Read, emit: Emit, at: number, lease: Lease, before: World, bounds: Bounds, has: Has): void {
   if (bounds.expiry && lease.state === 'active') {
     const world = read()
@@ -490,7 +490,7 @@ function bankSteps(read: Read, emit: Emit, at: number, lease: Lease, before: Wor
   }
 }
 
-/** Nobody reports it any more, so it expires: its runtime has opened in this generation, and removed it before. */
+/** It is not reported any more, so it expires: its runtime has opened in this generation, and removed it before. */
 function isLeftToPerson({ generation, runtimes, holders }: World, { id, runtime, state }: Lease): boolean {
   const isOpen = generation > 1 && runtimes[runtime]!.generation === generation && holders[runtime]!.isUp
   return isOpen && state === 'active' && isRemoved(holders[runtime]!, id)
@@ -502,13 +502,13 @@ const isRemoved = ({ entries, unstored, epoch }: Holder, id: string): boolean =>
 const runtimeId = (index: number): string => `runtime-${index}`
 
 /**
- * A journal removes what was accounted for once every copy of the bank's database knows the grant; without the rule, as soon
- * as the bank has the last word of it.
+ * A journal removes a settled lease once every copy of the bank's database knows the grant; without the rule, as soon
+ * as the bank has its last statement.
  */
 function forget(read: Read, emit: Emit, index: number, before: World, { failovers }: Bounds, has: Has): void {
   if (failovers === 0) return
   const { leases, follower } = before
-  const isTooSoon = has('what was accounted for is remembered, and presented too')
+  const isTooSoon = has('settled leases are remembered, and presented too')
   for (const { id } of leases.filter(({ runtime, state }) => runtime === index && state === 'closed')) {
     if (isTooSoon && follower && !follower.leases.some((lease) => lease.id === id)) continue
     if (!before.holders[index]!.entries.some((entry) => entry.id === id)) continue
@@ -583,7 +583,7 @@ function send(world: World, message: Message, bounds: Bounds): boolean {
 
 const roomFor = (entry: Entry): number => roomOf(entry, nanodollars(entry.held))
 
-/** As if the runtime reported what was returned since its last report. */
+/** As if the runtime reported only the amount returned since its last report. */
 function asDifference(books: Books, statement: Statement): Statement {
   const lease = books.leases.get(statement.id)
   return lease ? { ...statement, returned: nanodollars(statement.returned + lease.returned) } : statement
@@ -596,7 +596,7 @@ function problemIn({ budget, leases, holders, sent, generation }: World, { limit
   const used = leases.reduce((sum, lease) => sum + lease.used, 0)
   if (budget.escrow !== lent) return `escrow ${budget.escrow}, leases ${lent}`
   if (budget.settled !== used) return `settled ${budget.settled}, leases ${used}`
-  // What was forgotten is entered beside what was lent again; the provider says whether it was spent.
+  // A forgotten amount is entered beside the one lent again; the provider decides whether it was spent.
   if (budget.settled + budget.escrow > limit && generation === 1)
     return `settled and escrow are ${budget.settled + budget.escrow} of ${limit}`
   // One that is down opens before it spends.
@@ -610,7 +610,7 @@ function problemIn({ budget, leases, holders, sent, generation }: World, { limit
   return wrong && `closed lease ${wrong.id} says ${wrong.used}, the provider ${sent[wrong.id]}`
 }
 
-/** All money is either free or settled, and settled is what the provider says. */
+/** All money is either free or settled, and the settled amount is the provider's. */
 const isClosed = ({ budget, leases, sent }: World, { limit }: Bounds): boolean =>
   leases.every(({ state }) => state === 'closed') &&
   budget.escrow === 0 &&

@@ -11,9 +11,9 @@
  * | a return is stored before it is reported | budget/leases: "a return is in the database …" |
  * | statements are totals | lease-model, panel-store: "a repeated request …" |
  * | messages and grants of an earlier epoch are refused | lease-model, budget/leases: "a grant to an earlier epoch …" |
- * | another ledger is believed nothing | lease-model, panel-store: "a runtime that comes back …", leases: "a power failure" |
+ * | the statements of another ledger are not believed | lease-model, panel-store: "a runtime that comes back …", leases: "a power failure" |
  * | time frees nothing | here, "a lease that expires …" |
- * | what a killed server held counts | budget/ledger: "a restarted ledger", leases: "the hold of a killed runtime's call …" |
+ * | the holds of a killed server count | budget/ledger: "a restarted ledger", leases: "the hold of a killed runtime's call …" |
  * | a charge above its hold is posted in full | panel-store: "a charge above the lease …" |
  * | rows are locked in the order of their ids | here, the last ones |
  */
@@ -99,7 +99,7 @@ test('commits of money are written to the disk, also where the database would no
   const { database } = await openFleet(address)
   const settings = () => database.money((sql) => sql.rows('SHOW synchronous_commit'))
   expect(await settings()).toEqual([{ synchronous_commit: 'on' }])
-  // On a connection of its own after one that broke as well.
+  // On a new connection after one that broke as well.
   const others =
     'SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = current_database() AND pid <> pg_backend_pid()'
   await admin.query(others)

@@ -127,7 +127,7 @@ describe('a runtime that has joined a panel', () => {
         )
     const codes = await Promise.all(machines.flatMap((one) => Array.from({ length: 15 }, () => callOf(one))))
     expect(codes.filter((code) => !['paid', 'budget_exceeded', 'budget_held'].includes(code))).toEqual([])
-    // A call waits two seconds for what others have, which a busy machine may exceed.
+    // A call waits two seconds for the others' leases, which a busy machine may exceed.
     for (const one of machines) await expect.poll(() => callOf(one)).toBe('budget_exceeded')
     expect(sent).toBe(10)
     await Promise.all(machines.map(({ machine }) => machine.close()))
@@ -143,7 +143,7 @@ describe('a runtime that has joined a panel', () => {
     await machine.call('0.7', costs('0.7'), 'notebook')
     await expect(machine.call('0.5', costs('0.5'), 'notebook')).rejects.toMatchObject({ code: 'budget_exceeded' })
     await machine.call('0.5', costs('0.5'), 'ide')
-    // Its name comes from what the runtime knows of its agents.
+    // Its name comes from the runtime's own record of its agents.
     machine.state.record(started('scout'))
     await fleet.setLimit(
       organizationId,
@@ -223,9 +223,9 @@ describe('a runtime that has joined a panel', () => {
     })
     await expect.poll(() => balance(panel)).toMatchObject({ settled: '0.1', lent: '0.9' })
     await fleet.setLimit(organizationId, { scope: 'organization', name: null }, { limit: dollars('0.5') }, 'ada')
-    // Nobody asks for it.
+    // It is returned without a request.
     await expect.poll(() => balance(panel)).toMatchObject({ settled: '0.1', lent: '0.6' })
-    // What is not spent is held: it may come back.
+    // The unspent rest is held: it may come back.
     await expect.poll(() => outcomeOf(other, '0.3')).toBe('budget_held')
     await expect.poll(() => outcomeOf(other, '0.41')).toBe('budget_exceeded')
     endCall()
@@ -360,7 +360,7 @@ describe('a runtime that was killed', () => {
 })
 
 describe('a power failure', () => {
-  /** The database is put back as it was right after the machine's start, which is on the disk whatever `synchronous` is. */
+  /** The database is put back as it was right after the machine's start, which is on the disk for any `synchronous`. */
   async function spendAndForget(synchronous: Synchronous) {
     const { panel, link } = await openPanelBehindLink({ limit: '1' })
     const { machine, path } = await joined(panel, link.url, { boot: 'first', synchronous })
@@ -446,7 +446,7 @@ test('a token that was copied to another machine spends nothing twice, and ends 
   for (let calls = 0; calls < 10; calls++) await Promise.all([machine, thief].map(callOf))
   expect(sent).toBeLessThanOrEqual(1.000001)
   const { runtimes, leases } = await panel.fleet.read(panel.organizationId)
-  // What the first machine had is believed to neither of the two.
+  // Neither of the two is believed about the first machine's lease.
   expect(leases.map(({ state }) => state)).toContain('quarantined')
   await panel.fleet.revoke(panel.organizationId, runtimes[0]!.id, 'ada')
   for (const one of [machine, thief]) await expect.poll(() => callOf(one)).toBe('runtime_revoked')

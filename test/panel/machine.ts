@@ -22,7 +22,7 @@ export interface Machine {
   leases: Leases | undefined
   events: RuntimeEvent[]
   state: StateManager
-  /** Holds, calls `send` with nothing held back, and charges what it returns. */
+  /** Holds, calls `send` with the whole hold, and charges its result. */
   call(maxCost: string, send: () => Promise<Nanodollars>, tokenName?: string): Promise<void>
   /** As a server that stops. */
   close(): Promise<void>

@@ -1,4 +1,4 @@
-/** What Prometheus reads of a Control Panel: what the fleet page shows, of the caller's organization alone. */
+/** The metrics of a Control Panel for Prometheus: the figures of the fleet page, of the caller's organization alone. */
 import { readFileSync } from 'node:fs'
 import { resolve } from 'node:path'
 import { isDeepStrictEqual } from 'node:util'

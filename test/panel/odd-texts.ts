@@ -1,4 +1,4 @@
-/** Texts with what databases, JSON and patterns may stumble over: U+0000, halves of surrogate pairs, and what looks like them. */
+/** Texts that databases, JSON and patterns may stumble over: U+0000, halves of surrogate pairs, and their escapes. */
 import fc from '../support/fast-check.ts'
 
 const UNITS = ['\0', '\ud800', '\udfff', '😀', 'a', '\\u0000', '\u001b', '\uffff', "'", '"', '\\', '%']
@@ -10,5 +10,5 @@ export function oddTexts(count: number): string[] {
   return [...new Set([...SIMPLE, ...generated])].slice(0, count)
 }
 
-/** What PostgreSQL can store of it. */
+/** The text as PostgreSQL can store it. */
 export const withoutOdd = (text: string): string => text.toWellFormed().replaceAll('\0', '\ufffd')

@@ -3,7 +3,9 @@ import { systemClock } from '../../src/core/clock.ts'
 import { type PanelOptions, type RunningPanel, startPanel } from '../../src/panel/server.ts'
 import { temporaryFile } from '../support/temporary-file.ts'
 
-/** A Control Panel on a free port, with an SQLite file of its own unless `options` say otherwise; closed when the test ends. */
+/**
+ * A Control Panel on a free port, with a new SQLite file unless `options` name a database; closed when the test ends.
+ */
 export async function openTestPanel(options: Partial<PanelOptions> = {}): Promise<RunningPanel> {
   const panel = await startPanel({
     database: options.database ?? temporaryFile('panel.db'),

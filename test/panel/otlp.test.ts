@@ -1,4 +1,4 @@
-/** What programs send to a panel with the token of their machine, on its way to the panel's collector. */
+/** Telemetry that programs send to a panel with the token of their machine, on its way to the panel's collector. */
 import { spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { join, resolve } from 'node:path'

@@ -194,7 +194,7 @@ test('people cannot decide on their own requests with any of their tokens or ses
     for (const decider of own) expect(await decide(id, decider)).toBe(403)
     expect(await decide(id, await signIn('dave'))).toBe(204)
   }
-  // Whoever creates a token has its value.
+  // The creator of a token has its value.
   const byAda = await tokenOf(tokens.admin, 'spare')
   for (const [asker, decider] of [
     [byAda, tokens.admin],

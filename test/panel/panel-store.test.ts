@@ -190,13 +190,13 @@ describe.each(Object.entries(ADDRESSES))('a panel on %s', (_, addressOf) => {
     if (granted.outcome !== 'granted') throw new Error(granted.outcome)
     expect(granted.names).toEqual(both)
     expect(await lent()).toEqual(['acme 0.4', 'notebook 0.4', 'research 0.4', 'scout 0.4'])
-    // What one token has spent refuses neither its agent nor anybody else.
+    // The spending of one token refuses neither its agent nor any other token.
     expect((await runtime.request(epoch, 1, '0.5', '0.5', both)).outcome).toBe('lent')
     expect((await runtime.request(epoch, 1, '0.5', '0.5', { agent: 'scout' })).outcome).toBe('granted')
     expect((await runtime.request(epoch, 2, '2')).outcome).toBe('granted')
     await runtime.report(epoch, [statement(granted.id, '0.3', '0.1', true)])
     expect(await lent()).toEqual(['acme 2.5', 'notebook 0', 'research 2.5', 'scout 0.5'])
-    // One that does not exist pays for nobody.
+    // An unknown one pays for no call.
     await expect(runtime.request(epoch, 3, '0.1', '0.1', { agent: 'nobody' })).rejects.toMatchObject({
       code: 'not_found',
     })
@@ -244,7 +244,7 @@ describe.each(Object.entries(ADDRESSES))('a panel on %s', (_, addressOf) => {
     expect((await runtime.open()).leases).toMatchObject([{ id: evening.id, endsInMs: 0 }])
     const morning = await runtime.request(epoch + 1, 0, '1.9')
     if (morning.outcome !== 'granted') throw new Error(morning.outcome)
-    // A call that ran across the border is charged where it was held, and so is what was left.
+    // A call that ran across the border is charged in the day of its hold, and so is the rest.
     await runtime.report(epoch + 1, [statement(evening.id, '1.4', '0.1', true), statement(morning.id, '0.2')])
     expect(await budgets(fleet, organizationId)).toEqual([
       { name: 'acme', settled: '0.2', lent: '1.7' },

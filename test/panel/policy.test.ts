@@ -1,4 +1,4 @@
-/** The policy of an organization on its way to a real runtime, and what is left of it while the panel is away. */
+/** The policy of an organization on its way to a real runtime, and its effect while the panel is away. */
 import { dirname } from 'node:path'
 import { expect, test } from 'vitest'
 import { runCli } from '../../src/cli/cli.ts'
@@ -55,7 +55,7 @@ test('a policy reaches a machine while it runs, holds at its next start without 
     )
   expect(await replyOf(cage, agent)).not.toContain(EMAIL)
 
-  // What a later version of the panel may send.
+  // A setting that a later version of the panel may send.
   await set({ safety: { mode: 'block', telepathy: 'forbid' } } as Policy)
   await expect
     .poll(() => messages(cage))

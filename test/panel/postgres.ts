@@ -17,7 +17,7 @@ export interface Cluster {
   /** Ends every process at once, as a power failure does. Resolves when they are gone. */
   crash(): Promise<void>
   start(): Promise<void>
-  /** Copies its files while it is down, as a snapshot of its disk. Returns what puts them back. */
+  /** Copies its files while it is down, as a snapshot of its disk. Returns a function that puts them back. */
   snapshot(): Promise<() => Promise<void>>
   /** A second server that follows this one asynchronously, and stays behind from now on. */
   follower(): Promise<Follower>
@@ -28,7 +28,10 @@ export interface Cluster {
 }
 
 export interface Follower {
-  /** Starts it without the server that it followed: what it did not hear of is lost. Returns the address of a database on it. */
+  /**
+   * Starts it without the server that it followed: commits that it did not receive are lost. Returns the address of a
+   * database on it.
+   */
   promote(address: string): Promise<string>
 }
 
@@ -180,7 +183,7 @@ function postgresUser(): { uid: number; gid: number } {
   return { uid: id('-u'), gid: id('-g') }
 }
 
-/** Resolves when the server accepts connections; rejects with what it printed when it ends. */
+/** Resolves when the server accepts connections; rejects with its output when it ends. */
 function ready(server: ChildProcess): Promise<void> {
   return new Promise((resolve, reject) => {
     let printed = ''

@@ -60,7 +60,7 @@ export async function openRedis({
   }
 }
 
-/** Resolves when it accepts connections; rejects with what it printed when it ends. */
+/** Resolves when it accepts connections; rejects with its output when it ends. */
 function ready(server: ChildProcess): Promise<void> {
   return new Promise((resolve, reject) => {
     let printed = ''

@@ -1,4 +1,4 @@
-/** What was revoked on one process of a panel, asked for at another one: refused from the next request on, without any clock. */
+/** A revocation on one process of a panel, seen by another one: refused from the next request on, without any clock. */
 import { dirname } from 'node:path'
 import { afterAll, beforeAll, expect, onTestFinished, test } from 'vitest'
 import { type Clock, systemClock } from '../../src/core/clock.ts'
@@ -22,7 +22,7 @@ afterAll(() => cluster?.remove())
 
 const NAMES = { team: 'research', user: 'carol', lead: 'lee', agent: 'scout', token: 'notebook' }
 const OTHER_NAMES = { team: 'sales', user: 'dora', lead: 'lou', agent: 'clerk', token: 'kiosk' }
-/** Of what a machine's routes say to it when it was revoked, or when its token is unknown. */
+/** The statuses of a machine's routes after its revocation, or for an unknown token. */
 const REFUSED = [401, 403]
 
 /** How often a machine reports by itself, in ms. */
@@ -85,7 +85,7 @@ test('a revoked machine is refused on every machine route, and no other machine 
     if (!REFUSED.includes(status)) taken.push(`${route}: ${status} ${text}`)
   }
   expect(taken).toEqual([])
-  // Whoever leaves then has left already.
+  // Leaving succeeds, since the machine has left already.
   await leavePanel({ url: there.url, token })
   expect(await rowsOf(database, tables, victim.id)).toEqual(before)
   // Another machine of the organization, and one of another one, with the lease, the signature and the journal.

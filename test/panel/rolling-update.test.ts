@@ -25,7 +25,7 @@ const MACHINES = 3
 /** Of each machine. */
 const CALLERS = 2
 
-/** The books, and what signs in at panels on them. */
+/** The books, and the credentials for panels on them. */
 async function openBooks(database: string) {
   const opened = await openPanelDatabase(database)
   onTestFinished(() => opened.close())
@@ -75,7 +75,7 @@ function use({ url }: Balancer, admin: string, machines: readonly { machine: Mac
     return undefined
   }
   const people = [
-    // Without a pause: what arrives in the very moment in which a panel closes is what an update loses.
+    // Without a pause: an update loses the requests that arrive in the very moment in which a panel closes.
     ...Array.from({ length: 4 }, () => repeat(() => get('/api/version'))),
     repeat(async () => {
       await get('/api/fleet', admin)
@@ -146,7 +146,7 @@ test('three panels are replaced one after the other, and no request, call, order
     old.child.kill('SIGTERM')
     const readiness = () => fetch(`${address}/health/ready`)
     await expect.poll(async () => (await readiness()).status).toBe(503)
-    // It says so before it closes, and answers until then.
+    // It reports this before it closes, and answers until then.
     const unready = await readiness()
     expect(await unready.json()).toMatchObject({ status: 'draining' })
     expect(unready.headers.get('connection')).toBe('close')
@@ -171,7 +171,7 @@ test('three panels are replaced one after the other, and no request, call, order
   expect(failed).toEqual([])
   expect([...balancer.answers].filter(([answer]) => !answer.startsWith('20'))).toEqual([])
   expect(balancer.answers.get('200 POST /api/telemetry')).toBeGreaterThan(0)
-  // What was sent to a panel that listened no more was not lost; here nothing was.
+  // Requests to a closed panel would have been counted as refused; here there were none.
   expect(balancer.refused).toBe(0)
   const { budgets, leases } = await fleet.read(organizationId)
   expect(leases).toEqual([])

@@ -18,7 +18,7 @@ test('all readers that arrive during a read of the fleet share the next one', as
   const first = views.view('one')
   await begun(1)
   const later = Array.from({ length: 100 }, () => views.view('one'))
-  // Another organization waits for nobody.
+  // Another organization does not wait.
   void views.view('another')
   await begun(2)
   clock.advance(30)

@@ -8,7 +8,7 @@ export interface TenantRequest {
   body?: object
 }
 
-/** Who may send them at home, each for another reason; of others whoever has their role. */
+/** The senders within the organization, each for another reason; other routes are open to their whole role. */
 export const SENDERS: Readonly<Record<string, readonly Caller[]>> = {
   'POST /api/fleet/requests/:id/approve': ['an admin', 'the lead of a team'],
   'POST /api/fleet/requests/:id/reject': ['an admin', 'the lead of a team'],

@@ -23,7 +23,7 @@ const PROVEN = ['POST /api/auth/exchange', 'POST /api/auth/login', 'POST /api/au
 const AT_PROVIDER = ['POST /api/auth/oidc/start', 'POST /api/auth/oidc/finish']
 /** Their caller is gone afterwards. */
 const ENDING = ['POST /api/auth/logout', 'DELETE /api/runtimes/self', 'POST /api/runtimes/join']
-/** They give names to things of the caller's own organization, or say nothing of what is not the caller's. */
+/** They name things of the caller's own organization, or reveal nothing about foreign ones. */
 const WITHIN_OWN = [
   ...['POST /api/users', 'POST /api/tokens', 'PUT /api/fleet/secrets', 'POST /api/erasures'],
   ...(['team', 'user', 'agent', 'token'] as const).map((scope) => `PATCH /api/fleet/budgets/${scope}/:name`),
@@ -48,7 +48,7 @@ async function openOrganizations(address: string) {
     database: address,
     // Nothing happens by itself.
     clock: { ...systemClock, after: () => never },
-    // Nothing is sent: what is posted is empty.
+    // Nothing is sent: the posted body is empty.
     collector: {
       settings: { endpoint: 'http://127.0.0.1:9', headers: {}, service_name: 'fleet' },
       network: { ca: undefined, httpsProxy: '', httpProxy: '', noProxy: '' },
@@ -102,7 +102,7 @@ describe.each(WALLS)('with %s', (_, addressOf) => {
     const { routes, victim, open, send, rows, before } = await openOrganizations(addressOf(await cluster.newDatabase()))
     expect(Object.entries(before).filter(([, found]) => found.length === 0)).toEqual([])
     const requestOf = (name: string) => TENANT_REQUESTS[name] ?? (() => ({}) as TenantRequest)
-    /** What was sent comes back in messages. */
+    /** Sent texts come back in messages. */
     const requireNothingOf = (text: string, sent: TenantRequest, said: string) => {
       const known = JSON.stringify(sent)
       const secrets = [...victim.words, victim.id, ...Object.values(victim.ids)].filter((word) => !known.includes(word))

@@ -1,4 +1,4 @@
-/** An organization that has a row in every table, and whoever may say something there. */
+/** An organization that has a row in every table, and one caller of each kind. */
 import { panelFileSchema } from '../../src/config/schema.ts'
 import type { RuntimeEvent } from '../../src/core/events.ts'
 import { toAgentId } from '../../src/core/ids.ts'
@@ -22,7 +22,7 @@ export const CALLERS = {
 } as const satisfies Record<string, PanelRole>
 export type Caller = keyof typeof CALLERS
 
-/** What people call things. */
+/** Names that people give to things. */
 export interface Names {
   team: string
   user: string
@@ -37,7 +37,7 @@ export interface Tenant {
   names: Names
   /** Of its rows. */
   ids: Readonly<Record<TenantRow, string>>
-  /** Texts that nobody else may see. */
+  /** Secret texts of this organization. */
   words: readonly string[]
   /** Of the lease. */
   signed: string
@@ -64,7 +64,7 @@ const ROWS = [
 export const AGENT = toAgentId('a-1')
 const TTL_MS = 600_000
 
-/** What a panel needs so that an organization can have everything. */
+/** The options of a panel under which an organization can have everything. */
 export const TENANT_PANEL = {
   masterKey: 'k7Qe2n0Z-VtYxW1rBs9uLcDpAa3fGh5JmX8iOo4q_Ew',
   alerts: { config: panelFileSchema.parse({ alerts: { networks: ['127.0.0.0/8'] } }).alerts },

@@ -1,4 +1,4 @@
-/** What keeps the organizations of one panel apart. */
+/** The separation of the organizations of one panel. */
 import { afterAll, beforeAll, expect, onTestFinished, test } from 'vitest'
 import * as z from 'zod'
 import { systemClock } from '../../src/core/clock.ts'
@@ -80,7 +80,7 @@ test('a text that PostgreSQL cannot store is refused in every place of every rou
     onNotice: () => {},
   })) {
     const route = `${method} ${path}`
-    // What happened is stored all the same (telemetry.test.ts), and schemas are in no database.
+    // Events are stored all the same (telemetry.test.ts), and schemas are in no database.
     if (['POST /api/telemetry', 'GET /api/schemas/:name', ...ENDING].includes(route)) continue
     const accepted = (await TENANT_REQUESTS[route]?.(tenant, tenant))?.body ?? {}
     const send = async (text: string, place: string, path: string, sent: unknown) => {

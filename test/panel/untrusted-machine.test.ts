@@ -15,7 +15,7 @@ type Panel = Awaited<ReturnType<typeof openTestPanel>>
 type Dialect = 'openai' | 'anthropic'
 
 const TRUSTED = 'https://gateway.example.com'
-/** The section of the page, with what it says to write into the configuration of such a machine. */
+/** The section of the page, with its settings for the configuration of such a machine. */
 const SECTION = /## Machines that you do not trust\n[\s\S]*?(?=\n## )/.exec(
   readFileSync(resolve(import.meta.dirname, '../../docs/production.md'), 'utf8'),
 )![0]
@@ -46,7 +46,7 @@ async function openTrusted(panel: Panel, budget: string) {
   return { trusted, token: (made.json() as { token: string }).token }
 }
 
-/** As the page says, also where a person has trusted the provider. */
+/** The settings of the page, also where a person has trusted the provider. */
 const untrustedOptions = (trusted: TestRuntime, token: string, dialect: Dialect): RuntimeOptions => ({
   provider: { base_url: DOCUMENTED.providers[dialect].base_url.replace(TRUSTED, trusted.url) },
   environment: { OPENAI_API_KEY: token, ANTHROPIC_API_KEY: token, GEMINI_API_KEY: token },

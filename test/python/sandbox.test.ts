@@ -1,4 +1,6 @@
-/** `iron_sandbox` by itself: its own tests, with the walls of this machine, and what is installed from the package index. */
+/**
+ * `iron_sandbox` by itself: its own tests, with the walls of this machine, and the package installed from the index.
+ */
 import { execFile } from 'node:child_process'
 import { cpSync, mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'

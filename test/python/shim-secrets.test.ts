@@ -176,7 +176,7 @@ describe('the first process of an agent reports that it listens', () => {
   })
 })
 
-/** Prints what it has of A and B whenever that changes, and ends when A is "end". */
+/** Prints its values of A and B whenever they change, and ends when A is "end". */
 const WATCH = [
   'import os, time',
   'shown = None',

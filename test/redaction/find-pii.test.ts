@@ -1,7 +1,7 @@
 import { describe, expect, test } from 'vitest'
 import { findPii, toSpans } from '../../src/redaction/redactor.ts'
 
-/** What is found in a text, as `type:value`. */
+/** The findings in a text, as `type:value`. */
 const found = (text: string) => findPii(text).map(({ type, start, end }) => `${type}:${text.slice(start, end)}`)
 
 const FOUND: [text: string, ...values: string[]][] = [

@@ -2,7 +2,7 @@ import { describe, expect, test } from 'vitest'
 import { found } from '../support/found.ts'
 
 const FOUND: [text: string, ...values: string[]][] = [
-  // Behind its label a number of a person counts whatever area it names.
+  // Behind its label a person's number counts for any area.
   ['SSN: 987-65-4321', 'ssn:987-65-4321'],
   ['My social security number is 901-73-6024', 'ssn:901-73-6024'],
   ['ITIN 912-70-1234; "ssn": "912701234"', 'ssn:912-70-1234', 'ssn:912701234'],
@@ -20,7 +20,7 @@ const FOUND: [text: string, ...values: string[]][] = [
 const LEFT_ALONE = [
   '987-65-4321, area 912-70-1234, session number 912701234, SSN: 000-00-0000',
   '1234 5678 8765 4321; card id 1234 5678 8765 4321; card: 0000 0000 0000 0000',
-  // A published test number with another check digit shows what is refused.
+  // A published test number with another check digit shows the refused case.
   'card: 4111 1111 1111 1112 is refused, amex 3782 822463 10006 too',
   '3782 8224 6310 006; ES10 0075 0080 11 0600658109; NO 06 15030383041; no 05 15030383041',
   'x[1::6], a[:, 1::6], f(a::b), std::vector',

@@ -6,7 +6,7 @@ import fc from '../support/fast-check.ts'
 
 const { array, assert, constantFrom, integer, property, record, string, subarray } = fc
 
-/** Pieces of data, of what splits, escapes and surrounds them, and of what only looks like them. */
+/** Pieces of data, of separators, escapes and surroundings, and of similar texts. */
 const PIECES = [
   'nora @ example .com . co.uk _ - -- + ( ) / : :: , ; " \' < > * [ ] { } $ = # % & \\ @@ 中文 é 😀 ＠ ＋１ ５５５',
   '(at) [at] [@] (dot) [dot] _at_ _dot_ gmail.com %40 %2E %2B \\u0040 \\n \\t &#64; &commat; dot at a d do AT DOT',

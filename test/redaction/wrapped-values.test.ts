@@ -17,7 +17,7 @@ const VALUES = [
   `secret:${KEY}`,
 ]
 
-/** What stands right before and right behind a value. */
+/** Text directly before and directly behind a value. */
 const WRAPPERS: [before: string, after: string][] = [
   ['before ', '—after'],
   ['before—', '—after'],

@@ -1,4 +1,4 @@
-"""Asks until nobody pays any more, as a runaway agent does, and goes on after that."""
+"""Asks until it is refused, as a runaway agent does, and goes on after that."""
 
 import openai
 

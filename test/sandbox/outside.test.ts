@@ -1,8 +1,8 @@
 /**
  * The whole life of an agent in a hostile project under strace: nothing that it could write is executed or loaded by a
- * process outside its sandbox, and nothing is written in its folder but what is the server's. A process is inside from the
- * call on that restricts it. What it plants it plants in its first life; then come its crash, its restart with the launcher
- * that was prepared, its end, the next start, and the commands that a user types.
+ * process outside its sandbox, and only the server writes in its folder. A process is inside from the call on that
+ * restricts it. Its first life plants everything; then come its crash, its restart with the launcher that was prepared,
+ * its end, the next start, and the commands that a user types.
  */
 import { mkdirSync, readFileSync, symlinkSync } from 'node:fs'
 import { basename, join, relative } from 'node:path'
@@ -143,10 +143,15 @@ if life == 1:
     sys.exit(1)
 `
 
-/** What is the server's, and what it reads as data: an agent that changed them has not changed what runs. */
+/**
+ * The server's own files, and those that it reads as data: an agent that changed them has not changed the code that
+ * runs.
+ */
 const OF_THE_SERVER = /^(iron_state\.db.*|iron_logs(\/.*)?|iron-cage\.(ya?ml|toml)|\.iron-cage(\/.*)?|agent\.(py|mjs))$/
 
-/** Data of the server's, folders, what it moves aside, and what no interpreter and no loader opens so. */
+/**
+ * Data of the server's, folders, files that it moves aside, and opens that neither an interpreter nor a loader makes.
+ */
 const isHarmless = ({ program, path, call, flags }: Act, { project }: Hostile) =>
   OF_THE_SERVER.test(relative(project, path)) ||
   (call === 'openat' && /O_DIRECTORY|O_PATH|O_NONBLOCK/.test(flags) && !flags.includes('O_CREAT')) ||

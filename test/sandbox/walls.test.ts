@@ -1,6 +1,7 @@
 /**
- * Agents behind real walls, as the supervisor starts them. What the walls stop is in python/tests/sandbox; here it is how
- * they are lived with. With TEST_SANDBOX=strict (or standard, observe) all of test/agents runs behind some as well.
+ * Agents behind real walls, as the supervisor starts them. python/tests/sandbox tests the limits of the walls; these
+ * tests are about life behind them. With TEST_SANDBOX=strict (or standard, observe) all of test/agents runs behind some
+ * as well.
  */
 import { spawn, spawnSync } from 'node:child_process'
 import { once } from 'node:events'
@@ -41,7 +42,7 @@ async function listen(): Promise<number> {
 async function expectStillWhilePaused(agents: Agents, id: AgentId): Promise<void> {
   await agents.event('agent.output')
   agents.supervisor.pause(id, 'a test')
-  // What was printed before is read by the time that the second of these has passed.
+  // All earlier output is read by the time that the second of these has passed.
   await new Promise((done) => setTimeout(done, 300))
   const paused = agents.count('agent.output')
   await new Promise((done) => setTimeout(done, 300))

@@ -179,7 +179,7 @@ describe('the figures of the demo', () => {
     // A pause slows the pace down.
     expect(shownAt(180)[0]).toBe('Projection: limit in 6 min, at $0.50/min')
     expect(snapshot.agents[AGENT]!.burn).toHaveLength(21)
-    // Reported work begins a curve of its own.
+    // Reported work begins a new curve.
     add(180, { type: 'progress.updated', data: { done: 1, total: 10, unit: 'leads', label: null } })
     expect(snapshot.agents[AGENT]!.burn.map(({ done, spent_usd }) => [done, spent_usd])).toEqual([
       [0, '0'],

@@ -301,7 +301,7 @@ test('output of agents waits for the disk up to a bound, and a line counts the l
   expect(await clock.passing(warning)).toBe(
     '500 lines of agent output were lost: the disk could not be written and the queue was full',
   )
-  // What is not output is never lost.
+  // Other events than output are never lost.
   expect(rows().filter(({ type }) => type === 'progress.updated')).toHaveLength(1)
   expect(rows()).toHaveLength(1 + 1_000 + 1 + 1)
   state.close()

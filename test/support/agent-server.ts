@@ -1,7 +1,7 @@
 /**
  * A server with agents, as a separate process that a test can kill: `agent-server.ts <database> <program>…`. Prints
  * every event as a line of JSON. With DIES_AT_WAIT_MS it kills itself when an agent begins to wait so long for its
- * restart: nobody else is sure to be quick enough.
+ * restart: no other process is sure to be quick enough.
  */
 import { openAgentServer } from './open-agent-server.ts'
 

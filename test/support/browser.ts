@@ -1,4 +1,4 @@
-/** Real Chromium, and a page that remembers what went wrong in it. */
+/** Real Chromium, and a page that records its errors. */
 import { existsSync, readFileSync } from 'node:fs'
 import { createRequire } from 'node:module'
 import { type Browser, chromium, type Page } from 'playwright-core'
@@ -69,8 +69,8 @@ export const THEMES = [
 ] as const
 
 /**
- * What axe finds that a person with a disability would stumble over. `rules`: (Default: all of axe's.) `within`: a selector,
- * for what has come to a page that it has looked through. (Default: the page.)
+ * What axe finds that a person with a disability would stumble over. `rules`: (Default: all of axe's.) `within`: a
+ * selector, for new content of a page that it has looked through. (Default: the page.)
  */
 export async function findings(page: Page, rules?: readonly string[], within = 'html'): Promise<string[]> {
   if (!(await page.evaluate(() => 'axe' in window))) await page.evaluate(AXE)

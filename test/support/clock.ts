@@ -44,7 +44,7 @@ export class TestClock implements Clock {
     return this.#timers.size
   }
 
-  /** Time passes: what becomes due runs, each at its own time. */
+  /** Time passes: each due timer runs at its own time. */
   advance(ms: number): void {
     if (ms < 0) throw new RangeError(`time does not go back, and ${ms} ms were asked for: setWall sets the wall clock`)
     const until = this.#monotonic + ms
@@ -52,7 +52,7 @@ export class TestClock implements Clock {
     this.#move(until)
   }
 
-  /** The same, and what awaits a timer goes on before the next one fires. */
+  /** The same, and code that awaits a timer continues before the next one fires. */
   async advanceAsync(ms: number): Promise<void> {
     const until = this.#monotonic + ms
     await turn()
@@ -72,7 +72,7 @@ export class TestClock implements Clock {
     return work.finally(() => clearInterval(poll))
   }
 
-  /** Somebody sets the wall clock; no time passes. */
+  /** Sets the wall clock; no time passes. */
   setWall(byMs: number): void {
     this.#wall += byMs
   }

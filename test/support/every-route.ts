@@ -27,7 +27,7 @@ export interface BuiltServer {
 
 const MASTER_KEY = 'q7m1Zr0WkGk2nX4t8vB3yD6fH9jL5pS0'
 
-/** `program`: what is started with "serve", in `folder`. It ends with the test. */
+/** `program`: the program that is started with "serve", in `folder`. It ends with the test. */
 export async function serveBuilt(
   [program, ...words]: readonly [string, ...string[]],
   folder: string,
@@ -127,7 +127,7 @@ export const REFUSED_READS = {
   'GET /api/run/secrets': 403,
 }
 
-/** What makes something comes first and what ends something last, so that the others find it. */
+/** Routes that create something come first and those that end something last, so that the others find it. */
 function inOrder(paths: Record<string, Record<string, Operation>>): [string, string, Operation][] {
   const all = Object.entries(paths).flatMap(([path, operations]) =>
     Object.entries(operations).map(([method, operation]): [string, string, Operation] => [

@@ -34,7 +34,7 @@ export function brokenTexts(page: Page): Promise<string[]> {
       return look
     }
 
-    /** The visible part of a text; records what is cut off without being explained. */
+    /** The visible part of a text; records parts that are cut off without an explanation. */
     const clip = (box: Box): Box | null => {
       const seen = { ...box }
       for (let at: Element | null = box.element; at; at = at.parentElement) {

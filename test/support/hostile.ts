@@ -142,7 +142,9 @@ export function makeEnvironment(folder: string, python: string): void {
   for (const name of ['python3', basename(SYSTEM_PYTHON)]) symlinkSync('python', join(folder, 'bin', name))
 }
 
-/** Libraries of a Python below the folder `fake`, whose first import leaves `escaped`. Returns what to name as its `home`. */
+/**
+ * Libraries of a Python below the folder `fake`, whose first import leaves `escaped`. Returns the path for its `home`.
+ */
 export function writeLibraries({ project }: Hostile): string {
   const libraries = join(project, 'fake/lib', basename(LIBRARIES))
   for (const folder of [join(project, 'fake/bin'), join(libraries, 'encodings')]) mkdirSync(folder, { recursive: true })
@@ -159,7 +161,7 @@ export function writeLibraries({ project }: Hostile): string {
   return join(project, 'fake/bin')
 }
 
-/** How strace shows what `outsideActs` reads. */
+/** The options of strace for `outsideActs`. */
 export const STRACE = [
   ...['strace', '-f', '--seccomp-bpf', '-qq', '-y', '-s', '4096', '--pidns-translation', '--signal=none', '-e'],
   'trace=execve,execveat,openat,openat2,open,creat,mkdir,mkdirat,symlink,symlinkat,rename,renameat,renameat2,clone,clone3,fork,vfork,seccomp,landlock_restrict_self',

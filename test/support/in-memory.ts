@@ -11,7 +11,7 @@ declare module 'vitest' {
 }
 
 const MEMORY = '/dev/shm'
-/** Far more than a run needs; a container's own is often smaller, and what fills it fails. */
+/** Far more than a run needs; a container's own is often smaller, and a run that fills it fails. */
 const NEEDED_BYTES = 1 << 30
 
 /** A new folder in memory, where the system has room for one, and else among the temporary files. */

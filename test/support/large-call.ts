@@ -1,4 +1,4 @@
-/** A call through the built product whose request and reply are large: what reads these is a file of its own there. */
+/** A call through the built product whose request and reply are large: their reader is a separate file there. */
 import { writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { onTestFinished } from 'vitest'
@@ -8,7 +8,7 @@ import { type Reply, send } from './runtime.ts'
 
 const MEBIBYTE = 'word '.repeat(210_000)
 
-/** `program`: what is started with "serve". Both texts hold an address, which the policy takes out. */
+/** `program`: the program that is started with "serve". Both texts hold an address, which the policy takes out. */
 export async function callWithLargeBodies(
   program: readonly [string, ...string[]],
   folder: string,

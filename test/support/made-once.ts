@@ -1,4 +1,4 @@
-/** What several files of tests need and takes long to make: the first that asks makes it, the others wait for it. */
+/** Shared results that take long to make: the first file of tests that asks makes one, the others wait for it. */
 import { existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'

@@ -62,13 +62,13 @@ export type RuntimeOptions = Partial<Record<Section, Json>> & {
   folder?: string
   /** It is not known that the providers obey their limits, as of any server but the vendors' own. */
   isUnknown?: boolean
-  /** The sources', for a test that breaks one of their classes on purpose. (Default: what is built.) */
+  /** The sources', for a test that breaks one of their classes on purpose. (Default: the built one.) */
   open?: typeof openParts
   /** Messages in the log that this test provokes. */
   faults?: RegExp
 }
 
-/** Nobody runs out of the two seconds that a call waits for held money: they are short on a busy machine. */
+/** No call runs out of its two seconds of waiting for held money: they are short on a busy machine. */
 export const patientClock: Clock = { ...systemClock, monotonic: () => 1_000 }
 
 export interface CallRow {
@@ -409,7 +409,7 @@ export async function send(url: string, options: Parameters<typeof request>[1]):
   }
 }
 
-/** Waits until `is` holds, looking every few ms; fails after a minute. For what happens without an event. */
+/** Waits until `is` holds, looking every few ms; fails after a minute. For changes without an event. */
 export async function until(is: () => boolean | Promise<boolean>, what: string): Promise<void> {
   for (const deadline = Date.now() + 60_000; !(await is()); await sleep(5)) {
     if (Date.now() > deadline) throw new Error(`${what}: not within a minute`)

@@ -41,7 +41,7 @@ export type ShowOptions = Partial<StageOptions> & { isLocked?: boolean }
 export async function openShow(browser: Browser, { isLocked = false, ...options }: ShowOptions = {}): Promise<Show> {
   const folder = mkdtempSync(join(tmpdir(), 'iron-cage-browser-'))
   const given = configSchema.parse({
-    // Nobody else takes it between one server and the next on the same address.
+    // No other program takes it between one server and the next on the same address.
     server: { port: await freePort() },
     db: { path: join(folder, 'iron_state.db') },
     log: { dir: join(folder, 'logs') },

@@ -15,7 +15,7 @@ const LONGEST = [
   'test/python/sandbox',
 ]
 
-/** After them what starts programs. */
+/** After them the files that start programs. */
 const SLOW = /^test\/(packaging|conformance|python|browser|cli|documents|demo|sandbox|agents|vault)\//
 
 export default class SlowFirst extends BaseSequencer {

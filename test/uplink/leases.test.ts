@@ -1,4 +1,7 @@
-/** What a runtime's leases say to a panel, and when they stop spending. test/panel has them with a real panel. */
+/**
+ * The messages of a runtime's leases to a panel, and the end of its right to spend. test/panel has them with a real
+ * panel.
+ */
 import Sqlite from 'better-sqlite3'
 import { expect, onTestFinished, test, vi } from 'vitest'
 import { CageError } from '../../src/core/errors.ts'
@@ -26,7 +29,7 @@ const AMPLE = {
 const NOBODY = { agent: null, token: null }
 const FOR_ANY = { names: NOBODY, endsInMs: null }
 
-/** A panel that grants whatever it is asked for; its reports may fail. */
+/** A panel that grants every request; its reports may fail. */
 function openLeases(listed: string[] = [], fill: (store: Store) => void = () => {}) {
   const clock = new TestClock()
   const store = openStore({ path: temporaryFile() })
@@ -37,16 +40,16 @@ function openLeases(listed: string[] = [], fill: (store: Store) => void = () => 
     epoch: 0,
     reports: [] as Report[],
     granted: 0,
-    /** Of what it grants. */
+    /** Properties of its grants. */
     endsInMs: null as number | null,
     budgets: [] as NamedBudget[],
     spentAgents: [] as string[],
     coverS: 10,
     wanted: [] as number[],
-    /** Called with what it is asked, before it answers. */
+    /** Called with the kind of message, before it answers. */
     asked: async (_message: 'request' | 'report'): Promise<void> => {},
   }
-  /** As another program reads it: what is committed. */
+  /** As another program reads it: the committed rows. */
   const committed = new Sqlite(store.path, { readonly: true })
   const rows = () => committed.prepare('SELECT id, returned_nanos AS returned FROM leases').all() as StoredRow[]
   const recorded: NewEvent[] = []

@@ -1,4 +1,4 @@
-/** What `scripts/soak/rotate-keys.ts` does for a minute, for seconds. */
+/** A short form of `scripts/soak/rotate-keys.ts`. */
 import { expect, test } from 'vitest'
 import { keyNumber, rotateUnderLoad } from '../../scripts/soak/rotations.ts'
 

@@ -47,7 +47,7 @@ test('a key is derived once for each salt, at most two at once', async () => {
   expect(new Set(derived.map((key) => key.toString('hex'))).size).toBe(6)
   expect(derived.slice(0, 6)).toEqual(derived.slice(6))
   expect(derived[0]).toHaveLength(32)
-  // The reference implementation says so: argon2 -id -t 2 -k 19456 -p 1 -l 32.
+  // The result of the reference implementation: argon2 -id -t 2 -k 19456 -p 1 -l 32.
   const known = await new Keys('password-password-password').keyFor(Buffer.from('somesaltsomesalt'))
   expect(known.toString('hex')).toBe(await reference())
 })

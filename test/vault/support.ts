@@ -1,4 +1,4 @@
-/** A vault on a database of its own, as a server opens it; `reopen` is what a restart would find. */
+/** A vault on a new database, as a server opens it; `reopen` opens it again, as after a restart. */
 
 import { onTestFinished } from 'vitest'
 import { Audit } from '../../src/audit/chain.ts'
@@ -21,7 +21,7 @@ export interface OpenVault {
   state: StateManager
   audit: Audit
   events: RuntimeEvent[]
-  /** What the redactor received last. */
+  /** The last values that the redactor received. */
   values(): readonly string[]
   close(): Promise<void>
 }

@@ -231,7 +231,7 @@ describe('a master key', () => {
     const original = before.vault.sealOriginal('pii-1', 'jane@example.org')!
     insertIncident(before.store.orm.$client, original)
 
-    // Killed on the way: whatever is written before the end of the transaction is not there afterwards.
+    // Killed on the way: writes before the end of the transaction are not there afterwards.
     const { $client: client } = before.store.orm
     for (let rowsWritten = 0; rowsWritten < 2; rowsWritten++) {
       client.exec(`CREATE TEMP TABLE written (n)`)

@@ -1,4 +1,4 @@
-/** Components of the dashboard as functions of what they are given, without a browser. */
+/** Components of the dashboard as functions of their properties, without a browser. */
 import type { ComponentChildren, VNode } from 'preact'
 import { expect, onTestFinished, test, vi } from 'vitest'
 import { toAgentId } from '../../src/core/ids.ts'

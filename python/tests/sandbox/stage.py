@@ -101,7 +101,7 @@ def stage(user: int | None) -> Iterator[dict[str, Any]]:
             ours["other6"] = serve(socket.AF_INET6, ("::1", 0))
         ports = {name: own.getsockname()[1] for name, own in ours.items()}
         ours["elsewhere, gateway's port"] = serve(socket.AF_INET, ("127.0.0.2", ports["gateway"]))
-        # Nobody accepts: a further connection is not answered.
+        # The server does not accept: a further connection is not answered.
         ours["full"] = serve(socket.AF_INET, ("127.0.0.1", 0), backlog=0)
         ports["full"] = ours["full"].getsockname()[1]
         ours["in the queue"] = socket.create_connection(("127.0.0.1", ports["full"]))

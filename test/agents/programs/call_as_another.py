@@ -1,4 +1,4 @@
-"""Calls as another run, whose ids it was given, from processes that say that they are the other's."""
+"""Calls with the ids of another run, from processes that claim to belong to it."""
 
 import os
 import subprocess

@@ -47,7 +47,7 @@ def as_daemon(writer, parent):
 
 
 def without_its_environment():
-    """A new session and an environment of nothing: only what was given as arguments is left."""
+    """A new session and an environment of nothing: only the arguments are left."""
     program = (
         "import os, sys; sys.path.insert(0, sys.argv[1]); os.environ.update(a.split('=', 1) for a in sys.argv[4:]); "
     )

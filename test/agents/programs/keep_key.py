@@ -1,4 +1,5 @@
-"""Prints how the secret A_KEY ends, and again whenever it has changed. First it does what its argument says."""
+"""Prints how the secret A_KEY ends, and again whenever it has changed. Its argument chooses its handling of the
+signal."""
 
 import os
 import signal

@@ -1,4 +1,4 @@
-"""Leaves files where other programs look, and starts a child that counts in a session of its own."""
+"""Leaves files where other programs look, and starts a child that counts in a new session."""
 
 import os
 import subprocess

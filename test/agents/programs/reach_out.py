@@ -1,4 +1,4 @@
-"""Tries what its command line says: "host:port" to connect to, a path to read, or ">path" to write."""
+"""Tries each argument: "host:port" to connect to, a path to read, or ">path" to write."""
 
 import socket
 import sys

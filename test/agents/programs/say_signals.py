@@ -1,4 +1,4 @@
-"""Says which signals it gets and ends at SIGTERM."""
+"""Prints the signals it gets and ends at SIGTERM."""
 
 import signal
 import sys

@@ -1,4 +1,4 @@
-"""Prints its environment and what it was given, logs every request with its URL, and dies with all of it in the traceback."""
+"""Prints its environment and arguments, logs every request with its URL, and dies with all of it in the traceback."""
 
 import json
 import logging

@@ -1,4 +1,4 @@
-"""Cleans up as it would at Ctrl-C: says goodbye and exits with 0."""
+"""Cleans up as it would at Ctrl-C: prints goodbye and exits with 0."""
 
 import atexit
 import time

@@ -1,4 +1,7 @@
-/** One number everywhere: what the CSV, the report, the API, the snapshot and the tables say adds up to the same string. */
+/**
+ * One number everywhere: the amounts in the CSV, the report, the API, the snapshot and the tables add up to the same
+ * string.
+ */
 
 import { join } from 'node:path'
 import Sqlite from 'better-sqlite3'

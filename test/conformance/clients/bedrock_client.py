@@ -75,7 +75,7 @@ def anthropic_streamed(model):
 
 
 def verified(model):
-    """What botocore itself would sign a request with, beside what it is signed with."""
+    """The headers that botocore itself would sign, beside the signed ones."""
     request = json.loads(os.environ["SIGNED_REQUEST"])
     sent = request["headers"]
     named = sent["authorization"].split("SignedHeaders=")[1].split(",")[0].split(";")

@@ -1,5 +1,5 @@
-"""How a test drives a program with a real client: a line of JSON says which case to run and in which environment, a
-line of JSON says what came of it. Imports are paid for once; clients are made anew in each case, as their users do."""
+"""How a test drives a program with a real client: a line of JSON names the case to run and its environment, a line of
+JSON brings its result. Imports are paid for once; clients are made anew in each case, as their users do."""
 
 import gc
 import json

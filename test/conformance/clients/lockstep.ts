@@ -25,7 +25,7 @@ export async function obey(cases: Record<string, Case>, ...packages: string[]): 
 
 const say = (answer: object): void => void process.stdout.write(`${JSON.stringify(answer)}\n`)
 
-/** What the clients' errors tell of an answer, each under a name of its own. */
+/** The facts about an answer in the clients' errors, each under its own name. */
 interface ApiError extends Error {
   status?: number
   statusCode?: number
@@ -59,7 +59,7 @@ const versionOf = (name: string): string => {
   return (JSON.parse(readFileSync(manifest, 'utf8')) as { version: string }).version
 }
 
-/** What tools are offered and asked in every case with tools. */
+/** The tools and the question of every case with tools. */
 export const QUESTION = 'How warm is it in Oslo and in Rome?'
 export const CITY = { type: 'object' as const, properties: { city: { type: 'string' as const } }, required: ['city'] }
 /** One transparent pixel. */

@@ -52,7 +52,7 @@ function filled(): { store: Store; rows: CallRow[] } {
 
 const hasEnded = ({ state }: CallRow) => state === 'charged' || state === 'released'
 
-/** What each filter lets through. */
+/** The calls that each filter lets through. */
 const SEARCHES: [name: string, search: Partial<CallSearch>, fits: (row: CallRow) => boolean][] = [
   ['everything', {}, () => true],
   ['of an agent', { agentId: toAgentId('w-1') }, (row) => row.agent_id === 'w-1'],

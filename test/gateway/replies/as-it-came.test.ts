@@ -1,4 +1,4 @@
-/** What real servers take the liberty to send: a client gets it as it came, and of a finding that string alone is changed. */
+/** Liberties of real servers: a client gets their replies unchanged, and a finding changes its own string alone. */
 import { createHash } from 'node:crypto'
 import { describe, expect, test } from 'vitest'
 import { sends, streams } from '../../support/provider.ts'

@@ -540,7 +540,7 @@ describe('the cache', () => {
     await road.call({ headers: alice })
     await road.call({ method: 'POST', path: '/mails', body: Buffer.from('{}') })
     await road.call({ path: '/secret', headers: { 'cache-control': 'no-store' } })
-    // Nor is written down what is given to nobody.
+    // Answers that are never served are not stored either.
     expect(road.store.orm.$client.prepare('SELECT count(*) FROM service_cache').pluck().get()).toBe(1)
     road.fake.behave(answers(503, { down: true }))
     const down = { status: 503, headers: { 'x-iron-cage-tier': '1' } }

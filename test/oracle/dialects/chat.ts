@@ -157,7 +157,7 @@ function stream({ dice, liberties, style, usage, model }: Parts): (sendsUsage: b
   const wire = new Wire(dice, liberties, 'sse')
   const end = { ...base, choices: [], usage }
   return (sendsUsage) => {
-    // As OpenAI does: every other chunk says that it has none, unless it has one anyway.
+    // As OpenAI does: every other chunk has a null usage, unless it has one anyway.
     const shown = sendsUsage ? chunks.map((chunk) => ('usage' in chunk ? chunk : { ...chunk, usage: null })) : chunks
     const all = sendsUsage && usage !== undefined ? [...shown, end] : shown
     return wire.sse(

@@ -8,7 +8,7 @@
  *   all pages. "Images and vision": tokens of an image.
  * - Anthropic, "Tool use with Claude" (pricing): tokens of the system prompt and of each tool. "PDF support", "Files API".
  * - Google, "Understand and count tokens", "Context caching": recordings at their own price, 32 tokens a second.
- * - AWS, "Converse": `additionalModelRequestFields` overrides what the inference configuration says.
+ * - AWS, "Converse": `additionalModelRequestFields` overrides the inference configuration.
  *
  * A vendor that refuses a request bills nothing; which requests it refuses is not relied upon.
  */
@@ -202,7 +202,7 @@ const OWN_TOOLS: readonly [string, number][] = [
 const has = (value: Json | undefined): boolean =>
   typeof value === 'string' ? value !== '' : Array.isArray(value) ? value.length > 0 : isRecord(value)
 
-/** What of each item is read, if the request has it; else what is stored under its id is. */
+/** The parts of each item that are read, if the request has it; else the item stored under its id is read. */
 const ITEM_TEXTS: Readonly<Record<string, readonly string[]>> = {
   message: ['content'],
   function_call: ['name', 'arguments'],
@@ -228,7 +228,7 @@ function readItem(item: Json, bill: Reading): void {
     name === 'content' || name === 'output' ? readParts(item[name], bill) : bill.text(item[name])
 }
 
-/** What every vendor's largest picture costs at least: OpenAI's guide, 85 and 170 for each of eight tiles. */
+/** The least tokens of every vendor's largest picture: OpenAI's guide, 85 and 170 for each of eight tiles. */
 const PICTURE_TOKENS = 1_445
 const PAGES = new Set(['input_file', 'file'])
 const PICTURES = new Set(['image_url', 'input_image', 'computer_screenshot', 'image'])

@@ -1,4 +1,4 @@
-/** A person is erased from all that a panel stores, and what people did stays verifiable. */
+/** A person is erased from all that a panel stores, and the audit stays verifiable. */
 import { afterAll, beforeAll, describe, expect, onTestFinished, test } from 'vitest'
 import type { RuntimeEvent } from '../../../src/core/events.ts'
 import { eraseInJson, eraseWords } from '../../../src/panel/access/erase-words.ts'
@@ -151,7 +151,10 @@ describe.each([
     return runtimeId
   }
 
-  /** A process of the panel sends what a collector has not yet. Returns what stores that. */
+  /**
+   * A process of the panel sends the events that a collector does not have yet. Returns a function that stores its
+   * progress.
+   */
   async function exportOf(database: PanelDatabase): Promise<() => Promise<void>> {
     const store = new ExportStore(database)
     await store.begin()
@@ -269,7 +272,7 @@ describe.each([
     expect(await change('UPDATE audit SET actor = actor WHERE seq = 7')).toMatchObject({ ok: true })
     const bad = { ok: false, row: 7, problem: 'was changed' }
     expect(await change("UPDATE audit SET actor = 'eve' WHERE seq = 7")).toMatchObject(bad)
-    // What was erased does not come back unnoticed, whole or in part.
+    // Erased text that comes back is found, whole or in part.
     const { actor, target } = original
     expect(await change('UPDATE audit SET actor = $1, target = $2 WHERE seq = 7', [actor, target])).toMatchObject(bad)
     expect(

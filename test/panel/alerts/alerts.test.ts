@@ -1,4 +1,4 @@
-/** What the admins of an organization are alerted to, over a real SMTP server and a real HTTP receiver. */
+/** The alerts for the admins of an organization, over a real SMTP server and a real HTTP receiver. */
 import { createHmac } from 'node:crypto'
 import { afterAll, beforeAll, describe, expect, onTestFinished, test } from 'vitest'
 import { PANEL_ALERTS, panelFileSchema } from '../../../src/config/schema.ts'
@@ -72,7 +72,7 @@ async function joinRuntime({ bank, credentials }: Fleet, organizationId: string)
 const masterKey = 'k7Qe2n0Z-VtYxW1rBs9uLcDpAa3fGh5JmX8iOo4q_Ew'
 const HERE = ['127.0.0.0/8', '::1']
 
-/** What an admin of an organization sends. Rejects with the code of an error. */
+/** The requests of an organization's admin. Rejects with the code of an error. */
 async function adminOf({ url, fleet }: RunningPanel, organizationId: string) {
   const token = await fleet.credentials.createToken(organizationId, 'admin', 'ada', 'ada')
   const send = async <Answer>(method: string, path: string, body?: object): Promise<Answer> => {
@@ -90,7 +90,7 @@ async function adminOf({ url, fleet }: RunningPanel, organizationId: string) {
   return { send, listed, test, add, ask }
 }
 
-/** Everything that somebody is alerted to, in an organization with two admins and a viewer. Returns what asks once more. */
+/** Causes every alert in an organization with two admins and a viewer. Returns a function that causes them again. */
 async function trouble(fleet: Fleet, organizationId: string, database: string) {
   const { people, requests } = fleet
   const ada = { organizationId, name: 'ada' }
@@ -277,7 +277,7 @@ describe('on an SQLite file', () => {
     const ofAgent =
       "Budget warning — agent lead gen; rm: $9.00 of $10.00 spent (90.0%). Calls that don't fit the remaining budget are blocked. To approve more: iron-cage budget add --agent <name> 5"
     expect(await causes()).toMatchObject([{ level: 'WARN', text: ofAgent }])
-    // What was spent in another period does not count.
+    // Spending in another period does not count.
     await fleet.setLimit(id, { scope: 'agent', name: 'lead gen; rm' }, { limit: dollars('10'), period: 'month' }, 'ada')
     expect(await causes()).toEqual([])
     await spend('81')

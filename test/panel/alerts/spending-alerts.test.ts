@@ -1,4 +1,4 @@
-/** What counts as unusual spending. */
+/** The rule for unusual spending. */
 import fc from 'fast-check'
 import { expect, test } from 'vitest'
 import { MIN_HISTORY_DAYS, usualIfExceeded } from '../../../src/panel/alerts/spending-alerts.ts'

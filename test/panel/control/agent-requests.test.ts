@@ -1,4 +1,7 @@
-/** Agents ask for more of a shared budget: of which one, how often, who decides, and how they hear of it. */
+/**
+ * Agents ask for more of a shared budget: the chosen budget, the limit of requests, the person who decides, and the
+ * delivery of the decision.
+ */
 import { dirname } from 'node:path'
 import { afterAll, beforeAll, describe, expect, onTestFinished, test } from 'vitest'
 import type { Member } from '../../../src/panel/access/credentials.ts'
@@ -79,7 +82,7 @@ describe.each(Object.entries(ADDRESSES))('on a panel on %s', (_, addressOf) => {
   test('the same ask is one request while it waits, also when it is repeated at once, and a new one after that', async () => {
     const { fleet, organizationId, join, ask } = await open()
     const laptop = await join('laptop')
-    // Each on a connection of its own.
+    // Each on its own connection.
     await Promise.all(Array.from({ length: 8 }, () => fleet.read(organizationId)))
     const answers = await Promise.all(Array.from({ length: 8 }, () => ask(laptop, 'scout')))
     expect(new Set(answers.map(({ id }) => id)).size).toBe(1)
@@ -163,7 +166,7 @@ describe.each(Object.entries(ADDRESSES))('on a panel on %s', (_, addressOf) => {
       await expect(fleet.requests.decide(member, id, 'rejected', 'mine')).rejects.toMatchObject({ code: 'forbidden' })
     }
     await fleet.requests.decide(admin(organizationId, 'grace'), id, 'approved', 'agreed')
-    // A machine of nobody's: whoever invited it holds nothing of it.
+    // A machine without an owner: the admin who invited it holds nothing of it.
     const { id: ofServer } = await ask(await join('server'), 'scout')
     await fleet.requests.decide(admin(organizationId, 'root'), ofServer, 'approved', 'agreed')
   })
@@ -218,7 +221,7 @@ test('an agent asks through its server, an admin sees who asks and approves, and
   const other = cage.addAgent({ name: 'other' })
   expect((await cage.get(`/api/run/budget-requests/${asked.id}`, other.token)).status).toBe(404)
 
-  // What this server itself limits, is decided here.
+  // Requests for this server's own limits are decided here.
   const poor = cage.addAgent({ name: 'poor', limit: '0.001' })
   const local = await cage.post('/api/run/budget-requests', { add_usd: '1', reason }, poor.token)
   expect(local.json()).toMatchObject({ budget: 'agent', state: 'pending' })

@@ -1,4 +1,4 @@
-/** What the panel asks of a runtime: a real one, with real agents. */
+/** Orders of the panel to a runtime: a real one, with real agents. */
 import { createServer, type IncomingMessage, type ServerResponse } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import { dirname, resolve } from 'node:path'

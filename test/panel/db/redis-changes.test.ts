@@ -1,4 +1,4 @@
-/** Panels on one PostgreSQL that hear of each other's changes through a real Redis. */
+/** Panels on one PostgreSQL that publish their changes to each other through a real Redis. */
 import { exec } from 'node:child_process'
 import { readFileSync } from 'node:fs'
 import { resolve } from 'node:path'
@@ -81,7 +81,7 @@ async function listening(database: string): Promise<number> {
   return rows.length
 }
 
-/** A database with an organization, and what its listener has heard. */
+/** A database with an organization, and the messages that its listener received. */
 async function openAnnounced(url: string) {
   const stored = await openPanelDatabase(await cluster.newDatabase())
   const organizationId = await new Fleet(stored).openOrganization(ORGANIZATION)

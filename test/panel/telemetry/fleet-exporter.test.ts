@@ -111,7 +111,7 @@ const collectorOf = ({ url: endpoint }: Collector) => ({
   network: DIRECT,
 })
 
-/** A runtime that only the panel knows, and what it reports of one ledger after another. */
+/** A runtime that only the panel knows, and its reports of one ledger after another. */
 async function joinOnly(
   { fleet: { credentials }, organizationId, store }: { fleet: Fleet; organizationId: string; store: TelemetryStore },
   name = 'laptop',
@@ -189,7 +189,7 @@ test('two processes: one is killed while it sends, the other goes on, no span is
   const expected = [...idsOf(long), ...idsOf(short)]
   const sent = await untilSent(collector, expected)
   expect(new Set(sent.map(idOf))).toEqual(new Set(expected))
-  // The collector had what the first one was told nothing of.
+  // The collector had spans of which the first one has no record.
   expect(sent.length).toBeGreaterThan(expected.length)
   for (const span of sent) expect(sent.find((other) => idOf(other) === idOf(span))).toEqual(span)
   // Also those of a run whose start another process has sent.
@@ -331,12 +331,12 @@ describe.each(Object.entries(ADDRESSES))('a panel on %s', (_, addressOf) => {
     await report(events.slice(0, 4))
     await untilSent(collector, idsOf(events.slice(0, 4)))
     await report(events.slice(4, 6))
-    // A backup of the third call's time, and what happened after it was restored.
+    // A backup from the time of the third call, and the events after it was restored.
     await report([...events.slice(0, 4), { ...events[6]!, seq: 5 }], 'restored')
-    // What the agent traced itself goes the same way.
+    // The agent's own spans go the same way.
     const traced = { ...tracedEvent(), seq: 6, at: new Date(Date.UTC(2026, 0, 2, 1)).toISOString() } as RuntimeEvent
     await report([traced], 'restored')
-    // So does what it measured.
+    // So do its metrics.
     const measured = { ...measuredEvent(), seq: 7, at: traced.at } as RuntimeEvent
     await report([measured], 'restored')
     const spans = await untilSent(collector, idsOf([...events, traced]))

@@ -1,4 +1,4 @@
-/** What runtimes report of their agents, and that nothing on a panel has an effect on the agents. */
+/** Runtimes' reports about their agents; nothing on a panel has an effect on the agents. */
 import { copyFileSync, cpSync } from 'node:fs'
 import { createServer, type IncomingMessage, type ServerResponse } from 'node:http'
 import type { AddressInfo } from 'node:net'
@@ -527,7 +527,7 @@ describe.each([
     await expect.poll(async () => (await agents(panel))[0]?.work?.done).toBe(7)
     const before = await agents(panel)
     const { store } = panel.telemetry
-    // What arrives meanwhile is in no kept state yet.
+    // Events that arrive meanwhile are in no kept state yet.
     const left = async () => {
       const [cursor] = await store.cursors(panel.organizationId)
       const { snapshot } = (await panel.telemetry.states(panel.organizationId)).get(cursor!.runtime_id)!
@@ -661,7 +661,7 @@ test('a copy of a database that is in use sends nothing, so that nothing of the 
 
 type Answer = (request: IncomingMessage, response: ServerResponse) => void
 
-/** What a panel may do to telemetry; the leases come through as ever. */
+/** Ways in which a panel may fail to take telemetry; the leases come through as ever. */
 const PANELS: Readonly<Record<string, Answer>> = {
   'never answers': () => {},
   'is gone': ({ socket }) => void socket.destroy(),

@@ -1,4 +1,7 @@
-/** What is left alone in the arguments of tools and in fenced blocks, and what is found there all the same. */
+/**
+ * Values that are left alone in the arguments of tools and in fenced blocks, and values that are found there all the
+ * same.
+ */
 import { describe, expect, test } from 'vitest'
 import { DEFAULT_POLICY } from '../../../src/redaction/policy.ts'
 import { Redactor } from '../../../src/redaction/redactor.ts'
@@ -8,7 +11,7 @@ const redactor = new Redactor(DEFAULT_POLICY)
 const inCode = (text: string): string => redactor.redact(text, { isCode: true }).text
 const inText = (text: string): string => redactor.redact(text).text
 
-/** Of nobody or no data at all in code, although it has the form of data in a text. */
+/** No personal data in code, although it has the form of personal data in a text. */
 const EXAMPLES: [what: string, text: string][] = [
   ['a product of matrices and a method', '{"content":"y = W@x.to(device)\\nloss = (y - t).mean()"}'],
   ['a method that goes on after a top-level domain', 'y = W@x.to_dense() + q@k.data.mean'],
@@ -45,7 +48,7 @@ const ACCOUNTS: [what: string, text: string][] = [
   ['a package', 'npm i @types/node@20.1.0 lodash@^4'],
 ]
 
-/** Of somebody, in code too. */
+/** Personal data, in code too. */
 const REAL: [what: string, text: string, safe: string][] = [
   ['an address', '{"to":"jane@acme.com"}', '{"to":"[EMAIL_REDACTED]"}'],
   ['an address in a sentence', 'Mail jane@acme.com, please.', 'Mail [EMAIL_REDACTED], please.'],

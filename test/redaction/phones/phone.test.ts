@@ -61,7 +61,7 @@ const DIALED: [text: string, ...values: string[]][] = [
 ]
 
 const NO_PHONES = [
-  // A phone word inside another word, or said of programs.
+  // A phone word inside another word, or about programs.
   'the value is typically 2147483647 on 32-bit systems; automatically retried until 2147483647',
   'check_call(["truncate", "-s", "5368709120"]); cancelled job 2345678901; reached 2147483647 rows',
   'function call limit: 4294967295, an API call took 2147483647 ns, historically 2025550123 units',

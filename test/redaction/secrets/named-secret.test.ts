@@ -3,7 +3,7 @@ import { found } from '../../support/found.ts'
 
 const RANDOM = '7mpaik2656stdkbhz61z1ur4fi5u09zl'
 
-/** Ways to say that a name has a value; `%` is the value. */
+/** Ways to write that a name has a value; `%` is the value. */
 const FORMS = [
   'ADAFRUIT_TOKEN=%',
   'export DB_PASSWORD=%',
@@ -71,7 +71,7 @@ const LEFT_ALONE = [
   `keyboard: "${RANDOM}", monkey=${RANDOM}, author="${RANDOM}", bypass_id=${RANDOM}, sort_key: "${RANDOM}"`,
   '"session_id": "sesn_011CZkZAtmR3yMPDzynEDxu7", "tool_call_id": "call_9f8a7b6c5d4e3f2a1b0c"',
   'passwordField = "field2name3x", secret_length = X25519.secret_length, password_hash: argon2id',
-  // What stands in place of a secret.
+  // Placeholders for a secret.
   'password="password123", api_key = "YOUR_API_KEY_1", token: "xxxxxxxxxxxx1", secret=changeme123',
   `DB_PASSWORD=\${DB_PASSWORD_2}, password: {{ vault.db2_password }}, TOKEN=$GITHUB_TOKEN1, key=<insert 1 here>`,
   'Authorization: Bearer $API_KEY_1, Authorization: Bearer <token1>, curl -u "$USER1:$PASS1" https://example.com',

@@ -85,7 +85,7 @@ test('names of functions and texts in Base64 are no tokens', () => {
   }
 })
 
-/** What clients make of a key. */
+/** Forms in which clients send a key. */
 const placesOf = (token: string): string[] => [
   token,
   `Bearer ${token}`,
