@@ -182,7 +182,7 @@ describe('the source tree', () => {
     expect(opening).toEqual(['test/gateway/replies/stream.test.ts', 'test/gateway/run-call.test.ts'])
   })
 
-  test('what tests share registers no hook, which would run for the first file alone', () => {
+  test('shared files of tests register no hook, which would run for the first file alone', () => {
     const sharing = sourcesBelow('test').filter((file) => !file.endsWith('.test.ts'))
     const hooking = sharing.filter((file) => /^(?:before|after)(?:Each|All)\(/m.test(code(file)))
     // Loaded before each file.

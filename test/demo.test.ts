@@ -88,7 +88,7 @@ async function play(options: {
 }
 
 describe('the demo at full speed', () => {
-  test('meets every checkpoint', async () => {
+  test('the demo at full speed meets every checkpoint', async () => {
     const show = await play({})
     const shown = (done: number) => shownFigures(show.agentAt(done), Date.now())
     const ofType = <T extends RuntimeEvent['type']>(type: T) =>
@@ -169,7 +169,7 @@ describe('the demo at full speed', () => {
     expect(everything).not.toContain('ceo@piileaker.com')
   })
 
-  test('killed at lead 40, it goes on at lead 41 and ends with the same numbers', async () => {
+  test('the demo killed at lead 40 goes on at lead 41 and ends with the same numbers', async () => {
     let isKilled = false
     const show = await play({
       paceMs: 20,

@@ -141,11 +141,11 @@ describe('an example', () => {
     },
   )
 
-  test('is in the table of the README, with the versions it was run with', () => {
+  test('an example is in the table of the README, with the versions it was run with', () => {
     expect(readFileSync(resolve(root, folder, 'README.md'), 'utf8')).toContain(tableOf(examples))
   })
 
-  test('needs nothing beside what `pip install iron-cage[all]` brings', () => {
+  test('an example needs nothing beside what `pip install iron-cage[all]` brings', () => {
     const { project } = parse(readFileSync(resolve(root, 'python/pyproject.toml'), 'utf8')) as unknown as {
       project: { 'optional-dependencies': { all: string[] } }
     }

@@ -70,7 +70,7 @@ const disposable = (database: Sqlite.Database) =>
 const leaking: Saying = { text: ['Ask jane.ca', 'nary@northwind', '-traders.com for help.'] }
 
 describe('an unmodified agent in the cage', () => {
-  test('of the openai package is answered, redacted, priced and recorded, whole and streamed', async () => {
+  test('an unmodified agent with the openai package is answered, redacted, priced and recorded, whole and streamed', async () => {
     provider.does(answer(leaking))
     const before = provider.requests.length
     const ended = await start('openai_agent.py', ['--budget', '5'])
@@ -93,7 +93,7 @@ describe('an unmodified agent in the cage', () => {
     expect(ended.query('SELECT count(*) AS runs FROM runs WHERE exit_code = 0')).toEqual([{ runs: 1 }])
   })
 
-  test('of the anthropic package is answered, redacted, priced and recorded, whole and streamed', async () => {
+  test('an unmodified agent with the anthropic package is answered, redacted, priced and recorded, whole and streamed', async () => {
     provider.does(answer(leaking))
     const before = provider.requests.length
     const ended = await start('anthropic_agent.py', ['--budget', '5'])
@@ -112,7 +112,7 @@ describe('an unmodified agent in the cage', () => {
     expect(ended.query('SELECT cost_nanos FROM calls')).toEqual(Array(2).fill({ cost_nanos: 105_000 }))
   })
 
-  test('of LangChain is answered, redacted and priced, whole and streamed', async () => {
+  test('an unmodified agent with LangChain is answered, redacted and priced, whole and streamed', async () => {
     provider.does(answer(leaking))
     const ended = await start('langchain_agent.py', ['--budget', '5'])
 
@@ -124,7 +124,7 @@ describe('an unmodified agent in the cage', () => {
 })
 
 describe('a budget', () => {
-  test('stops the agent that spends it, start exits 3, and not a nanodollar more is spent', async () => {
+  test('a budget stops the agent that spends it, start exits 3, and not a nanodollar more is spent', async () => {
     // $0.0003 and $0.06 a call: the third fits no more.
     provider.does(answer({ usage: { prompt_tokens: 10, completion_tokens: 1000, total_tokens: 1010 } }))
     const before = provider.requests.length
@@ -141,7 +141,7 @@ describe('a budget', () => {
 })
 
 describe('safety mode', () => {
-  test('block answers 422, charges the call and stops the agent', async () => {
+  test('safety mode block answers 422, charges the call and stops the agent', async () => {
     provider.does(answer(leaking))
     const ended = await start('spender.py', ['--budget', '5', '--safety-mode', 'block'])
 
@@ -154,7 +154,7 @@ describe('safety mode', () => {
     ])
   })
 
-  test('warn leaves the reply to the agent, and still nothing of it is written or shown', async () => {
+  test('safety mode warn leaves the reply to the agent, and still nothing of it is written or shown', async () => {
     provider.does(answer(leaking))
     const ended = await start('langchain_agent.py', ['--safety-mode', 'warn'])
 

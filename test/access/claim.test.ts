@@ -27,14 +27,14 @@ function open(path: string) {
 }
 
 describe('a database in use by a server', () => {
-  test('refuses a second server when its server file is removed', async () => {
+  test('a database in use by a server refuses a second server when its server file is removed', async () => {
     const cage = await openTestRuntime()
     rmSync(join(cage.folder, 'state.db.server'))
     await expect(openTestRuntime({ folder: cage.folder })).rejects.toMatchObject({ code: 'already_running' })
     expect((await cage.get('/api/health')).status).toBe(200)
   })
 
-  test('refuses a second server under another name', async () => {
+  test('a database in use by a server refuses a second server under another name', async () => {
     const cage = await openTestRuntime()
     const other = folder()
     linkSync(join(cage.folder, 'state.db'), join(other, 'state.db'))
@@ -44,7 +44,7 @@ describe('a database in use by a server', () => {
     await expect(second).rejects.toMatchObject({ code: 6, stderr: running.message })
   })
 
-  test('refuses a second server that cannot see the first one, as in two containers on one volume', async () => {
+  test('a database in use by a server refuses a second server that cannot see the first one, as in two containers on one volume', async () => {
     const cage = await openTestRuntime()
     rmSync(join(cage.folder, 'state.db.server'))
     const store = open(join(cage.folder, 'state.db'))
@@ -57,7 +57,7 @@ describe('a database in use by a server', () => {
     })
   })
 
-  test('may be copied, and a server may use the copy', async () => {
+  test('a database in use by a server may be copied, and a server may use the copy', async () => {
     const cage = await openTestRuntime()
     const other = folder()
     for (const end of ['', '.audit-key', '.audit-head', '-wal']) {
@@ -67,7 +67,7 @@ describe('a database in use by a server', () => {
     expect((await copy.get('/api/health')).status).toBe(200)
   })
 
-  test('is free again after its server closes or its process dies', async () => {
+  test('a database in use by a server is free again after its server closes or its process dies', async () => {
     const path = join(folder(), 'state.db')
     const store = open(path)
     const release = await claimDatabase(store)

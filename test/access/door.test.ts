@@ -310,7 +310,7 @@ describe('an address that other machines reach', () => {
   }
 
   test.each(['0.0.0.0', '::', '192.0.2.1', 'cage.example'])(
-    '(%s) needs a word of the operator and a user',
+    'an address that other machines reach (%s) needs a word of the operator and a user',
     async (host) => {
       const folder = folderFor()
       const open = (server: object) => openTestRuntime({ folder, server: { host, ...server } })
@@ -324,7 +324,7 @@ describe('an address that other machines reach', () => {
     },
   )
 
-  test('is open with both, and answers to its listed names and to this machine only', async () => {
+  test('an address that other machines reach is open with both, and answers to its listed names and to this machine only', async () => {
     const folder = folderFor()
     await addUser(folder)
     const cage = await openTestRuntime({
@@ -342,12 +342,15 @@ describe('an address that other machines reach', () => {
     }
   })
 
-  test.each(['127.0.0.1', 'localhost', '::1', '127.0.0.2'])('is not %s', async (host) => {
-    const cage = await openTestRuntime({ server: { host } })
-    const { port } = new URL(cage.url)
-    for (const address of ['127.0.0.1', '[::1]']) {
-      const reply = await send(`http://${address}:${port}/api/health`, { method: 'GET' })
-      expect([address, reply.status]).toEqual([address, 200])
-    }
-  })
+  test.each(['127.0.0.1', 'localhost', '::1', '127.0.0.2'])(
+    'an address that other machines reach is not %s',
+    async (host) => {
+      const cage = await openTestRuntime({ server: { host } })
+      const { port } = new URL(cage.url)
+      for (const address of ['127.0.0.1', '[::1]']) {
+        const reply = await send(`http://${address}:${port}/api/health`, { method: 'GET' })
+        expect([address, reply.status]).toEqual([address, 200])
+      }
+    },
+  )
 })

@@ -86,7 +86,7 @@ describe('where the caller’s process can be looked at', () => {
     expect(cage.provider.requests.filter(({ url }) => !url.endsWith('/models'))).toEqual([])
   })
 
-  test('of many strangers at once none is answered, and the run is', async () => {
+  test('none of many strangers at once is answered, and the run is', async () => {
     const { cage, token, said } = await startAgent('call_as_others.py')
     const headers = { authorization: `Bearer ${token}` }
     const strangers = Array.from({ length: 100 }, () => send(`${cage.url}/api/run`, { method: 'GET', headers }))
@@ -139,7 +139,7 @@ describe('where the caller’s process can be looked at', () => {
 })
 
 describe('a look', () => {
-  test('is made once for a connection', async () => {
+  test('the process of a connection is looked up once', async () => {
     const { cage, agentId, runId } = await startAgent('call_as_others.py')
     const peers = new Peers(systemClock)
     await peers.tryToLook(Number(new URL(cage.url).port))
@@ -153,7 +153,7 @@ describe('a look', () => {
     expect(peers.of(connection, run)).toBe('foreign')
   })
 
-  test('finds no process behind a connection from another machine', async () => {
+  test('a connection from another machine belongs to no process', async () => {
     const { cage } = await startAgent('call_as_others.py')
     const peers = new Peers(systemClock)
     await peers.tryToLook(Number(new URL(cage.url).port))
@@ -193,7 +193,7 @@ time.sleep(600)`
     expect(await peers.claim(socket, toAgentId('lg-1'), globalThis.process.pid)).toBeUndefined()
   })
 
-  test('is not made where looking at ourselves has failed', () => {
+  test('no process is looked up where the server cannot find its own', () => {
     expect(new Peers(systemClock).of({}, { agentId: toAgentId('lg-1'), pid: 1, started: '0' })).toBe('unknown')
   })
 })

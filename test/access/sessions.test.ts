@@ -31,7 +31,7 @@ async function openSession() {
 const refused = { code: 'unauthorized' }
 
 describe('a one-time code', () => {
-  test('works once', async () => {
+  test('a one-time code works once', async () => {
     const { sessions } = await openSession()
     const code = sessions.newCode()
     await sessions.exchange(code)
@@ -45,21 +45,24 @@ describe('a one-time code', () => {
     expect(ends.filter(({ status }) => status === 'fulfilled')).toHaveLength(1)
   })
 
-  test('expires after a day', async () => {
+  test('a one-time code expires after a day', async () => {
     const { sessions, clock } = await openSession()
     const code = sessions.newCode()
     clock.advance(24 * HOUR + 1)
     expect(() => sessions.exchange(code)).toThrow(expect.objectContaining(refused))
   })
 
-  test.each(['', 'code_', 'constructor', '__proto__'])('that was never given ("%s") is none', async (code) => {
-    const { sessions } = await openSession()
-    expect(() => sessions.exchange(code)).toThrow(expect.objectContaining(refused))
-  })
+  test.each(['', 'code_', 'constructor', '__proto__'])(
+    'a one-time code that was never given ("%s") is invalid',
+    async (code) => {
+      const { sessions } = await openSession()
+      expect(() => sessions.exchange(code)).toThrow(expect.objectContaining(refused))
+    },
+  )
 })
 
 describe('an access token', () => {
-  test('identifies its user for fifteen minutes', async () => {
+  test('an access token identifies its user for fifteen minutes', async () => {
     const { sessions, tokens, clock } = await openSession()
     expect(tokens.expires_in).toBe(900)
     clock.advance(14 * MINUTE)
@@ -68,7 +71,7 @@ describe('an access token', () => {
     await expect(sessions.identify(tokens.access_token)).rejects.toMatchObject(refused)
   })
 
-  test('ends with its session, at once', async () => {
+  test('an access token ends with its session, at once', async () => {
     const { sessions, tokens } = await openSession()
     const identity = await sessions.identify(tokens.access_token)
     sessions.end('session' in identity ? identity.session : '')
@@ -119,13 +122,13 @@ describe('an access token', () => {
     expect(await sessions.identify(sign({ sub, role: 'admin' }))).toMatchObject({ role: 'viewer', name: 'bob' })
   })
 
-  test('of an earlier start of the server is invalid', async () => {
+  test('an access token of an earlier start of the server is invalid', async () => {
     const { tokens } = await openSession()
     const { sessions } = await openSession()
     await expect(sessions.identify(tokens.access_token)).rejects.toMatchObject(refused)
   })
 
-  test('that was forged is invalid', async () => {
+  test('an access token that was forged is invalid', async () => {
     const { sessions, tokens } = await openSession()
     const [header, payload, signature] = tokens.access_token.split('.') as [string, string, string]
     const base64 = (value: object) => Buffer.from(JSON.stringify(value)).toString('base64url')
@@ -155,7 +158,7 @@ describe('an access token', () => {
     }
   })
 
-  test('of the command line on this machine is the operator', async () => {
+  test('an access token of the command line on this machine is the operator', async () => {
     const { sessions } = await openSession()
     expect(await sessions.identify(operatorToken)).toMatchObject({ role: 'admin', name: 'operator' })
     await expect(sessions.identify(`${operatorToken}x`)).rejects.toMatchObject(refused)
@@ -163,14 +166,14 @@ describe('an access token', () => {
 })
 
 describe('a refresh token', () => {
-  test('works once, and returns the next one', async () => {
+  test('a refresh token works once, and returns the next one', async () => {
     const { sessions, tokens } = await openSession()
     const renewed = await sessions.refresh(tokens.refresh_token)
     expect(renewed.refresh_token).not.toBe(tokens.refresh_token)
     expect(await sessions.refresh(renewed.refresh_token)).toMatchObject({ role: 'admin' })
   })
 
-  test('used a second time ends its session for both who hold it, and no other', async () => {
+  test('a refresh token used a second time ends its session for both who hold it, and no other', async () => {
     const { sessions, tokens } = await openSession()
     const other = await sessions.exchange(sessions.newCode())
     const renewed = await sessions.refresh(tokens.refresh_token)
@@ -180,7 +183,7 @@ describe('a refresh token', () => {
     expect(await sessions.identify(other.access_token)).toMatchObject({ role: 'admin' })
   })
 
-  test('outlives the server, also when access tokens are signed with another key then', async () => {
+  test('a refresh token outlives the server, also when access tokens are signed with another key then', async () => {
     const { sessions, tokens, ...parts } = await openSession()
     const ended = await sessions.exchange(sessions.newCode())
     sessions.end(((await sessions.identify(ended.access_token)) as { session: string }).session)
@@ -196,7 +199,7 @@ describe('a refresh token', () => {
     expect(parts.store.sessions.all()).toEqual([])
   })
 
-  test('is stored in no row, and neither is the access token', async () => {
+  test('a refresh token is stored in no row, and neither is the access token', async () => {
     const { store, tokens } = await openSession()
     const rows = JSON.stringify(store.sessions.all())
     expect(rows).not.toContain(tokens.refresh_token.slice(0, 50))
@@ -211,7 +214,7 @@ describe('a refresh token', () => {
     expect(ends.filter(({ status }) => status === 'fulfilled')).toHaveLength(1)
   })
 
-  test('lasts as long as it is used within twelve hours', async () => {
+  test('a refresh token lasts as long as it is used within twelve hours', async () => {
     const { sessions, tokens, clock } = await openSession()
     clock.advance(11 * HOUR)
     const renewed = await sessions.refresh(tokens.refresh_token)
@@ -221,14 +224,14 @@ describe('a refresh token', () => {
     expect(() => sessions.refresh(again.refresh_token)).toThrow(expect.objectContaining(refused))
   })
 
-  test.each(['', 'refresh_made_up'])('that was never given ("%s") is none', async (token) => {
+  test.each(['', 'refresh_made_up'])('a refresh token that was never given ("%s") is invalid', async (token) => {
     const { sessions } = await openSession()
     expect(() => sessions.refresh(token)).toThrow(expect.objectContaining(refused))
   })
 })
 
 describe('a ticket', () => {
-  test('works once, within thirty seconds', async () => {
+  test('a ticket works once, within thirty seconds', async () => {
     const { sessions, clock } = await openSession()
     const [first, second] = [sessions.newTicket('session-1'), sessions.newTicket('session-1')]
     expect(sessions.takeTicket(first)).toBe('session-1')
@@ -238,7 +241,7 @@ describe('a ticket', () => {
     expect(sessions.takeTicket('ticket_made_up')).toBeUndefined()
   })
 
-  test('evicts older tickets of its own session only, when that requests very many', async () => {
+  test('a ticket evicts older tickets of its own session only, when that requests very many', async () => {
     const { sessions } = await openSession()
     const other = sessions.newTicket('session-2')
     const tickets = Array.from({ length: 3_000 }, () => sessions.newTicket('session-1'))
@@ -246,7 +249,7 @@ describe('a ticket', () => {
     expect(sessions.takeTicket(other)).toBe('session-2')
   })
 
-  test('ends with its session', async () => {
+  test('a ticket ends with its session', async () => {
     const { sessions } = await openSession()
     const [ended, other] = [sessions.newTicket('session-1'), sessions.newTicket('session-2')]
     sessions.end('session-1')
@@ -258,7 +261,7 @@ describe('a ticket', () => {
 describe('a run token', () => {
   const run = { agentId: toAgentId('lg-1'), runId: toRunId('run-1'), name: 'worker', script: '/agents/worker.py' }
 
-  test('is valid until its run ends, and no other token is', () => {
+  test('a run token is valid until its run ends, and no other token is', () => {
     const tokens = new RunTokens(new Peers(systemClock))
     const token = tokens.issue(run)
     const again = tokens.issue(run)

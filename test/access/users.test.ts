@@ -24,7 +24,7 @@ const right = { ...wrong, password }
 const refused = { code: 'unauthorized', message: 'wrong user name or password' }
 
 describe('a user', () => {
-  test('is found by id and by name, in any case, also after a restart', async () => {
+  test('a user is found by id and by name, in any case, also after a restart', async () => {
     const { users, alice, store, clock } = await openUsers()
     expect(alice).toMatchObject({ id: expect.stringMatching(/^user-[0-9a-f]{12}$/), username: 'alice', role: 'admin' })
     expect([users.get('ALICE'), users.get(alice.id)]).toEqual([alice, alice])
@@ -33,7 +33,7 @@ describe('a user', () => {
     expect(await again.signIn(right)).toEqual(alice)
   })
 
-  test('is stored with an Argon2id hash and its parameters, never with the password, and shown without either', async () => {
+  test('a user is stored with an Argon2id hash and its parameters, never with the password, and shown without either', async () => {
     const { store, users } = await openUsers()
     await users.add({ username: 'bob', role: 'viewer', password })
     const [alice, bob] = store.users.all()
@@ -61,7 +61,7 @@ describe('a user', () => {
     expect(users.count).toBe(1)
   })
 
-  test.each(['', '1234567', 'x'.repeat(257)])('cannot have the password "%s"', async (tooBad) => {
+  test.each(['', '1234567', 'x'.repeat(257)])('a user cannot have the password "%s"', async (tooBad) => {
     const { users } = await openUsers()
     const bob = users.add({ username: 'bob', role: 'viewer', password: tooBad })
     await expect(bob).rejects.toMatchObject({ code: 'bad_request', message: expect.not.stringContaining('1234567') })
@@ -69,7 +69,7 @@ describe('a user', () => {
     expect(await users.signIn(right)).toMatchObject({ username: 'alice' })
   })
 
-  test('exists once when ten are created at once', async () => {
+  test('a user exists once when ten are created at once', async () => {
     const { users } = await openUsers()
     const ends = await Promise.allSettled(
       Array.from({ length: 10 }, (_, index) =>
@@ -81,14 +81,14 @@ describe('a user', () => {
     expect(users.list().map(({ username }) => username)).toEqual(['alice', 'bob'])
   })
 
-  test('may type the same characters in another Unicode form', async () => {
+  test('a user may type the same characters in another Unicode form', async () => {
     const { users } = await openUsers()
     await users.add({ username: 'bob', role: 'viewer', password: 'Zürich Zürich' })
     const decomposed = { username: 'bob', password: 'Zürich Zürich'.normalize('NFD'), address }
     expect(await users.signIn(decomposed)).toMatchObject({ username: 'bob' })
   })
 
-  test('that does not exist cannot be changed or removed', async () => {
+  test('a user that does not exist cannot be changed or removed', async () => {
     const { users } = await openUsers()
     const none = expect.objectContaining({ code: 'not_found' })
     for (const name of ['bob', '', 'constructor', 'user-000000000000']) {
@@ -100,7 +100,7 @@ describe('a user', () => {
 })
 
 describe('a sign-in', () => {
-  test('fails alike with a wrong password and with an unknown name', async () => {
+  test('a sign-in fails alike with a wrong password and with an unknown name', async () => {
     const { users } = await openUsers()
     await expect(users.signIn(wrong)).rejects.toMatchObject(refused)
     await expect(users.signIn({ ...right, username: 'nobody-here' })).rejects.toMatchObject(refused)
@@ -108,24 +108,27 @@ describe('a sign-in', () => {
     await expect(users.signIn({ ...right, username: 'constructor' })).rejects.toMatchObject(refused)
   })
 
-  test.each(['alice', 'nobody-here'])('of %s waits longer with each failure, and not for ever', async (username) => {
-    const { users, clock } = await openUsers()
-    for (let failure = 0; failure < 5; failure++) {
+  test.each(['alice', 'nobody-here'])(
+    'a sign-in of %s waits longer with each failure, and not for ever',
+    async (username) => {
+      const { users, clock } = await openUsers()
+      for (let failure = 0; failure < 5; failure++) {
+        await expect(users.signIn({ ...wrong, username })).rejects.toMatchObject(refused)
+      }
+      for (const waitS of [1, 2, 4, 8, 16, 32, 60, 60]) {
+        const early = { code: 'too_many_attempts', retryAfterS: waitS }
+        // Not even the right password is looked at.
+        await expect(users.signIn({ ...right, username })).rejects.toMatchObject(early)
+        clock.advance(waitS * 1000)
+        await expect(users.signIn({ ...wrong, username })).rejects.toMatchObject(refused)
+      }
+      clock.advance(15 * MINUTE)
       await expect(users.signIn({ ...wrong, username })).rejects.toMatchObject(refused)
-    }
-    for (const waitS of [1, 2, 4, 8, 16, 32, 60, 60]) {
-      const early = { code: 'too_many_attempts', retryAfterS: waitS }
-      // Not even the right password is looked at.
-      await expect(users.signIn({ ...right, username })).rejects.toMatchObject(early)
-      clock.advance(waitS * 1000)
       await expect(users.signIn({ ...wrong, username })).rejects.toMatchObject(refused)
-    }
-    clock.advance(15 * MINUTE)
-    await expect(users.signIn({ ...wrong, username })).rejects.toMatchObject(refused)
-    await expect(users.signIn({ ...wrong, username })).rejects.toMatchObject(refused)
-  })
+    },
+  )
 
-  test('that succeeds resets the failures of that name', async () => {
+  test('a sign-in that succeeds resets the failures of that name', async () => {
     const { users } = await openUsers()
     for (let round = 0; round < 3; round++) {
       for (let failure = 0; failure < 4; failure++) await expect(users.signIn(wrong)).rejects.toMatchObject(refused)
@@ -133,7 +136,7 @@ describe('a sign-in', () => {
     }
   })
 
-  test('of a hundred at once only five are tried', async () => {
+  test('of a hundred sign-ins at once only five are tried', async () => {
     const { users } = await openUsers()
     const ends = await Promise.allSettled(Array.from({ length: 100 }, () => users.signIn(wrong)))
     const codes = ends.map((end) => (end.status === 'rejected' ? (end.reason as { code: string }).code : 'in'))
@@ -141,7 +144,7 @@ describe('a sign-in', () => {
     expect(codes.filter((code) => code === 'too_many_attempts')).toHaveLength(95)
   })
 
-  test('from one address under many names waits too, and people elsewhere do not', async () => {
+  test('a sign-in from one address under many names waits too, and people elsewhere do not', async () => {
     const { users } = await openUsers()
     const guess = (index: number) => users.signIn({ ...wrong, username: `name-${index}`, address: '10.0.0.9' })
     for (let index = 0; index < 20; index++) await expect(guess(index)).rejects.toMatchObject(refused)
@@ -182,7 +185,7 @@ describe('a sign-in', () => {
     }
   })
 
-  test('in progress while the password changes fails', async () => {
+  test('a sign-in in progress while the password changes fails', async () => {
     const { users } = await openUsers()
     const attempt = users.signIn(right)
     users.changeRole('alice', 'viewer')
@@ -211,14 +214,14 @@ describe('a change', () => {
     expect(await sessions.identify(his.access_token)).toMatchObject({ role: 'viewer', name: 'bob' })
   })
 
-  test('to the same role ends no session', async () => {
+  test('a change to the same role ends no session', async () => {
     const { users, sessions, alice } = await openUsers()
     const { access_token } = await sessions.open(alice)
     users.changeRole('alice', 'admin')
     expect(await sessions.identify(access_token)).toMatchObject({ role: 'admin' })
   })
 
-  test('of the password accepts the new one and not the old', async () => {
+  test('a change of the password accepts the new one and not the old', async () => {
     const { users } = await openUsers()
     await users.changePassword('alice', 'another good one')
     await expect(users.signIn(right)).rejects.toMatchObject(refused)

@@ -42,14 +42,14 @@ function refused(...given: Parameters<typeof choose>): CageError {
 }
 
 describe('the interpreter of a Python script', () => {
-  it('is the one the user named, as a path or on PATH', () => {
+  it('the interpreter of a Python script is the one the user named, as a path or on PATH', () => {
     const script = file('agent.py')
     const mine = file('bin/mine', 0o755)
     expect(choose(script, { python: mine })).toEqual({ program: mine, args: [script, '--fast'] })
     expect(choose(script, { python: 'mine', environment: { PATH: `/nowhere:${dirname(mine)}` } }).program).toBe(mine)
   })
 
-  it('else that of the active virtual environment, else .venv or venv beside the script, else python3', () => {
+  it('without a named interpreter the active virtual environment comes first, then .venv or venv beside the script, then python3', () => {
     const script = file('agent.py')
     const onPath = file('bin/python3', 0o755)
     const environment = { PATH: dirname(onPath), VIRTUAL_ENV: join(folder, 'active') }
@@ -85,7 +85,7 @@ describe('the interpreter of a Python script', () => {
   })
 
   it.each(['pyproject.toml', 'uv.lock', 'poetry.lock'])(
-    'is that of the project whose root has %s, however deep the script lies',
+    'the interpreter of a Python script is that of the project whose root has %s, however deep the script lies',
     (name) => {
       const script = file('project/src/app/agent.py')
       const python = file('project/.venv/bin/python', 0o755)
@@ -105,18 +105,18 @@ describe('the interpreter of a Python script', () => {
     expect(choose(script).program).toBe(own)
   })
 
-  it('is that of the working folder for a script elsewhere', () => {
+  it('the interpreter of a Python script is that of the working folder for a script elsewhere', () => {
     const script = file('scripts/agent.py')
     const python = file('.venv/bin/python', 0o755)
     expect(choose(script).program).toBe(python)
   })
 
-  it('is not searched for in relative folders of PATH', () => {
+  it('the interpreter of a Python script is not searched for in relative folders of PATH', () => {
     const script = file('agent.py')
     expect(() => choose(script, { environment: { PATH: '.:test/agents' } })).toThrow('python3 on PATH')
   })
 
-  it('when there is none, the error names every place that was searched', () => {
+  it('a missing interpreter is an error that names every searched place', () => {
     const script = file('project/agent.py')
     const environment = { VIRTUAL_ENV: join(folder, 'active') }
     const usual = ['active', 'project/.venv', 'project/venv', '.venv', 'venv'].map((name) =>
@@ -150,7 +150,7 @@ describe('other programs', () => {
     expect(choose(script)).toEqual({ program: script, args: ['--fast'] })
   })
 
-  it('really run', async () => {
+  it('other programs really run', async () => {
     const agents = openAgents()
     for (const name of ['executable.sh', 'on_node.mjs']) {
       const id = await agents.start(name, { args: ['it'] })

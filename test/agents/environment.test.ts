@@ -22,7 +22,7 @@ const environment = (part: Partial<EnvironmentFacts> = {}) =>
   })
 
 describe('agentEnvironment', () => {
-  it('gives exactly this to an agent of an empty shell', () => {
+  it('an agent of an empty shell gets exactly these variables', () => {
     const openai = 'http://127.0.0.1:8080/gateway/run-0123456789ab/openai/v1'
     const anthropic = 'http://127.0.0.1:8080/gateway/run-0123456789ab/anthropic'
     expect(environment()).toEqual({
@@ -42,7 +42,7 @@ describe('agentEnvironment', () => {
     })
   })
 
-  it("keeps the rest of the user's shell, and agent.env wins over it", () => {
+  it("an agent gets the rest of the user's shell, and agent.env wins over it", () => {
     const own = environment({ parent: { HOME: '/home/ann', COLOR: 'red' }, added: { COLOR: 'blue' } })
     expect(own).toMatchObject({ HOME: '/home/ann', COLOR: 'blue' })
   })
@@ -52,7 +52,7 @@ describe('agentEnvironment', () => {
     expect(environment({ parent: elsewhere, added: elsewhere })).toEqual(environment())
   })
 
-  it('turns telemetry to the vendors of SDKs off, unless the user has decided otherwise', () => {
+  it('telemetry of SDKs to their vendors is off, unless the user has decided otherwise', () => {
     const decided = { DO_NOT_TRACK: '0', AGNO_TELEMETRY: '' }
     expect(environment({ telemetry: false, parent: decided })).toEqual({
       ...environment(),
@@ -96,7 +96,7 @@ describe('agentEnvironment', () => {
     expect(environment()).not.toHaveProperty('OPENAI_API_KEY')
   })
 
-  it('shield gives the run token in their place', () => {
+  it('shield replaces the keys of providers with the run token', () => {
     const parent = { OPENAI_API_KEY: 'sk-real', GROQ_API_KEY: 'gsk-real' }
     const own = environment({ parent, secrets: { ANTHROPIC_API_KEY: 'ant-real' }, providerKeys: 'shield' })
     expect(own).toMatchObject({ OPENAI_API_KEY: 'run_abc', ANTHROPIC_API_KEY: 'run_abc', GROQ_API_KEY: 'run_abc' })

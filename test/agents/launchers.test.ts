@@ -60,27 +60,30 @@ async function run({ folder, launchers, place }: Site, args: string[], value = '
 }
 
 describe.runIf(isLinux)('variables of the C library', () => {
-  test.each([true, false])('are for the agent, not for its launcher (a spare one: %s)', async (isSpare) => {
-    const { launchers, place, folder } = open()
-    // Not even a library that cannot be loaded is noticed.
-    const LD_PRELOAD = join(folder, 'no-library.so')
-    const environment = { PATH: '/usr/bin', LD_PRELOAD }
-    const own = { ...place, environment }
-    if (isSpare) await startedBy(() => launchers.prepare(own))
-    const words = ['--level', 'observe', '--report-fd', '3', '--gate', '--', '/bin/sh', '-c', 'echo $LD_PRELOAD']
-    const child = await launchers.start(own, { words, environment })
-    const launcher = readFileSync(`/proc/${child.pid}/environ`, 'utf8')
-    child.stdin.end('go\n')
-    let out = ''
-    child.stdout!.on('data', (piece) => (out += piece))
-    await once(child, 'close')
-    expect(launcher).not.toContain('LD_PRELOAD')
-    expect(out.trim()).toBe(LD_PRELOAD)
-  })
+  test.each([true, false])(
+    'variables of the C library are for the agent, not for its launcher (a spare one: %s)',
+    async (isSpare) => {
+      const { launchers, place, folder } = open()
+      // Not even a library that cannot be loaded is noticed.
+      const LD_PRELOAD = join(folder, 'no-library.so')
+      const environment = { PATH: '/usr/bin', LD_PRELOAD }
+      const own = { ...place, environment }
+      if (isSpare) await startedBy(() => launchers.prepare(own))
+      const words = ['--level', 'observe', '--report-fd', '3', '--gate', '--', '/bin/sh', '-c', 'echo $LD_PRELOAD']
+      const child = await launchers.start(own, { words, environment })
+      const launcher = readFileSync(`/proc/${child.pid}/environ`, 'utf8')
+      child.stdin.end('go\n')
+      let out = ''
+      child.stdout!.on('data', (piece) => (out += piece))
+      await once(child, 'close')
+      expect(launcher).not.toContain('LD_PRELOAD')
+      expect(out.trim()).toBe(LD_PRELOAD)
+    },
+  )
 })
 
 describe.runIf(isLinux)('a spare launcher', () => {
-  test('becomes the agent with its arguments, folder and environment, and no other variable', async () => {
+  test('a spare launcher becomes the agent with its arguments, folder and environment, and no other variable', async () => {
     const site = open()
     const spare = await startedBy(() => {
       site.launchers.prepare(site.place)
@@ -102,7 +105,7 @@ describe.runIf(isLinux)('a spare launcher', () => {
     expect(seen).toEqual([[], site.folder, value, false])
   })
 
-  test('that was killed is not used', async () => {
+  test('a spare launcher that was killed is not used', async () => {
     const site = open()
     const killed = await startedBy(() => site.launchers.prepare(site.place))
     process.kill(killed, 'SIGKILL')
@@ -123,7 +126,7 @@ describe.runIf(isLinux)('a spare launcher', () => {
     await expect(site.launchers.start(site.place, request)).rejects.toMatchObject({ code: 'bad_request' })
   })
 
-  test('ends when it is no longer needed, and none is started after', async () => {
+  test('a spare launcher ends when it is no longer needed, and none is started after', async () => {
     const site = open()
     const before = await children()
     site.launchers.prepare(site.place)

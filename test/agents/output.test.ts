@@ -86,7 +86,7 @@ describe('bytes become lines', () => {
 })
 
 describe('a line that is too long', () => {
-  it('is cut and marked, and the next one is whole', () => {
+  it('a line that is too long is cut and marked, and the next one is whole', () => {
     const { push, lines } = openReader()
     push(Buffer.from(`${'x'.repeat(100_000)}\nafter\n`))
     expect(lines.map(({ text, truncated }) => [text.length, truncated])).toEqual([
@@ -95,13 +95,13 @@ describe('a line that is too long', () => {
     ])
   })
 
-  it('just as long as allowed is whole', () => {
+  it('a line just as long as allowed is whole', () => {
     const { push, lines } = openReader()
     push(Buffer.from(`${'x'.repeat(MAX_LENGTH)}\n`))
     expect(lines).toEqual([{ text: 'x'.repeat(MAX_LENGTH), truncated: false }])
   })
 
-  it('shows no part of a datum at the cut, wherever it lies', () => {
+  it('a line that is too long shows no part of a datum at the cut, wherever it lies', () => {
     const redact = (text: string) => text.replaceAll('ann@acme.com', '[E]')
     for (let at = MAX_LENGTH - 20; at < MAX_LENGTH + 600; at += 1) {
       const { push, texts } = openReader({ redact })
@@ -110,7 +110,7 @@ describe('a line that is too long', () => {
     }
   })
 
-  it('shows no part of the last datum when redaction makes the line shorter', () => {
+  it('a line that is too long shows no part of the last datum when redaction makes the line shorter', () => {
     const redact = (text: string) => text.replaceAll('ann@acme.com', '')
     for (let shift = 0; shift < 12; shift += 1) {
       const { push, texts } = openReader({ redact })
@@ -135,7 +135,7 @@ describe('output that comes too fast', () => {
     Buffer.from(Array.from({ length: count }, (_, index) => `line ${from + index}\n`).join(''))
   const numbered = (from: number, to: number) => Array.from({ length: to - from }, (_, index) => `line ${from + index}`)
 
-  it('is in the log file but for two hundred lines a second, and the last lines are held to be shown', () => {
+  it('output that comes too fast is in the log file but for two hundred lines a second, and the last lines are held to be shown', () => {
     const { reader, push, texts, logged, notes, tick } = openReader()
     push(many(1_000))
     expect(texts()).toEqual(numbered(0, 200))
@@ -149,7 +149,7 @@ describe('output that comes too fast', () => {
     expect(notes).toHaveLength(1)
   })
 
-  it('is dropped and counted when the log file has no more room for it, never the end of it', () => {
+  it('output that comes too fast is dropped and counted when the log file has no more room for it, never the end of it', () => {
     const { reader, push, texts, logged, notes } = openReader({ room: 50 })
     push(many(1_000))
     push(Buffer.from('Traceback (most recent call last):\n  File "agent.py"\nKeyError'))
@@ -167,7 +167,7 @@ describe('output that comes too fast', () => {
     expect(lines).toHaveLength(13)
   })
 
-  it('is shown, logged or counted, each line once and in order, wherever the chunks are cut', () => {
+  it('output that comes too fast is shown, logged or counted, each line once and in order, wherever the chunks are cut', () => {
     for (const size of [1, 3, 7, 64, 999]) {
       const { reader, push, texts, logged, tick } = openReader()
       const bytes = many(3_000)
@@ -183,7 +183,7 @@ describe('output that comes too fast', () => {
     }
   })
 
-  it('is processed in slices that stop when their time is up', () => {
+  it('output that comes too fast is processed in slices that stop when their time is up', () => {
     const { reader, texts } = openReader()
     reader.add(many(30))
     const answers = [...Array.from({ length: 10 }, () => false), true]
@@ -195,7 +195,7 @@ describe('output that comes too fast', () => {
 })
 
 describe('a line that has no end yet', () => {
-  it('is shown after a second as it is by then, and once more when it has become longer', () => {
+  it('a line that has no end yet is shown after a second as it is by then, and once more when it has become longer', () => {
     const { push, tick, texts, reader } = openReader()
     push(Buffer.from('\r10 %'))
     tick(SECOND - 1)
@@ -210,7 +210,7 @@ describe('a line that has no end yet', () => {
     expect(texts()).toEqual(['20 %', '30 %', '40 %'])
   })
 
-  it('is not shown again when nothing was added to it', () => {
+  it('a line that has no end yet is not shown again when nothing was added to it', () => {
     const { push, tick, texts, reader } = openReader()
     push(Buffer.from('Your question: '))
     tick(5 * SECOND)
@@ -265,7 +265,7 @@ describe('the reading of a stream', () => {
     note: () => {},
   })
 
-  it('takes at most a fifth of the time, and faster writers wait', async () => {
+  it('the reading of a stream takes at most a fifth of the time, and faster writers wait', async () => {
     const shown: string[] = []
     const stream = new PassThrough({ highWaterMark: 1_024 })
     const reading = readLines(stream, new LineReader(slowSink(1, shown), systemClock), new OutputPace(systemClock))

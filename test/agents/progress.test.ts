@@ -26,7 +26,7 @@ function lives(...all: { reports?: RuntimeEvent[]; leaves?: string | undefined }
 }
 
 describe('a life has made progress', () => {
-  it('when it counts further than any before it, not when it counts the same again', () => {
+  it('a higher count than before is progress, and the same count again is not', () => {
     const same = { reports: [progress(1), progress(2)] }
     expect(lives(same, same, { reports: [progress(3)] }, { reports: [progress(2)] })).toEqual([
       true,
@@ -36,7 +36,7 @@ describe('a life has made progress', () => {
     ])
   })
 
-  it('when it finishes a unit that none before it has named', () => {
+  it('a finished unit with a new name is progress', () => {
     const [ann, bob] = [{ reports: [unit('Ann')] }, { reports: [unit('Ann'), unit('Bob')] }]
     expect(lives(ann, ann, bob, ann)).toEqual([true, false, true, false])
   })
@@ -46,15 +46,15 @@ describe('a life has made progress', () => {
     expect(lives(one, one)).toEqual([true, true])
   })
 
-  it('not by a unit that failed', () => {
+  it('a failed unit is no progress', () => {
     expect(lives({ reports: [unit('Ann', 'failed'), unit(null, 'failed')] })).toEqual([false])
   })
 
-  it('when it saves a new checkpoint, not when it saves the same one again', () => {
+  it('a new checkpoint is progress, and the same one again is not', () => {
     expect(lives({}, { leaves: 'one' }, { leaves: 'two' }, { leaves: 'one' })).toEqual([false, true, true, false])
   })
 
-  it('not when its checkpoint is deleted, and not by any other event', () => {
+  it('a deleted checkpoint is no progress, nor is any other event', () => {
     const printed: RuntimeEvent = { ...at, type: 'agent.output', data: { stream: 'stdout', text: 'busy' } }
     const watch = new ProgressWatch(undefined)
     watch.see(printed)

@@ -150,7 +150,7 @@ describe('restartPolicy', () => {
     expect(crashEvery(61_000, 200, (run) => run === 0)).toMatchObject({ lives: 4, state: 'crash_loop' })
   })
 
-  it('how many restarts without progress there are can be chosen, also none', () => {
+  it('the number of restarts without progress is configurable, down to none', () => {
     const of = (withoutProgress: number) => crashEvery(61_000, 50, never, { ...settings, withoutProgress })
     expect(of(0)).toMatchObject({ lives: 1, reason: 'exit code 1; a life without progress' })
     expect(of(7)).toMatchObject({ lives: 8 })
@@ -177,7 +177,7 @@ describe('restartPolicy', () => {
     expect(Math.max(...waits)).toBeLessThanOrEqual(1_000)
   })
 
-  it('waits are four seconds at most', () => {
+  it('a wait lasts at most four seconds', () => {
     const { waits } = crashEvery(10, 50, always, { ...settings, max: 100, windowMs: 86_400_000 })
     expect(Math.max(...waits)).toBe(4_000)
   })

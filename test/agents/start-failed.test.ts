@@ -9,7 +9,7 @@ import { newFolder, openAgents, program } from '../support/agents.ts'
 const WITHOUT_DESCRIPTORS = join(import.meta.dirname, '..', 'support', 'without-descriptors.ts')
 
 describe('an agent that the system cannot start', () => {
-  it('for want of descriptors is refused or tried again, and no other agent ends', async () => {
+  it('an agent that the system cannot start for want of descriptors is refused or tried again, and no other agent ends', async () => {
     const folder = newFolder()
     onTestFinished(() => rmSync(folder, { recursive: true }))
     const server = `ulimit -n 64; exec "$@"`

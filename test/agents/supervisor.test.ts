@@ -47,7 +47,7 @@ describe('an agent that ends by itself', () => {
 })
 
 describe('an agent that crashes', () => {
-  it('runs again after a quarter of a second, as the same agent in a new run', async () => {
+  it('an agent that crashes runs again after a quarter of a second, as the same agent in a new run', async () => {
     const agents = openAgents()
     const id = await agents.start('forever.py')
     const first = await agents.event('agent.started')
@@ -67,7 +67,7 @@ describe('an agent that crashes', () => {
     })
   })
 
-  it('and gets nowhere has three lives, with one alarm', async () => {
+  it('an agent that crashes and gets nowhere has three lives, with one alarm', async () => {
     const agents = openAgents()
     const id = await agents.start('crash_after.py', { args: ['0.1'] })
     expect(await agents.supervisor.whenEnded(id)).toEqual({ state: 'crash_loop', exitCode: 1, signal: null })
@@ -87,7 +87,7 @@ describe('an agent that crashes', () => {
     expect(agents.state.read().agents[id]!.reason).toBe('exit code 1; 5 crashes within 60 s')
   })
 
-  it('again and again goes on as long as each life leaves a new checkpoint', async () => {
+  it('an agent that crashes again and again goes on as long as each life leaves a new checkpoint', async () => {
     const agents = openAgents({ config: { agent: { restart: { max: 100 } } } })
     const checkpoints = agents.store.checkpoints
     const owner = { name: 'crash_after', script: program('crash_after.py') }
@@ -102,7 +102,7 @@ describe('an agent that crashes', () => {
     expect(lives).toBe(4 + 3)
   })
 
-  it('has its three lives again when an operator starts it again', async () => {
+  it('an agent that crashes has its three lives again when an operator starts it again', async () => {
     const agents = openAgents()
     const id = await agents.start('crash_after.py', { args: ['0'] })
     await agents.supervisor.whenEnded(id)
@@ -139,7 +139,7 @@ describe('an agent that crashes', () => {
     expect(agents.state.read().agents[id]!.reason).toContain(`exit code 1: ${why}`)
   })
 
-  it('is not started again when it is stopped while it waits for that', async () => {
+  it('an agent that crashes is not started again when it is stopped while it waits for that', async () => {
     const agents = openAgents()
     const id = await agents.start('crash_after.py', { args: ['0'] })
     await agents.event('agent.exited', ({ data }) => data.restart_in_ms === 500)
@@ -151,7 +151,7 @@ describe('an agent that crashes', () => {
 })
 
 describe('stop', () => {
-  it('is obeyed at once when the very crash brings it', async () => {
+  it('a stop caused by the crash itself is obeyed at once', async () => {
     const agents = openAgents()
     const id = await agents.start('crash_after.py', { args: ['0'] })
     let hasWaited = false
@@ -167,7 +167,7 @@ describe('stop', () => {
     expect(hasWaited).toBe(false)
   })
 
-  it('ends an agent by SIGINT', async () => {
+  it('a stop ends an agent by SIGINT', async () => {
     const agents = openAgents()
     const id = await agents.start('forever.py')
     await agents.printed('ready')
@@ -177,7 +177,7 @@ describe('stop', () => {
     expect(types).toEqual(['agent.started', 'agent.stopped', 'agent.exited'])
   })
 
-  it('lets an agent clean up and records its last output', async () => {
+  it('a stop lets an agent clean up and records its last output', async () => {
     const agents = openAgents()
     const id = await agents.start('tidy_up.py')
     await agents.printed('ready')
@@ -186,7 +186,7 @@ describe('stop', () => {
     expect(await agents.supervisor.whenEnded(id)).toEqual({ state: 'stopped', exitCode: 0, signal: null })
   })
 
-  it('sends SIGTERM to what goes on after SIGINT', async () => {
+  it('a stop sends SIGTERM to processes that survive SIGINT', async () => {
     const agents = openAgents({ config: SHORT_GRACE })
     const id = await agents.start('say_signals.py')
     await agents.printed('ready')
@@ -195,7 +195,7 @@ describe('stop', () => {
     expect(await agents.supervisor.whenEnded(id)).toEqual({ state: 'stopped', exitCode: 0, signal: null })
   })
 
-  it('kills what ignores both when the grace is over', async () => {
+  it('a stop kills processes that ignore both signals when the grace is over', async () => {
     const agents = openAgents({ config: SHORT_GRACE })
     const id = await agents.start('ignore_signals.py')
     await agents.printed('ready')
@@ -203,7 +203,7 @@ describe('stop', () => {
     expect(await agents.supervisor.whenEnded(id)).toEqual({ state: 'stopped', exitCode: null, signal: 'SIGKILL' })
   })
 
-  it('reaches twenty children that left group, session and parent', async () => {
+  it('a stop reaches twenty children that left group, session and parent', async () => {
     const agents = openAgents({ config: SHORT_GRACE })
     const id = await agents.start('fork_setsid.py')
     await agents.printed('ready')
@@ -224,7 +224,7 @@ describe('stop', () => {
     },
   )
 
-  it('requested many times at once happens once', async () => {
+  it('a stop requested many times at once happens once', async () => {
     const agents = openAgents()
     const id = await agents.start('forever.py')
     await Promise.all(Array.from({ length: 10 }, () => agents.supervisor.stop(id)))
@@ -234,7 +234,7 @@ describe('stop', () => {
     expect(agents.count('agent.stopped')).toBe(1)
   })
 
-  it('finds an agent that is just being started before it runs', async () => {
+  it('a stop finds an agent that is just being started before it runs', async () => {
     const agents = openAgents()
     const starting = agents.start('forever.py')
     await agents.supervisor.close()
@@ -242,13 +242,13 @@ describe('stop', () => {
     expect(agents.lines()).toEqual([])
   })
 
-  it('does not find an agent that never existed', async () => {
+  it('a stop of an agent that never existed is refused', async () => {
     await expect(openAgents().supervisor.stop(toAgentId('lg-00000000'))).rejects.toMatchObject({ code: 'not_found' })
   })
 })
 
 describe('pause and resume', () => {
-  it('stop the process where it is and let it go on, while another one counts', async () => {
+  it('pause stops the process where it is and resume continues it, while another agent runs on', async () => {
     const agents = openAgents()
     const id = await agents.start('count.py')
     const other = await agents.start('count.py')
@@ -278,7 +278,7 @@ describe('pause and resume', () => {
     expect(await agents.supervisor.whenEnded(id)).toEqual({ state: 'stopped', exitCode: 0, signal: null })
   })
 
-  it('requested twice happen once', async () => {
+  it('pause and resume requested twice happen once', async () => {
     const agents = openAgents()
     const id = await agents.start('forever.py')
     agents.supervisor.resume(id, 'ann')
@@ -287,7 +287,7 @@ describe('pause and resume', () => {
     expect([agents.count('agent.paused'), agents.count('agent.resumed')]).toEqual([1, 0])
   })
 
-  it('need a running agent', async () => {
+  it('pause and resume need a running agent', async () => {
     const agents = openAgents()
     const id = await agents.start('exit_with.py', { args: ['0'] })
     await agents.supervisor.whenEnded(id)
@@ -302,7 +302,7 @@ describe('pause and resume', () => {
 })
 
 describe('restart by the operator', () => {
-  it('replaces the process of a running agent; who waits for its end goes on waiting', async () => {
+  it('a restart by the operator replaces the process of a running agent, and callers that wait for its end keep waiting', async () => {
     const agents = openAgents()
     const id = await agents.start('forever.py')
     const before = pidOf(agents, id)
@@ -315,7 +315,7 @@ describe('restart by the operator', () => {
     expect(await ended).toMatchObject({ state: 'stopped' })
   })
 
-  it('starts an agent that has ended', async () => {
+  it('a restart by the operator starts an agent that has ended', async () => {
     const agents = openAgents()
     const id = await agents.start('exit_with.py', { args: ['0'] })
     await agents.supervisor.whenEnded(id)
@@ -325,7 +325,7 @@ describe('restart by the operator', () => {
     expect(agents.state.read().agents[id]!.restarts).toBe(1)
   })
 
-  it('is refused while the agent is being stopped', async () => {
+  it('a restart by the operator is refused while the agent is being stopped', async () => {
     const agents = openAgents()
     const id = await agents.start('forever.py')
     const stopped = agents.supervisor.stop(id)
@@ -334,7 +334,7 @@ describe('restart by the operator', () => {
     expect(agents.count('agent.started')).toBe(1)
   })
 
-  it('is cancelled by a stop', async () => {
+  it('a restart by the operator is cancelled by a stop', async () => {
     const agents = openAgents({ config: SHORT_GRACE })
     const id = await agents.start('ignore_signals.py')
     await agents.printed('ready')
@@ -361,7 +361,7 @@ describe('the budget', () => {
     })
   }
 
-  it('stops the agent for good when it is exhausted', async () => {
+  it('an exhausted budget stops the agent for good', async () => {
     const agents = openAgents({ config: SHORT_GRACE })
     const id = await agents.start('tidy_up.py', { limitUsd: usd('5') })
     await agents.printed('ready')
@@ -371,7 +371,7 @@ describe('the budget', () => {
     expect(agents.count('agent.started')).toBe(1)
   })
 
-  it('gives the agent its grace to end by itself', async () => {
+  it('an exhausted budget gives the agent its grace to end by itself', async () => {
     const agents = openAgents({ config: { agent: { stop_grace_s: 60 } } })
     const id = await agents.start('ends_later.py', { limitUsd: usd('5') })
     await agents.printed('ready')
@@ -379,7 +379,7 @@ describe('the budget', () => {
     expect(await agents.supervisor.whenEnded(id)).toEqual({ state: 'budget_stopped', exitCode: 7, signal: null })
   })
 
-  it('does not make an operator wait who stops the agent in that grace', async () => {
+  it("an operator's stop does not wait for the grace of an exhausted budget", async () => {
     const agents = openAgents({ config: { agent: { stop_grace_s: 60 } } })
     const id = await agents.start('tidy_up.py', { limitUsd: usd('5') })
     await agents.printed('ready')
@@ -388,7 +388,7 @@ describe('the budget', () => {
     expect(await agents.supervisor.whenEnded(id)).toEqual({ state: 'budget_stopped', exitCode: 0, signal: null })
   })
 
-  it('must be raised before the operator can start the agent again', async () => {
+  it('an exhausted budget must be raised before the operator can start the agent again', async () => {
     const agents = openAgents({ config: SHORT_GRACE })
     const id = await agents.start('forever.py', { limitUsd: usd('5') })
     await overspend(agents, id)
@@ -399,7 +399,7 @@ describe('the budget', () => {
     expect(agents.state.read().agents[id]).toMatchObject({ state: 'running', limit_usd: '10' })
   })
 
-  it('with on_exhausted: refuse lets the agent live', async () => {
+  it('with on_exhausted: refuse an exhausted budget lets the agent live', async () => {
     const agents = openAgents({ config: { budget: { on_exhausted: 'refuse' } } })
     const id = await agents.start('forever.py', { limitUsd: usd('5') })
     await overspend(agents, id)
@@ -493,7 +493,7 @@ describe('the command and environment of a started agent', () => {
 })
 
 describe('the output of an agent', () => {
-  it('is recorded line by line, redacted, and withheld when it cannot be redacted', async () => {
+  it('the output of an agent is recorded line by line, redacted, and withheld when it cannot be redacted', async () => {
     const redact = (text: string) => {
       if (text === 'broken') throw new Error('no')
       return text.replace('ann@acme.com', '[EMAIL_REDACTED]')

@@ -8,7 +8,7 @@ const BAD_AMOUNTS: unknown[] = [
 ]
 
 describe('a budget', () => {
-  test('is set and added to by an admin, live', async () => {
+  test('a budget is set and added to by an admin, live', async () => {
     const cage = await openTestRuntime()
     const agent = cage.addAgent({ limit: '50' })
     const { access_token } = await cage.login()
@@ -28,7 +28,7 @@ describe('a budget', () => {
     ])
   })
 
-  test.each(BAD_AMOUNTS)('of %j is refused by name, and nothing changes', async (value) => {
+  test.each(BAD_AMOUNTS)('a budget of %j is refused by name, and nothing changes', async (value) => {
     const cage = await openTestRuntime()
     const agent = cage.addAgent({ limit: '50' })
     const { access_token } = await cage.login()
@@ -42,7 +42,7 @@ describe('a budget', () => {
   })
 
   test.each([{}, { limit_usd: '5', add_usd: '5' }, { limit_usd: '5', by: 'me' }, { budget: 5 }])(
-    'change of %j is refused',
+    'a budget change of %j is refused',
     async (body) => {
       const cage = await openTestRuntime()
       const agent = cage.addAgent({ limit: '50' })
@@ -52,7 +52,7 @@ describe('a budget', () => {
     },
   )
 
-  test('that would be more than can be counted is refused', async () => {
+  test('a budget that would be more than can be counted is refused', async () => {
     const cage = await openTestRuntime()
     const agent = cage.addAgent({ limit: '9000000' })
     const { access_token } = await cage.login()
@@ -72,7 +72,7 @@ describe('a budget', () => {
 })
 
 describe("the limits beside the agents' own", () => {
-  test('can be read, set and raised by an admin while the server runs, and the audit has who did it', async () => {
+  test("the limits beside the agents' own can be read, set and raised by an admin while the server runs, and the audit has who did it", async () => {
     const cage = await openTestRuntime({ budget: { server_usd: '20', per_run_usd: '5' } })
     const agent = cage.addAgent({ limit: '10' })
     const { access_token } = await cage.login()
@@ -125,7 +125,7 @@ describe("the limits beside the agents' own", () => {
     expect(agent.balance().limit).toBe('10')
   })
 
-  test('that the configuration does not give cannot be changed', async () => {
+  test("the limits beside the agents' own that the configuration does not give cannot be changed", async () => {
     const cage = await openTestRuntime()
     const { access_token } = await cage.login()
     for (const scope of ['server', 'run']) {
@@ -142,7 +142,7 @@ describe("the limits beside the agents' own", () => {
 })
 
 describe('the reports of an agent', () => {
-  test('is charged to its budget up to the limit', async () => {
+  test("a reported cost is charged to the agent's budget up to the limit", async () => {
     const cage = await openTestRuntime()
     const agent = cage.addAgent({ limit: '0.25' })
     const charge = (cost_usd: unknown, service = 'serp_api') =>
@@ -156,7 +156,7 @@ describe('the reports of an agent', () => {
     expect(agent.balance().spent).toBe('0.25')
   })
 
-  test('may have the name of a property that every object has', async () => {
+  test('a reported service may have the name of a property that every object has', async () => {
     const cage = await openTestRuntime()
     const agent = cage.addAgent()
     const names = ['constructor', '__proto__', 'toString', 'hasOwnProperty']
@@ -194,7 +194,7 @@ describe('the reports of an agent', () => {
     })
   })
 
-  test('is one number everywhere: ledger, snapshot, status, figures, header', async () => {
+  test('a reported cost is one number everywhere: ledger, snapshot, status, figures, header', async () => {
     const cage = await openTestRuntime()
     const agent = cage.addAgent({ limit: '1' })
     const reply = await agent.chat({ model: 'plain' })

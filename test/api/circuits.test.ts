@@ -18,7 +18,7 @@ async function call(cage: TestRuntime, token: string, outcome: string): Promise<
 }
 
 describe('a circuit for calls that an agent makes outside the gateway', () => {
-  test('opens for every agent of the server, and is on the dashboard', async () => {
+  test('a reported circuit opens for every agent of the server, and is on the dashboard', async () => {
     const cage = await openTestRuntime({ clock })
     const [one, other] = [cage.addAgent(), cage.addAgent()]
     await call(cage, one.token, 'failed')
@@ -37,7 +37,7 @@ describe('a circuit for calls that an agent makes outside the gateway', () => {
     expect((await begin(cage, one.token)).status).toBe(200)
   })
 
-  test('counts failures in a row only, each permit once, and nothing that is ignored', async () => {
+  test('a reported circuit counts failures in a row only, each permit once, and no ignored results', async () => {
     const cage = await openTestRuntime()
     const { token } = cage.addAgent()
     for (const outcome of ['failed', 'succeeded', 'failed', 'ignored']) await call(cage, token, outcome)
@@ -47,7 +47,7 @@ describe('a circuit for calls that an agent makes outside the gateway', () => {
     expect(cage.of('circuit.opened')).toEqual([])
   })
 
-  test('of a service in the configuration has the settings from there', async () => {
+  test('a reported circuit of a configured service has its settings', async () => {
     const services = { serp_api: { base_url: 'http://127.0.0.1:9', breaker: { failures: 1, cooldown_s: 7 } } }
     const cage = await openTestRuntime({ services, clock })
     const { token } = cage.addAgent()
@@ -55,7 +55,7 @@ describe('a circuit for calls that an agent makes outside the gateway', () => {
     expect((await begin(cage, token)).headers['retry-after']).toBe('7')
   })
 
-  test('of a service in the configuration is the own one of the agent that reports: the others go on', async () => {
+  test('a reported circuit of a configured service belongs to the reporting agent, and the others go on', async () => {
     const services = { serp_api: { base_url: 'http://127.0.0.1:9', retries: 0, breaker: { failures: 2 } } }
     const cage = await openTestRuntime({ services })
     const [hostile, other] = [cage.addAgent(), cage.addAgent()]
@@ -69,13 +69,13 @@ describe('a circuit for calls that an agent makes outside the gateway', () => {
     expect((await other.service('serp_api', '/')).status).toBe(502)
   })
 
-  test('is never that of a provider: an agent cannot cut off the others', async () => {
+  test('a reported circuit is never that of a provider, so that an agent cannot cut off the others', async () => {
     const cage = await openTestRuntime()
     const { token } = cage.addAgent()
     expect((await cage.post('/api/run/services/openai/begin', {}, token)).status).toBe(400)
   })
 
-  test('reports that a fallback answered', async () => {
+  test('a reported circuit reports that a fallback answered', async () => {
     const cage = await openTestRuntime()
     const { token } = cage.addAgent()
     await cage.post(`${URL}/end`, { outcome: 'fallback', reason: 'asked a@b.example' }, token)
@@ -86,7 +86,7 @@ describe('a circuit for calls that an agent makes outside the gateway', () => {
 })
 
 describe('an admin', () => {
-  test('opens a circuit until it is reset; names with a slash are one name', async () => {
+  test('an admin opens a circuit until it is reset; names with a slash are one name', async () => {
     const cage = await openTestRuntime()
     const { token } = cage.addAgent()
     const { access_token } = await cage.login()

@@ -139,7 +139,7 @@ async function forgeries(stage: Stage): Promise<Record<string, string>> {
 }
 
 describe('a token that an attacker', () => {
-  test('forged or kept too long opens nothing, and each attempt is in the audit', async () => {
+  test('a token that an attacker forged or kept too long opens nothing, and each attempt is in the audit', async () => {
     const stage = await openStage()
     const { cage, admin } = stage
     const forged = Object.entries(await forgeries(stage))
@@ -158,7 +158,7 @@ describe('a token that an attacker', () => {
     for (const [, token] of forged) if (token.length > 40) expect(recorded).not.toContain(token)
   })
 
-  test('forged opens no call, no session and no live view either', async () => {
+  test('a token that an attacker forged opens no call, no session and no live view either', async () => {
     const stage = await openStage()
     const { cage } = stage
     const ways: Record<string, (token: string) => Promise<Reply>> = {
@@ -183,7 +183,7 @@ describe('a token that an attacker', () => {
     expect(cage.provider.requests).toEqual([])
   })
 
-  test("has for another agent reveals nothing of this one's, and stops nothing", async () => {
+  test("a token that an attacker has for another agent reveals nothing of this one's, and stops nothing", async () => {
     const { cage, run } = await openStage()
     const other = cage.addAgent()
     for (const path of [`/api/agents/${run.id}`, `/agent/${run.id}/status`, `/api/agents/${run.id}/report`]) {
@@ -207,7 +207,7 @@ describe('a token that an attacker', () => {
     ).toBe(401)
   })
 
-  test('tries on the gateway is recorded, without the token', async () => {
+  test('a token that an attacker tries on the gateway is recorded, without the token', async () => {
     const { cage, endedRun, apiToken } = await openStage()
     const before = cage.of('auth.failed').length
     expect((await send(`${cage.url}/gateway/${endedRun}/openai/v1/chat/completions`, call({}))).status).toBe(401)

@@ -85,7 +85,7 @@ describe('a viewer', () => {
     expect(viewer.frames.length - before).toBeLessThan(20)
   })
 
-  test('is one of forty that connect under load, and each gets every event once and in order', async () => {
+  test('each of forty viewers that connect under load gets every event once and in order', async () => {
     const cage = await openTestRuntime()
     const agent = cage.addAgent()
     const { access_token: token } = await cage.login()
@@ -103,7 +103,7 @@ describe('a viewer', () => {
     }
   })
 
-  test('that connects between a commit and its listeners gets every event once and in order', async () => {
+  test('a viewer that connects between a commit and its listeners gets every event once and in order', async () => {
     const cage = await openTestRuntime()
     const agent = cage.addAgent()
     const { access_token: token } = await cage.login()
@@ -124,7 +124,7 @@ describe('a viewer', () => {
     }
   })
 
-  test('that comes back gets the events it missed, and nothing twice', async () => {
+  test('a viewer that comes back gets the events it missed, and nothing twice', async () => {
     const cage = await openTestRuntime()
     const agent = cage.addAgent()
     const seen = cage.runtime.state.read().seq
@@ -164,7 +164,7 @@ describe('a viewer', () => {
     expect(cage.runtime.viewers()).toBe(1)
   })
 
-  test('with a token loses its socket when that is revoked', async () => {
+  test('a viewer with a token loses its socket when that is revoked', async () => {
     const cage = await openTestRuntime()
     const { access_token } = await cage.login()
     const created = await cage.post('/api/tokens', { name: 'a screen', role: 'viewer' }, access_token)
@@ -189,7 +189,7 @@ describe('a viewer', () => {
     await until(() => cage.runtime.viewers() === 0, 'nobody watches')
   })
 
-  test('is notified when the server stops', async () => {
+  test('a viewer is notified when the server stops', async () => {
     const cage = await openTestRuntime()
     const viewer = await Viewer.open(cage)
     await cage.close()
@@ -211,7 +211,7 @@ describe('a viewer that does not read', () => {
     }
   }
 
-  test('is dropped after ten seconds, and everyone else gets everything', async () => {
+  test('a viewer that does not read is dropped after ten seconds, and everyone else gets everything', async () => {
     const cage = await openTestRuntime({ clock })
     const agent = cage.addAgent()
     const [stuck, reader] = [await Viewer.open(cage), await Viewer.open(cage)]
@@ -228,7 +228,7 @@ describe('a viewer that does not read', () => {
     expect(reader.frames.filter(({ type }) => type === 'snapshot')).toHaveLength(1)
   })
 
-  test('for a while gets a new snapshot when it has caught up, though nothing more happens', async () => {
+  test('a viewer that does not read for a while gets a new snapshot when it has caught up, though nothing more happens', async () => {
     const cage = await openTestRuntime({ clock })
     const agent = cage.addAgent()
     const [slow, reader] = [await Viewer.open(cage), await Viewer.open(cage)]

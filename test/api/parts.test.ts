@@ -38,7 +38,7 @@ describe('a part of the work', () => {
     expect((await agent.chat()).status).toBe(200)
   })
 
-  test('is refused without stopping the agent and without an alert', async () => {
+  test('a part of the work is refused without stopping the agent and without an alert', async () => {
     const cage = await openTestRuntime()
     const agent = cage.addAgent()
     const part = await begin(cage, agent.token, { budget_usd: '0' })
@@ -46,7 +46,7 @@ describe('a part of the work', () => {
     expect([cage.of('budget.exhausted'), cage.of('budget.warned'), cage.of('alert.raised')]).toEqual([[], [], []])
   })
 
-  test('within a part is paid by every part around it', async () => {
+  test('a part of the work within a part is paid by every part around it', async () => {
     const cage = await openTestRuntime()
     const agent = cage.addAgent()
     const outer = await begin(cage, agent.token, { budget_usd: '0.005' })
@@ -57,7 +57,7 @@ describe('a part of the work', () => {
     expect((await chat(cage, outer.token)).status).toBe(402)
   })
 
-  test("never passes its run's limit either", async () => {
+  test("a part of the work never passes its run's limit either", async () => {
     const cage = await openTestRuntime({ budget: { per_run_usd: '0.005' } })
     const agent = cage.addAgent()
     const part = await begin(cage, agent.token, { budget_usd: '5' })
@@ -65,7 +65,7 @@ describe('a part of the work', () => {
     expect((await chat(cage, part.token)).status).toBe(402)
   })
 
-  test('ends: its token makes no more calls, and the agent goes on', async () => {
+  test('the token of an ended part makes no more calls, and the agent goes on', async () => {
     const cage = await openTestRuntime()
     const agent = cage.addAgent()
     const part = await begin(cage, agent.token, { budget_usd: '5' })
@@ -75,7 +75,7 @@ describe('a part of the work', () => {
     expect(cage.of('agent.exited')).toEqual([])
   })
 
-  test('does not outlive the run or the token that it was begun with', async () => {
+  test('a part of the work does not outlive the run or the token that it was begun with', async () => {
     const cage = await openTestRuntime()
     const agent = cage.addAgent()
     const outer = await begin(cage, agent.token)
@@ -90,7 +90,7 @@ describe('a part of the work', () => {
     expect((await chat(cage, run.token)).status).toBe(401)
   })
 
-  test('cannot end a run that has a process', async () => {
+  test('a part of the work cannot end a run that has a process', async () => {
     const cage = await openTestRuntime()
     const agent = cage.addAgent()
     expect((await cage.post('/api/run/end', { state: 'completed' }, agent.token)).status).toBe(409)
@@ -113,7 +113,7 @@ describe('an agent without a process', () => {
     expect((await chat(cage, run.token)).status).toBe(401)
   })
 
-  test('leaves no checkpoint when it is done', async () => {
+  test('an agent without a process leaves no checkpoint when it is done', async () => {
     const cage = await openTestRuntime()
     const { access_token } = await cage.login()
     const key = (await cage.post('/api/tokens', { name: 'notebook' }, access_token)).json().token as string

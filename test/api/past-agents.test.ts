@@ -45,7 +45,7 @@ const end = (cage: TestRuntime, agentId: AgentId) =>
   })
 
 describe('an agent that left the snapshot', () => {
-  test('is shown as it was, and a later correction counts', async () => {
+  test('an agent that left the snapshot is shown as it was, and a later correction counts', async () => {
     const { cage, first } = await openWithPast(folder())
     const { access_token: admin } = await cage.login()
     const path = `/api/agents/${first.id}`
@@ -70,7 +70,7 @@ describe('an agent that left the snapshot', () => {
     })
   })
 
-  test('is found by name, beginning of id and script, after a restart too, and is listed', async () => {
+  test('an agent that left the snapshot is found by name, beginning of id and script, after a restart too, and is listed', async () => {
     const place = folder()
     const { cage, first } = await openWithPast(place)
     const { access_token } = await cage.login()
@@ -86,7 +86,7 @@ describe('an agent that left the snapshot', () => {
     expect(again.runtime.state.findAgent(first.id)).toMatchObject({ progress: { done: 7 }, calls: { completed: 1 } })
   })
 
-  test('lets its unresolved calls be released, after which the server has that money again', async () => {
+  test('an agent that left the snapshot lets its unresolved calls be released, after which the server has that money again', async () => {
     const place = folder()
     const { cage, first } = await openWithPast(place)
     await cage.close()
@@ -110,7 +110,7 @@ describe('an agent that left the snapshot', () => {
     expect([status, await held()]).toEqual([200, '0'])
   })
 
-  test('and of which only rows are left is shown by them', async () => {
+  test('an agent of which only rows are left is shown by them', async () => {
     const place = folder()
     const { cage, first } = await openWithPast(place)
     const { spent } = first.balance()

@@ -118,7 +118,7 @@ const each = (tokens: Tokens) =>
   )
 
 describe('the router', () => {
-  test('has exactly the routes that are tested here', () => {
+  test('the router has exactly the routes that are tested here', () => {
     expect(ROUTES.length).toBeGreaterThan(40)
     const names = ROUTES.map(({ method, path }) => `${method} ${path}`)
     expect(names).toEqual(
@@ -137,7 +137,7 @@ describe('the router', () => {
     )
   })
 
-  test('allows every valid token what its role may do, and nothing else', async () => {
+  test('the router allows every valid token exactly the routes of its role', async () => {
     const cage = await openTestRuntime()
     for (const { role, who, token } of each(await tokensOf(cage))) {
       const found = await surprises(cage, token, (need) => (MEETS[role].includes(need) ? 'let in' : 'forbidden'))
@@ -149,7 +149,7 @@ describe('the router', () => {
     expect(found, 'agent by run token').toEqual([])
   })
 
-  test('refuses a token that has expired, was revoked, or is of another server', async () => {
+  test('the router refuses a token that has expired, was revoked, or is of another server', async () => {
     let ahead = 0
     const clock = { ...systemClock, now: () => Date.now() + ahead, monotonic: () => performance.now() + ahead }
     const [cage, other] = [await openTestRuntime({ clock }), await openTestRuntime()]
@@ -181,7 +181,7 @@ describe('the router', () => {
     expect(refused() - before).toBeGreaterThan(stale.length * guarded.length)
   })
 
-  test('answers an unknown path with 404, in the shape of every error', async () => {
+  test('the router answers an unknown path with 404, in the shape of every error', async () => {
     const cage = await openTestRuntime()
     const { access_token } = await cage.login()
     for (const path of [
@@ -204,7 +204,7 @@ describe('the router', () => {
     }
   })
 
-  test('takes JSON only, and not more than two megabytes of it', async () => {
+  test('the router takes JSON only, and not more than two megabytes of it', async () => {
     const cage = await openTestRuntime()
     const { access_token } = await cage.login()
     const agent = cage.addAgent()
@@ -235,7 +235,7 @@ describe('the router', () => {
     expect(agent.balance().limit).toBe('15')
   })
 
-  test('sends headers against framing, sniffing and caching', async () => {
+  test('the router sends headers against framing, sniffing and caching', async () => {
     const cage = await openTestRuntime()
     for (const path of ['/api/health', '/api/nothing', '/api/snapshot', '/']) {
       const { headers } = await cage.get(path)
@@ -283,7 +283,7 @@ describe("the dashboard's files", () => {
     expect(text).not.toContain('"name": "iron-cage"')
   })
 
-  test('are served with their type, by GET and HEAD only', async () => {
+  test("the dashboard's files are served with their type, by GET and HEAD only", async () => {
     const cage = await openTestRuntime()
     for (const path of ['/', '/index.html', '/?x=1', '/reports/lg-7a3f9c2d', '/shared']) {
       const { status, headers, text } = await cage.get(path)

@@ -11,7 +11,7 @@ const openCage = () => openTestRuntime({ clock: { ...patientClock, monotonic: ()
 const begin = (name: string) => `/api/run/services/${name}/begin`
 
 describe('an event', () => {
-  test('holds sixteen kilobytes of data, which its row has and the snapshot leaves out', async () => {
+  test('an event holds sixteen kilobytes of data, which its row has and the snapshot leaves out', async () => {
     const cage = await openTestRuntime()
     const { token, id } = cage.addAgent()
     const data = { text: 'x'.repeat(16_384 - '{"text":""}'.length) }
@@ -27,7 +27,7 @@ describe('an event', () => {
     expect(cage.of('agent.output')).toHaveLength(1)
   })
 
-  test('full of addresses is one transaction with a hundred incidents and a count', async () => {
+  test('an event full of addresses is one transaction with a hundred incidents and a count', async () => {
     const cage = await openTestRuntime()
     const { token, id } = cage.addAgent()
     const data = { list: Array.from({ length: 1_000 }, (_, index) => `a${index}@b.com`).join(' ') }
@@ -38,7 +38,7 @@ describe('an event', () => {
   })
 
   test.each(['/api/run/events', '/api/run/progress', '/api/run/outcomes', '/api/run/charges'])(
-    'or another report of more than 64 KB is refused at %s',
+    'an event or another report of more than 64 KB is refused at %s',
     async (route) => {
       const cage = await openTestRuntime()
       const body = { message: 'm', done: 1, outcome: 'failed', service: 's', cost_usd: 1, label: 'x'.repeat(70_000) }
@@ -88,7 +88,7 @@ test('a text that is scanned in turns gives the findings of one that is scanned 
 })
 
 describe('names', () => {
-  test('of services that an agent reports are fifty, and the money of further ones is one name everywhere', async () => {
+  test('an agent may report fifty names of services, and the costs of further ones share one name', async () => {
     const cage = await openCage()
     const { token, id } = cage.addAgent()
     for (let index = 0; index < 60; index += 1) {
@@ -102,7 +102,7 @@ describe('names', () => {
     expect(rows).toEqual({ n: 10 })
   })
 
-  test('of circuits are twenty; one more is refused, a known one and a configured one are not', async () => {
+  test('an agent may open twenty circuits; one more is refused, and a known or configured one is not', async () => {
     const services = { crm: { base_url: 'http://127.0.0.1:9' } }
     const cage = await openTestRuntime({ services })
     const { token } = cage.addAgent()
@@ -145,7 +145,7 @@ describe('names', () => {
 })
 
 describe('the rate of reports', () => {
-  test('lets a burst through at once, makes who goes on wait, and refuses who does not', async () => {
+  test('a burst of reports passes at once, a steady reporter waits, and one that does not wait is refused', async () => {
     const clock = new TestClock()
     const rate = new RunRate(clock)
     for (let report = 0; report < 400; report += 1) await rate.enter('lg-1')

@@ -30,7 +30,7 @@ const erase = (cage: TestRuntime, path: string, token: string) =>
   send(cage.url + path, { method: 'DELETE', headers: { authorization: `Bearer ${token}` } })
 
 describe.each(['/api/secrets', '/secrets'])('%s', (path) => {
-  test('creates, masks, reveals to admins only, replaces, rolls back, deletes and restores', async () => {
+  test('/api/secrets creates, masks, reveals to admins only, replaces, rolls back, deletes and restores', async () => {
     const opened = await openCage()
     const { cage, admin, viewer } = opened
     const secret = { name: 'OPENAI_API_KEY', environment: 'development', value: CANARY }

@@ -63,7 +63,7 @@ test('no credential is in an event, a row or the log', async () => {
 })
 
 describe('events in pages', () => {
-  test('are read forward and backward, filtered, each once', async () => {
+  test('events in pages are read forward and backward, filtered, each once', async () => {
     const cage = await openTestRuntime()
     const agent = cage.addAgent()
     for (let call = 0; call < 12; call++) await agent.chat()
@@ -86,7 +86,7 @@ describe('events in pages', () => {
   })
 
   test.each(['limit=0', 'limit=1001', 'limit=x', 'after=-1', 'after=1.5', 'level=LOUD', 'before=x'])(
-    'refuse %s',
+    'a page of events with %s is refused',
     async (query) => {
       const cage = await openTestRuntime()
       const { access_token } = await cage.login()

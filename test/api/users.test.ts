@@ -64,7 +64,7 @@ async function watchInSilence(cage: TestRuntime, token: string): Promise<Socket>
 }
 
 describe('a person', () => {
-  test('is created by an admin, signs in, and reads its own identity', async () => {
+  test('a person is created by an admin, signs in, and reads its own identity', async () => {
     const { cage, operator, signIn } = await openWithPeople()
     const alice = await signIn('Alice')
     expect(alice).toEqual({
@@ -131,7 +131,7 @@ describe('a person', () => {
     expect(bobs.readyState).toBe(WebSocket.OPEN)
   })
 
-  test('who was made a viewer signs in again as one', async () => {
+  test('a person who was made a viewer signs in again as one', async () => {
     const { cage, operator, signIn } = await openWithPeople()
     await cage.post('/api/users/alice', { role: 'viewer' }, operator, 'PATCH')
     const { access_token } = await signIn('alice')
@@ -139,7 +139,7 @@ describe('a person', () => {
     expect((await cage.get('/api/users', access_token)).status).toBe(403)
   })
 
-  test('that does not exist is reported as such', async () => {
+  test('a person that does not exist is reported as such', async () => {
     const { cage, operator } = await openWithPeople()
     expect((await remove(cage, '/api/users/nobody-here', operator)).status).toBe(404)
     expect((await cage.post('/api/users/nobody-here', { role: 'admin' }, operator, 'PATCH')).status).toBe(404)
@@ -240,7 +240,7 @@ test('no password and no token is in any file: database, its journal, logs', asy
 })
 
 describe('a token', () => {
-  test('that is replaced works on for a day, and its successor as long as it did', async () => {
+  test('a token that is replaced works on for a day, and its successor as long as it did', async () => {
     let ahead = 0
     const clock = { ...systemClock, now: () => Date.now() + ahead, monotonic: () => performance.now() + ahead }
     const cage = await openTestRuntime({ clock })
@@ -264,7 +264,7 @@ describe('a token', () => {
     expect(JSON.stringify(cage.database.prepare('SELECT * FROM api_tokens').all())).not.toMatch(/ic_/)
   })
 
-  test('that is replaced without an overlap is invalid at once, and its viewers are disconnected', async () => {
+  test('a token that is replaced without an overlap is invalid at once, and its viewers are disconnected', async () => {
     const { cage, operator } = await openWithPeople()
     const { id, token } = (await cage.post('/api/tokens', { name: 'a screen', role: 'viewer' }, operator)).json()
     const socket = await watch(cage, token as string)
@@ -275,7 +275,7 @@ describe('a token', () => {
   })
 
   test.each([{ overlap_s: -1 }, { overlap_s: 0.5 }, { overlap_s: 99_999_999 }, { overlap: 1 }])(
-    'is not replaced with %j',
+    'a token is not replaced with %j',
     async (body) => {
       const { cage, operator } = await openWithPeople()
       const { id } = (await cage.post('/api/tokens', { name: 'a screen', role: 'viewer' }, operator)).json()

@@ -25,7 +25,7 @@ const actions = (cage: TestRuntime): string[] => rows(cage).map(({ action }) => 
 const CHANGE_NOTHING = ['/api/scan']
 
 describe('the audit of a server', () => {
-  test('records who signed in, who tried, who did what, and what happened to money and personal data', async () => {
+  test('the audit of a server records sign-ins, failed attempts, actions of people, and events of money and personal data', async () => {
     const cage = await openTestRuntime()
     const { access_token: token } = await cage.login()
     await cage.post('/api/auth/exchange', { code: 'code_wrong' })
@@ -82,7 +82,7 @@ describe('the audit of a server', () => {
     }
   })
 
-  test('is for admins only', async () => {
+  test('the audit of a server is for admins only', async () => {
     const cage = await openTestRuntime()
     const { access_token: token } = await cage.login()
     const viewer = (await cage.post('/api/tokens', { name: 'screen', role: 'viewer' }, token)).json().token as string
@@ -109,7 +109,7 @@ describe('the audit of a server', () => {
     expect(actions(cage)).not.toContain('budget.change.failed')
   })
 
-  test('that was tampered with is reported at the next start: as an alert, on the terminal and in the log', async () => {
+  test('an audit that was tampered with is reported at the next start: as an alert, on the terminal and in the log', async () => {
     const first = await openTestRuntime()
     await first.login()
     await first.close()
@@ -131,7 +131,7 @@ describe('the audit of a server', () => {
 })
 
 describe('iron-cage audit', () => {
-  test('verifies and exports a file, and Python verifies the export by the document alone', async () => {
+  test('iron-cage audit verifies and exports a file, and Python verifies the export by the document alone', async () => {
     const cage = await openTestRuntime()
     await cage.login()
     await cage.post('/api/auth/exchange', { code: 'Grüße 🙂' })
@@ -168,7 +168,7 @@ describe('iron-cage audit', () => {
     expect(() => python('cut.jsonl')).toThrow('rows 3 to 3 are missing')
   })
 
-  test('exits 8 and names the first bad row', async () => {
+  test('iron-cage audit exits 8 and names the first bad row', async () => {
     const cage = await openTestRuntime()
     await cage.login()
     await cage.close()

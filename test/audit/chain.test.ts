@@ -91,13 +91,13 @@ async function verify(path: string): Promise<Verdict> {
 const sql = (statement: string) => (client: Sqlite.Database) => client.exec(statement)
 
 describe('the audit chain', () => {
-  test('that was not tampered with is valid, as a whole and at its end', async () => {
+  test('an audit chain without tampering is valid, as a whole and at its end', async () => {
     const path = written(20)
     expect(await verify(path)).toMatchObject({ ok: true, rows: 20 })
     expect(open(path).audit.atStart).toMatchObject({ ok: true, rows: 20 })
   })
 
-  test('without a row is valid', async () => {
+  test('an audit chain without a row is valid', async () => {
     expect(await verify(written(0))).toMatchObject({ ok: true, rows: 0 })
   })
 
@@ -171,7 +171,7 @@ describe('the audit chain', () => {
     expect(open(path).audit.atStart).toMatchObject({ ok: false, row })
   })
 
-  test('shows triggers that were removed', async () => {
+  test('the audit chain shows removed triggers', async () => {
     const path = written(3)
     const client = new Sqlite(path)
     client.exec('DROP TRIGGER audit_is_never_updated')
@@ -203,7 +203,7 @@ describe('the audit chain', () => {
     expect(await verify(path)).toMatchObject({ ok: false, row: null, problem: expect.stringContaining(`: ${name}`) })
   })
 
-  test('emptied together with both its files is not taken for a new one', async () => {
+  test('an audit chain emptied together with both its files is not taken for a new one', async () => {
     const path = written(20)
     tamper(path, (client) => client.exec('DELETE FROM audit'))
     rmSync(auditKeyPath(path))
@@ -214,7 +214,7 @@ describe('the audit chain', () => {
     expect(() => open(path)).toThrow(expect.objectContaining({ code: 'audit_broken' }))
   })
 
-  test('whose table was dropped is reported as dropped, and so is another table', async () => {
+  test('an audit chain whose table was dropped is reported as dropped, and so is another table', async () => {
     const path = written(3)
     const drop = (table: string) => {
       const client = new Sqlite(path)
@@ -231,7 +231,7 @@ describe('the audit chain', () => {
     await expect(verify(path)).rejects.toMatchObject({ code: 'audit_broken' })
   })
 
-  test('shows an older copy of the file', async () => {
+  test('the audit chain shows an older copy of the file', async () => {
     const path = written(10)
     copyFileSync(path, `${path}.old`)
     const { audit, close } = open(path)
@@ -251,7 +251,7 @@ describe('the audit chain', () => {
     expect(await verify(path)).toMatchObject({ ok: false, row: 15, problem: expect.stringContaining('another') })
   })
 
-  test('shows rows that disappear while the server runs', async () => {
+  test('the audit chain shows rows that disappear while the server runs', async () => {
     const path = written(10)
     const { audit, broken, client, close } = open(path)
     client.exec('DROP TRIGGER audit_is_never_deleted')
@@ -278,19 +278,19 @@ describe('the audit chain', () => {
     expect(await verify(path)).toMatchObject({ ok: false, row: null, problem: expect.stringContaining('head file') })
   })
 
-  test('written with another key is shown from its first row on', async () => {
+  test('an audit chain written with another key is shown from its first row on', async () => {
     const path = written(20)
     copyFileSync(auditKeyPath(written(0)), auditKeyPath(path))
     expect(await verify(path)).toMatchObject({ ok: false, row: 1 })
   })
 
-  test('without its key is not started again', () => {
+  test('an audit chain without its key is not started again', () => {
     const path = written(3)
     rmSync(auditKeyPath(path))
     expect(() => open(path)).toThrow(expect.objectContaining({ code: 'audit_broken' }))
   })
 
-  test('is guarded by the database itself', () => {
+  test('the audit chain is guarded by the database itself', () => {
     const { audit, client } = open(temporaryFile())
     audit.append(stop(1))
     for (const statement of [
@@ -303,12 +303,12 @@ describe('the audit chain', () => {
     }
   })
 
-  test('has key and head in files for this user only', () => {
+  test('the audit chain has key and head in files for this user only', () => {
     const path = written(1)
     for (const file of [auditKeyPath(path), auditHeadPath(path)]) expect(statSync(file).mode & 0o777).toBe(0o600)
   })
 
-  test('writes its head to the file within a second or so, once for many rows', async () => {
+  test('the audit chain writes its head to the file within a second or so, once for many rows', async () => {
     const path = temporaryFile()
     const { audit } = open(path)
     for (let number = 1; number <= 500; number++) audit.append(stop(number))
@@ -317,7 +317,7 @@ describe('the audit chain', () => {
     await until(() => writtenSeq() === 500, 'the head file has the last row')
   })
 
-  test('of a killed server is valid: the head file may lag, never lead', async () => {
+  test('the audit chain of a killed server is valid, and its head file may lag, but never lead', async () => {
     const path = written(3)
     const { audit } = open(path)
     for (let number = 4; number <= 8; number++) audit.append(stop(number))
@@ -330,7 +330,7 @@ describe('the audit chain', () => {
     expect(next.audit.atStart).toMatchObject({ ok: true, rows: 8 })
   })
 
-  test('has a row for an event in the transaction of the event, or neither', () => {
+  test('an event and its audit row are stored in one transaction, or neither is', () => {
     const { audit, state, client } = open(temporaryFile())
     const failed = {
       type: 'auth.failed',
@@ -346,7 +346,7 @@ describe('the audit chain', () => {
     expect(state.findEvents({ limit: 10 })).toHaveLength(1)
   })
 
-  test('verifies only its last rows when it starts, also one whose head was written long ago', async () => {
+  test('the audit chain verifies only its last rows when it starts, also one whose head was written long ago', async () => {
     const path = temporaryFile()
     const first = open(path)
     for (let number = 1; number <= 1_100; number++) first.audit.append(stop(number))

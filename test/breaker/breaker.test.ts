@@ -161,7 +161,7 @@ describe('where a rate decides', () => {
     expect(outcomeOf('FsFsF').changes).toMatchObject([{ to: 'open', failures: 2, of: 4 }])
   })
 
-  test('keeps no more results than it needs', () => {
+  test('a rate keeps no more results than it needs', () => {
     expect(outcomeOf('s'.repeat(100)).circuit).toMatchObject({ recent: [false, false, false, false] })
   })
 })

@@ -160,7 +160,7 @@ describe('a circuit opened by a person', () => {
     expect(restarted.state.read().circuits.linkedin_api).toMatchObject({ state: 'closed', forced: false, trips: 0 })
   })
 
-  test('has the name of a provider, of one of its models, or of a service', () => {
+  test('a circuit opened by a person has the name of a provider, of one of its models, or of a service', () => {
     const circuits = new Circuits({ ...openWorld(), configured: ['openai'] })
     expect(() => circuits.open('openai/gpt-4', 'admin')).not.toThrow()
     expect(() => circuits.open('opnai', 'admin')).toThrow(expect.objectContaining({ code: 'not_found' }))

@@ -88,14 +88,16 @@ describe('a Retry-After header', () => {
     ['Abc, 99 Xyz 2026 03:05:05 GMT', undefined],
     [undefined, undefined],
   ]
-  test.each(rows)('"%s" means %s ms', (header, ms) => expect(parseRetryAfter({ 'retry-after': header }, now)).toBe(ms))
+  test.each(rows)('a Retry-After header of "%s" means %s ms', (header, ms) =>
+    expect(parseRetryAfter({ 'retry-after': header }, now)).toBe(ms),
+  )
 
-  test('gives way to one in milliseconds', () => {
+  test('a Retry-After header gives way to one in milliseconds', () => {
     expect(parseRetryAfter({ 'retry-after': '2', 'retry-after-ms': '1250' }, now)).toBe(1_250)
     expect(parseRetryAfter({ 'retry-after': '2', 'retry-after-ms': 'soon' }, now)).toBe(2_000)
   })
 
-  test('that is absurd is not passed on as it is', () => {
+  test('an absurd Retry-After header is not passed on as it is', () => {
     expect(withClampedRetryAfter({ 'retry-after': '9999999999', 'x-a': '1' }, now)).toEqual({
       'retry-after': '3600',
       'x-a': '1',

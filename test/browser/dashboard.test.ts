@@ -17,7 +17,7 @@ beforeAll(async () => {
 afterAll(() => browser.close())
 
 describe('the dashboard during the demo', () => {
-  test('shows the very figures of the server, and no personal datum', async () => {
+  test('the dashboard during the demo shows the very figures of the server, and no personal data', async () => {
     const { runtime, agentId, page, faults, agent } = await openShow(browser, { paceMs: 40 })
     for (const done of [23, 34, 50, 67, 85]) {
       await doneOnScreen(page, done)
@@ -53,7 +53,7 @@ describe('the dashboard during the demo', () => {
 })
 
 describe('the buttons', () => {
-  test('pause, resume and stop the agent; Stop asks first', async () => {
+  test('the buttons pause, resume and stop the agent; Stop asks first', async () => {
     const { page, agent, runtime, agentId } = await openShow(browser, { paceMs: STAYS_MS })
     await button(page, 'Pause').click()
     await stateOnScreen(page, 'Paused')
@@ -73,7 +73,7 @@ describe('the buttons', () => {
     expect(agent().state).toBe('stopped')
   })
 
-  test('approve the increase that the warning proposes, by keyboard, and the warning goes', async () => {
+  test('the buttons approve the increase that the warning proposes, by keyboard, and the warning goes', async () => {
     const { page, agent, runtime, agentId } = await openShow(browser, { paceMs: STAYS_MS })
     runtime.state.record({ ...budgetWarned, agent_id: agentId })
     const banner = page.locator('.banner')
@@ -141,7 +141,7 @@ describe('the buttons', () => {
 })
 
 describe('notifications', () => {
-  test('are all there when five come at once, those of one kind in one card', async () => {
+  test('five notifications at once are all there, those of one kind in one card', async () => {
     const { page, runtime, agentId } = await openShow(browser, { paceMs: STAYS_MS })
     // Where the notifications themselves are not in sight beside the rest.
     await resizeTo(page, 1000, 800)
@@ -179,7 +179,7 @@ describe('notifications', () => {
 })
 
 describe('the session', () => {
-  test('survives a reload, and its link works once', async () => {
+  test('the session survives a reload, and its link works once', async () => {
     const { page, runtime } = await openShow(browser, { paceMs: STAYS_MS })
     await page.waitForURL((url) => !url.href.includes('code='))
     await page.reload()
@@ -212,7 +212,7 @@ describe('the session', () => {
 })
 
 describe('the keyboard', () => {
-  test('finds the search, the keys and the larger type', async () => {
+  test('the keyboard reaches the search, the keys and the larger type', async () => {
     const { page, runtime, agentId } = await openShow(browser, { paceMs: 50 })
     await doneOnScreen(page, 2)
     await page.keyboard.press('/')

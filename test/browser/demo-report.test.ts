@@ -15,7 +15,7 @@ afterAll(() => browser.close())
 const printed = (out: string, label: string): string => new RegExp(`^${label} +(.+)$`, 'm').exec(out)![1]!
 
 describe('the final output of the demo', () => {
-  test('is where the log, the page of the report and the booth are', async () => {
+  test('the final output of the demo names the log, the page of the report and the booth', async () => {
     const run = openPlace().start(['demo', '--pace', 'max', '--port', '0'])
     await expect.poll(() => run.out, { timeout: 240_000, interval: 100 }).toContain('(stays open; Ctrl-C ends)')
     const agentId = /FINAL REPORT · (lg-\w+)/.exec(run.out)![1]!

@@ -24,7 +24,7 @@ async function addSecret({ page }: Show, name = 'LINKEDIN_KEY', value = VALUE): 
 }
 
 describe('the secrets', () => {
-  test('are added without a mouse, and their value is nowhere on the page', async () => {
+  test('the secrets are added without a mouse, and their value is nowhere on the page', async () => {
     const show = await openShow(browser, { paceMs: STAYS_MS })
     const { page, runtime, faults } = show
     await tabTo(page, '+ Add')
@@ -41,7 +41,7 @@ describe('the secrets', () => {
     expect(faults).toEqual([])
   })
 
-  test('are revealed on demand, changed without showing the old value, deleted by typing their name, and restored', async () => {
+  test('the secrets are revealed on demand, changed without showing the old value, deleted by typing their name, and restored', async () => {
     const show = await openShow(browser, { paceMs: STAYS_MS })
     const { page, runtime } = show
     await addSecret(show)
@@ -137,7 +137,7 @@ describe('an address', () => {
 })
 
 describe('the event log', () => {
-  test('of thousands of events has only those in the page that are in sight, and goes back to the first', async () => {
+  test('the event log of thousands of events keeps only the visible ones in the page, and goes back to the first', async () => {
     const { page, runtime, agentId } = await openShow(browser, { paceMs: STAYS_MS })
     await runtime.supervisor.stop(agentId, 'operator')
     for (let line = 1; line <= 5_000; line++) {

@@ -105,7 +105,7 @@ describe('a correction', () => {
     expect(world.spent()).toBe('0')
   })
 
-  test('counts against the limit at once, also above it', async () => {
+  test('a correction counts against the limit at once, also above it', async () => {
     const world = openLedger('1')
     world.begin()
     const callId = await world.pay('0.5')
@@ -119,7 +119,7 @@ describe('a correction', () => {
     expect(world.spent()).toBe('1')
   })
 
-  test('of a call that has not ended, that is not there, or that is one itself is refused', async () => {
+  test('a correction of an open or unknown call, or of another correction, is refused', async () => {
     const world = openLedger()
     world.begin()
     const { callId: open } = await world.hold('1')
@@ -134,7 +134,7 @@ describe('a correction', () => {
     expect(world.of('call.corrected')).toHaveLength(1)
   })
 
-  test('is in the sums after a restart', async () => {
+  test('a correction is in the sums after a restart', async () => {
     const store = openStore({ path: ':memory:' })
     const world = openLedger('10', store)
     world.begin()
@@ -189,7 +189,7 @@ describe('a call that a killed server left open', () => {
     expect(world.of('call.resolved').map(({ data }) => data.outcome)).toEqual([state])
   })
 
-  test('is resolved once', async () => {
+  test('a call that a killed server left open is resolved once', async () => {
     const world = await afterCrash()
     world.resolve(world.callId, null)
     expect(() => world.resolve(world.callId, undefined)).toThrow(/is released, not unresolved/)
@@ -203,7 +203,7 @@ describe('a call that a killed server left open', () => {
     expect((await waiting).maxCost).toBe(dollars('8'))
   })
 
-  test('can be corrected only when it is resolved', async () => {
+  test('a call that a killed server left open can be corrected only when it is resolved', async () => {
     const world = await afterCrash()
     expect(() => world.correct(world.callId, '2')).toThrow(/is unresolved: charge or release it/)
     world.resolve(world.callId, undefined)

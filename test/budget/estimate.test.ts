@@ -48,13 +48,13 @@ function sizeOf(format: Format, body: object) {
 }
 
 describe('the most a call can cost', () => {
-  test('is a token for each byte of the request, and the longest answer, for each answer', async () => {
+  test('the most a call can cost is a token for each byte of the request, and the longest answer, for each answer', async () => {
     const bound = await boundCall(priceOf(2, 8), { ...size, answers: 3 }, dollars('50'), true)
     // 1,000 × $2 + 3 × 100 × $8 a million
     expect(bound).toMatchObject({ maxCost: dollars('0.0044'), inputTokens: 1_000, clampTo: null, toolUses: null })
   })
 
-  test('is counted with the tokenizer only when the bytes do not fit', async () => {
+  test('the bound of a call is counted with the tokenizer only when the bytes do not fit', async () => {
     let asked = 0
     const text = () => {
       asked += 1
@@ -114,7 +114,7 @@ describe('the most a call can cost', () => {
     },
   )
 
-  test('of a model that costs nothing is nothing, and no limit is written', async () => {
+  test('a call to a free model is bounded by nothing, and no limit is written', async () => {
     const bound = await boundCall(priceOf(0, 0), { ...unsaid, answers: 3 }, dollars('1'), true)
     expect(bound).toMatchObject({ clampTo: null, maxCost: 0 })
   })
@@ -148,7 +148,7 @@ describe('counting tokens', () => {
     expect(tokens).toBeLessThanOrEqual(Buffer.byteLength(text))
   })
 
-  test('of a longer text is a quarter of its bytes', async () => {
+  test('the token count of a longer text is a quarter of its bytes', async () => {
     expect(await countTokens('a'.repeat(400_000), 'gpt-4o')).toBe(100_000)
   })
 })
@@ -216,7 +216,7 @@ describe('an image', () => {
     },
   )
 
-  test.each(formats)('of a few bytes in $name counts as a large one', async ({ format, body, maxTokens }) => {
+  test.each(formats)('an image of a few bytes in $name counts as a large one', async ({ format, body, maxTokens }) => {
     const { size } = sizeOf(format, body('data:,x'))
     const { maxCost: held } = await boundCall(priceOf(1_000_000, 0), size, dollars('1000000'), true)
     expect(held).toBeGreaterThanOrEqual(dollars(String(maxTokens)))
@@ -304,7 +304,7 @@ describe('content that a request only references is bounded by the context windo
     expect(anthropicFormat('/messages').readCall(body as JsonObject).demands).toMatchObject({ isInputUnseen })
   })
 
-  test('but not a document of plain text', () => {
+  test('a plain-text document is not bounded by the context window', () => {
     const text = message({ type: 'document', source: { type: 'text', data: 'Dear all' } })
     expect(anthropicFormat('/messages').readCall(text as JsonObject).demands.isInputUnseen).toBe(false)
   })
@@ -384,7 +384,7 @@ describe('tools that the provider runs by itself', () => {
   const body = (more: object) => ({ model: 'gpt-5', max_output_tokens: 100, input: 'Hi', tools: [search], ...more })
   const price = { ...priceOf(1, 10, 100_000), webSearch: 10_000_000_000, previewSearch: 0, fileSearch: 0 }
 
-  test('let the model read everything again after each use, and each use costs', async () => {
+  test('tools that the provider runs by itself let the model read everything again after each use, and each use costs', async () => {
     const { size } = sizeOf(openaiFormat('/responses'), body({ max_tool_calls: 3 }))
     const bound = await boundCall(price, size, dollars('50'), true)
     // Four windows of input, 100 tokens of output, three searches.
@@ -402,7 +402,7 @@ describe('tools that the provider runs by itself', () => {
     expect(format.prepare(body({}), { ...UNLIMITED, toolUses: uses })).toMatchObject({ max_tool_calls: uses })
   })
 
-  test('of Anthropic each get the limit, unless theirs is lower', () => {
+  test("each of Anthropic's server tools gets the limit, unless its own is lower", () => {
     const tools = [{ type: 'web_search_20250305', max_uses: 2 }, { type: 'web_fetch_20250910' }, { name: 'mine' }]
     const format = anthropicFormat('/messages')
     const call = { model: 'claude-sonnet-5', max_tokens: 1, messages: [], tools }
@@ -424,7 +424,7 @@ describe('tools that the provider runs by itself', () => {
   )
 
   test.each(['function', 'custom', 'computer_20250124', 'bash_20250124', 'text_editor_20250728', 'local_shell'])(
-    'are not those that the client runs: %s',
+    'tools that the client runs are no server tools: %s',
     (type) => {
       expect(openaiFormat('/responses').readCall(body({ tools: [{ type }] })).demands.serverTools).toBeNull()
     },
@@ -434,7 +434,7 @@ describe('tools that the provider runs by itself', () => {
 describe('audio', () => {
   const spoken = { messages: [{ content: [{ type: 'input_audio', input_audio: { data: 'UklGRg', format: 'wav' } }] }] }
 
-  test('without a price is refused', async () => {
+  test('audio without a price is refused', async () => {
     const { size } = sizeOf(openaiFormat('/chat/completions'), { model: 'gpt-4o-audio-preview', ...spoken })
     await expect(boundCall(priceOf(1, 1), size, dollars('50'), true)).rejects.toMatchObject({ code: 'price_unknown' })
     const answer = { model: 'gpt-4o-audio-preview', messages: [], modalities: ['text', 'audio'] }
@@ -444,7 +444,7 @@ describe('audio', () => {
     })
   })
 
-  test('with a price is held at it, only where it is asked for', async () => {
+  test('audio with a price is held at it, only where it is asked for', async () => {
     const price = { ...priceOf(1, 1), audioInput: rate(100), audioOutput: rate(200) }
     const maxCost = async (body: object) => {
       const { size } = sizeOf(openaiFormat('/chat/completions'), { model: 'gpt-audio', max_tokens: 1_000, ...body })
@@ -568,7 +568,7 @@ describe('a price', () => {
     expect(price.source).toMatch(/^genai-prices \d/)
   })
 
-  test('of the configuration goes above the list, and is read once', async () => {
+  test('a price of the configuration goes above the list, and is read once', async () => {
     const prices = new Prices(
       { prices: { 'gpt-4': { input_per_mtok: 1, output_per_mtok: 2 } }, providers: {} },
       systemClock,
@@ -578,7 +578,7 @@ describe('a price', () => {
     expect(await prices.get('openai', 'gpt-4')).toBe(price)
   })
 
-  test('of a model that runs on this machine is nothing, and one that runs elsewhere under its name has none', async () => {
+  test('a model that runs on this machine is free, and one elsewhere under its name has no price', async () => {
     const prices = new Prices({ prices: {}, providers: {} }, systemClock)
     expect(await prices.get('ollama', 'gpt-oss:120b')).toMatchObject({ source: 'local' })
     for (const model of ['gpt-oss:120b-cloud', 'gpt-oss:120b-CLOUD', 'gpt-oss:Cloud'])
@@ -586,7 +586,7 @@ describe('a price', () => {
   })
 
   test.each(['never-heard-of', '', 'constructor', '__proto__', 'hasOwnProperty', 'gpt-4; DROP TABLE calls'])(
-    'of "%s" is not known, and nothing is made up',
+    'a price of "%s" is not known, and nothing is made up',
     async (model) => {
       await expect(new Prices({ prices: {}, providers: {} }, systemClock).get('openai', model)).rejects.toMatchObject({
         code: 'price_unknown',

@@ -51,7 +51,7 @@ const ENDED: NewEvent = {
 }
 
 describe('a hold', () => {
-  test('of two hundred on the last cent never lets spent and held rise above the limit, seen at every microtask', async () => {
+  test('two hundred holds on the last cent never raise spent and held above the limit, at any microtask', async () => {
     const world = openLedger('0.01')
     const { ledger } = world
     const cost = dollars('0.004')
@@ -80,7 +80,7 @@ describe('a hold', () => {
     expect(ledger.accounts.balance(AGENT)).toEqual({ limit: dollars('0.01'), spent: dollars('0.008'), held: 0 })
   })
 
-  test('counts at once, and has its row in the database before the caller has it', async () => {
+  test('a hold counts at once, and has its row in the database before the caller has it', async () => {
     const world = openLedger('1')
     const holding = world.hold(nanodollars(5))
     expect(world.ledger.accounts.balance(AGENT)).toMatchObject({ held: 5 })
@@ -88,7 +88,7 @@ describe('a hold', () => {
     expect(world.rows()).toEqual([{ state: 'held', held_nanos: 5, cost_nanos: 0 }])
   })
 
-  test('whose row cannot be written is released and never reaches the caller; its neighbors have theirs', async () => {
+  test('a hold whose row cannot be written is released and never reaches the caller; its neighbors have theirs', async () => {
     const world = openLedger('1')
     const { ledger } = world
     const one = {
@@ -109,7 +109,7 @@ describe('a hold', () => {
     expect(world.rows()).toHaveLength(2)
   })
 
-  test('ends once: ending it again throws', async () => {
+  test('a hold ends once: ending it again throws', async () => {
     const { ledger, hold } = openLedger('1')
     const first = await hold(nanodollars(5))
     void ledger.charge(first, { cost: nanodollars(3) }, ENDED)
@@ -124,7 +124,7 @@ describe('a hold', () => {
     expect(ledger.accounts.balance(AGENT)).toMatchObject({ spent: 500, held: 0 })
   })
 
-  test('waits for held money and takes it as soon as it is released', async () => {
+  test('a hold waits for held money and takes it as soon as it is released', async () => {
     const { ledger, hold } = openLedger('0.00000001')
     const first = await hold(nanodollars(10))
     const second = hold(nanodollars(10))
@@ -132,7 +132,7 @@ describe('a hold', () => {
     expect((await second).maxCost).toBe(10)
   })
 
-  test('that waits two seconds in vain is refused as held, and holds nothing', async () => {
+  test('a hold that waits two seconds in vain is refused as held, and holds nothing', async () => {
     const { ledger, hold, clock } = openLedger('0.00000001')
     await hold(nanodollars(10))
     const second = hold(nanodollars(10))
@@ -142,7 +142,7 @@ describe('a hold', () => {
     expect(ledger.accounts.balance(AGENT)).toMatchObject({ held: 10 })
   })
 
-  test('that waits is abandoned when its caller disconnects', async () => {
+  test('a hold that waits is abandoned when its caller disconnects', async () => {
     const { ledger, hold } = openLedger('0.00000001')
     await hold(nanodollars(10))
     const caller = new AbortController()
@@ -152,7 +152,7 @@ describe('a hold', () => {
     expect(ledger.accounts.balance(AGENT)).toMatchObject({ held: 10 })
   })
 
-  test('of an agent without a budget is refused', async () => {
+  test('a hold of an agent without a budget is refused', async () => {
     const { ledger } = openLedger('1')
     const request = {
       callId: toCallId('call-1'),
@@ -165,7 +165,7 @@ describe('a hold', () => {
     await expect(ledger.hold({ ...request, agentId: toAgentId('nobody') })).rejects.toMatchObject({ code: 'not_found' })
   })
 
-  test('on a budget of 0 is refused unless it costs 0', async () => {
+  test('a hold on a budget of 0 is refused unless it costs 0', async () => {
     const { hold, ledger } = openLedger('0')
     await expect(hold(nanodollars(1))).rejects.toMatchObject({ code: 'budget_exceeded' })
     expect((await hold(nanodollars(0))).maxCost).toBe(0)
@@ -184,7 +184,7 @@ describe('a new limit', () => {
     await expect(hold(nanodollars(1))).rejects.toMatchObject({ code: 'budget_exceeded' })
   })
 
-  test('that is higher lets a waiting call pass at once', async () => {
+  test('a new limit that is higher lets a waiting call pass at once', async () => {
     const { ledger, hold } = openLedger('0.00000001')
     await hold(nanodollars(10))
     const waiting = hold(nanodollars(10))
@@ -192,7 +192,7 @@ describe('a new limit', () => {
     expect((await waiting).maxCost).toBe(10)
   })
 
-  test('warns and is exhausted again', async () => {
+  test('a new limit warns and is exhausted again', async () => {
     const world = openLedger('0.0000001')
     const { ledger, hold, of } = world
     await ledger.charge(await hold(nanodollars(95)), { cost: nanodollars(95) }, ENDED)
@@ -207,7 +207,7 @@ describe('a new limit', () => {
     expect(of('budget.exhausted')).toHaveLength(2)
   })
 
-  test('is recorded with who changed it, and is still there after a restart', () => {
+  test('a new limit is recorded with its author, and is still there after a restart', () => {
     const store = openStore({ path: ':memory:' })
     const { ledger, of, state } = openLedger('1', store)
     ledger.accounts.setLimit(AGENT, dollars('2.5'), 'operator')
@@ -302,7 +302,7 @@ describe('each share at which to warn', () => {
     return of('budget.warned').map(({ data }) => data.threshold)
   }
 
-  test('is warned of once, in turn, also after a restart', async () => {
+  test('each warning share is warned of once, in turn, also after a restart', async () => {
     const world = open()
     world.ledger.accounts.openAccount(AGENT, dollars('1'))
     expect(await spend(world, 40)).toEqual([])
@@ -313,7 +313,7 @@ describe('each share at which to warn', () => {
     expect(await spend(again, 26)).toEqual([0.9])
   })
 
-  test('that is passed together with another is one warning, of the higher', async () => {
+  test('a warning share that is passed together with another is one warning, of the higher', async () => {
     const world = open()
     world.ledger.accounts.openAccount(AGENT, dollars('1'))
     expect(await spend(world, 95)).toEqual([0.9])

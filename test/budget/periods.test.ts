@@ -152,7 +152,7 @@ describe('a period', () => {
     expect(shown(every, zone, at)).toEqual(expected)
   })
 
-  test('holds its moment, and the next one begins where it ends', () => {
+  test('a period holds its moment, and the next one begins where it ends', () => {
     const moment = fc.integer({ min: Date.parse('1990-01-01'), max: Date.parse('2045-01-01') })
     fc.assert(
       fc.property(fc.constantFrom(...ZONES), fc.constantFrom('day', 'month'), moment, (time_zone, every, now) => {
@@ -219,7 +219,7 @@ function openDaily(limit = '1', store = openStore({ path: ':memory:' })) {
 }
 
 describe('a limit for a day', () => {
-  test('starts again at midnight, and not before', async () => {
+  test('a limit for a day starts again at midnight, and not before', async () => {
     const world = openDaily()
     world.begin()
     await world.pay('1')
@@ -246,7 +246,7 @@ describe('a limit for a day', () => {
     ])
   })
 
-  test('warns and is exhausted again each day', async () => {
+  test('a limit for a day warns and is exhausted again each day', async () => {
     const world = openDaily()
     world.begin()
     await world.pay('1')
@@ -259,7 +259,7 @@ describe('a limit for a day', () => {
     expect(world.of('budget.exhausted').filter(({ data }) => !data.budget)).toHaveLength(2)
   })
 
-  test('counts a call in the day in which its money was held, with its correction, and after a restart', async () => {
+  test('a limit for a day counts a call in the day in which its money was held, with its correction, and after a restart', async () => {
     const store = openStore({ path: ':memory:' })
     const world = openDaily('1', store)
     world.begin()
@@ -300,7 +300,7 @@ describe('a limit for a day', () => {
     expect([restarted.view().spent_usd, spentOfLimit(restarted.view())]).toEqual(['0.6', '0'])
   })
 
-  test('lets a call pass that waits over midnight', async () => {
+  test('a limit for a day lets a call pass that waits over midnight', async () => {
     const world = openDaily()
     world.begin()
     await world.pay('0.5')
@@ -328,7 +328,7 @@ describe('a limit for a day', () => {
     expect(dates).toEqual([today, today])
   })
 
-  test('is the same in the ledger, the snapshot and the figures, and after a restart', async () => {
+  test('a limit for a day is the same in the ledger, the snapshot and the figures, and after a restart', async () => {
     const store = openStore({ path: ':memory:' })
     const world = openDaily('1', store)
     world.begin()
@@ -350,7 +350,7 @@ describe('a limit for a day', () => {
     expect([restarted.balance().spent, spentOfLimit(restarted.view())]).toEqual(['0.3', '0.3'])
   })
 
-  test('gets nothing back for a correction of yesterday, which counts yesterday', async () => {
+  test('a limit for a day gets nothing back for a correction of yesterday, which counts yesterday', async () => {
     const world = openDaily()
     world.begin()
     const yesterday = await world.pay('0.9')
@@ -364,7 +364,7 @@ describe('a limit for a day', () => {
     expect([world.view().spent_usd, spentOfLimit(world.view())]).toEqual(['0.2', '0.2'])
   })
 
-  test('is recorded at midnight without a call', async () => {
+  test('a limit for a day is recorded at midnight without a call', async () => {
     const world = openDaily()
     world.begin()
     await world.pay('1')

@@ -52,7 +52,7 @@ describe('the cost of a usage', () => {
     expect(costOf(price(), used(usage))).toBe(nanos)
   })
 
-  test('is rounded up to a nanodollar, never down to nothing', () => {
+  test('the cost of a usage is rounded up to a nanodollar, never down to nothing', () => {
     const cheap = price({ input: flat(137_500), output: flat(0) })
     expect(costOf(cheap, used({ input: 1 }))).toBe(138)
     expect(costOf(cheap, used({ input: 2 }))).toBe(275)
@@ -65,12 +65,12 @@ describe('the cost of a usage', () => {
     expect(costOf(stepped, used({ input: 200_001 }))).toBe(400_002_000)
   })
 
-  test('is exact where doubles are not', () => {
+  test('the cost of a usage is exact where doubles are not', () => {
     const dear = price({ input: flat(100_000_000_001) })
     expect(costOf(dear, used({ input: 90_000_001 }))).toBe(Number((90_000_001n * 100_000_000_001n + 999n) / 1000n))
   })
 
-  test('is never more than the bound that was held for it', () => {
+  test('the cost of a usage is never more than the bound that was held for it', () => {
     const tokens = fc.nat({ max: 2_000_000 })
     const picos = fc.nat({ max: 100_000_000_000 })
     const parts = fc.array(tokens, { minLength: 4, maxLength: 4 })
@@ -91,12 +91,12 @@ describe('the cost of a usage', () => {
     )
   })
 
-  test('of a short input is within the bound of a longer one, also where longer ones are cheaper', () => {
+  test('the cost of a short input is within the bound of a longer one, also where longer ones are cheaper', () => {
     const stepped = price({ input: { base: 1_000_000_000, tiers: [{ start: 100, rate: 1_000_000 }] } })
     expect(costOf(stepped, used({ input: 100 }))).toBeLessThanOrEqual(maxCostOf(stepped, 200, 0))
   })
 
-  test('of as many tokens as money pays for fits the money', () => {
+  test('the cost of as many tokens as money pays for fits the money', () => {
     fc.assert(
       fc.property(
         fc.nat({ max: 100_000 }),
@@ -115,7 +115,7 @@ describe('the cost of a usage', () => {
 describe('a price of the list', () => {
   const NOON = Date.parse('2026-11-21T12:00:00Z')
 
-  test('names the list that is installed, and the day', async () => {
+  test('a price of the list names the list that is installed, and the day', async () => {
     const installed = JSON.parse(readFileSync('node_modules/@pydantic/genai-prices/package.json', 'utf8')) as {
       version: string
     }
@@ -123,7 +123,7 @@ describe('a price of the list', () => {
     expect([found.source, found.date]).toEqual([`genai-prices ${installed.version}`, '2026-11-21'])
   })
 
-  test('is that of the moment, also in a program that runs for months', async () => {
+  test('a price of the list is that of the moment, also in a program that runs for months', async () => {
     let now = Date.parse('2026-07-29T23:59:59Z')
     const prices = new Prices({ prices: {}, providers: {} }, { now: () => now })
     expect((await prices.get('openai', 'gpt-5.6-terra')).input.base).toBe(2_500_000)
@@ -187,12 +187,12 @@ describe('a price of the list', () => {
     expect(maxCostOf(price, input, output, uses)).toBeGreaterThanOrEqual(costOf(price, usage))
   })
 
-  test('in a unit that is not counted is no price', async () => {
+  test('a price of the list in a unit that is not counted is no price', async () => {
     const prices = new Prices({ prices: {}, providers: {} }, { now: () => NOON })
     await expect(prices.get('mistral', 'mistral-ocr-latest')).rejects.toMatchObject({ code: 'price_unknown' })
   })
 
-  test('that the list has for another provider does not apply', async () => {
+  test('a listed price of another provider does not apply', async () => {
     const prices = new Prices({ prices: {}, providers: {} }, { now: () => NOON })
     expect((await prices.get('groq', 'llama-3.3-70b-versatile')).input.base).toBe(590_000)
   })
@@ -277,12 +277,12 @@ describe('a price of the configuration', () => {
     expect(await inputOf(prices, provider, model)).toBe(usd)
   })
 
-  test('of a provider applies to its models that have no other', async () => {
+  test('a configured price for a provider applies to its models that have no other', async () => {
     expect(await inputOf({}, 'house', 'anything')).toBe(7)
     expect(await inputOf({ 'house/anything': one(8) }, 'house', 'anything')).toBe(8)
   })
 
-  test('that is missing is the highest of every kind at that provider, as an estimate, if so configured', async () => {
+  test('a missing price is the highest of every kind at that provider, as an estimate, if so configured', async () => {
     const price_list = { unknown: 'dearest' as const }
     const prices = new Prices({ prices: {}, providers: { groq: {}, house: {} }, price_list }, { now: Date.now })
     const dearest = await prices.get('groq', 'unheard-of')
@@ -344,7 +344,7 @@ describe('a price of the configuration', () => {
 })
 
 describe('the rates stored with a call', () => {
-  test('are the rates that applied, per token and per use, the tier, and the list', async () => {
+  test('a call stores the rates that applied, per token and per use, the tier, and the list', async () => {
     const found = await new Prices({ prices: {}, providers: {} }, { now: () => Date.parse('2026-11-21') }).get(
       'openai',
       'gpt-5.4',

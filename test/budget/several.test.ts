@@ -88,7 +88,7 @@ describe('a call', () => {
     },
   )
 
-  test('is held in all budgets and charged to all of them', async () => {
+  test('a call is held in all budgets and charged to all of them', async () => {
     const world = openBudgets({ run: '5', server: '5' })
     world.begin(toAgentId('a-1'))
     const held = await world.hold(toAgentId('a-1'), toRunId('run-1'), '2')
@@ -105,7 +105,7 @@ describe('a call', () => {
     ])
   })
 
-  test('waits for what another agent holds of the server, and takes it when it comes back', async () => {
+  test("a call waits for the server's money that another agent holds, and takes it when it comes back", async () => {
     const world = openBudgets({ server: '1' })
     world.begin(toAgentId('a-1'))
     world.begin(toAgentId('a-2'))
@@ -121,7 +121,7 @@ describe('a call', () => {
     expect(world.ledger.accounts.available({ agentId: toAgentId('a-1'), runId: toRunId('run-1') })).toBe(dollars('0.5'))
   })
 
-  test('of a client without a run is not the business of a run', async () => {
+  test("a call of a client without a run counts in no run's budget", async () => {
     const world = openBudgets({ run: '1', server: '5' })
     world.begin(toAgentId('a-1'))
     expect((await world.hold(toAgentId('a-1'), null, '3')).maxCost).toBe(dollars('3'))
@@ -130,7 +130,7 @@ describe('a call', () => {
 })
 
 describe("a run's budget", () => {
-  test('starts again with the next run, while that of the agent continues', async () => {
+  test("a run's budget starts again with the next run, while that of the agent continues", async () => {
     const world = openBudgets({ agent: '3', run: '2' })
     world.begin(toAgentId('a-1'))
     await world.end(await world.hold(toAgentId('a-1'), toRunId('run-1'), '2'), '2')
@@ -143,7 +143,7 @@ describe("a run's budget", () => {
     })
   })
 
-  test('is not that of another run, and a late call of one that has ended is still its own', async () => {
+  test("a run's budget is separate, and a late call of an ended run still counts in it", async () => {
     const world = openBudgets({ run: '1' })
     world.begin(toAgentId('a-1'))
     await world.end(await world.hold(toAgentId('a-1'), toRunId('run-1'), '1'), '1')
@@ -175,7 +175,7 @@ describe("the server's budget", () => {
     await restarted.hold(toAgentId('a-1'), null, '0.2')
   })
 
-  test('that is exhausted notifies each agent that it stops once, and warns once', async () => {
+  test('an exhausted server budget notifies each agent that it stops once, and warns once', async () => {
     const world = openBudgets({ server: '1' })
     world.begin(toAgentId('a-1'))
     world.begin(toAgentId('a-2'))
@@ -211,7 +211,7 @@ describe('a limit of the configuration', () => {
     expect(world.shown(toAgentId('a-1'))).toEqual([['server', '0.5', '0.4']])
   })
 
-  test('is reported and warned about again when it was changed', async () => {
+  test('a limit of the configuration is reported and warned about again when it was changed', async () => {
     const world = openBudgets({ server: '1' })
     world.begin(toAgentId('a-1'))
     await world.end(await world.hold(toAgentId('a-1'), toRunId('run-1'), '1'), '1')
@@ -226,7 +226,7 @@ describe('a limit of the configuration', () => {
     }
   })
 
-  test('for runs holds for those that run and those to come', async () => {
+  test('a configured limit for runs applies to running and to later runs', async () => {
     const world = openBudgets({ run: '1' })
     world.begin(toAgentId('a-1'))
     await world.hold(toAgentId('a-1'), toRunId('run-1'), '1')
@@ -241,7 +241,7 @@ describe('a limit of the configuration', () => {
     ])
   })
 
-  test.each(['server', 'run'] as const)('of the %s is none to be changed where there is none', (scope) => {
+  test.each(['server', 'run'] as const)('a missing limit of the %s cannot be changed', (scope) => {
     const { ledger, of } = openBudgets({})
     expect(() => ledger.accounts.setConfiguredLimit(scope, nanodollars(1), 'ann')).toThrow(
       expect.objectContaining({ code: 'conflict', hint: expect.stringMatching(/budget\.(server|per_run)_usd/) }),

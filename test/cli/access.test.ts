@@ -25,7 +25,7 @@ const signIn = (url: string, username: string, secret = password) =>
 const saved = (place: Place) => readFileSync(join(place.folder, '.iron/tokens'), 'utf8')
 
 describe('users', () => {
-  test('are kept in the database file while no server runs, which is made when there is none', async () => {
+  test('users are kept in the database file while no server runs, which is made when there is none', async () => {
     const place = openPlace()
     const added = await place.type(['users', 'add', 'Alice', '--role', 'admin'], { stdin: `${password}\n` })
     expect(added).toMatchObject({ code: 0, out: '', err: 'created user alice (role: admin)\n' })
@@ -83,7 +83,7 @@ describe('users', () => {
     expect((await signIn(url, 'alice', 'another good one')).status).toBe(200)
   })
 
-  test('have their password typed twice, without echo', async () => {
+  test('users have their password typed twice, without echo', async () => {
     const place = openPlace()
     const type = (first: string, second: string) =>
       place.run(['users', 'add', 'alice'], {
@@ -118,7 +118,7 @@ describe('tokens create', () => {
 describe('login', () => {
   const env = (url: string) => ({ IRON_CAGE_URL: url })
 
-  test('is saved for this user only, and commands act as that user on that server', async () => {
+  test('a login is saved for this user only, and commands act as that user on that server', async () => {
     const [place, elsewhere] = [openPlace(), openPlace()]
     const { url } = await serve(place)
     await place.type(['users', 'add', 'alice', '--role', 'admin'], { stdin: password })
@@ -141,7 +141,7 @@ describe('login', () => {
     expect(lines.map((line) => (JSON.parse(line) as { name: string }).name)).toEqual(['pad', 'bob'])
   })
 
-  test('is renewed when its access token ends, also by several commands at once, and is gone when it has ended', async () => {
+  test('a login is renewed when its access token ends, also by several commands at once, and is gone when it has ended', async () => {
     const place = openPlace()
     const { url } = await serve(place)
     await place.type(['users', 'add', 'alice', '--role', 'admin'], { stdin: password })
@@ -168,7 +168,7 @@ describe('login', () => {
     expect(saved(place)).toBe('')
   })
 
-  test('fails with a reason for a wrong password, no password and an unreachable server', async () => {
+  test('a login fails with a reason for a wrong password, no password and an unreachable server', async () => {
     const place = openPlace()
     const { url } = await serve(place)
     await place.type(['users', 'add', 'alice'], { stdin: password })
@@ -183,7 +183,7 @@ describe('login', () => {
 })
 
 describe('tokens', () => {
-  test('are made, replaced and ended in the database file while no server runs', async () => {
+  test('tokens are made, replaced and ended in the database file while no server runs', async () => {
     const place = openPlace()
     await place.type(['users', 'add', 'alice'], { stdin: password })
     const generated = await place.type(['token', 'generate', '--budget', '100'])
@@ -215,7 +215,7 @@ describe('tokens', () => {
 })
 
 describe('a server', () => {
-  test('is not opened to other machines without a user and a word of the operator', async () => {
+  test('a server is not opened to other machines without a user and a word of the operator', async () => {
     const place = openPlace()
     const ended = await place.run(['serve', '--port', '0', '--host', '0.0.0.0'])
     expect([ended.code, ended.out]).toEqual([2, ''])
@@ -227,7 +227,7 @@ describe('a server', () => {
     await run.shows(/http:\/\/localhost:\d+/)
   })
 
-  test('that is sent SIGUSR1 goes on, and opens no debugger', async () => {
+  test('a server that is sent SIGUSR1 goes on, and opens no debugger', async () => {
     const place = openPlace()
     const { run, url } = await serve(place)
     for (let signal = 0; signal < 3; signal++) run.child.kill('SIGUSR1')

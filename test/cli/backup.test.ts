@@ -47,7 +47,7 @@ class Site {
 }
 
 describe('a backup', () => {
-  test('made while the server runs is whole, verified, for this user only, and one file with its keys', async () => {
+  test('a backup made while the server runs is whole, verified, for this user only, and one file with its keys', async () => {
     const site = new Site()
     const runtime = await site.open()
     runtime.checkpoints.put(OWNER, 'lead 40', '2026-01-01T00:00:00.000Z')
@@ -76,7 +76,7 @@ describe('a backup', () => {
     expect(await site.checkpoint()).toBe('lead 80')
   })
 
-  test('is restored where nothing was, and the audit continues from its end', async () => {
+  test('a backup is restored where nothing was, and the audit continues from its end', async () => {
     const site = new Site()
     await site.serve('lead 40')
     const { audit_rows } = await backUp(site.db, site.copy)
@@ -86,7 +86,7 @@ describe('a backup', () => {
     expect((await backUp(other.db, other.copy)).audit_rows).toBeGreaterThan(audit_rows)
   })
 
-  test('is refused over a file that is there, and of a database that is not', async () => {
+  test('a backup is refused over a file that is there, and of a database that is not', async () => {
     const site = new Site()
     await expect(backUp(site.db, site.copy)).rejects.toMatchObject({ code: 'not_found' })
     await site.serve('lead 40')
@@ -96,7 +96,7 @@ describe('a backup', () => {
     expect(readFileSync(site.copy).equals(before)).toBe(true)
   })
 
-  test('of an audit that was changed is refused and leaves nothing behind', async () => {
+  test('a backup of an audit that was changed is refused and leaves nothing behind', async () => {
     const site = new Site()
     await site.serve('lead 40')
     const client = new Sqlite(site.db)
@@ -124,7 +124,7 @@ describe('a backup', () => {
     expect(await site.checkpoint()).toBe('lead 40')
   })
 
-  test('is not restored while a server runs', async () => {
+  test('a backup is not restored while a server runs', async () => {
     const site = new Site()
     const runtime = await site.open()
     await backUp(site.db, site.copy)

@@ -37,7 +37,7 @@ const json = async (place: Place, ...args: string[]) =>
   JSON.parse((await place.type([...args, '--json'])).out) as unknown
 
 describe('deploy up', () => {
-  test('serves the function of an agent, whose calls are priced and redacted, until deploy down', async () => {
+  test('deploy up serves the function of an agent, whose calls are priced and redacted, until deploy down', async () => {
     await using provider = await FakeProvider.open()
     provider.does(answer({ text: 'Write to ceo@acme.com' }))
     const place = prepare()
@@ -67,7 +67,7 @@ describe('deploy up', () => {
     expect((await place.type(['deploy', 'call', 'agent', '{}'])).err).toContain('nothing is deployed as "agent"')
   })
 
-  test('refuses the call of a page of another site', async () => {
+  test('deploy up refuses the call of a page of another site', async () => {
     await using provider = await FakeProvider.open()
     const place = prepare()
     await up(place, provider).shows('agent can be called')
@@ -118,7 +118,7 @@ describe('deploy up', () => {
     expect(provider.requests).toHaveLength(codes.filter((code) => code === 0).length)
   })
 
-  test('in the running server it returns when the agent can be called; start --strategy does the same', async () => {
+  test('deploy up in the running server returns when the agent can be called, and so does start --strategy', async () => {
     await using provider = await FakeProvider.open()
     const place = prepare('import json, sys\nprint(json.dumps({"twice": 2 * json.load(sys.stdin)}))\n')
     const server = place.start(['serve', '--port', '0'])
@@ -263,7 +263,7 @@ describe('deploy --selector agent', () => {
 })
 
 describe('a strategy of the user', () => {
-  test('is the example of docs/deployment.md, as it stands there', async () => {
+  test('a strategy of the user is the example of docs/deployment.md, as it stands there', async () => {
     await using provider = await FakeProvider.open()
     const place = prepare()
     const page = readFileSync(resolve(import.meta.dirname, '../../docs/deployment.md'), 'utf8')
@@ -285,7 +285,7 @@ describe('a strategy of the user', () => {
     expect(JSON.parse(called.out)).toEqual({ answer: 'Hello.' })
   })
 
-  test('is added by files alone, chosen by its facts, and used like ours', async () => {
+  test('a strategy of the user is added by files alone, chosen by its facts, and used like ours', async () => {
     await using provider = await FakeProvider.open()
     const place = prepare()
     for (const path of ['strategies', 'strategies/mycloud', 'strategies/mycloud/templates', 'strategies/half']) {

@@ -83,7 +83,7 @@ const wrong = ({ checks }: Answer): string[] =>
     .map(([name]) => name)
 
 describe('the doctor', () => {
-  test('reports a new folder as ok in more than twenty checks', async () => {
+  test('the doctor reports a new folder as ok in more than twenty checks', async () => {
     const patient = new Patient()
     const answer = await patient.see()
     expect(answer).toMatchObject({ code: 0 })
@@ -100,7 +100,7 @@ describe('the doctor', () => {
     expect(answer.code).toBe(0)
   })
 
-  test('reports a running server as ok, and knows its ports', async () => {
+  test('the doctor reports a running server as ok, and knows its ports', async () => {
     const patient = new Patient()
     const runtime = await openParts({ config: patient.config, configFile: null, environment: {}, version: 'test' })
     onTestFinished(() => runtime.close('the test is over'))
@@ -140,7 +140,7 @@ describe('the doctor', () => {
       ({ folder }) => writeFileSync(join(folder, 'iron-cage.yaml'), 'budgte: {}\n'),
     ],
   ]
-  test.each(damages)('finds %s, suggests a fix and exits 1', async (_name, check, what, damage) => {
+  test.each(damages)('the doctor finds %s, suggests a fix and exits 1', async (_name, check, what, damage) => {
     const patient = new Patient()
     await patient.hasServed()
     damage(patient)
@@ -153,7 +153,7 @@ describe('the doctor', () => {
     expect(answer.code).toBe(1)
   })
 
-  test('finds a port that another program has', async () => {
+  test('the doctor finds a port that another program has', async () => {
     const other = createServer()
     await new Promise<void>((listening) => other.listen(0, '127.0.0.1', listening))
     onTestFinished(() => void other.close())
@@ -163,7 +163,7 @@ describe('the doctor', () => {
     expect(wrong(await patient.examine())).toEqual(['Port on 127.0.0.1'])
   })
 
-  test('finds a Python that is not there, and then no SDK either', async () => {
+  test('the doctor finds a Python that is not there, and then no SDK either', async () => {
     const patient = new Patient()
     writeFileSync(join(patient.folder, 'iron-cage.yaml'), 'agent: { python: /nowhere/python3 }\n')
     expect(wrong(await patient.examine())).toEqual(['Python', 'Python SDK'])
@@ -182,14 +182,14 @@ describe('the doctor', () => {
     expect(code).toBe(0)
   })
 
-  test('reports a master key that is too weak without printing it', async () => {
+  test('the doctor reports a master key that is too weak without printing it', async () => {
     const { checks, out, code } = await new Patient().examine({ IRON_CAGE_MASTER_KEY: 'abcabcabcabcabcabc' })
     expect(checks['Master key']).toMatchObject({ status: 'fail', what: expect.stringContaining('too weak') })
     expect(out.join()).not.toContain('abcabc')
     expect(code).toBe(1)
   })
 
-  test('reports whether the master key opens the vault, and which file is missing', async () => {
+  test('the doctor reports whether the master key opens the vault, and which file is missing', async () => {
     const patient = new Patient()
     const look = async (variables: Record<string, string>) => (await patient.examine(variables)).checks['Master key']
     expect(await look({ IRON_CAGE_MASTER_KEY: KEY })).toEqual({ status: 'ok', what: 'strong enough' })
@@ -217,7 +217,7 @@ describe('the doctor', () => {
     })
   })
 
-  test('asks providers only with --online', async () => {
+  test('the doctor asks providers only with --online', async () => {
     const patient = new Patient()
     const text =
       'providers: { openai: { base_url: http://127.0.0.1:1/v1 }, anthropic: { base_url: http://127.0.0.1:1 } }'
@@ -228,7 +228,7 @@ describe('the doctor', () => {
     expect(wrong(online)).toEqual(['Providers'])
   })
 
-  test('knows calls that a killed server left open', async () => {
+  test('the doctor knows calls that a killed server left open', async () => {
     const patient = new Patient()
     await patient.hasServed()
     expect((await patient.examine()).checks['Open holds']).toEqual({ status: 'ok', what: 'none' })

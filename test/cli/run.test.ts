@@ -9,20 +9,23 @@ const inCage = (place: Place, command: readonly string[], options: { stdin?: str
   place.run(['run', '--port', '0', ...(options.flags ?? []), '--', ...command], options)
 
 describe('run', () => {
-  test.each(LEVELS)('gives a command its stdin, keeps its output apart and returns its code (%s)', async (level) => {
-    const place = openPlace()
-    const flags = ['--sandbox', level]
-    const { code, out, err } = await inCage(place, ['sh', '-c', 'cat; echo careful >&2; exit 7'], {
-      stdin: '{"a":1}\n',
-      flags,
-    })
-    expect({ code, out }).toEqual({ code: 7, out: '{"a":1}\n' })
-    expect(err).toMatch(/├─ Command +sh\n/)
-    expect(err).toMatch(/^careful$/m)
-    expect(err).toMatch(/has ended\n {2}├─ Why +exit code 7; restarts are off\n {2}├─ Cost +\$0\.00/)
-  })
+  test.each(LEVELS)(
+    'run gives a command its stdin, keeps its output apart and returns its code (%s)',
+    async (level) => {
+      const place = openPlace()
+      const flags = ['--sandbox', level]
+      const { code, out, err } = await inCage(place, ['sh', '-c', 'cat; echo careful >&2; exit 7'], {
+        stdin: '{"a":1}\n',
+        flags,
+      })
+      expect({ code, out }).toEqual({ code: 7, out: '{"a":1}\n' })
+      expect(err).toMatch(/├─ Command +sh\n/)
+      expect(err).toMatch(/^careful$/m)
+      expect(err).toMatch(/has ended\n {2}├─ Why +exit code 7; restarts are off\n {2}├─ Cost +\$0\.00/)
+    },
+  )
 
-  test('passes the words after the command on, without a separator', async () => {
+  test('run passes the words after the command on, without a separator', async () => {
     const program = 'console.log(JSON.stringify(process.argv.slice(1)))'
     const { out } = await openPlace().run([
       'run',
@@ -39,7 +42,7 @@ describe('run', () => {
     expect(JSON.parse(out)).toEqual(['x', '-p', '--budget', '0'])
   })
 
-  test('ends like a command that a signal ended, and does not restart it', async () => {
+  test('run ends like a command that a signal ended, and does not restart it', async () => {
     const { code, out } = await inCage(openPlace(), ['sh', '-c', 'echo once; kill -s KILL $$'])
     expect({ code, out }).toEqual({ code: 137, out: 'once\n' })
   })
@@ -52,7 +55,7 @@ describe('run', () => {
     )
   })
 
-  test('stops a command whose budget is spent with code 3', async () => {
+  test('run stops a command whose budget is spent with code 3', async () => {
     const call = `curl -s -o /dev/null -w '%{http_code}' "$OPENAI_BASE_URL/chat/completions" -H 'authorization: Bearer sk-x' -d '{"model":"gpt-4o","max_tokens":9,"messages":[]}'`
     // It is stopped with its answer on the way, which it would be too late for.
     const answered = `trap '' INT TERM; ${call}`
@@ -61,7 +64,7 @@ describe('run', () => {
     expect(err).toMatch(/Calls +0 completed, 0 failed/)
   })
 
-  test('stops on SIGTERM, and the command may end in its own way', async () => {
+  test('run stops on SIGTERM, and the command may end in its own way', async () => {
     const place = openPlace()
     const script = 'trap "echo tidy; exit 9" INT TERM; echo ready; while :; do sleep 0.1; done'
     const run = place.start(['run', '--port', '0', '--', 'sh', '-c', script])

@@ -51,7 +51,7 @@ const agentId = (run: Run): string => /Agent +(\S+)/.exec(run.out)![1]!
 const printed = (line: string) => new RegExp(`^\\[\\d\\d:\\d\\d:\\d\\d\\] INFO  ${line}`, 'm')
 
 describe('start', () => {
-  test("exits with the agent's own code, after a block and the agent's lines", async () => {
+  test("start exits with the agent's own code, after a block and the agent's lines", async () => {
     const place = prepare()
     const { code, out, err } = await startAgent(place, 'exit_42.mjs', '--budget', '$50', '--', '--leads', '007').ended
     expect({ code, err }).toEqual({ code: 42, err: '' })
@@ -112,7 +112,7 @@ describe('start', () => {
     expect(report.out).toMatch(/BY TAG ─+\n {2}customer=acme +1 call {2}(\$[\d.]+)\n {2}project=search +1 call {2}\1\n/)
   })
 
-  test('prints at the end how to see the report, also of a database elsewhere', async () => {
+  test('start prints at the end how to see the report, also of a database elsewhere', async () => {
     const place = prepare()
     const run = startAgent(place, 'exit_42.mjs', '--db', 'other.db')
     const { out } = await run.ended
@@ -167,14 +167,14 @@ describe('start', () => {
     )
   })
 
-  test('never shows personal data the agent prints, neither live nor in the log', async () => {
+  test('start never shows personal data the agent prints, neither live nor in the log', async () => {
     const place = prepare()
     const { out } = await startAgent(place, 'leak.mjs', '--log-format', 'json', '--verbose').ended
     expect(out).toContain('write to [EMAIL_REDACTED]')
     expect(out).not.toContain('ceo@acme.com')
   })
 
-  test('prints nothing but JSON lines with --log-format json', async () => {
+  test('start prints nothing but JSON lines with --log-format json', async () => {
     const { out, err } = await startAgent(prepare(), 'exit_42.mjs', '--log-format', 'json').ended
     const types = out
       .trim()

@@ -420,7 +420,7 @@ describe('help', () => {
     )
     return lines.join('\n')
   }
-  test('it lists every command, and each has a page with an example', async () => {
+  test('the help lists every command, and each has a page with an example', async () => {
     const commands = subcommandsIn(await helpOf(), [])
     expect(commands.length).toBeGreaterThan(25)
     const without: string[] = []
@@ -450,7 +450,7 @@ describe('help', () => {
     expect(out).toContain("other  start: the agent's own code")
   })
 
-  test('that of a command has its flags and examples', async () => {
+  test('the help of a command has its flags and examples', async () => {
     const { code, out } = await openPlace().type(['start', '--help'])
     expect(code).toBe(0)
     const flags =

@@ -41,7 +41,7 @@ function whileOpen(folders: AgentFolders, act: () => void): void {
 }
 
 describe('a configuration file', () => {
-  test('that existed before agents could write is read; one created or changed meanwhile is not', () => {
+  test('a configuration file that existed before agents could write is read; one created or changed meanwhile is not', () => {
     writeFileSync(file, '')
     const folders = later()
     whileOpen(folders, () => later().requireUntouched(file))
@@ -81,7 +81,7 @@ describe('a configuration file', () => {
     later().requireUntouched(file)
   })
 
-  test('that was hidden from the agents may be edited in place, but not be replaced', () => {
+  test('a configuration file that was hidden from the agents may be edited in place, but not be replaced', () => {
     writeFileSync(file, 'one')
     const folders = later()
     whileOpen(folders, () => {
@@ -108,7 +108,7 @@ describe('a configuration file', () => {
     expect(() => later().requireUntouched(file)).toThrow(refused)
   })
 
-  test('of a folder that a killed server left open is not read, until the next server has begun', () => {
+  test('a configuration file of a folder that a killed server left open is not read, until the next server has begun', () => {
     writeFileSync(join(work, 'first'), '')
     mkdirSync(join(home, '.iron'), { recursive: true })
     const line = { opened: 'x', folder: work, pid: 2 ** 22 + 1, at: Date.now() }

@@ -104,7 +104,7 @@ describe('a policy', () => {
     for (const key of ['providers.absent.retries', 'services.absent.retries']) expect(at(key)).toBeUndefined()
   })
 
-  test('that does not fit to a machine is refused whole', () => {
+  test('a policy that does not fit to a machine is refused whole', () => {
     const policy = parsePolicy({ providers: { openai: { fallback: [{ provider: 'anthropic', model: 'x' }] } } })
     expect(() => mergePolicy(load({}), policy)).toThrow(/Control Panel: providers\.openai\.fallback/)
   })
@@ -130,7 +130,7 @@ describe('a policy', () => {
     )
   })
 
-  test('leaves everything that it does not name as it was', () => {
+  test('a policy leaves everything that it does not name as it was', () => {
     const own = load({ safety: { mode: 'warn' }, providers: { groq: { retries: 7 } } })
     const { config } = mergePolicy(own, parsePolicy({ budget: { tools: { max_calls: 3 } } }))
     const texts = (value: object) =>

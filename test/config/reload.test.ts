@@ -59,7 +59,7 @@ describe('a configuration that changes while the server runs', () => {
     expect(JSON.stringify(listed)).not.toContain(KEY)
   })
 
-  test('that is broken or missing changes nothing and is reported', async () => {
+  test('a configuration that is broken or missing changes nothing and is reported', async () => {
     const { place, server } = await serve('safety: { mode: redact }\n')
     place.write('iron-cage.yaml', 'safety: { mode: wran }\n')
     await server.shows('did you mean warn')
@@ -72,7 +72,7 @@ describe('a configuration that changes while the server runs', () => {
     expect(await scanned(place)).toBe(`Ask ${EMAIL}.`)
   })
 
-  test('is read again on SIGHUP by a server without a terminal, which goes on', async () => {
+  test('a configuration is read again on SIGHUP by a server without a terminal, which goes on', async () => {
     const { place, server } = await serve('safety: { mode: redact }\n')
     server.child.kill('SIGHUP')
     await server.shows('Configuration reloaded: nothing changed')

@@ -52,7 +52,7 @@ const REQUESTS = {
 }
 
 describe.each(Object.entries(REQUESTS))('%s', (path, body) => {
-  test.each([false, true])('passes every field both ways, streamed: %s', async (stream) => {
+  test.each([false, true])('every field passes both ways, streamed: %s', async (stream) => {
     const cage = await openTestRuntime()
     const agent = cage.addAgent()
     const sent: Record<string, unknown> = { ...body, stream }

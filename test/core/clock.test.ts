@@ -7,7 +7,7 @@ describe.each([
   ['the system', () => systemClock],
   ['a test', () => new TestClock()],
 ])('a sleep on the clock of %s', (_whose, clockOf) => {
-  test('ends with the reason of its signal as soon as that is aborted', async () => {
+  test('a wait of the system clock ends with the reason of its signal as soon as that is aborted', async () => {
     const { signal, abort } = withAbort()
     const sleep = clockOf().sleep(3_600_000, signal)
     abort(new Error('nobody waits any more'))
@@ -15,7 +15,7 @@ describe.each([
     await expect(clockOf().sleep(3_600_000, signal)).rejects.toThrow('nobody waits any more')
   })
 
-  test('leaves nothing behind at its signal', async () => {
+  test('a wait of the system clock leaves nothing behind at its signal', async () => {
     const { signal } = withAbort()
     const clock = clockOf()
     const sleep = clock.sleep(1, signal)

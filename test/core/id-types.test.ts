@@ -13,7 +13,7 @@ import type { AgentView } from '../../src/state/snapshot.ts'
 
 /** Proved by `tsc`, which reads the tests as well: each line with a directive is an error, or the directive is one. */
 describe('an id', () => {
-  test('is a text, but a text is no id', () => {
+  test('an id is a text, but a text is no id', () => {
     expectTypeOf<AgentId>().toExtend<string>()
     // @ts-expect-error: a plain string
     const agent: AgentId = 'lg-7a3f9c2d'
@@ -24,7 +24,7 @@ describe('an id', () => {
     expectTypeOf([agent, run, call] as string[]).toEqualTypeOf<string[]>()
   })
 
-  test('of one thing is none of another', () => {
+  test('an id of one thing is none of another', () => {
     // @ts-expect-error: a run is no agent
     const agent: AgentId = newRunId()
     // @ts-expect-error: a call is no run

@@ -39,17 +39,17 @@ describe('money', () => {
     for (const invalid of ['', '$5', '5e3', '1.0000000001']) expect(() => usd(invalid)).toThrow(RangeError)
   })
 
-  test('is written and read back exactly', () => {
+  test('money is written and read back exactly', () => {
     fc.assert(fc.property(nanos, (amount) => fromUsd(toUsd(amount)) === amount))
   })
 
-  test('is written as short as it is exact', () => {
+  test('money is written as short as it is exact', () => {
     const amounts = [5_290_000_000, 1, -500_000_000, 0, 50e9].map(nanodollars)
     expect(amounts.map(toUsd)).toEqual(['5.29', '0.000000001', '-0.5', '0', '50'])
     fc.assert(fc.property(nanos, (amount) => /^-?\d+(\.\d*[1-9])?$/.test(toUsd(amount))))
   })
 
-  test('of a whole and its parts is shown with one precision, and adds up as shown', () => {
+  test('a whole and its parts are shown with one precision, and add up as shown', () => {
     const shown = (...amounts: string[]) => showUsdParts(...(amounts.map(usd) as [Usd]))
     expect(shown('20', '0', '0.015', '19.985')).toEqual(['$20.000', '$0.000', '$0.015', '$19.985'])
     expect(shown('9.2', '9.048', '0.0054', '0.1466')).toEqual(['$9.2000', '$9.0480', '$0.0054', '$0.1466'])
@@ -64,12 +64,12 @@ describe('money', () => {
     )
   })
 
-  test('adds up exactly where doubles do not', () => {
+  test('money adds up exactly where doubles do not', () => {
     expect(addUsd(usd('0.1'), usd('0.2'))).toBe('0.3')
     expect(addUsd(usd('4.35'), usd('-4.35'))).toBe('0')
   })
 
-  test('of a million calls is the sum of its parts, to the last digit', () => {
+  test('the cost of a million calls is the sum of its parts, to the last digit', () => {
     // $0.0000001375 is half a nanodollar more than can be written: each call is rounded up, and nothing drifts.
     const rate = (base: number) => ({ base, tiers: [] })
     const free = rate(0)
@@ -88,7 +88,7 @@ describe('money', () => {
     expect(toUsd(pairs)).toBe('0.1375')
   })
 
-  test('beyond nine million dollars is exact as well: nothing that counts is full', () => {
+  test('money beyond nine million dollars is exact as well', () => {
     expect(addUsd(usd('9000000'), usd('9000000'))).toBe('18000000')
     expect(addUsd(usd('-9000000'), usd('-1'))).toBe('-9000001')
     expect(addUsd(addUsd(usd('9000000'), usd('8999999.999999999')), usd('-1'))).toBe('17999998.999999999')
@@ -96,7 +96,7 @@ describe('money', () => {
     expect(addUsd(usd('12345678901234567890.000000001'), usd('-12345678901234567890'))).toBe('0.000000001')
   })
 
-  test('of more than a number can count is written, read and shown', () => {
+  test('more money than a number can count is written, read and shown', () => {
     expect(toUsd(2n ** 70n)).toBe('1180591620717.411303424')
     expect(fromUsd(usd('90000000000'))).toBe(9e19)
     expect(showUsd(usd('90000000000.5'))).toBe('$90000000000.50')

@@ -28,7 +28,7 @@ function open(path = ':memory:') {
 const SUFFIXES = databaseFiles('').filter((suffix) => suffix !== '-journal')
 
 describe('a database', () => {
-  test('is created at its path, for this user only, and opened again', () => {
+  test('a database is created at its path, for this user only, and opened again', () => {
     const path = temporaryFile('below/state.db')
     const first = openDatabase({ path })
     metaTable(first).put('greeting', 'hello')
@@ -63,14 +63,14 @@ describe('a database', () => {
     expect(await readServerFile(path)).toBeUndefined()
   })
 
-  test('that cannot have the files beside it names the one that could not be created', () => {
+  test('a database that cannot have the files beside it names the one that could not be created', () => {
     const path = temporaryFile()
     expect(() => createOwnFile(`${path}.missing/key`, 'x')).toThrow(
       expect.objectContaining({ code: 'database_unusable', facts: { path: `${path}.missing/key` } }),
     )
   })
 
-  test('keeps the checkpoint of a name for the script that ran under it when that was saved', () => {
+  test('a database keeps the checkpoint of a name for the script that ran under it when that was saved', () => {
     const path = temporaryFile()
     const old = new Sqlite(path)
     old.exec(start)
@@ -116,7 +116,7 @@ describe('a database', () => {
     expect([calls.totals({}).held, states().length]).toEqual([14, 3])
   })
 
-  test('has the tables and columns that the code reads', () => {
+  test('a database has the tables and columns that the code reads', () => {
     const { orm } = open()
     const tables = Object.values(schema).filter((table) => is(table, Table)) as SQLiteTable[]
     expect(tables.length).toBeGreaterThan(8)
@@ -174,7 +174,7 @@ describe('a database', () => {
     if (before) expect(readFileSync(path).equals(before)).toBe(true)
   })
 
-  test('runs a transaction as a whole or not at all', () => {
+  test('a database runs a transaction as a whole or not at all', () => {
     const database = open()
     const meta = metaTable(database)
     expect(() =>
@@ -191,7 +191,7 @@ describe('a database', () => {
     expect([seen, meta.get('all')]).toEqual(['done', 'done'])
   })
 
-  test('writes a transaction to the disk that must be there, and no other one', () => {
+  test('a database writes a transaction to the disk that must be there, and no other one', () => {
     const database = open()
     const synchronous = () => database.orm.$client.pragma('synchronous', { simple: true })
     expect(database.transactionOnDisk(synchronous)).toBe(2)
@@ -281,7 +281,7 @@ describe('the rows of the ledger', () => {
     expect(calls.end(end(toCallId('call-2'), 5))).toBe(false)
   })
 
-  test('never take a call twice, a kind that is none, or money that is owed to us', () => {
+  test('the ledger rejects a duplicate call, an unknown kind, and a negative amount', () => {
     const calls = callTable(open())
     calls.insertHeld(held(toCallId('call-1')))
     expect(() => calls.insertHeld(held(toCallId('call-1')))).toThrow(/UNIQUE/)
@@ -290,7 +290,7 @@ describe('the rows of the ledger', () => {
     expect(() => calls.end(end(toCallId('call-1'), -5))).toThrow(/CHECK/)
   })
 
-  test('are summed exactly, however many there are', () => {
+  test('the rows of the ledger are summed exactly, however many there are', () => {
     const database = open()
     const calls = callTable(database)
     database.transaction(() => {

@@ -15,7 +15,7 @@ function temporaryFile(): string {
 const unusable = expect.objectContaining({ code: 'database_unusable' })
 
 describe('sealing a value', () => {
-  test('opens again as it was, also by the next server, with a key for this user only', () => {
+  test('a sealed value opens again as it was, also by the next server, with a key for this user only', () => {
     const path = temporaryFile()
     for (const text of ['', 'x', 'Grüße\0\n"quotes" 🙂', 'long '.repeat(20_000)]) {
       const sealed = openSeal(path).seal(Buffer.from(text), 'here')
@@ -25,7 +25,7 @@ describe('sealing a value', () => {
     expect(statSync(dataKeyPath(path)).mode & 0o777).toBe(0o600)
   })
 
-  test('opens nowhere else, with no other key, and not with a bit changed or a byte less', () => {
+  test('a sealed value opens nowhere else, with no other key, and not with a bit changed or a byte less', () => {
     const path = temporaryFile()
     const seal = openSeal(path)
     const sealed = seal.seal(Buffer.from('mine'), 'here')
@@ -39,7 +39,7 @@ describe('sealing a value', () => {
     }
   })
 
-  test('is lost with its key, which is an error', () => {
+  test('a sealed value is lost with its key, which is an error', () => {
     const path = temporaryFile()
     const first = openStore({ path })
     const owner = { name: 'worker', script: '/agents/worker.py' }
@@ -51,14 +51,14 @@ describe('sealing a value', () => {
     expect(() => second.checkpoints.get(owner)).toThrow(unusable)
   })
 
-  test('needs a key file that holds a key', () => {
+  test('sealing needs a key file that holds a key', () => {
     const path = temporaryFile()
     writeFileSync(dataKeyPath(path), 'short\n')
     expect(() => openSeal(path).seal(Buffer.from('x'), 'here')).toThrow(unusable)
     expect(readFileSync(dataKeyPath(path), 'utf8')).toBe('short\n')
   })
 
-  test('has keys for other purposes that are not its own', () => {
+  test('sealing uses separate keys for other purposes', () => {
     const seal = openSeal(temporaryFile())
     expect(seal.deriveKey('one')).toHaveLength(32)
     expect(seal.deriveKey('one').equals(seal.deriveKey('two'))).toBe(false)

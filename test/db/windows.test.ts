@@ -91,7 +91,7 @@ function filled() {
 }
 
 describe('calls', () => {
-  test('of a rare state are found in turns, newest first, page by page', async () => {
+  test('calls of a rare state are found in turns, newest first, page by page', async () => {
     const calls = filled().calls
     const { turns, result } = await turnsDuring(() =>
       calls.find({ agentId: toAgentId('w-1'), state: 'unresolved', limit: 9 }),
@@ -102,7 +102,7 @@ describe('calls', () => {
     expect(page.map((row) => row.id)).toEqual([id(5_000)])
   })
 
-  test('are all read exactly once, also across the edges of slices', async () => {
+  test('calls are all read exactly once, also across the edges of slices', async () => {
     const calls = filled().calls
     const all: CallId[] = []
     for (let before: CallId | undefined; ; before = all.at(-1)) {
@@ -135,7 +135,7 @@ describe('events', () => {
       expect(turns).toBeGreaterThan(5)
   })
 
-  test('are looked for without a look at all of them', async () => {
+  test('events are looked for without a look at all of them', async () => {
     const store = filled()
     const plans = await plansDuring(store, async () => {
       await store.events.search({ type: 'audit.broken', limit: 9 })
@@ -145,7 +145,7 @@ describe('events', () => {
     expect(plans.filter((detail) => detail.startsWith('SCAN'))).toEqual([])
   })
 
-  test('of some types since a time come newest first, and each once', async () => {
+  test('events of some types since a time come newest first, and each once', async () => {
     const seen: number[] = []
     for await (const events of filled().events.newestFirst(new Set(['audit.broken']), 3_000)) {
       seen.push(...events.map(({ seq }) => seq))

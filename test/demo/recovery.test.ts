@@ -2,7 +2,7 @@ import { describe, expect, test } from 'vitest'
 import { openPlace } from '../cli/support.ts'
 
 describe('the show in which LinkedIn comes back', () => {
-  test('opens the circuit, lets one call probe, closes it and has live profiles to the end', async () => {
+  test('the show opens the circuit, lets one call probe, closes it and has live profiles to the end', async () => {
     const { code, out } = await openPlace().run(['demo', '--recovery', '--check', '--port', '0'])
     expect(out.split('\n').filter((line) => /^[✔✖]/.test(line) && !line.startsWith('✔'))).toEqual([])
     expect(out.match(/^✔/gm)).toHaveLength(8)

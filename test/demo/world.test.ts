@@ -238,7 +238,7 @@ describe('the agent in the world', () => {
     expect(cage.prompts.flatMap(personalData)).toEqual(['ceo@piileaker.com', '(415) 555-0178', leads[90]!.contactEmail])
   })
 
-  test('killed after any of its steps, it goes on without paying for one twice', async () => {
+  test('an agent killed after any of its steps goes on without paying for one twice', async () => {
     const world = await openWorld()
     const cage = await openCage(world)
     // Each step of a live lead, of the first and a later degraded one, and of the one that brings the warning.
@@ -252,7 +252,7 @@ describe('the agent in the world', () => {
     checkTotals(world, cage)
   })
 
-  test('with LangChain it makes the same calls', async () => {
+  test('an agent with LangChain makes the same calls', async () => {
     const python = `${root}.venv-test/bin/python`
     expect(existsSync(python), 'scripts/setup-tests.sh makes .venv-test, with langchain-openai in it').toBe(true)
     const [world, plainWorld] = [await openWorld(), await openWorld()]

@@ -40,7 +40,7 @@ const messageOf = (run: () => unknown): string => {
 }
 
 describe('the strategies of the package', () => {
-  test('are the folders of strategies/, and none is broken', () => {
+  test('the strategies of the package are the folders of strategies/, and none is broken', () => {
     const { usable, broken } = findStrategies('/nowhere')
     expect(broken).toEqual([])
     expect(usable.map(({ name }) => name)).toEqual(readdirSync(OURS).sort())
@@ -108,7 +108,7 @@ const NOWHERE = { variables: { PATH: '' }, hasModule: () => false }
 const WITH_ALL = { variables: { PATH: '/usr/bin:/bin' }, hasModule: () => true }
 
 describe('the facts of an agent', () => {
-  test('are its imports, also those of the modules beside it, and how it can be called', () => {
+  test('the facts of an agent are its imports, also those of the modules beside it, and how it can be called', () => {
     const place = folder({
       'agent.py': 'import os, helper\nfrom openai import OpenAI\n\ndef predict(inputs):\n    return inputs\n',
       'helper.py': 'import numpy.linalg as la\nimport agent\n',
@@ -170,7 +170,7 @@ describe('a plan', () => {
     ...{ python: 'python3', sdk: '/sdk', container: 'podman', budget: '5', gpu: '', env: '--env A --env B' },
   }
 
-  test('fills the placeholders, and what stands for several words becomes several', () => {
+  test('a plan fills the placeholders, and one for several words becomes several', () => {
     const place = folder({ 'a.py': '', '.env': 'A=1', 'iron_state.db': 'x', 'keys/my.key': 'x', 'data/leads.csv': 'x' })
     const plan = planDeployment(parseStrategy(read('docker')), readAgentFacts(join(place, 'a.py')), values, [])
     expect(plan.preparation).toEqual([
@@ -199,7 +199,7 @@ describe('a plan', () => {
     expect(plan.agentFiles).toEqual(['a.py'])
   })
 
-  test('is not written when a file that would be copied holds a secret', () => {
+  test('a plan is not written when a file that would be copied holds a secret', () => {
     const place = folder({ 'a.py': `key = "sk-proj-${'a1B2'.repeat(12)}"\n` })
     const out = join(place, '.iron-cage/deploy/a')
     const facts = readAgentFacts(join(place, 'a.py'))
@@ -217,7 +217,7 @@ describe('a plan', () => {
     expect(messageOf(() => planDeployment(wrong, facts, values, []))).toContain('there is no placeholder {nonsense}')
   })
 
-  test('needs the files that the strategy requires', () => {
+  test('a plan needs the files that the strategy requires', () => {
     const place = folder({ 'a.py': '' })
     const strategy = { ...parseStrategy(read('local')), requiredStructure: ['fleet.toml'] }
     const message = messageOf(() => planDeployment(strategy, readAgentFacts(join(place, 'a.py')), values, []))

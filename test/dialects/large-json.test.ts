@@ -50,12 +50,12 @@ describe('a large body', () => {
     expect(() => parseLargeBody(Buffer.from(`{"messages":[${text}]}`))).toThrow(refused)
   })
 
-  test('may hold what looks like parts within its texts', () => {
+  test('a large body may hold text that looks like parts', () => {
     const text = '[{"a":1},'.repeat(100_000)
     expect(parseLargeBody(Buffer.from(JSON.stringify({ text })))).toEqual({ text })
   })
 
-  test('may hold numbers by the million where it is a reply', () => {
+  test('a large body may hold numbers by the million where it is a reply', () => {
     const vector = Buffer.from(`{"embedding":[${Array(2_000_000).fill('0.5').join()}]}`)
     expect(requireFewParts(vector, true)).toBe(false)
     expect(() => requireFewParts(vector, false)).toThrow('too many parts')

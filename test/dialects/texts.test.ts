@@ -37,7 +37,7 @@ function looked(value: Json, more: Partial<Fields> = {}): [text: string, leaf: L
 const kindsOf = (value: Json) => looked(value).map(([text, { kind }]) => [text, kind])
 
 describe('texts of a reply', () => {
-  test('is every string, every number with enough digits, and every name that is not of the dialect', () => {
+  test('every string, every number with enough digits, and every name outside the dialect is a text', () => {
     expect(kindsOf({ content: 'a', made_up: ['b', { deeper: 4_155_550_123 }], text: '', id: 7 })).toEqual([
       ['a', 'text'],
       ['made_up', 'name'],
@@ -99,7 +99,7 @@ describe('texts of a reply', () => {
     ])
   })
 
-  test('is not prose in a signed object, and is prose in one that only claims a signature', () => {
+  test('a signed object holds no prose, and one that only claims a signature does', () => {
     const signed = new Set(['thinking'])
     const kindOf = (signature: string) =>
       looked({ type: 'thinking', thinking: 'a thought', signature }, { signed }).find(
@@ -115,14 +115,14 @@ describe('texts of a reply', () => {
 describe('redacted texts of a reply', () => {
   const mask = (text: string) => text.replaceAll(/secret\d*/g, 'X')
 
-  test('is the text alone: everything else stays the same value', () => {
+  test('redaction changes the text alone, and everything else stays the same value', () => {
     const value = { a: ['x', { b: 'the secret' }], c: { d: 1 } }
     const safe = changeTexts(value, mask)
     expect(safe).toEqual({ a: ['x', { b: 'the X' }], c: { d: 1 } })
     expect(safe.c).toBe(value.c)
   })
 
-  test('are names too, and two that become the same are numbered', () => {
+  test('redaction changes names too, and numbers two that become the same', () => {
     expect(changeTexts({ secret1: 1, secret2: 2, other: 3 } as Json, mask)).toEqual({ X: 1, X_2: 2, other: 3 })
     expect(changeTexts({ secret1: 1, secret2: 2, X_2: 3, secret3: 4 } as Json, mask)).toEqual({
       X: 1,
@@ -132,7 +132,7 @@ describe('redacted texts of a reply', () => {
     })
   })
 
-  test('is a number whose digits are, and a list whose bytes are', () => {
+  test('redaction changes a number whose digits are found, and a list whose bytes are', () => {
     const digits = (text: string) => (text === '4155550123' ? '[PHONE]' : mask(text))
     expect(changeTexts({ n: 4_155_550_123 } as Json, digits)).toEqual({ n: '[PHONE]' })
     expect(changeTexts([...Buffer.from('a secret')] as Json, mask)).toEqual([...Buffer.from('a X')])
@@ -140,12 +140,12 @@ describe('redacted texts of a reply', () => {
     expect(changeTexts(numbered('a secret') as Json, mask)).toEqual(numbered('a X'))
   })
 
-  test('keeps a field called __proto__ a field', () => {
+  test('redaction keeps a field called __proto__ a field', () => {
     const value = JSON.parse('{"__proto__":"secret","a":1}') as Json
     expect(JSON.stringify(changeTexts(value, mask))).toBe('{"__proto__":"X","a":1}')
   })
 
-  test('is refused where it is nested too deeply', () => {
+  test('redaction refuses a value that is nested too deeply', () => {
     let deep: Json = 'secret'
     for (let level = 0; level < 600; level++) deep = [deep]
     expect(() => changeTexts(deep, mask)).toThrow(RangeError)

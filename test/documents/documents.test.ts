@@ -37,7 +37,7 @@ describe.each([...DOCUMENTS.keys()])('%s', (path) => {
     expect(broken).toEqual([])
   })
 
-  test('names only files of the project that exist', () => {
+  test('the page names only files of the project that exist', () => {
     const named = [...read(path).matchAll(/`((?:src|test|scripts|web|demo|python|docs)\/[\w./-]*[\w/])`/g)]
     expect(named.map(([, file]) => file!).filter((file) => !existsSync(join(root, file)))).toEqual([])
   })

@@ -595,7 +595,7 @@ async function openCage(safety: object = {}): Promise<{ cage: TestRuntime; agent
 }
 
 describe('no canary passes', () => {
-  test('in a whole reply', async () => {
+  test('no canary passes in a whole reply', async () => {
     const { cage, agent, canaries } = await openCage()
     const found = await leaks(async (random, canary, { provider, path, request, reply }) => {
       cage.provider.doesOnce(sends(200, { 'content-type': 'application/json' }, plant(random, reply, canary)))
@@ -604,7 +604,7 @@ describe('no canary passes', () => {
     expect(found).toEqual([])
   })
 
-  test('in a stream', async () => {
+  test('no canary passes in a stream', async () => {
     const { cage, agent, canaries } = await openCage()
     const streamed = ROUTES.filter(({ frames }) => frames)
     const found = await leaks(async (random, canary) => {
@@ -620,7 +620,7 @@ describe('no canary passes', () => {
     expect(found).toEqual([])
   })
 
-  test('as token ids, which cannot be decoded here', async () => {
+  test('no canary passes as token ids, which cannot be decoded here', async () => {
     const { cage, agent } = await openCage()
     const found: string[] = []
     for (const { provider, path, streamPath, request, reply, frames, end, wire } of ROUTES) {
@@ -641,7 +641,7 @@ describe('no canary passes', () => {
     expect(found).toEqual([])
   })
 
-  test('in an error, a stored reply, a header or a body that is not JSON', async () => {
+  test('no canary passes in an error, a stored reply, a header or a body that is not JSON', async () => {
     const { cage, agent, canaries } = await openCage()
     const found = await leaks(async (random, canary, { provider, path, request, reply }) => {
       const error = { error: { message: 'Refused.', type: 'invalid_request_error', param: null, code: 'bad' } }
@@ -657,7 +657,7 @@ describe('no canary passes', () => {
     expect(found).toEqual([])
   })
 
-  test('in a request, when the policy covers requests', async () => {
+  test('no canary passes in a request, when the policy covers requests', async () => {
     const { cage, agent, canaries } = await openCage({ scope: ['replies', 'tool_arguments', 'logs', 'requests'] })
     const found = await leaks(async (random, canary, { provider, path, request }) => {
       const free = {

@@ -30,7 +30,7 @@ describe('an address of the gateway', () => {
     expect(cage.provider.requests.map(({ url }) => url)).toEqual([upstream])
   })
 
-  test('of a free route is passed on and costs nothing', async () => {
+  test('a free route of the gateway is passed on and costs nothing', async () => {
     const cage = await openTestRuntime()
     const agent = cage.addAgent({ limit: '0' })
     cage.provider.does(sends(200, { ...JSON_TYPE, 'openai-version': '7' }, { data: [{ id: 'gpt-4' }] }))
@@ -45,7 +45,7 @@ describe('an address of the gateway', () => {
     expect(cage.rows()).toEqual([])
   })
 
-  test('answers the probe of a client', async () => {
+  test('an address of the gateway answers the probe of a client', async () => {
     const cage = await openTestRuntime()
     const agent = cage.addAgent()
     expect((await agent.send('anthropic', 'HEAD', '')).status).toBe(200)
@@ -69,7 +69,7 @@ describe('an address of the gateway', () => {
     expect(cage.rows()).toEqual([])
   })
 
-  test('is invalid when its run has ended', async () => {
+  test('an address of the gateway is invalid when its run has ended', async () => {
     const cage = await openTestRuntime()
     const agent = cage.addAgent()
     cage.runtime.runTokens.revoke(agent.runId)
@@ -87,7 +87,7 @@ describe('headers to the provider', () => {
     'x-stainless-lang': 'python',
   }
 
-  test('are those that the dialect knows, and no others', async () => {
+  test('headers to the provider are those that the dialect knows, and no others', async () => {
     const cage = await openTestRuntime()
     const hidden = {
       'anthropic-beta': 'of another dialect',
@@ -133,7 +133,7 @@ describe('headers to the provider', () => {
     expect({ authorization, 'x-api-key': apiKey }).toEqual({ authorization: undefined, 'x-api-key': undefined, ...got })
   })
 
-  test('never carry a run token, not even of a run that has ended', async () => {
+  test('headers to the provider never carry a run token, not even of a run that has ended', async () => {
     const cage = await openTestRuntime({ environment: { OPENAI_API_KEY: '', ANTHROPIC_API_KEY: '' } })
     const [agent, other] = [cage.addAgent(), cage.addAgent()]
     cage.runtime.runTokens.revoke(other.runId)
@@ -147,7 +147,7 @@ describe('headers to the provider', () => {
 })
 
 describe('headers of an answer', () => {
-  test('that clients read are passed on, and those of another body are not', async () => {
+  test('headers of an answer that clients read are passed on, and those of another body are not', async () => {
     const cage = await openTestRuntime()
     const passed = { 'x-request-id': 'req_1', 'x-ratelimit-remaining-tokens': '5', 'openai-processing-ms': '7' }
     const dropped = { 'set-cookie': 'a=1', server: 'nginx', 'transfer-encoding': 'chunked' }
@@ -157,7 +157,7 @@ describe('headers of an answer', () => {
     for (const name of Object.keys(dropped)) expect(headers[name]).toBeUndefined()
   })
 
-  test('of a refusal are those of ours, in the shape of the dialect', async () => {
+  test('a refusal has our headers, in the shape of the dialect', async () => {
     const cage = await openTestRuntime()
     const agent = cage.addAgent({ limit: '0' })
     const [openai, anthropic] = [await agent.chat(), await agent.message()]
@@ -175,14 +175,14 @@ describe('headers of an answer', () => {
 })
 
 describe('a body', () => {
-  test('of fifty megabytes is refused without a call', async () => {
+  test('a body of fifty megabytes is refused without a call', async () => {
     const cage = await openTestRuntime()
     const reply = await cage.addAgent().chat(`{"model":"penny","x":"${'a'.repeat(50 * 1024 * 1024)}"}`)
     expect([reply.status, codeOf(reply)]).toEqual([413, 'body_too_large'])
     expect(cage.provider.requests).toEqual([])
   })
 
-  test('in chunks without end is refused while it comes', async () => {
+  test('a body in chunks without end is refused while it comes', async () => {
     const cage = await openTestRuntime({ server: { max_body_bytes: 1024 * 1024 } })
     const request = httpRequest(`${cage.addAgent().openai}/chat/completions`, { method: 'POST', headers: JSON_TYPE })
     request.on('error', () => undefined)
@@ -209,7 +209,7 @@ describe('a body', () => {
     expect(cage.provider.requests).toEqual([])
   })
 
-  test('that ends early makes no call', async () => {
+  test('a body that ends early makes no call', async () => {
     const cage = await openTestRuntime()
     const { port, host, pathname } = new URL(`${cage.addAgent().openai}/chat/completions`)
     const socket = connect(Number(port), '127.0.0.1')
@@ -235,7 +235,7 @@ describe('a body', () => {
 })
 
 describe('an answer', () => {
-  test('of a hundred megabytes is a 502', async () => {
+  test('an answer of a hundred megabytes is a 502', async () => {
     const cage = await openTestRuntime()
     const agent = cage.addAgent()
     cage.provider.does(async (response) => {

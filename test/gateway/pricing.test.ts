@@ -59,7 +59,7 @@ describe('a call without an output limit', () => {
     ])
   })
 
-  test('that is limited and answered up to the limit, reasoning included, is a warning', async () => {
+  test('a call without an output limit that is limited and answered up to the limit, reasoning included, is a warning', async () => {
     const cage = await openTestRuntime()
     const agent = cage.addAgent({ limit: '1' })
     const ask = () => agent.send('openai', 'POST', '/chat/completions', JSON.stringify({ model: 'o3-mini', ...chat }))
@@ -78,7 +78,7 @@ describe('a call without an output limit', () => {
   })
 
   test.each(['2', '1', '0.4'])(
-    'is never cut below a useful answer as $%s runs out: the last one is refused with its reason',
+    'a call without an output limit is never cut below a useful answer as $%s runs out: the last one is refused with its reason',
     async (limit) => {
       const cage = await openTestRuntime({ budget: { on_exhausted: 'refuse' } })
       const agent = cage.addAgent({ limit })
@@ -106,7 +106,7 @@ describe('a call without an output limit', () => {
   )
 
   test.each(['gpt-3.5-turbo', 'gpt-4-turbo', 'gpt-4o-2024-05-13', 'gpt-4o', 'o1', 'o3-mini', 'gpt-5', 'gpt-4'])(
-    'is sent as it is where that is not so, and held for its longest answer: %s',
+    'a call without an output limit is sent as it is to %s, and held for its longest answer',
     async (model) => {
       const cage = await openTestRuntime({ budget: { limit_usd: '1000' } })
       const body = { model, ...chat }
@@ -119,7 +119,7 @@ describe('a call without an output limit', () => {
     },
   )
 
-  test('is sent as it is when no limit is wanted, and refused when its longest answer cannot be paid', async () => {
+  test('a call without an output limit is sent as it is when no limit is wanted, and refused when its longest answer cannot be paid', async () => {
     const cage = await openTestRuntime({ budget: { clamp_max_tokens: false, on_exhausted: 'refuse' } })
     const [rich, poor] = [cage.addAgent({ limit: '10' }), cage.addAgent({ limit: '1' })]
     const body = JSON.stringify({ model: 'gpt-5', ...chat })
@@ -129,7 +129,7 @@ describe('a call without an output limit', () => {
     expect(cage.provider.requests).toHaveLength(1)
   })
 
-  test('and whose limit the provider refuses is sent once more with the one it names, which is remembered', async () => {
+  test('a call whose written limit the provider refuses is sent once more with the one it names, which is remembered', async () => {
     const cage = await openTestRuntime()
     const agent = cage.addAgent()
     const message = 'max_tokens: 4096 > 1024, which is the maximum allowed number of output tokens for plain'
@@ -141,7 +141,7 @@ describe('a call without an output limit', () => {
     expect(cage.rows().map(({ state }) => state)).toEqual(['released', 'charged', 'charged'])
   })
 
-  test('and whose refusal names nothing gets that refusal', async () => {
+  test('a call whose refusal names no limit gets that refusal', async () => {
     const cage = await openTestRuntime()
     cage.provider.does(sends(400, { 'content-type': 'application/json' }, { error: { message: 'too large' } }))
     expect((await cage.addAgent().chat({ max_tokens: undefined })).status).toBe(400)
@@ -183,7 +183,7 @@ describe('a call without an output limit', () => {
     },
   )
 
-  test('/completions is sent the 16 that it is held for, /embeddings nothing', async () => {
+  test('a call of /completions without an output limit is sent the 16 that it is held for, and one of /embeddings none', async () => {
     const cage = await openTestRuntime()
     const agent = cage.addAgent()
     const completion = { model: 'gpt-3.5-turbo-instruct', prompt: 'Hi' }
@@ -198,7 +198,7 @@ describe('a call without an output limit', () => {
     }
   })
 
-  test("is limited in the provider's own tools", async () => {
+  test("a call without an output limit is limited in the provider's own tools", async () => {
     const cage = await openTestRuntime()
     const body = { model: 'gpt-5-mini', input: 'Hi', max_output_tokens: 100, tools: [{ type: 'web_search' }] }
     const reply = await cage.addAgent().send('openai', 'POST', '/responses', JSON.stringify(body))
@@ -211,7 +211,7 @@ describe('the charge', () => {
   const usage = { prompt_tokens: 100, completion_tokens: 50, total_tokens: 150 }
   const body = { model: 'gpt-4o', max_tokens: 100, messages: [{ role: 'user', content: 'x'.repeat(400) }] }
 
-  test('is of the tier that the reply reports, not of the requested one', async () => {
+  test('the charge is of the tier that the reply reports, not of the requested one', async () => {
     const cage = await openTestRuntime()
     cage.provider.does(replies({ service_tier: 'default', usage }))
     await cage.addAgent().chat({ ...body, service_tier: 'priority' })
@@ -238,7 +238,7 @@ describe('the charge', () => {
     expect(cage.of('model.refused')).toEqual([])
   })
 
-  test('is recorded in the row with the tier, the rates, the list and the day', async () => {
+  test('the charge is recorded in the row with the tier, the rates, the list and the day', async () => {
     const cage = await openTestRuntime()
     cage.provider.does(replies({ service_tier: 'flex', usage }))
     await cage.addAgent().chat({ ...body, service_tier: 'flex' })
@@ -294,7 +294,7 @@ describe('the charge', () => {
     },
   )
 
-  test('of nothing read and nothing written is not believed where a text came', async () => {
+  test('a reply with text but without any usage is not believed', async () => {
     const cage = await openTestRuntime()
     const nothing = { prompt_tokens: 0, completion_tokens: 0, total_tokens: 0 }
     cage.provider.does(answer({ text: 'Grass grows.', usage: nothing }))
@@ -346,7 +346,7 @@ describe('the charge', () => {
     expect(Number(cost)).toBeLessThan(0.3201)
   })
 
-  test('of a model that always searches has the search, which no reply reports', async () => {
+  test('the charge of a model that always searches includes the search, which no reply reports', async () => {
     const cage = await openTestRuntime()
     cage.provider.does(replies({ usage }))
     await cage.addAgent().chat({ ...body, model: 'gpt-4o-mini-search-preview', web_search_options: {} })

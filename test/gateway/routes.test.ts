@@ -80,14 +80,14 @@ describe('a path', () => {
 })
 
 describe('a route that is free', () => {
-  test('has a row', async () => {
+  test('a route that is free has a row', async () => {
     const cage = await openTestRuntime()
     const agent = cage.addAgent({ limit: '0' })
     expect((await agent.send('openai', 'GET', '/models')).status).toBe(200)
     expect(cage.uncharged()).toMatchObject([{ agent_id: agent.id, code: 'unmetered', status: 200, cost_nanos: 0 }])
   })
 
-  test('at the vendor is not at others, which may charge for it', async () => {
+  test('a route that is free at the vendor is not free at others, which may charge for it', async () => {
     const cage = await openTestRuntime({ others: { mistral: {} } })
     const agent = cage.addAgent()
     const body = JSON.stringify({ input: 'Hi' })
@@ -96,7 +96,7 @@ describe('a route that is free', () => {
     expect(cage.provider.requests).toHaveLength(1)
   })
 
-  test('is not for an agent that is paused, and neither is a charge', async () => {
+  test('a free route is refused to a paused agent, and so is a charge', async () => {
     const cage = await openTestRuntime()
     const agent = cage.addAgent()
     cage.runtime.state.record({

@@ -61,7 +61,7 @@ describe('a call', () => {
     ])
   })
 
-  test('counts cached tokens within the input of OpenAI and beside the input of Anthropic', async () => {
+  test('a call counts cached tokens within the input of OpenAI and beside the input of Anthropic', async () => {
     const cage = await openTestRuntime({
       prices: { cached: { input_per_mtok: 10, cached_input_per_mtok: 1, output_per_mtok: 0.001 } },
     })
@@ -90,7 +90,7 @@ describe('a call', () => {
     expect(seen).toEqual([{ state: 'held', held: 7_000_000, cost: 0, estimated: false, status: null, code: null }])
   })
 
-  test.each(['paused', 'ended'])('of an agent that is %s is refused, and nothing is sent', async (what) => {
+  test.each(['paused', 'ended'])('a call of an agent that is %s is refused, and nothing is sent', async (what) => {
     let past = 0
     const clock = { ...systemClock, now: () => systemClock.now() + past }
     const cage = await openTestRuntime({
@@ -279,7 +279,7 @@ describe('the sent request', () => {
     expect(sent(cage).max_tokens).toBe(limit)
   })
 
-  test('holds fifty answers when fifty are asked for', async () => {
+  test('a request for fifty answers is held for all of them', async () => {
     const cage = await openTestRuntime()
     const agent = cage.addAgent({ limit: '1' })
     await agent.chat({ n: 50, max_tokens: 4 })
@@ -364,7 +364,7 @@ describe('the sent request', () => {
     expect(body).toBe(added === '' ? `${start}}\n` : `${start}${added}}`)
   })
 
-  test('is serialized again when it is not UTF-8', async () => {
+  test('the sent request is serialized again when it is not UTF-8', async () => {
     const cage = await openTestRuntime()
     const agent = cage.addAgent()
     const body = Buffer.from('{ "model":"penny","max_tokens":3,"messages":[{"content":"\xe9"}]}', 'latin1')
@@ -374,7 +374,7 @@ describe('the sent request', () => {
     )
   })
 
-  test('keeps every field it does not know, and every digit', async () => {
+  test('the sent request keeps every field it does not know, and every digit', async () => {
     const cage = await openTestRuntime()
     const agent = cage.addAgent()
     const body = '{"model":"penny","max_tokens":3,"messages":[],"seed":12345678901234567890,"x":{"y":[1.50,null,"é"]}}'
@@ -383,7 +383,7 @@ describe('the sent request', () => {
   })
 
   test.each(['', '[]', 'null', '"text"', '{"model":', '{"model":"penny"}}', 'nope'])(
-    'is nothing when the body is no JSON object: %s',
+    'no request is sent when the body is no JSON object: %s',
     async (body) => {
       const cage = await openTestRuntime()
       const reply = await cage.addAgent().chat(body)
@@ -392,7 +392,7 @@ describe('the sent request', () => {
     },
   )
 
-  test('asks for usage in a stream, within the options the client gave', async () => {
+  test('the sent request asks for usage in a stream, within the options the client gave', async () => {
     const cage = await openTestRuntime()
     const agent = cage.addAgent()
     await agent.chat({ stream: true, stream_options: { include_obfuscation: false } })
@@ -401,18 +401,21 @@ describe('the sent request', () => {
 })
 
 describe('a provider that refuses', () => {
-  test.each([400, 401, 403, 404, 422, 429, 500, 503, 529])('with %i costs nothing and is passed on', async (status) => {
-    const cage = await openTestRuntime({ provider: { rate_limit_wait_s: 0 } })
-    const agent = cage.addAgent()
-    const body = { error: { message: 'not today', type: 'x' } }
-    cage.provider.does(sends(status, { ...JSON_TYPE, 'x-request-id': 'req_7', 'retry-after': '3' }, body))
-    const reply = await agent.chat()
-    expect([reply.status, reply.json()]).toEqual([status, body])
-    expect(reply.headers).toMatchObject({ 'x-request-id': 'req_7', 'retry-after': '3' })
-    expect(onlyRow(cage)).toMatchObject({ state: 'released', cost: 0, status, code: 'provider_refused' })
-    expect(agent.balance()).toMatchObject({ spent: '0', held: '0' })
-    expect(cage.of('call.failed')).toHaveLength(1)
-  })
+  test.each([400, 401, 403, 404, 422, 429, 500, 503, 529])(
+    'a provider that refuses with %i costs nothing and is passed on',
+    async (status) => {
+      const cage = await openTestRuntime({ provider: { rate_limit_wait_s: 0 } })
+      const agent = cage.addAgent()
+      const body = { error: { message: 'not today', type: 'x' } }
+      cage.provider.does(sends(status, { ...JSON_TYPE, 'x-request-id': 'req_7', 'retry-after': '3' }, body))
+      const reply = await agent.chat()
+      expect([reply.status, reply.json()]).toEqual([status, body])
+      expect(reply.headers).toMatchObject({ 'x-request-id': 'req_7', 'retry-after': '3' })
+      expect(onlyRow(cage)).toMatchObject({ state: 'released', cost: 0, status, code: 'provider_refused' })
+      expect(agent.balance()).toMatchObject({ spent: '0', held: '0' })
+      expect(cage.of('call.failed')).toHaveLength(1)
+    },
+  )
 
   test.each([
     [429, 3],
@@ -429,7 +432,7 @@ describe('a provider that refuses', () => {
     expect(onlyRow(cage)).toMatchObject({ state: 'released', cost: 0 })
   })
 
-  test('once and then answers is charged once', async () => {
+  test('a provider that refuses once and then answers is charged once', async () => {
     const cage = await openTestRuntime({ provider: { retries: 2 } })
     const agent = cage.addAgent()
     cage.provider.doesOnce(sends(500, JSON_TYPE, { error: { message: 'no' } }))
@@ -438,7 +441,7 @@ describe('a provider that refuses', () => {
     expect(onlyRow(cage)).toMatchObject({ state: 'charged', cost: 5_000_000 })
   })
 
-  test('with a body that breaks has refused all the same', async () => {
+  test('a provider that refuses with a body that breaks has refused all the same', async () => {
     const cage = await openTestRuntime()
     const agent = cage.addAgent()
     cage.provider.does((response) => {
@@ -474,7 +477,7 @@ describe('a provider that refuses', () => {
     },
   )
 
-  test('with a rate limit gets no calls for that long, and its circuits stay closed', async () => {
+  test('a provider that refuses with a rate limit gets no calls for that long, and its circuits stay closed', async () => {
     const cage = await openTestRuntime()
     const agent = cage.addAgent()
     for (let i = 0; i < 12; i++) {
@@ -492,7 +495,7 @@ describe('a provider that refuses', () => {
     expect(cage.of('circuit.opened')).toEqual([])
   })
 
-  test('with a rate limit that lasts is passed on, with its own words', async () => {
+  test('a lasting rate limit of a provider is passed on, with its own words', async () => {
     const cage = await openTestRuntime({ provider: { rate_limit_wait_s: 0.5 } })
     const body = { error: { message: 'Rate limit reached for penny' } }
     cage.provider.does(sends(429, { ...JSON_TYPE, 'retry-after-ms': '200' }, body))
@@ -505,7 +508,7 @@ describe('a provider that refuses', () => {
     expect(agent.balance()).toMatchObject({ spent: '0', held: '0' })
   })
 
-  test('with an absurd Retry-After is retried as if it had none, and the client does not receive it', async () => {
+  test('a provider that refuses with an absurd Retry-After is retried as if it had none, and the client does not receive it', async () => {
     const cage = await openTestRuntime({ provider: { retries: 1 } })
     cage.provider.does(sends(429, { ...JSON_TYPE, 'retry-after': '1000000000' }, {}))
     const reply = await cage.addAgent().chat()
@@ -513,7 +516,7 @@ describe('a provider that refuses', () => {
     expect(cage.provider.requests).toHaveLength(2)
   })
 
-  test('to be reached is asked again, and costs nothing', async () => {
+  test('a provider that cannot be reached is asked again, and costs nothing', async () => {
     const cage = await openTestRuntime({ provider: { retries: 1, base_url: 'http://127.0.0.1:1' } })
     const agent = cage.addAgent()
     for (const dialect of DIALECTS) {
@@ -536,7 +539,7 @@ describe('a provider that refuses', () => {
     expect(onlyRow(cage)).toMatchObject({ state: 'released', cost: 0 })
   })
 
-  test('to be connected to in time costs nothing', async () => {
+  test('a provider that cannot be connected to in time costs nothing', async () => {
     // A reserved address (RFC 5737): silence, or a refusal by the network.
     const cage = await openTestRuntime({ provider: { base_url: 'http://192.0.2.1', connect_timeout_s: 0.1 } })
     const reply = await cage.addAgent().chat()
@@ -545,7 +548,7 @@ describe('a provider that refuses', () => {
   })
 
   test.each(['0', '-5', '9999999999', '1e400', 'soon', 'Wed, 21 Oct 2015 07:28:00 GMT', '٣', ''])(
-    'with Retry-After "%s" stops neither the retries nor the clock',
+    'a provider that refuses with Retry-After "%s" stops neither the retries nor the clock',
     async (retryAfter) => {
       const cage = await openTestRuntime({ provider: { retries: 1 } })
       const agent = cage.addAgent()
@@ -557,7 +560,7 @@ describe('a provider that refuses', () => {
     },
   )
 
-  test('again and again opens its circuit, and an open circuit costs nothing', async () => {
+  test('a provider that refuses again and again opens its circuit, and an open circuit costs nothing', async () => {
     const cage = await openTestRuntime()
     const agent = cage.addAgent()
     cage.provider.does(sends(500, { ...JSON_TYPE, 'retry-after': '9999999999' }, {}))
@@ -592,7 +595,7 @@ describe('an invalid reply', () => {
     expect(agent.balance().held).toBe('0')
   })
 
-  test('but a redirect is not followed, not passed on, and costs nothing', async () => {
+  test('a redirect is not followed, not passed on, and costs nothing', async () => {
     const elsewhere = await FakeProvider.open()
     const cage = await openTestRuntime({ provider: { retries: 2 } })
     const agent = cage.addAgent()
@@ -622,7 +625,7 @@ describe('an invalid reply', () => {
     expect(onlyRow(cage).cost).toBeGreaterThan(0)
   })
 
-  test.each(DIALECTS)('because none comes in time (%s) is a 504', async (dialect) => {
+  test.each(DIALECTS)('a reply that does not come in time (%s) is a 504', async (dialect) => {
     const cage = await openTestRuntime({ provider: { first_byte_timeout_s: 1 } })
     const agent = cage.addAgent()
     cage.provider.does(hangs)
@@ -632,7 +635,7 @@ describe('an invalid reply', () => {
     expect(onlyRow(cage)).toMatchObject({ state: 'charged', estimated: true })
   })
 
-  test('because it falls silent in the middle is a 504', async () => {
+  test('a reply that falls silent in the middle is a 504', async () => {
     const cage = await openTestRuntime({ provider: { idle_timeout_s: 0.2 } })
     const agent = cage.addAgent()
     cage.provider.does((response) => {
@@ -645,7 +648,7 @@ describe('an invalid reply', () => {
 })
 
 describe('a client that leaves', () => {
-  test('before the answer ends the request to the provider, and pays the most it can bill', async () => {
+  test('a client that leaves before the answer ends the request to the provider, and pays the most it can bill', async () => {
     const cage = await openTestRuntime()
     const agent = cage.addAgent()
     cage.provider.does(hangs)
@@ -691,7 +694,7 @@ describe('a client that leaves', () => {
     else expect(cost).toBe(held)
   })
 
-  test('after 2 KB of a stream ends it at the provider, and pays for it', async () => {
+  test('a client that leaves after 2 KB of a stream ends it at the provider, and pays for it', async () => {
     const cage = await openTestRuntime()
     const agent = cage.addAgent()
     const frames = chatFrames({ text: Array(500).fill('Leads are processed one by one. ') })
@@ -717,7 +720,7 @@ describe('a client that leaves', () => {
     expect(cage.runtime.state.read().circuits.openai?.state ?? 'closed').toBe('closed')
   })
 
-  test('while it waits for held money holds nothing', async () => {
+  test('a client that leaves while it waits for held money holds nothing', async () => {
     const cage = await openTestRuntime()
     const agent = cage.addAgent({ limit: '0.004' })
     cage.provider.does(hangs)
@@ -737,7 +740,7 @@ describe('a client that leaves', () => {
 })
 
 describe('a ledger that cannot be written', () => {
-  test('before a call refuses it, and nothing is sent', async () => {
+  test('a ledger that cannot be written before a call refuses it, and nothing is sent', async () => {
     const cage = await openTestRuntime({ faults: /cannot write/ })
     const agent = cage.addAgent()
     const other = new Sqlite(cage.database.name)
@@ -754,7 +757,7 @@ describe('a ledger that cannot be written', () => {
     await until(async () => (await agent.chat()).status === 200, 'calls pass again')
   })
 
-  test('after a call charges it in memory at once, answers, and writes its row when it can', async () => {
+  test('a ledger that cannot be written after a call charges it in memory at once, answers, and writes its row when it can', async () => {
     const cage = await openTestRuntime({ faults: /cannot write/ })
     const agent = cage.addAgent()
     const other = new Sqlite(cage.database.name)
@@ -775,7 +778,7 @@ describe('a ledger that cannot be written', () => {
 })
 
 describe('a budget that changes while calls wait', () => {
-  test('lets a waiting call pass when it is raised, and refuses at once when it is lowered', async () => {
+  test('a budget that changes while calls wait lets a waiting call pass when it is raised, and refuses at once when it is lowered', async () => {
     const cage = await openTestRuntime({ clock: patientClock })
     const agent = cage.addAgent({ limit: '0.005' })
     const { access_token } = await cage.login()
@@ -800,7 +803,7 @@ describe('a budget that changes while calls wait', () => {
     expect(agent.balance()).toEqual({ limit: '0.001', spent: '0.009', held: '0' })
   })
 
-  test('and held money that does not come back within two seconds is a 429 that may be tried again', async () => {
+  test('held money that does not come back within two seconds is a 429 that may be tried again', async () => {
     const cage = await openTestRuntime()
     const agent = cage.addAgent({ limit: '0.005' })
     cage.provider.doesOnce(hangs)
@@ -820,29 +823,35 @@ describe('a budget that changes while calls wait', () => {
 describe('personal data in a reply', () => {
   const text = 'Write to ceo@piileaker.com about it.'
 
-  test.each(DIALECTS)('is replaced (%s), and the rest of the reply is as it was', async (dialect) => {
-    const cage = await openTestRuntime()
-    const agent = cage.addAgent()
-    cage.provider.does(answer({ text }))
-    const reply = await agent.call(dialect)
-    expect(reply.json()).toEqual(JSON.parse(whole(dialect, { text: 'Write to [EMAIL_REDACTED] about it.' })))
-    expect(reply.headers['x-iron-cage-redactions']).toBe('1')
-    expect(cage.of('pii.found')).toHaveLength(1)
-    expect(JSON.stringify(cage.events)).not.toContain('ceo@piileaker.com')
-  })
+  test.each(DIALECTS)(
+    'personal data in a reply is replaced (%s), and the rest of the reply is as it was',
+    async (dialect) => {
+      const cage = await openTestRuntime()
+      const agent = cage.addAgent()
+      cage.provider.does(answer({ text }))
+      const reply = await agent.call(dialect)
+      expect(reply.json()).toEqual(JSON.parse(whole(dialect, { text: 'Write to [EMAIL_REDACTED] about it.' })))
+      expect(reply.headers['x-iron-cage-redactions']).toBe('1')
+      expect(cage.of('pii.found')).toHaveLength(1)
+      expect(JSON.stringify(cage.events)).not.toContain('ceo@piileaker.com')
+    },
+  )
 
-  test.each(DIALECTS)('that blocks (%s) withholds the whole reply, which is charged all the same', async (dialect) => {
-    const cage = await openTestRuntime({ safety: { mode: 'block' } })
-    const agent = cage.addAgent()
-    cage.provider.does(answer({ text }))
-    const reply = await agent.call(dialect)
-    expect([reply.status, codeOf(reply)]).toEqual([422, 'pii_blocked'])
-    expect(reply.text).not.toContain('Write to')
-    expect(onlyRow(cage)).toMatchObject({ state: 'charged', cost: 5_000_000 })
-    expect(cage.runtime.state.read().circuits.openai?.state ?? 'closed').toBe('closed')
-  })
+  test.each(DIALECTS)(
+    'blocked personal data (%s) withholds the whole reply, which is charged all the same',
+    async (dialect) => {
+      const cage = await openTestRuntime({ safety: { mode: 'block' } })
+      const agent = cage.addAgent()
+      cage.provider.does(answer({ text }))
+      const reply = await agent.call(dialect)
+      expect([reply.status, codeOf(reply)]).toEqual([422, 'pii_blocked'])
+      expect(reply.text).not.toContain('Write to')
+      expect(onlyRow(cage)).toMatchObject({ state: 'charged', cost: 5_000_000 })
+      expect(cage.runtime.state.read().circuits.openai?.state ?? 'closed').toBe('closed')
+    },
+  )
 
-  test.each(DIALECTS)('that only warns (%s) stays where it is', async (dialect) => {
+  test.each(DIALECTS)('personal data that only warns (%s) stays in the reply', async (dialect) => {
     const cage = await openTestRuntime({ safety: { mode: 'warn' } })
     const agent = cage.addAgent()
     cage.provider.does(answer({ text }))
@@ -850,7 +859,7 @@ describe('personal data in a reply', () => {
     expect(cage.of('pii.found').map(({ data }) => data.action)).toEqual(['warn'])
   })
 
-  test.each(DIALECTS)('in the arguments of a tool is replaced too (%s)', async (dialect) => {
+  test.each(DIALECTS)('personal data in the arguments of a tool is replaced too (%s)', async (dialect) => {
     const cage = await openTestRuntime()
     const agent = cage.addAgent()
     const parts =
@@ -868,29 +877,32 @@ describe('personal data in a reply', () => {
     expect(cage.of('pii.found').map(({ data }) => data.place)).toEqual(['tool_arguments'])
   })
 
-  test("in a provider's refusal is replaced", async () => {
+  test("personal data in a provider's refusal is replaced", async () => {
     const cage = await openTestRuntime()
     cage.provider.does(sends(400, JSON_TYPE, { error: { message: text } }))
     const reply = await cage.addAgent().chat()
     expect(reply.json()).toEqual({ error: { message: 'Write to [EMAIL_REDACTED] about it.' } })
   })
 
-  test.each(DIALECTS)('that cannot be looked for (%s) withholds the reply, which is charged', async (dialect) => {
-    const cage = await openTestRuntime({ open: openParts })
-    const agent = cage.addAgent()
-    cage.provider.does(answer({ text }))
-    const failing = vi.spyOn(Redactor.prototype, 'redact').mockImplementation(() => {
-      throw new Error('a detector is broken')
-    })
-    try {
-      const reply = await agent.call(dialect)
-      expect([reply.status, codeOf(reply)]).toEqual([502, 'redaction_failed'])
-      expect(reply.text).not.toContain('Write to')
-    } finally {
-      failing.mockRestore()
-    }
-    expect(onlyRow(cage)).toMatchObject({ state: 'charged', cost: 5_000_000 })
-  })
+  test.each(DIALECTS)(
+    'a failed search for personal data (%s) withholds the reply, which is charged',
+    async (dialect) => {
+      const cage = await openTestRuntime({ open: openParts })
+      const agent = cage.addAgent()
+      cage.provider.does(answer({ text }))
+      const failing = vi.spyOn(Redactor.prototype, 'redact').mockImplementation(() => {
+        throw new Error('a detector is broken')
+      })
+      try {
+        const reply = await agent.call(dialect)
+        expect([reply.status, codeOf(reply)]).toEqual([502, 'redaction_failed'])
+        expect(reply.text).not.toContain('Write to')
+      } finally {
+        failing.mockRestore()
+      }
+      expect(onlyRow(cage)).toMatchObject({ state: 'charged', cost: 5_000_000 })
+    },
+  )
 })
 
 test('a server that closes while calls run ends every hold', async () => {

@@ -22,7 +22,7 @@ const chat = (cage: TestRuntime, agent = cage.addAgent(), body: object = {}) =>
   )
 
 describe('a model that ignores the output limit', () => {
-  test('overruns once when fifty call it at once, is refused from then on, and everything else goes on', async () => {
+  test('a model that ignores the output limit overruns once when fifty call it at once, is refused from then on, and everything else goes on', async () => {
     const cage = await open()
     cage.provider.does(answer({ usage: reported(60_000) }))
     const agent = cage.addAgent({ limit: '1' })
@@ -44,7 +44,7 @@ describe('a model that ignores the output limit', () => {
     expect((await agent.chat({ model: 'mine' })).status).toBe(200)
   })
 
-  test('is remembered across a restart, until an admin trusts it', async () => {
+  test('a model that ignores the output limit is remembered across a restart, until an admin trusts it', async () => {
     const first = await open()
     first.provider.does(answer({ usage: reported(60_000) }))
     const agent = first.addAgent()
@@ -64,7 +64,7 @@ describe('a model that ignores the output limit', () => {
     expect((await chat(cage)).status).toBe(200)
   })
 
-  test('is seen by its length as well, when it counts wrongly', async () => {
+  test('a model that ignores the output limit is seen by its length as well, when it counts wrongly', async () => {
     const cage = await open()
     cage.provider.does(answer({ text: 'word '.repeat(20_000), usage: reported(1) }))
     const agent = cage.addAgent()
@@ -87,7 +87,7 @@ test('a model that overran one budget is refused for that one; others pay the mo
 })
 
 describe('a model that is not known yet', () => {
-  test('is called by all at once whose budgets pay the most that each can cost', async () => {
+  test('a model that is not known yet is called at once by all whose budgets pay the most that each call can cost', async () => {
     const cage = await open()
     cage.provider.does(async (response, received) => {
       await cage.provider.arrived(20)
@@ -99,7 +99,7 @@ describe('a model that is not known yet', () => {
     expect(new Set(cage.rows().map(({ held_nanos }) => toUsd(held_nanos)))).toEqual(new Set(['1.31072']))
   })
 
-  test('is called one at a time by a budget that pays one of them, until an answer was within its limit', async () => {
+  test('a model that is not known yet is called one at a time by a budget that pays one of them, until an answer was within its limit', async () => {
     const cage = await open()
     let [now, most] = [0, 0]
     const held: string[] = []
@@ -119,7 +119,7 @@ describe('a model that is not known yet', () => {
     expect(toUsd(cage.rows().at(-1)!.held_nanos)).toBe('0.00001')
   })
 
-  test('is called by a budget that is smaller than the most it can cost, which is held whole', async () => {
+  test('a model that is not known yet is called by a budget that is smaller than the most it can cost, which is held whole', async () => {
     const cage = await open()
     cage.provider.does(answer({ usage: reported(1) }))
     const agent = cage.addAgent({ limit: '0.01' })
@@ -127,7 +127,7 @@ describe('a model that is not known yet', () => {
     expect(cage.rows()[0]).toMatchObject({ held_nanos: 10_000_000, cost_nanos: 10_000 })
   })
 
-  test('may read more than its request has, which is held from then on', async () => {
+  test('a model that is not known yet may read more than its request has, which is held from then on', async () => {
     const cage = await open({ prices: { mine: { ...mine, input_per_mtok: 10 } } })
     const agent = cage.addAgent({ limit: '50' })
     cage.provider.does(answer({ usage: { prompt_tokens: 3_000, completion_tokens: 1 } }))
@@ -140,7 +140,7 @@ describe('a model that is not known yet', () => {
     expect(codeOf(await chat(cage, agent))).toBe('model_refused')
   })
 
-  test('has no more calls of one agent waiting than it leaves to all others; further ones are refused in words', async () => {
+  test('a model that is not known yet has a bounded queue of calls of one agent, and further ones are refused with a reason', async () => {
     const cage = await open()
     const { promise: gate, resolve: release } = Promise.withResolvers<void>()
     cage.provider.does(async (response, received) => {
@@ -169,7 +169,7 @@ describe('a model that is not known yet', () => {
     expect([(await first).status, (await last).status]).toEqual([200, 200])
   })
 
-  test('lets the next one in when a client that waited has left', async () => {
+  test('a model that is not known yet lets the next one in when a client that waited has left', async () => {
     const cage = await open()
     const agent = cage.addAgent({ limit: '1' })
     const { promise: gate, resolve: release } = Promise.withResolvers<void>()
@@ -215,7 +215,7 @@ test('a charge up to a tenth above its hold is posted, and later holds include i
 })
 
 describe('a model that has obeyed so far', () => {
-  test('is called by as many at once as it has answered within their limits, and one more', async () => {
+  test('a model that has obeyed so far is called by as many at once as it has answered within their limits, and one more', async () => {
     const cage = await open()
     const agent = cage.addAgent({ limit: '1' })
     cage.provider.does(answer({ usage: reported(1) }))
@@ -247,7 +247,7 @@ describe('a model that has obeyed so far', () => {
     expect((await Promise.all(calls)).map(({ status }) => status)).toEqual(Array(60).fill(200))
   })
 
-  test('and lies then overruns once: its other call is ended, and those that wait are refused', async () => {
+  test('a model that has obeyed so far overruns only once: its other call is ended, and waiting ones are refused', async () => {
     const cage = await open()
     const agent = cage.addAgent({ limit: '1' })
     cage.provider.does(answer({ usage: reported(1) }))

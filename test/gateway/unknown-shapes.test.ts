@@ -23,7 +23,7 @@ const eventsOf = ({ text }: Reply): Record<string, unknown>[] =>
 
 describe('a stream', () => {
   test.each(['', false, 'null', 'jane@example.com'])(
-    'in which every chunk has the finish_reason %j is not ended by it',
+    'a stream in which every chunk has the finish_reason %j is not ended by it',
     async (finish_reason) => {
       const cage = await openTestRuntime()
       const pieces = ['Write to jane.r', 'oe@corp-can', 'ary.com now.']
@@ -37,7 +37,7 @@ describe('a stream', () => {
     },
   )
 
-  test('that goes on after its finish completes nothing that had begun before', async () => {
+  test('a stream that goes on after its finish completes nothing that had begun before', async () => {
     const cage = await openTestRuntime()
     cage.provider.does(
       streams(
@@ -49,7 +49,7 @@ describe('a stream', () => {
     expect(text).toContain('[EMAIL_REDACTED]!')
   })
 
-  test('whose identifiers spell one of our tokens does not show enough of it to guess the rest', async () => {
+  test('a stream whose identifiers spell one of our tokens does not show enough of it to guess the rest', async () => {
     const cage = await openTestRuntime()
     const agent = cage.addAgent()
     for (const cuts of [[23, 46], [46], [31, 36]]) {
@@ -65,7 +65,7 @@ describe('a stream', () => {
     }
   })
 
-  test('whose content is a list keeps its shape, also for the rest of a text', async () => {
+  test('a stream whose content is a list keeps its shape, also for the rest of a text', async () => {
     const cage = await openTestRuntime()
     const piece = (text: string) => chunk({ delta: { content: [{ type: 'text', text }] } })
     cage.provider.does(
@@ -80,7 +80,7 @@ describe('a stream', () => {
     for (const delta of contents) expect(delta).toEqual({ content: [{ type: 'text', text: expect.any(String) }] })
   })
 
-  test('of two choices that take turns keeps them apart', async () => {
+  test('a stream of two choices that take turns keeps them apart', async () => {
     const cage = await openTestRuntime()
     const says = (index: number, content: string) =>
       frame({ choices: [{ index, delta: { content }, finish_reason: null }] })
@@ -96,7 +96,7 @@ describe('a stream', () => {
     expect(said).toEqual(['a [EMAIL_REDACTED] x', 'b [EMAIL_REDACTED] y'])
   })
 
-  test('whose items have another id in every event is one text all the same', async () => {
+  test('a stream whose items have another id in every event is one text all the same', async () => {
     const cage = await openTestRuntime()
     const delta = (text: string, id: string) =>
       frame({ type: 'response.output_text.delta', item_id: id, output_index: 0, content_index: 0, delta: text })
@@ -119,14 +119,14 @@ describe('a stream', () => {
 })
 
 describe('a whole reply', () => {
-  test('in which a name stands twice leaves as it was read', async () => {
+  test('a whole reply in which a name stands twice leaves as it was read', async () => {
     const cage = await openTestRuntime()
     cage.provider.does(sends(200, JSON_TYPE, `{"choices":[],"note":"${EMAIL}","note":"harmless","usage":null}`))
     const reply = await cage.addAgent().chat()
     expect(reply.text).toBe('{"choices":[],"note":"harmless","usage":null}')
   })
 
-  test('in which a name stands twice and another ends with a backslash leaves as it was read', async () => {
+  test('a whole reply in which a name stands twice and another ends with a backslash leaves as it was read', async () => {
     const cage = await openTestRuntime()
     const notes = `"note":"${EMAIL}","note":"harmless"`
     cage.provider.does(sends(200, JSON_TYPE, `{"choices":[],${notes},"x\\\\":1,"usage":null}`))
@@ -134,7 +134,7 @@ describe('a whole reply', () => {
     expect(reply.text).toBe('{"choices":[],"note":"harmless","x\\\\":1,"usage":null}')
   })
 
-  test('without a finding leaves as the bytes that came', async () => {
+  test('a whole reply without a finding leaves as the bytes that came', async () => {
     const cage = await openTestRuntime()
     const body = '{ "choices" : [ {"message":{"content":"a \\"quoted\\": \\u0061 word"}} ],\n "usage":null }'
     cage.provider.does(sends(200, JSON_TYPE, body))
@@ -151,7 +151,7 @@ describe('a whole reply', () => {
     })
   })
 
-  test('has no tokens beside a text that was redacted', async () => {
+  test('a whole reply has no tokens beside a text that was redacted', async () => {
     const cage = await openTestRuntime()
     const tokens = ['jane.roe', '@corp', '-canary', '.com'].map((token) => ({ token, bytes: [...Buffer.from(token)] }))
     const choice = (content: string) => ({ index: 0, message: { content }, logprobs: { content: tokens } })
@@ -163,16 +163,13 @@ describe('a whole reply', () => {
 describe('a reply that is not an answer', () => {
   const escaped = JSON.stringify({ error: { message: `No ${EMAIL}.` } }).replace('@', '\\u0040')
 
-  test.each([400, 429, 500])(
-    'but an error (%i) is redacted, however it is escaped, and is an incident',
-    async (status) => {
-      const cage = await openTestRuntime()
-      cage.provider.does(sends(status, JSON_TYPE, escaped))
-      const reply = await cage.addAgent().chat()
-      expect([reply.status, reply.json()]).toEqual([status, { error: { message: 'No [EMAIL_REDACTED].' } }])
-      expect(cage.of('pii.found')).toMatchObject([{ data: { place: 'reply', pii_type: 'email' } }])
-    },
-  )
+  test.each([400, 429, 500])('an error (%i) is redacted, however it is escaped, and is an incident', async (status) => {
+    const cage = await openTestRuntime()
+    cage.provider.does(sends(status, JSON_TYPE, escaped))
+    const reply = await cage.addAgent().chat()
+    expect([reply.status, reply.json()]).toEqual([status, { error: { message: 'No [EMAIL_REDACTED].' } }])
+    expect(cage.of('pii.found')).toMatchObject([{ data: { place: 'reply', pii_type: 'email' } }])
+  })
 
   test.each([
     ['block', 422, 'blocked'],
@@ -187,7 +184,7 @@ describe('a reply that is not an answer', () => {
     expect(cage.of('pii.found')).toMatchObject([{ data: { action: mode, place: 'reply' } }])
   })
 
-  test('but an error is blocked when the policy blocks', async () => {
+  test('an error is blocked when the policy blocks', async () => {
     const cage = await openTestRuntime({ safety: { mode: 'block' } })
     cage.provider.does(sends(400, JSON_TYPE, escaped))
     const agent = cage.addAgent()

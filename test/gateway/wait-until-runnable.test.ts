@@ -40,7 +40,7 @@ const stillWaits = async (promise: Promise<void>) => {
 }
 
 describe('a call that arrives right after its agent was paused', () => {
-  test('waits, and goes on when the agent does', async () => {
+  test('a call that arrives right after its agent was paused waits, and goes on when the agent does', async () => {
     const { state, clock, tell } = openGate()
     tell('agent.paused')
     clock.advance(900)
@@ -51,7 +51,7 @@ describe('a call that arrives right after its agent was paused', () => {
     await passage
   })
 
-  test('is refused when the agent ends meanwhile', async () => {
+  test('a call that arrives right after its agent was paused is refused when the agent ends meanwhile', async () => {
     const { state, tell } = openGate()
     tell('agent.paused')
     const passage = waitUntilRunnable(state, supervised, new AbortController().signal)
@@ -67,7 +67,7 @@ describe('a call that arrives right after its agent was paused', () => {
     await expect(passage).rejects.toMatchObject({ code: 'agent_not_running' })
   })
 
-  test('ends when its client leaves', async () => {
+  test('a call that arrives right after its agent was paused ends when its client leaves', async () => {
     const { state, tell } = openGate()
     tell('agent.paused')
     const client = new AbortController()
@@ -78,7 +78,7 @@ describe('a call that arrives right after its agent was paused', () => {
 })
 
 describe('a call of a paused agent is refused', () => {
-  test('when it was sent after the process was stopped', async () => {
+  test('a call of a paused agent is refused when it was sent after the process was stopped', async () => {
     const { state, clock, tell } = openGate()
     tell('agent.paused')
     clock.advance(1_001)
@@ -88,7 +88,7 @@ describe('a call of a paused agent is refused', () => {
     })
   })
 
-  test('when its client is not supervised, so that nothing stopped it', async () => {
+  test('a call of a paused agent is refused when its client is not supervised, so that nothing stopped it', async () => {
     const { state, tell } = openGate()
     tell('agent.paused')
     const token = { agentId: AGENT, runId: null } as typeof supervised

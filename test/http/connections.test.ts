@@ -80,7 +80,7 @@ describe('when all places are taken', () => {
     expect([late, later].map(({ socket }) => socket.destroyed)).toEqual([false, false])
   })
 
-  test('who is still sending a request makes room, and who waits for an answer never does', async () => {
+  test('a client that is still sending a request makes room, and one that waits for an answer never does', async () => {
     const { dial, open: answers } = await open(2)
     const waits = await dial()
     waits.send(get('/slow'))
@@ -95,7 +95,7 @@ describe('when all places are taken', () => {
     await waits.shows('at last')
   })
 
-  test('and used, one more is refused with a reason, and its request is not carried out', async () => {
+  test('when all places are taken and used, one more is refused with a reason, and its request is not carried out', async () => {
     const { dial, open: answers } = await open(1)
     const waits = await dial()
     waits.send(get('/slow'))

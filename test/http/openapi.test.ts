@@ -35,7 +35,7 @@ const bodySchema = (method: string, path: string): object =>
 const nameOf = ({ method, path }: Pick<Route, 'method' | 'path'>): string => `${method} ${path}`
 
 describe('the document', () => {
-  test('is valid OpenAPI 3.1', async () => {
+  test('the document is valid OpenAPI 3.1', async () => {
     const validator = new Validator()
     expect(await validator.validate(structuredClone(document))).toEqual({ valid: true })
     expect(validator.version).toBe('3.1')
@@ -56,7 +56,7 @@ describe('the document', () => {
     expect(routes.flatMap(pathsOf)).toHaveLength(wanted.size)
   })
 
-  test('has the role that each route requires', () => {
+  test('the document has the role that each route requires', () => {
     expect(operation('get', '/api/health')).toMatchObject({ 'x-role': 'open', security: [] })
     expect(operation('get', '/api/auth/me')['x-role']).toBe('any')
     expect(operation('get', '/api/snapshot')).toMatchObject({ 'x-role': 'viewer', security: [{ token: [] }] })
@@ -73,7 +73,7 @@ describe('the document', () => {
     expect(operation('get', '/api/secrets').description).toBeUndefined()
   })
 
-  test('has parameters of the path and of the query, and every error', () => {
+  test('the document has parameters of the path and of the query, and every error', () => {
     expect(operation('get', '/api/agents/{id}/calls').parameters).toEqual([
       { name: 'id', in: 'path', required: true, schema: { type: 'string' } },
       ...['state', 'kind', 'from', 'to', 'before', 'limit'].map((name) => ({
@@ -87,7 +87,7 @@ describe('the document', () => {
     for (const code of Object.keys(ERRORS)) expect(JSON.stringify(document.components)).toContain(`"${code}"`)
   })
 
-  test('names the errors of a route by status, and those of every route once', () => {
+  test('the document names the errors of a route by status, and those of every route once', () => {
     const { responses } = operation('patch', '/api/agents/{id}/budget')
     expect(Object.keys(responses)).toEqual(['200', '400', '401', '403', '404', '413', 'default'])
     expect(codesOf(responses['404']!)).toEqual(['not_found'])
@@ -96,7 +96,7 @@ describe('the document', () => {
     expect(codesOf((document.components as ApiDocument['components']).responses.AnyRoute!)).toContain('internal')
   })
 
-  test('refers to what several replies show by name', () => {
+  test('the document refers to shared parts of replies by name', () => {
     const { schemas } = document.components as { schemas: Record<string, { properties: object }> }
     const { responses } = operation('get', '/api/agents/{id}')
     expect(responses['200']!.content!['application/json']!.schema).toEqual({ $ref: '#/components/schemas/AgentStatus' })
@@ -118,7 +118,7 @@ describe('a definition', () => {
   const route = routesOf('Server')
   const answer = () => z.object({ name: z.string() })
 
-  test('without a role, a summary or a schema of its reply does not compile', () => {
+  test('a definition without a role, a summary or a schema of its reply does not compile', () => {
     const rest = { summary: 'Says its name.', reply: answer, handle: () => ({ name: 'x' }) }
     route('GET /x', { ...rest, role: 'viewer' })
     // @ts-expect-error
@@ -129,7 +129,7 @@ describe('a definition', () => {
     route('GET /x', { role: 'viewer', summary: 'Says its name.', handle: rest.handle })
   })
 
-  test('whose handler answers, asks or reads otherwise does not compile', () => {
+  test('a definition whose handler answers, asks or reads otherwise does not compile', () => {
     const doc = { role: 'viewer', summary: 'Says its name.', reply: answer } as const
     // @ts-expect-error
     route('GET /x', { ...doc, handle: () => ({ name: 1 }) })
@@ -155,7 +155,7 @@ describe('a reply', () => {
     })
   const error = { message: 'm', hint: 'h', facts: {}, request_id: 'r' }
 
-  test('with one field more, one less, or one of another type is not as documented', () => {
+  test('a reply with one field more, one less, or one of another type is not as documented', () => {
     expect(compare(200, { version: '1' })).toBeUndefined()
     expect(compare(200, { version: '1', more: true })).toContain('more')
     expect(compare(200, {})).toContain('version')
@@ -163,7 +163,7 @@ describe('a reply', () => {
     expect(compare(200, { agents: [{ id: 'a' }] }, 'http://127.0.0.1/api/agents')).toContain('/agents/0')
   })
 
-  test('with an error that its route does not name is not as documented', () => {
+  test('a reply with an error that its route does not name is not as documented', () => {
     const agent = 'http://127.0.0.1/api/agents/a'
     expect(compare(404, { error: { ...error, code: 'not_found' } }, agent)).toBeUndefined()
     expect(compare(404, { error: { ...error, code: 'script_not_found' } }, agent)).toContain('/error/code')
@@ -211,7 +211,7 @@ describe('the schemas of bodies', () => {
     routes.flatMap(({ body }) => (body ? fieldsOf(body) : [])).map((field) => [field, [{}]]),
   )
 
-  test('are those that the routes read with: each refuses in the same words', async () => {
+  test('the schemas of bodies are those that the routes read with: each refuses in the same words', async () => {
     const cage = await openTestRuntime({ masterKey: MASTER_KEY })
     const agent = cage.addAgent()
     const { access_token: admin } = await cage.login()

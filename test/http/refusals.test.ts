@@ -17,7 +17,7 @@ function open() {
 }
 
 describe('refusals of those who have no token', () => {
-  test('are recorded one by one at first, then as a number, in ever longer intervals', () => {
+  test('refusals without a token are recorded one by one at first, then as a number, in ever longer intervals', () => {
     const { refusals, events, counted, clock } = open()
     for (let number = 0; number < 1_000; number++) refusals.record(refusal)
     expect(counted()).toEqual(Array(60).fill(1))
@@ -36,7 +36,7 @@ describe('refusals of those who have no token', () => {
     expect(counted().reduce((sum, count) => sum + count)).toBe(1_000 + 24 * 60 * 100)
   })
 
-  test('are recorded one by one again after an hour of silence', () => {
+  test('refusals without a token are recorded one by one again after an hour of silence', () => {
     const { refusals, counted, clock } = open()
     for (let number = 0; number < 100; number++) refusals.record(refusal)
     clock.advance(60 * MINUTE)
@@ -44,7 +44,7 @@ describe('refusals of those who have no token', () => {
     expect(counted()).toEqual([...Array(60).fill(1), 40, ...Array(60).fill(1)])
   })
 
-  test('do not change how those of a known caller are recorded', () => {
+  test('refusals without a token do not change how those of a known caller are recorded', () => {
     const { refusals, events } = open()
     for (let number = 0; number < 100; number++) refusals.record(refusal)
     refusals.record({ ...refusal, who: { role: 'viewer', actor: 'bob' } })

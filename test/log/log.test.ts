@@ -62,7 +62,7 @@ describe('the log file', () => {
     expect(lines('2026-11-21').map(({ user_id }) => user_id)).toEqual(['vic', 'operator', undefined])
   })
 
-  test('what would steer a terminal or turn its text around is an escape, and the same JSON', async () => {
+  test('control characters of a terminal are escaped in the log file, and the JSON stays the same', async () => {
     const log = open()
     log.event(output('a\u009b31mb\u202ec\u2066d\u2028e'))
     await log.close()
@@ -70,7 +70,7 @@ describe('the log file', () => {
     expect(lines('2026-11-21')).toMatchObject([{ message: 'a\u009b31mb\u202ec\u2066d\u2028e' }])
   })
 
-  test('pino-pretty reads it', async () => {
+  test('pino-pretty reads the log file', async () => {
     const log = open()
     log.event(output('lead 23 done'))
     log.logger.warn({ agent_id: 'a-1' }, 'a warning')
@@ -123,7 +123,7 @@ describe('the log file', () => {
     })
   })
 
-  test('it is for its owner only', async () => {
+  test('the log file is for its owner only', async () => {
     const log = open()
     await log.close()
     expect(statSync(dir()).mode & 0o777).toBe(0o700)

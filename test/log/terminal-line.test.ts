@@ -8,16 +8,16 @@ describe('a line on the terminal', () => {
   // Local time: the test sets the zone.
   const time = new Date('2026-11-21T14:23:45.000Z').toTimeString().slice(0, 8)
 
-  test('has local time, a level padded to five, and the message', () => {
+  test('a line on the terminal has local time, a level padded to five, and the message', () => {
     expect(textLine(output('lead 23 done'), { color: false })).toBe(`[${time}] INFO  lead 23 done`)
     expect(textLine({ ...output('spent'), level: 'ERROR' }, { color: false })).toBe(`[${time}] ERROR spent`)
   })
 
-  test('is coloured by level only when it may be', () => {
+  test('a line on the terminal is coloured by level only when it may be', () => {
     expect(textLine({ ...output('x'), level: 'WARN' }, { color: true })).toBe(`[${time}] \u001b[33mWARN \u001b[0m x`)
   })
 
-  test('is wrapped below its message, and ends with its note', () => {
+  test('a line on the terminal is wrapped below its message, and ends with its note', () => {
     const lines = textLine(output('one two three four five six seven eight nine'), {
       color: false,
       columns: 60,
@@ -29,7 +29,7 @@ describe('a line on the terminal', () => {
     ])
   })
 
-  test('names its agent where several run', () => {
+  test('a line on the terminal names its agent where several run', () => {
     expect(textLine(output('done'), { color: false, who: 'lg-7a3f9c2d' })).toBe(`[${time}] INFO  lg-7a3f9c2d · done`)
   })
 

@@ -59,7 +59,7 @@ function emptyFolder(): string {
 }
 
 describe('the executable', () => {
-  test('is one file of at most 130 MB, with its checksum beside it', () => {
+  test('the executable is one file of at most 130 MB, with its checksum beside it', () => {
     expect(readdirSync(built).sort()).toEqual(['SHA256SUMS', 'iron-cage'])
     const content = readFileSync(join(built, 'iron-cage'))
     expect(content.length).toBeLessThanOrEqual(130_000_000)
@@ -67,7 +67,7 @@ describe('the executable', () => {
     expect(readFileSync(join(built, 'SHA256SUMS'), 'utf8')).toBe(`${hash}  iron-cage\n`)
   })
 
-  test('plays the demo, with every checkpoint met', async () => {
+  test('the executable plays the demo, with every checkpoint met', async () => {
     const folder = emptyFolder()
     const { code, out, err } = await run(folder, 'demo', '--pace', 'max', '--once', '--check', '--port', '0')
     expect({ code, err }).toEqual({ code: 0, err: '' })
@@ -78,14 +78,14 @@ describe('the executable', () => {
     expect(out).not.toContain('piileaker.com')
   })
 
-  test('answers every route of its OpenAPI document', async () => {
+  test('the executable answers every route of its OpenAPI document', async () => {
     const folder = emptyFolder()
     const env = { PATH: tools, HOME: folder }
     const answered = await callEveryRoute(await serveBuilt([join(folder, 'iron-cage')], folder, env))
     expect(badlyAnswered(answered)).toEqual(REFUSED_READS)
   })
 
-  test('redacts a call whose request and reply are large', async () => {
+  test('the executable redacts a call whose request and reply are large', async () => {
     const folder = emptyFolder()
     const { reply, sent } = await callWithLargeBodies([join(folder, 'iron-cage')], folder, tools)
     expect([reply.status, reply.text.includes('[EMAIL_REDACTED]'), reply.text.includes('ann@')]).toEqual([
@@ -96,7 +96,7 @@ describe('the executable', () => {
     expect([sent.includes('[EMAIL_REDACTED]'), sent.includes('bob@')]).toEqual([true, false])
   })
 
-  test('is a Control Panel on PostgreSQL, with a Redis', async () => {
+  test('the executable is a Control Panel on PostgreSQL, with a Redis', async () => {
     const cluster = await startCluster()
     const redis = await openRedis()
     await redis.start()
@@ -128,13 +128,13 @@ describe('the executable', () => {
     }
   })
 
-  test('prints its version without extracting anything', async () => {
+  test('the executable prints its version without extracting anything', async () => {
     const folder = emptyFolder()
     expect(await run(folder, 'version')).toEqual({ code: 0, out: `iron-cage ${packageJson.version}\n`, err: '' })
     expect(readdirSync(folder)).toEqual(['iron-cage'])
   })
 
-  test('does not obey NODE_OPTIONS, and takes no script for its own program', async () => {
+  test('the executable does not obey NODE_OPTIONS, and takes no script for its own program', async () => {
     const folder = emptyFolder()
     writeFileSync(join(folder, 'evil.cjs'), "console.log('evil')")
     const env = { PATH: tools, HOME: folder, NODE_OPTIONS: `--require=${join(folder, 'evil.cjs')}` }
@@ -143,7 +143,7 @@ describe('the executable', () => {
     expect(await run(folder, 'evil.cjs')).toMatchObject({ code: 2, out: '' })
   })
 
-  test('re-executes itself to hide the master key, and keeps its arguments', () => {
+  test('the executable re-executes itself to hide the master key, and keeps its arguments', () => {
     const folder = emptyFolder()
     const env = { PATH: tools, HOME: folder, IRON_CAGE_MASTER_KEY: 'k3Jr9-pQx7Lw2_vTn8Zb5Yc4Mf6Hg1Ds0Aa' }
     const out = execFileSync(join(folder, 'iron-cage'), ['version', '--json'], { cwd: folder, env, encoding: 'utf8' })

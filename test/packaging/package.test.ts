@@ -25,7 +25,7 @@ beforeAll(async () => {
 afterAll(() => rm(work, { recursive: true, force: true }))
 
 describe('the npm package', () => {
-  test('holds the program, the dashboard, the SDK, the demo, strategies and types, and nothing else', () => {
+  test('the npm package holds the program, the dashboard, the SDK, the demo, strategies and types, and nothing else', () => {
     const kinds = files.map((path) =>
       path
         .replace(/chunk-.+\.mjs$/, 'chunk.mjs')
@@ -72,7 +72,7 @@ describe('the npm package', () => {
     ])
   })
 
-  test('plays the demo, and answers to both names', async () => {
+  test('the npm package plays the demo, and answers to both names', async () => {
     const { stdout: version } = await run('npx', ['--no-install', 'iron_cage', 'version'], { cwd: work, env })
     expect(version).toBe(`iron-cage ${packageJson.version}\n`)
     const demo = ['--no-install', 'iron-cage', 'demo', '--pace', 'max', '--once', '--port', '0']
@@ -81,7 +81,7 @@ describe('the npm package', () => {
     expect(stdout).toContain('Success                             98% (98/100)')
   })
 
-  test('opens a runtime for a program that imports it, with types that are right', async () => {
+  test('the npm package opens a runtime for a program that imports it, with types that are right', async () => {
     writeFileSync(join(work, 'agent.py'), 'print("hello")\n')
     writeFileSync(
       join(work, 'program.ts'),

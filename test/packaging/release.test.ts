@@ -118,7 +118,7 @@ describe('the bill of materials and the notices', () => {
   const partsOf = (name: string) => components().find((one) => one.name === name)!.components!
   const labelOf = ({ name, version }: Component) => (version ? `${name} ${version}` : name)
 
-  test('name the packages that the source maps of the program name, those of its pages, the native ones, and no other', () => {
+  test('the bill of materials and the notices name the packages that the source maps of the program name, those of its pages, the native ones, and no other', () => {
     const maps = readdirSync(join(root, 'dist')).filter((name) => name.endsWith('.mjs.map'))
     const sources = maps.flatMap(
       (name) => (JSON.parse(readFileSync(join(root, 'dist', name), 'utf8')) as { sources: string[] }).sources,
@@ -135,7 +135,7 @@ describe('the bill of materials and the notices', () => {
     )
   })
 
-  test('name every part that the executable itself reports, each in its version', async () => {
+  test('the bill of materials and the notices name every part that the executable itself reports, each in its version', async () => {
     // Those of the very Node that the executable is a copy of.
     const program = readFileSync(join(await executable(), 'iron-cage'))
     expect(program.includes(process.version)).toBe(true)
@@ -160,14 +160,14 @@ describe('the bill of materials and the notices', () => {
     expect(partsOf('@node-rs/argon2').map(labelOf).sort()).toEqual([...new Set(crates)].sort())
   })
 
-  test('give each a license; one crate states none', () => {
+  test('the bill of materials and the notices give each part a license; one crate states none', () => {
     const all = components().flatMap((one) => [one, ...(one.components ?? [])])
     for (const { name, licenses } of all) expect(licenses, name).toHaveLength(1)
     const unknown = all.filter(({ licenses }) => licenses[0]!.license?.name === 'unknown')
     expect(unknown.map(({ name }) => name)).toEqual(['argon2-rust'])
   })
 
-  test('are in the wheel with the executable, the license of each package in full', () => {
+  test('the bill of materials and the notices are in the wheel with the executable, the license of each package in full', () => {
     const list =
       "import sys, zipfile; z = zipfile.ZipFile(sys.argv[1]); n = [x for x in z.namelist() if x.endswith(('NOTICES.txt', '.cdx.json'))]; print(*n); print(z.read(next(x for x in n if x.endswith('.txt'))).decode())"
     const out = execFileSync(python, ['-c', list, named('manylinux_2_34_x86_64.whl')], {
@@ -191,14 +191,14 @@ describe('the wheel for this platform', () => {
     env = { PATH: `${join(folder, 'venv/bin')}:/usr/bin:/bin`, HOME: join(folder, 'home') }
   })
 
-  test('is the executable, byte by byte, under both names', async () => {
+  test('the wheel for this platform is the executable, byte by byte, under both names', async () => {
     for (const name of ['iron-cage', 'iron_cage']) {
       expect((await run(name, ['version', '--json'], { cwd: folder, env })).stdout).toContain(`"version": "${version}"`)
     }
     expect(sha256(join(folder, 'venv/bin/iron-cage'))).toBe(sha256(join(await executable(), 'iron-cage')))
   })
 
-  test('gives a runtime to a program whose PATH knows nothing of it', async () => {
+  test('the wheel for this platform gives a runtime to a program whose PATH knows nothing of it', async () => {
     const code = 'import iron_cage\nwith iron_cage.AgentRuntime(budget=1) as runtime: print(runtime.budget.limit)'
     const own = join(folder, 'venv/bin/python')
     expect((await run(own, ['-c', code], { cwd: folder, env: { ...env, PATH: '/usr/bin:/bin' } })).stdout).toBe('1\n')
@@ -222,7 +222,7 @@ describe('install.sh', () => {
     return run('sh', [join(release, 'install.sh')], { cwd: folder, env })
   }
 
-  test('downloads the executable of this platform, verifies it, and installs it for this user', async () => {
+  test('install.sh downloads the executable of this platform, verifies it, and installs it for this user', async () => {
     const server = createServer((request, response) => response.end(readFileSync(join(release, request.url!))))
     await new Promise<void>((listens) => server.listen(0, '127.0.0.1', listens))
     const folder = emptyFolder()
@@ -240,7 +240,7 @@ describe('install.sh', () => {
     )
   })
 
-  test('installs nothing when a byte differs', async () => {
+  test('install.sh installs nothing when a byte differs', async () => {
     const folder = emptyFolder()
     const copy = join(folder, 'release')
     mkdirSync(copy)

@@ -13,12 +13,12 @@ afterAll(() => rm(work, { recursive: true, force: true }))
 const place = () => mkdtempSync(join(work, 'place-'))
 
 describe('the built server', () => {
-  test('answers every route of its OpenAPI document', async () => {
+  test('the built server answers every route of its OpenAPI document', async () => {
     const answered = await callEveryRoute(await serveBuilt([process.execPath, BIN], place()))
     expect(badlyAnswered(answered)).toEqual(REFUSED_READS)
   })
 
-  test('redacts a call whose request and reply are large', async () => {
+  test('the built server redacts a call whose request and reply are large', async () => {
     const { reply, sent } = await callWithLargeBodies([process.execPath, BIN], place())
     expect([reply.status, reply.text.includes('[EMAIL_REDACTED]'), reply.text.includes('ann@')]).toEqual([
       200,

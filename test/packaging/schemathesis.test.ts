@@ -19,7 +19,7 @@ interface Found {
 }
 
 describe('schemathesis', () => {
-  test('finds nothing in any operation, neither for people nor for agents', async () => {
+  test('schemathesis finds nothing in any operation, neither for people nor for agents', async () => {
     const server = await serveBuilt([process.execPath, join(root, 'bin/iron-cage.cjs')], folder)
     const ask = async (method: 'GET' | 'POST', path: string, body?: unknown) => {
       const headers = { authorization: `Bearer ${server.token}`, 'content-type': 'application/json' }

@@ -75,18 +75,18 @@ describe.each(files)('%s', (name) => {
   const workflow = parse(text) as Workflow
   const steps = Object.values(workflow.jobs).flatMap(({ steps }) => steps)
 
-  test('is a valid workflow', async () => {
+  test('a workflow is valid', async () => {
     expect(await problemsOf(text)).toEqual([])
     expect(await problemsOf(text.replace('runs-on:', 'runs:'))).not.toEqual([])
   })
 
-  test('uses actions by commit, with the version beside it', () => {
+  test('a workflow uses actions by commit, with the version beside it', () => {
     const used = text.match(/uses: .*/g)!
     expect(used.length).toBeGreaterThan(1)
     for (const line of used) expect(line).toMatch(/^uses: [\w-]+\/[\w-]+@[0-9a-f]{40} # v\d+\.\d+\.\d+$/)
   })
 
-  test('holds no secret, and no job may write more than it has to', () => {
+  test('a workflow holds no secret, and no job may write more than it has to', () => {
     expect(text).not.toMatch(/\bsecrets\b/)
     expect(workflow.permissions).toEqual({ contents: 'read' })
     const writes = Object.entries(workflow.jobs).flatMap(([job, { permissions = {} }]) =>
@@ -103,7 +103,7 @@ describe.each(files)('%s', (name) => {
     expect(writes).toEqual(name === 'release.yml' ? releases : [])
   })
 
-  test('builds and tests with scripts that anybody can run', () => {
+  test('a workflow builds and tests with scripts that anyone can run', () => {
     const built = steps.flatMap(({ run }) => (run ? [run] : [])).filter((run) => /npm run|\.ci/.test(run))
     expect(built).toEqual(name === 'release.yml' ? ['.ci/run', 'npm run release -- --check'] : ['.ci/run'])
     expect(packageJson.scripts).toHaveProperty('release')

@@ -7,7 +7,7 @@
  * | a grant is on the disk before it is answered | here, the first two |
  * | a repeated request gets the same lease | lease-model, panel-store: "a repeated request …" |
  * | a lease is stored before it is spent | budget/leases: "a lease pays for nothing …" |
- * | the row of a hold is committed before its call is sent | budget/ledger: "counts at once …"; gateway/run-call: "before a call refuses it …" |
+ * | the row of a hold is committed before its call is sent | budget/ledger: "a hold counts at once …"; gateway/run-call: "a ledger that cannot be written before …" |
  * | a return is stored before it is reported | budget/leases: "a return is in the database …" |
  * | statements are totals | lease-model, panel-store: "a repeated request …" |
  * | messages and grants of an earlier epoch are refused | lease-model, budget/leases: "a grant to an earlier epoch …" |

@@ -111,7 +111,7 @@ describe('a runtime that has joined a panel', () => {
     expect(known().lent_usd).toBe((await balance(panel)).lent)
   })
 
-  test('shares a dollar with another one to the last cent, and never more', async () => {
+  test('a joined runtime shares a dollar with another one to the last cent, and never more', async () => {
     const panel = await openPanel({ limit: '1' })
     const machines = await Promise.all([joined(panel), joined(panel)])
     let sent = 0
@@ -135,7 +135,7 @@ describe('a runtime that has joined a panel', () => {
     expect(await panel.fleet.problems()).toEqual([])
   })
 
-  test('spends of the budgets of its agents and tokens as well, which refuse only their own calls', async () => {
+  test('a joined runtime also spends from the budgets of its agents and tokens, which refuse only their own calls', async () => {
     const panel = await openPanel({ limit: '50' })
     const { fleet, organizationId } = panel
     await fleet.setLimit(organizationId, { scope: 'token', name: 'notebook' }, { limit: dollars('1') }, 'ada')
@@ -165,7 +165,7 @@ describe('a runtime that has joined a panel', () => {
     expect(await panel.fleet.problems()).toEqual([])
   })
 
-  test('refuses a call that the shared budget cannot pay, with what to do', async () => {
+  test('a joined runtime refuses a call that the shared budget cannot pay, with a hint', async () => {
     const panel = await openPanel({ limit: '0.3' })
     const { machine } = await joined(panel)
     await expect(machine.call('0.5', costs('0.1'))).rejects.toMatchObject({
@@ -182,7 +182,7 @@ describe('a runtime that has joined a panel', () => {
     await machine.call('0.3', costs('0.3'))
   })
 
-  test('spends its slice while the panel is gone, then refuses; the panel learns of it when it is back', async () => {
+  test('a joined runtime spends its slice while the panel is gone, then refuses; the panel learns of it when it is back', async () => {
     const file = temporaryFile('panel.db')
     const port = await freePort()
     const panel = await openPanel({ limit: '100', file, port })
@@ -237,7 +237,7 @@ describe('a runtime that has joined a panel', () => {
     expect(await fleet.problems()).toEqual([])
   })
 
-  test('is refused at once when it was revoked', async () => {
+  test('a joined runtime is refused at once when it was revoked', async () => {
     const panel = await openPanel()
     const { machine } = await joined(panel)
     await machine.call('0.1', costs('0.1'))
@@ -300,7 +300,7 @@ describe('a runtime that was killed', () => {
     expect(await panel.fleet.problems()).toEqual([])
   })
 
-  test('has nothing left of a lease that a person resolved, also when its call turns out to have cost nothing', async () => {
+  test('a runtime that was killed has nothing left of a lease that a person resolved, also when its call turns out to have cost nothing', async () => {
     const { panel, link } = await openPanelBehindLink({ limit: '1', ttlMs: 1_000 })
     const { machine, path } = await joined(panel, link.url)
     const request = { agentId: AGENT, runId: null, kind: 'llm', target: 'openai', model: 'gpt-4' } as const
@@ -322,7 +322,7 @@ describe('a runtime that was killed', () => {
     expect(await balance(panel)).toEqual({ settled: '1', lent: '0', open: 0 })
   })
 
-  test('and comes back as a copy of yesterday is believed nothing, and its leases wait for a person', async () => {
+  test('a killed runtime that comes back as a copy of yesterday is not believed, and its leases wait for a person', async () => {
     const { panel, link } = await openPanelBehindLink()
     const { machine, path } = await joined(panel, link.url)
     await machine.call('0.1', costs('0.1'))
@@ -389,13 +389,13 @@ describe('a power failure', () => {
     expect(await panel.fleet.problems()).toEqual([])
   })
 
-  test('takes nothing where each commit was written to the disk, and the machine is believed', async () => {
+  test('a power failure takes nothing where each commit was written to the disk, and the machine is believed', async () => {
     const { panel, path } = await spendAndForget('full')
     await opened(path, { boot: 'second' }).close()
     expect(await balance(panel)).toEqual({ settled: '0.6', lent: '0', open: 0 })
   })
 
-  test('after a stop has nothing to take, and the machine is believed', async () => {
+  test('a power failure after a stop has nothing to take, and the machine is believed', async () => {
     const panel = await openPanel()
     const { machine, path } = await joined(panel, panel.url, { boot: 'first' })
     await machine.call('0.6', costs('0.6'))

@@ -117,7 +117,7 @@ async function openStage({ secrets = {} as Record<string, string> } = {}) {
 }
 
 describe('the first process of an agent reports that it listens', () => {
-  test('once, however it is started', async () => {
+  test('the first process of an agent reports once, however it is started', async () => {
     const stage = await openStage()
     stage.write('agent.py', '')
     stage.write('theirs/sitecustomize.py', '')
@@ -136,7 +136,7 @@ describe('the first process of an agent reports that it listens', () => {
     expect(stage.reports.every(({ revision }) => revision === null)).toBe(true)
   })
 
-  test('and its children do not', async () => {
+  test("the children of an agent's process do not report", async () => {
     const stage = await openStage()
     const child = 'import os, subprocess, sys; subprocess.run([sys.executable, "-c", "pass"]); os.fork() or os._exit(0)'
     const { pid, end } = stage.start(['-c', child])
@@ -155,7 +155,7 @@ describe('the first process of an agent reports that it listens', () => {
     expect(stage.reports).toEqual([])
   })
 
-  test('again when it becomes another Python', async () => {
+  test('a process reports again when it becomes another Python', async () => {
     const stage = await openStage()
     const again = 'import os, sys; os.execv(sys.executable, [sys.executable, "-c", "pass"])'
     const { pid, end } = stage.start(['-c', again])
@@ -167,7 +167,7 @@ describe('the first process of an agent reports that it listens', () => {
     ])
   })
 
-  test('or goes on without a word when there is no server, and with a warning when something else is wrong', async () => {
+  test('a process goes on silently without a server, and with a warning after another error', async () => {
     const stage = await openStage()
     const gone = stage.start(['-c', 'print("runs")'], { environment: { IRON_CAGE_URL: 'http://127.0.0.1:9' } })
     expect(await gone.end).toEqual({ status: 0, stdout: 'runs', stderr: '' })
@@ -208,7 +208,7 @@ describe('SIGUSR1', () => {
     expect(lines).toEqual(['begins', 'old own', 'new own', 'child end'])
   })
 
-  test('does not make the program wait for the server', async () => {
+  test('SIGUSR1 does not make the program wait for the server', async () => {
     const stage = await openStage()
     const asked = Promise.withResolvers<ServerResponse>()
     stage.answers(asked.resolve)
@@ -222,7 +222,7 @@ describe('SIGUSR1', () => {
     await stage.reported(2)
   })
 
-  test('that brings no good answer is a warning, and the program goes on', async () => {
+  test('a SIGUSR1 whose request fails is a warning, and the program goes on', async () => {
     const stage = await openStage()
     stage.answers((response) => void response.writeHead(503).end('{}'))
     const code = 'import os, time\nprint("begins")\nwhile not os.path.exists("end"): time.sleep(0.01)\nprint("ends")'
@@ -238,7 +238,7 @@ describe('SIGUSR1', () => {
     expect(stage.reports).toHaveLength(1)
   })
 
-  test('sent a hundred times ends with the last values', async () => {
+  test('SIGUSR1 sent a hundred times ends with the last values', async () => {
     const secrets = { A: 'new' }
     const stage = await openStage({ secrets })
     const agent = stage.start(['-c', WATCH], { environment: { A: 'old' } })

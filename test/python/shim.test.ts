@@ -45,7 +45,7 @@ function write(name: string, text: string): string {
 const evaluate = (code: string, options = {}) => python(['-c', `import json, sys\nprint(json.dumps(${code}))`], options)
 
 describe('the shim', () => {
-  test('offers the SDK behind everything else and leaves no trace of itself on the path', () => {
+  test('the shim offers the SDK behind everything else and leaves no trace of itself on the path', () => {
     const mine = join(home, 'mine')
     mkdirSync(mine)
     const path = JSON.parse(evaluate('sys.path', { path: [mine] }).stdout) as string[]
@@ -57,12 +57,12 @@ describe('the shim', () => {
     )
   })
 
-  test('lets an SDK win that the user has put on the path', () => {
+  test('the shim lets an SDK win that the user has put on the path', () => {
     write('lib/iron_cage.py', 'mine = True')
     expect(python(['-c', 'import iron_cage; print(iron_cage.mine)'], { path: [join(home, 'lib')] }).stdout).toBe('True')
   })
 
-  test('works in a virtual environment, where an installed SDK wins', () => {
+  test('the shim works in a virtual environment, where an installed SDK wins', () => {
     execFileSync('python3', ['-m', 'venv', '--without-pip', 'venv'], { cwd: home })
     const inVenv = { python: join(home, 'venv/bin/python') }
     const where = 'import iron_cage; print(iron_cage.__file__)'
@@ -72,7 +72,7 @@ describe('the shim', () => {
     expect(python(['-c', where], inVenv).stdout).toBe(join(packages, 'iron_cage.py'))
   })
 
-  test('works for python -m, for a script, and for children of all kinds', () => {
+  test('the shim works for python -m, for a script, and for children of all kinds', () => {
     write('agent.py', 'import iron_cage; print(iron_cage.__name__)')
     expect(python(['-m', 'agent']).stdout).toBe('iron_cage')
     expect(python([join(home, 'agent.py')], { cwd: '/' }).stdout).toBe('iron_cage')
@@ -97,7 +97,7 @@ describe('the shim', () => {
 })
 
 describe('another sitecustomize', () => {
-  test('runs as if it were alone, and keeps the name', () => {
+  test('another sitecustomize runs as if it were alone, and keeps the name', () => {
     write('theirs/sitecustomize.py', 'import sys; sys.theirs = __file__')
     const code = "[sys.theirs, sys.modules['sitecustomize'].__file__]"
     const { stdout, stderr } = evaluate(code, { path: [join(home, 'theirs')] })
@@ -105,7 +105,7 @@ describe('another sitecustomize', () => {
     expect([JSON.parse(stdout), stderr]).toEqual([[file, file], ''])
   })
 
-  test('may be a shim of another Iron Cage, and both make room', () => {
+  test('another sitecustomize may be a shim of another Iron Cage, and both make room', () => {
     const other = join(home, 'other/shim')
     mkdirSync(other, { recursive: true })
     execFileSync('cp', [join(shim, 'sitecustomize.py'), other])
@@ -129,7 +129,7 @@ describe('another sitecustomize', () => {
     expect(stderr.split('\n').length).toBe(1)
   })
 
-  test('that ends the process ends it as it does without us', () => {
+  test('another sitecustomize that ends the process ends it as it does without us', () => {
     write('theirs/sitecustomize.py', 'print("theirs", flush=True)\nraise SystemExit(7)')
     const args = ['-c', 'print("not reached")']
     const alone = spawnSync('python3', args, {
@@ -140,7 +140,7 @@ describe('another sitecustomize', () => {
     expect(alone.status).not.toBe(0)
   })
 
-  test('is not missed when there is none', () => {
+  test('another sitecustomize is not missed when there is none', () => {
     expect(evaluate('1')).toEqual({ stdout: '1', stderr: '', status: 0 })
     // Debian has one in the standard library, so the path is the shim's alone, which -S leaves to be loaded by hand.
     const code = `import sys; sys.path[:] = [${JSON.stringify(shim)}]; import sitecustomize; print(sitecustomize.__file__)`
@@ -149,7 +149,7 @@ describe('another sitecustomize', () => {
 })
 
 describe('the cost of the shim', () => {
-  test('it loads no module that Python had not loaded', () => {
+  test('the shim loads no module that Python had not loaded', () => {
     const loaded = (PYTHONPATH: string) =>
       execFileSync('python3', ['-c', 'import sys; print(*sorted(sys.modules))'], {
         env: { ...process.env, PYTHONPATH },
@@ -161,7 +161,7 @@ describe('the cost of the shim', () => {
     expect(loaded(shim)).toEqual(loaded(''))
   })
 
-  test('it prints how long the shim and the SDK take to load', () => {
+  test('the load times of the shim and the SDK are printed', () => {
     const { stderr } = python(['-X', 'importtime', '-c', 'import iron_cage'])
     const microseconds = (name: string) =>
       // The last line of a name is the outermost module: the shim comes after the one it chains to.

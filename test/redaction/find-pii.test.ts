@@ -149,15 +149,15 @@ describe('findPii', () => {
     expect(found(text)).toEqual(values)
   })
 
-  test.each(LEFT_ALONE)('leaves alone %j', (text) => {
+  test.each(LEFT_ALONE)('findPii leaves alone %j', (text) => {
     expect(found(text)).toEqual([])
   })
 
-  test('finds only the types it is asked for', () => {
+  test('findPii finds only the types it is asked for', () => {
     expect(findPii('nora@example.com 192.0.2.1', ['ip']).map(({ type }) => type)).toEqual(['ip'])
   })
 
-  test('gives the risk of each type', () => {
+  test('findPii gives the risk of each type', () => {
     const text = 'nora@example.com 212-555-0187 536-90-4399 4242424242424242 DE89370400440532013000 192.0.2.1'
     expect(findPii(text).map(({ type, risk }) => `${type} ${risk}`)).toEqual([
       'email HIGH',

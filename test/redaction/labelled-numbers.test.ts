@@ -31,7 +31,7 @@ describe('numbers behind their label or by their checksum', () => {
     expect(found(text)).toEqual(values)
   })
 
-  test.each(LEFT_ALONE)('leaves alone %j', (text) => {
+  test.each(LEFT_ALONE)('numbers without a label or checksum in %j are left alone', (text) => {
     expect(found(text)).toEqual([])
   })
 })

@@ -14,7 +14,7 @@ describe.each(PII_TYPES)('the example of %s', (type) => {
     'JSON in a string': [`{"arguments":"{\\"${label}\\":\\"`, example, '\\"}"}'],
   }
 
-  test.each(Object.entries(texts))('is found whole and streamed in %s', (_, [before, value, behind]) => {
+  test.each(Object.entries(texts))('the example is found whole and streamed in %s', (_, [before, value, behind]) => {
     const text = before! + value! + behind!
     const expected = before! + replacement + behind!
     expect(new Redactor(policy).redact(text).text).toBe(expected)

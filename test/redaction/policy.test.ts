@@ -14,11 +14,11 @@ describe('values that are allowed', () => {
   const expected =
     'Ask Support@Partner.com or [EMAIL_REDACTED], (415) 733-2671 or [PHONE_REDACTED], key [SECRET_REDACTED].'
 
-  test('are ignored however they are written; others and secrets are not', () => {
+  test('allowed values are ignored however they are written; others and secrets are not', () => {
     expect(redactor.redact(TEXT).text).toBe(expected)
   })
 
-  test('are so in pieces too', () => {
+  test('allowed values are ignored in pieces too', () => {
     const stream = redactor.stream()
     expect([...TEXT].map((character) => stream.push(character)).join('') + stream.end()).toBe(expected)
   })
@@ -29,13 +29,13 @@ describe('placeholders of the shape of a value', () => {
   const text = 'Jane: jane.roe@corp.com, +1 (415) 733-2671, SSN 536-22-8441, IP 10.11.12.13; Bob: bob@corp.com.'
   const safe = redactor.redact(text).text
 
-  test('have that shape, and nothing of the value', () => {
+  test('shaped placeholders have the shape of the value, and nothing of its content', () => {
     const email = String.raw`redacted-[0-9a-f]{8}@redacted\.example`
     const numbers = String.raw`\+1-\d{3}-555-01\d\d, SSN 900-00-\d{4}, IP 203\.0\.113\.\d+`
     expect(safe).toMatch(new RegExp(`^Jane: ${email}, ${numbers}; Bob: ${email}\\.$`))
   })
 
-  test('are equal for equal values, and others for others', () => {
+  test('shaped placeholders are equal for equal values, and differ for others', () => {
     const placeholder = (value: string) => redactor.redact(`Ask ${value} now`).text
     expect(placeholder('+1 415 733 2671')).toBe(placeholder('+1 (415) 733-2671'))
     expect(placeholder('Jane.Roe@corp.com')).toBe(placeholder('jane.roe@corp.com'))
@@ -43,7 +43,7 @@ describe('placeholders of the shape of a value', () => {
     expect(safe).toContain(placeholder('bob@corp.com').split(' ')[1])
   })
 
-  test('are the same in pieces, and are left alone when they come again', () => {
+  test('shaped placeholders are the same in pieces, and are left alone when they come again', () => {
     const stream = redactor.stream()
     expect([...text].map((character) => stream.push(character)).join('') + stream.end()).toBe(safe)
     expect(redactor.redact(safe)).toEqual({ text: safe, findings: [] })
@@ -51,7 +51,7 @@ describe('placeholders of the shape of a value', () => {
     expect([...safe].map((character) => again.push(character)).join('') + again.end()).toBe(safe)
   })
 
-  test('pass the checks of their type: cards by Luhn, IBANs by their remainder', () => {
+  test('shaped placeholders pass the checks of their type: cards by Luhn, IBANs by their remainder', () => {
     const found = redactor.redact('Card 4111 1111 1111 1111, IBAN GB29 NWBK 6016 1331 9268 19').text
     expect(found).toMatch(/^Card 99990000000\d{5}, IBAN DE\d\d0{14}\d{4}$/)
     expect(findPii(found).map(({ type }) => type)).toEqual(['credit_card', 'iban'])
@@ -65,7 +65,7 @@ describe('placeholders of the shape of a value', () => {
     expect(redactor.redact(seldom)).toEqual({ text: seldom, findings: [] })
   })
 
-  test('are labels where no such range is known', () => {
+  test('a type without a known range has labels as placeholders', () => {
     expect(redactor.redact('key sk-proj-abcdEFGH1234567890abcdEFGH1234567890').text).toBe('key [SECRET_REDACTED]')
   })
 })

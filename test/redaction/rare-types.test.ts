@@ -51,11 +51,11 @@ describe('types that are looked for on request', () => {
     expect(found(text)).toEqual(values)
   })
 
-  test.each(LEFT_ALONE)('leaves alone %j', (text) => {
+  test.each(LEFT_ALONE)('types on request are not found in %j', (text) => {
     expect(found(text).filter((value) => !/^(?:phone|ssn)/.test(value))).toEqual([])
   })
 
-  test('are left in place until the configuration names them', () => {
+  test('types on request are left in place until the configuration names them', () => {
     const text = 'CPF 111.444.777-35, DOB: 1985-03-12, 00:1A:2B:3C:4D:5E'
     const redact = (detect: typeof DEFAULT_POLICY.detect) =>
       new Redactor({ ...DEFAULT_POLICY, detect }).redact(text).text

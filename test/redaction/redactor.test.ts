@@ -5,7 +5,7 @@ import { Redactor, toSpans } from '../../src/redaction/redactor.ts'
 const redactor = (policy: Partial<Policy> = {}) => new Redactor({ ...DEFAULT_POLICY, ...policy })
 
 describe('Redactor', () => {
-  test('puts the name of the type in place of each value', () => {
+  test('the redactor puts the name of the type in place of each value', () => {
     const text =
       'nora@example.com 212-555-0187 536-90-4399 4242424242424242 DE89370400440532013000 192.0.2.1 postgres://a:s3cr3t@db'
     expect(redactor({ detect: [...DEFAULT_POLICY.detect, 'ip'] }).redact(text).text).toBe(
@@ -28,7 +28,7 @@ describe('Redactor', () => {
     ])
   })
 
-  test('finds what stands at the end of a long text', () => {
+  test('the redactor finds a value at the end of a long text', () => {
     const prose = 'Nothing to see here. 中文 '.repeat(8000)
     expect(redactor().redact(`${prose}nora@example.com`).text).toBe(`${prose}[EMAIL_REDACTED]`)
   })
@@ -60,7 +60,7 @@ describe('Redactor', () => {
     expect(findings.map(({ value }) => value)).toEqual(['c@badexample.com', 'f@example.com.evil.org'])
   })
 
-  test('scrubs a text again when the policy or the secrets have changed', () => {
+  test('the redactor scrubs a text again when the policy or the secrets have changed', () => {
     const one = redactor()
     const text = 'host 192.0.2.1, key tr0ub4dor-and-3'
     expect(one.clean(text)).toBe(text)

@@ -73,7 +73,7 @@ function redactInChunks(policy: Policy, chunks: string[]) {
 }
 
 describe('StreamRedactor', () => {
-  test('gives the same text and findings as the whole text, for every cut', () => {
+  test('a stream redactor gives the same text and findings as the whole text, for every cut', () => {
     assert(
       property(texts, policies, cuts, (text, policy, lengths) => {
         expect(redactInChunks(policy, chunksOf(text, lengths))).toEqual(new Redactor(policy).redact(text))
@@ -82,7 +82,7 @@ describe('StreamRedactor', () => {
     )
   })
 
-  test('also character by character, and for any text at all', () => {
+  test('a stream redactor agrees with the whole text character by character, for any text at all', () => {
     const policy = { ...DEFAULT_POLICY, detect: PII_TYPES }
     assert(
       property(string({ unit: 'binary', maxLength: 80 }), texts, (noise, text) => {
@@ -105,7 +105,7 @@ describe('StreamRedactor', () => {
     expect(cut.findings).toHaveLength(2)
   })
 
-  test('what came out at any moment is the beginning of the redacted text: no part of a datum was ever shown', () => {
+  test('the output at any moment is the beginning of the redacted text, so that no part of a datum is ever shown', () => {
     const policy = { ...DEFAULT_POLICY, detect: PII_TYPES }
     assert(
       property(texts, (text) => {

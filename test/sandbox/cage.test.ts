@@ -25,7 +25,7 @@ const valuesOf = (cage: ReturnType<typeof cageFor>, name: string): string[] => {
 }
 
 describe('an agent behind walls', () => {
-  test('may read its script and its folder and write in its working folder, by default at the best level', () => {
+  test('an agent behind walls may read its script and its folder and write in its working folder, by default at the best level', () => {
     const cage = cageFor(request({}))
     expect(cage.launcher!.program).toMatch(/^\/usr\/.*python3/)
     expect(valuesOf(cage, '--level')).toEqual(['auto'])
@@ -40,7 +40,7 @@ describe('an agent behind walls', () => {
     expect(cage.writes).toEqual(['/home/me/out', '/home/me/own'])
   })
 
-  test('does not see files of the server where it may read or write, and only those', () => {
+  test('an agent behind walls does not see files of the server where it may read or write, and only those', () => {
     const serverFiles = ['/project/iron_state.db', '/elsewhere/iron_state.db', '/project-other/x']
     const cage = cageFor(request({}, { serverFiles }))
     const left = ['iron-cage.yaml', 'iron-cage.yml', 'iron-cage.toml'].map((name) => `/project/${name}`)
@@ -55,7 +55,7 @@ describe('an agent behind walls', () => {
     expect(valuesOf(cageFor(request({ connect })), '--connect')).toEqual(['127.0.0.1:8080', 'db.internal:5432'])
   })
 
-  test('that is an installed program may read its environment, and the Python in a home that it was made from', () => {
+  test('an agent behind walls that is an installed program may read its environment, and the Python in a home that it was made from', () => {
     const home = realpathSync(mkdtempSync(join(tmpdir(), 'iron-cage-home-')))
     onTestFinished(() => rmSync(home, { recursive: true }))
     const [base, environment] = [join(home, '.pyenv/versions/3.13'), join(home, 'project/.venv')]
@@ -73,7 +73,7 @@ describe('an agent behind walls', () => {
     expect(valuesOf(cage, '--read')).toEqual(expect.arrayContaining([environment, base]))
   })
 
-  test('has its limits', () => {
+  test('an agent behind walls has its limits', () => {
     const cage = cageFor(request({ limits: { memory_mb: 512, processes: 20 } }))
     expect([valuesOf(cage, '--memory-mb'), valuesOf(cage, '--processes')]).toEqual([['512'], ['20']])
   })
@@ -94,7 +94,7 @@ describe('where there are no walls', () => {
     }
   })
 
-  test('off is off', () => {
+  test('without walls off is off', () => {
     expect(cageFor(request({ level: 'off' }))).toMatchObject({ launcher: null, why: 'switched off' })
   })
 })

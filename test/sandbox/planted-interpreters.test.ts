@@ -34,7 +34,7 @@ const script = (hostile: Hostile) => JSON.stringify(hostile.escapingScript)
 describe.runIf(isLinux).each(LEVELS)('at %s, an interpreter of the agent that it may write', (level) => {
   const sandbox = ['--sandbox', level]
 
-  test('is not run outside by the restart after a crash', async () => {
+  test('a planted interpreter is not run outside by the restart after a crash', async () => {
     const hostile = openHostile()
     makeEnvironment(join(hostile.project, '.venv'), SYSTEM_PYTHON)
     agentOf(hostile, `put(".venv/bin/python", ${script(hostile)})\nsys.exit(1)`)
@@ -45,7 +45,7 @@ describe.runIf(isLinux).each(LEVELS)('at %s, an interpreter of the agent that it
     expect(out).toContain('refused: Read-only file system')
   })
 
-  test('is not run outside by the launcher that is prepared while it runs', async () => {
+  test('a planted interpreter is not run outside by the launcher that is prepared while it runs', async () => {
     const hostile = openHostile()
     makeEnvironment(join(hostile.project, '.venv'), SYSTEM_PYTHON)
     agentOf(hostile, `put(".venv/bin/python", ${script(hostile)})\ntime.sleep(2.5)`)
@@ -54,7 +54,7 @@ describe.runIf(isLinux).each(LEVELS)('at %s, an interpreter of the agent that it
     expect(hostile.hasEscaped(), out).toBe(false)
   })
 
-  test('names no libraries for a program outside, in pyvenv.cfg', async () => {
+  test('a planted interpreter names no libraries for a program outside, in pyvenv.cfg', async () => {
     const hostile = openHostile()
     makeEnvironment(join(hostile.project, '.venv'), SYSTEM_PYTHON)
     const fake = writeLibraries(hostile)
@@ -65,7 +65,7 @@ describe.runIf(isLinux).each(LEVELS)('at %s, an interpreter of the agent that it
   })
 
   test.each(['.venv', 'venv'])(
-    'that it makes in %s is moved aside, and the next start runs nothing of it',
+    'a planted interpreter in %s is moved aside, and the next start runs nothing of it',
     async (name) => {
       const hostile = openHostile()
       const make = `put("${name}/bin/python", ${script(hostile)})\nput("${name}/pyvenv.cfg", "home = /usr/bin")`
@@ -98,7 +98,7 @@ describe.runIf(isLinux).each(LEVELS)('at %s, an interpreter of the agent that it
     expect(trusted.out).toContain(`it runs ${hostile.project}/.venv/bin/python`)
   })
 
-  test('is not reached by a link that it left in the place of its environment', async () => {
+  test('a planted interpreter is not reached by a link in the place of its environment', async () => {
     const hostile = openHostile()
     makeEnvironment(join(hostile.home, 'other/.venv'), SYSTEM_PYTHON)
     agentOf(hostile, `os.symlink("${hostile.home}/other/.venv", ".venv")\nprint("made", flush=True)\ntime.sleep(600)`)
@@ -107,7 +107,7 @@ describe.runIf(isLinux).each(LEVELS)('at %s, an interpreter of the agent that it
     expect({ code, out }).toMatchObject({ code: 4, out: expect.stringContaining('created or changed while an agent') })
   })
 
-  test('that lies before the system on PATH does not build the sandbox', async () => {
+  test('a planted interpreter before the system on PATH does not build the sandbox', async () => {
     const hostile = openHostile()
     const bin = join(hostile.project, 'node_modules/.bin')
     mkdirSync(bin, { recursive: true })
@@ -187,7 +187,7 @@ describe.runIf(isLinux).each(['standard', 'strict'] as const)('at %s, an agent c
 })
 
 describe.runIf(isLinux)('a Python that an agent may write knowingly', () => {
-  test('is its own to change, and never runs outside', async () => {
+  test("a knowingly writable Python is the agent's to change, and never runs outside", async () => {
     const hostile = openHostile()
     makeEnvironment(join(hostile.project, '.venv'), SYSTEM_PYTHON)
     hostile.write('iron-cage.yaml', JSON.stringify({ agent: { sandbox: { write: ['./.venv'] } } }))

@@ -37,13 +37,13 @@ function program(folder: string, name: string): string {
 }
 
 describe('a program that may run outside a sandbox', () => {
-  test("is the system's before any that PATH names", () => {
+  test("a program that may run outside a sandbox is the system's before any that PATH names", () => {
     const folder = newFolder()
     program(folder, 'stty')
     expect(findTrusted('stty', { PATH: folder }, [])).toBe('/usr/bin/stty')
   })
 
-  test('is on PATH in no folder that an agent may write, nor reached through a link in one', () => {
+  test('a program that may run outside a sandbox is on PATH in no folder that an agent may write, nor reached through a link in one', () => {
     const folder = newFolder()
     const own = program(join(folder, 'tools'), 'iron-tool')
     mkdirSync(join(folder, 'project'))
@@ -54,14 +54,14 @@ describe('a program that may run outside a sandbox', () => {
     expect(findTrusted('iron-tool', { PATH }, [folder])).toBeUndefined()
   })
 
-  test('is in a writable folder also where that is named through a link', () => {
+  test('a program in a writable folder is not trusted, even if a link names the folder', () => {
     const folder = newFolder()
     program(join(folder, 'tools'), 'iron-tool')
     symlinkSync(join(folder, 'tools'), join(folder, 'link'))
     expect(findTrusted('iron-tool', { PATH: join(folder, 'tools') }, [join(folder, 'link')])).toBeUndefined()
   })
 
-  test('is not below a folder that everybody may write, nor in the home of a sandboxed agent', () => {
+  test('a program below a folder that everyone may write, or in the home of a sandboxed agent, is not trusted', () => {
     const folder = newFolder()
     program(join(folder, 'open/bin'), 'iron-tool')
     expect(findTrusted('iron-tool', { PATH: join(folder, 'open/bin') }, [])).toBeDefined()
@@ -71,12 +71,15 @@ describe('a program that may run outside a sandbox', () => {
     expect(findTrusted('iron-tool', { PATH: join(folder, '.iron-sandbox/bin') }, [])).toBeUndefined()
   })
 
-  test.runIf(process.getuid?.() === 0)('belongs to root or to this user', async () => {
-    const folder = newFolder()
-    const { chownSync } = await import('node:fs')
-    chownSync(program(join(folder, 'theirs'), 'iron-tool'), 12345, 12345)
-    expect(findTrusted('iron-tool', { PATH: join(folder, 'theirs') }, [])).toBeUndefined()
-  })
+  test.runIf(process.getuid?.() === 0)(
+    'a program that may run outside a sandbox belongs to root or to this user',
+    async () => {
+      const folder = newFolder()
+      const { chownSync } = await import('node:fs')
+      chownSync(program(join(folder, 'theirs'), 'iron-tool'), 12345, 12345)
+      expect(findTrusted('iron-tool', { PATH: join(folder, 'theirs') }, [])).toBeUndefined()
+    },
+  )
 
   test('a trusted program searches only those folders of PATH from which it may run', () => {
     const folder = newFolder()
@@ -87,7 +90,7 @@ describe('a program that may run outside a sandbox', () => {
     })
   })
 
-  test('gets no variables from which the C library takes code', () => {
+  test('a program that may run outside a sandbox gets no variables from which the C library takes code', () => {
     expect(splitEnvironment({ LD_LIBRARY_PATH: './lib', GCONV_PATH: './g', HOME: '/home/me' })).toEqual({
       safe: { HOME: '/home/me' },
       loader: { LD_LIBRARY_PATH: './lib', GCONV_PATH: './g' },
@@ -102,7 +105,7 @@ describe('a Python that may run outside a sandbox', () => {
     return found?.startsWith('/usr/') ? undefined : found
   }
 
-  test("is the system's, by its real path", () => {
+  test("a trusted Python is the system's, by its real path", () => {
     const found = findTrustedPython('/project/.venv/bin/python', { PATH: '/project/.venv/bin' }, ['/project'])
     expect(found).toBe(realpathSync('/usr/bin/python3'))
   })

@@ -183,24 +183,27 @@ describe.runIf(isLinux).each(CONFINED)('behind walls of level %s', (level) => {
 })
 
 describe.runIf(isLinux)('an agent whose network is observed', () => {
-  test.each(['observe', 'standard'])('is seen at %s when it calls a provider directly', async (level) => {
-    const [provider, other] = [await listen(), await listen()]
-    const agents = openAgents({
-      ...behind(level),
-      providerUrls: { openai: `http://localhost:${provider}/v1` },
-    })
-    const id = await agents.start('reach_out.py', { args: [`127.0.0.1:${provider}`, `127.0.0.1:${other}`] })
-    await agents.supervisor.whenEnded(id)
-    expect(agents.lines().map((line) => line.split(' ')[0])).toEqual(['done', 'done'])
-    const bypassed = agents.events.filter(({ type }) => type === 'agent.bypassed')
-    expect(bypassed.map(({ data }) => data)).toEqual([
-      { provider: 'openai', target: `127.0.0.1:${provider}`, count: 1 },
-    ])
-    expect(agents.events.flatMap((event) => (event.type === 'sandbox.observed' ? [event.data.target] : []))).toContain(
-      `127.0.0.1:${other}`,
-    )
-    expect(agents.state.read().agents[id]!.unauthorized).toMatchObject({ denied: 0, bypassed: 1 })
-  })
+  test.each(['observe', 'standard'])(
+    'an agent whose network is observed is seen at %s when it calls a provider directly',
+    async (level) => {
+      const [provider, other] = [await listen(), await listen()]
+      const agents = openAgents({
+        ...behind(level),
+        providerUrls: { openai: `http://localhost:${provider}/v1` },
+      })
+      const id = await agents.start('reach_out.py', { args: [`127.0.0.1:${provider}`, `127.0.0.1:${other}`] })
+      await agents.supervisor.whenEnded(id)
+      expect(agents.lines().map((line) => line.split(' ')[0])).toEqual(['done', 'done'])
+      const bypassed = agents.events.filter(({ type }) => type === 'agent.bypassed')
+      expect(bypassed.map(({ data }) => data)).toEqual([
+        { provider: 'openai', target: `127.0.0.1:${provider}`, count: 1 },
+      ])
+      expect(
+        agents.events.flatMap((event) => (event.type === 'sandbox.observed' ? [event.data.target] : [])),
+      ).toContain(`127.0.0.1:${other}`)
+      expect(agents.state.read().agents[id]!.unauthorized).toMatchObject({ denied: 0, bypassed: 1 })
+    },
+  )
 })
 
 describe.runIf(isLinux)('where the folders of agents cannot be recorded', () => {

@@ -346,7 +346,7 @@ function deepFreeze<T>(value: T): T {
 const replay = (events: readonly RuntimeEvent[]): Snapshot => events.reduce(applyEvent, emptySnapshot())
 
 describe('applying an event', () => {
-  test('touches neither the snapshot nor the event, takes every event there can be, and gives the same again', () => {
+  test('applying an event touches neither the snapshot nor the event, takes every event there can be, and gives the same again', () => {
     fc.assert(
       fc.property(anyHistory, (events) => {
         let state = deepFreeze(emptySnapshot())
@@ -358,7 +358,7 @@ describe('applying an event', () => {
     )
   })
 
-  test('gives a snapshot that survives being stored as JSON, and goes on from there to the same end', () => {
+  test('applying an event gives a snapshot that survives being stored as JSON, and goes on from there to the same end', () => {
     fc.assert(
       fc.property(anyHistory, fc.nat({ max: 80 }), (events, half) => {
         const stored = JSON.parse(JSON.stringify(replay(events.slice(0, half)))) as Snapshot
@@ -369,7 +369,7 @@ describe('applying an event', () => {
     )
   })
 
-  test('leaves a snapshot whose every number is one, and whose every figure can be shown', () => {
+  test('applying an event leaves a snapshot whose every number is one, and whose every figure can be shown', () => {
     const look = (value: unknown, path: string): void => {
       if (typeof value === 'number') expect(Number.isFinite(value), path).toBe(true)
       if (typeof value === 'object' && value !== null) {
@@ -391,7 +391,7 @@ describe('applying an event', () => {
     )
   })
 
-  test('changes nothing of other agents, unless it is about all of them', () => {
+  test('applying an event changes nothing of other agents, unless it is about all of them', () => {
     fc.assert(
       fc.property(anyHistory, anyEvent, (events, last) => {
         fc.pre(last.type !== 'config.loaded')
@@ -407,7 +407,7 @@ describe('applying an event', () => {
     )
   })
 
-  test('keeps so many events, agents, alerts and points, and no more', () => {
+  test('applying an event keeps so many events, agents, alerts and points, and no more', () => {
     let state = emptySnapshot()
     const add = (event: object) => {
       const seq = state.seq + 1
@@ -463,7 +463,7 @@ describe('names that agents make up', () => {
       emptySnapshot(),
     )
 
-  test('of models are counted by name up to a hundred, and by one name after that', () => {
+  test('made-up names of models are counted by name up to a hundred, and by one name after that', () => {
     const called = (model: string) => ({
       type: 'call.completed',
       agent_id: 'lg-1',
@@ -491,7 +491,7 @@ describe('names that agents make up', () => {
     expect(by_model['ft:gpt-4o::0']).toMatchObject({ calls: 2 })
   })
 
-  test('of circuits are five hundred; one that was in trouble outlasts those that were not', () => {
+  test('made-up circuits are kept up to five hundred; one that was in trouble outlasts the others', () => {
     const opened = { circuit: 'in_trouble', failures: 5, cooldown_ms: 1, reason: 'down', tier: null }
     const { circuits } = replayed([
       { type: 'circuit.opened', data: opened },
@@ -552,7 +552,7 @@ test('an approved increase answers the alerts that asked for it, and no other', 
 })
 
 describe('a percentile', () => {
-  test('is right to within two and a half percent', () => {
+  test('a percentile is right to within two and a half percent', () => {
     let state = emptySnapshot()
     const add = (event: object) => {
       state = applyEvent(state, {

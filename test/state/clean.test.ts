@@ -8,7 +8,7 @@ const clean = <T>(value: T): T => scrubTexts(value, (text) => redactor.redact(te
 const EMAIL = 'jane@northwind-traders.com'
 
 describe('the last scrub of events and audit rows', () => {
-  test('removes personal data from texts, field names and numbers, however deep', () => {
+  test('the last scrub removes personal data from texts, field names and numbers, however deep', () => {
     expect(
       clean({ text: `Ask ${EMAIL}`, facts: { [EMAIL]: [{ card: 4539148803436467 }, { deep: { key: EMAIL } }] } }),
     ).toEqual({
@@ -39,7 +39,7 @@ describe('the last scrub of events and audit rows', () => {
     expect(clean({ note_id: `${'x '.repeat(40)}${EMAIL}` }).note_id).toContain('[EMAIL_REDACTED]')
   })
 
-  test('withholds what cannot be scanned', () => {
+  test('the last scrub withholds a text that cannot be scanned', () => {
     const broken = () => {
       throw new Error('no')
     }

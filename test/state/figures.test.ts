@@ -80,7 +80,7 @@ test('figures are numbers, which the texts are made of', () => {
 })
 
 describe('the figures of the demo', () => {
-  test('at lead 23', () => {
+  test('the figures of the demo at lead 23 are as planned', () => {
     expect(at(23)).toMatchObject({
       spent: '$5.29 / $50.00',
       used: '10.6% used',
@@ -106,11 +106,11 @@ describe('the figures of the demo', () => {
     })
   })
 
-  test('at lead 85', () => {
+  test('the figures of the demo at lead 85 are as planned', () => {
     expect(at(85)).toMatchObject({ spent: '$45.55 / $50.00', used: '91.1% used', budget_status: 'approaching_limit' })
   })
 
-  test('at the end', () => {
+  test('the figures of the demo at the end are as planned', () => {
     const { snapshot, now } = lived(100)
     const agent = snapshot.agents[AGENT]!
     expect(shownFigures(agent, now)).toMatchObject({
@@ -188,7 +188,7 @@ describe('the figures of the demo', () => {
     expect(shownAt(180)[0]).toBe('Projection: $20.00 total')
   })
 
-  test('of an agent that was down for a tenth of its life', () => {
+  test('the uptime of an agent that was down for a tenth of its life is 90%', () => {
     const { snapshot, now } = lived(23)
     expect(shownFigures({ ...snapshot.agents[AGENT]!, down_ms: (now - BEGAN) / 10 }, now).uptime_share).toBe('90%')
   })

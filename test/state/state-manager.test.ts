@@ -53,7 +53,7 @@ const progressed = (done: number): NewEvent => ({
 })
 
 describe('recording an event', () => {
-  test('writes its row before memory changes, and notifies listeners after both', () => {
+  test('recording an event writes its row before memory changes, and notifies listeners after both', () => {
     const { state, rows } = openState()
     const seen: unknown[] = []
     state.subscribe(({ seq }) => seen.push({ seq, rows: rows().length, memory: state.read().seq }))
@@ -61,7 +61,7 @@ describe('recording an event', () => {
     expect(seen).toEqual([{ alongside: 0 }, { seq: 1, rows: 1, memory: 1 }])
   })
 
-  test('keeps the order of seq for every listener, also when listeners record', () => {
+  test('recording an event keeps the order of seq for every listener, also when listeners record', () => {
     const { state, rows } = openState()
     const first: string[] = []
     const last: string[] = []
@@ -99,7 +99,7 @@ describe('recording an event', () => {
     expect(state.read()).not.toBe(held)
   })
 
-  test('notifies the other listeners when one throws', () => {
+  test('recording an event notifies the other listeners when one throws', () => {
     const { state, faults } = openState()
     const notified: number[] = []
     state.subscribe(() => {
@@ -113,7 +113,7 @@ describe('recording an event', () => {
     expect(faults).toEqual(['a listener failed at agent.started', 'a listener failed at progress.updated'])
   })
 
-  test('writes all or nothing: a fault of what belongs to it leaves no trace, and the next one takes its place', () => {
+  test('recording an event writes all or nothing: a failed dependent write leaves no trace, and the next event takes its place', () => {
     const { state, rows } = openState()
     expect(() =>
       state.record(started, () => {
@@ -204,7 +204,7 @@ describe('events of one turn of the event loop', () => {
     expect(rows()).toHaveLength(2)
   })
 
-  test('are written before one that is recorded at once', async () => {
+  test('events of one turn are written before one that is recorded at once', async () => {
     const { state, rows } = openState()
     state.record(started)
     const recorded = state.recordBatched(progressed(1))
@@ -214,7 +214,7 @@ describe('events of one turn of the event loop', () => {
     expect(rows()).toHaveLength(3)
   })
 
-  test('do not get lost by one among them that cannot be written', async () => {
+  test('events of one turn are not lost by one among them that cannot be written', async () => {
     const { state, rows } = openState()
     state.record(started)
     const recorded = await Promise.allSettled([
@@ -229,7 +229,7 @@ describe('events of one turn of the event loop', () => {
     expect(state.read().agents[AGENT]?.progress?.done).toBe(3)
   })
 
-  test('are in memory only with their rows, when another part of the turn keeps all of it from being written', async () => {
+  test('events of one turn are in memory only with their rows, when another part of the turn keeps all of it from being written', async () => {
     const { state, rows, store } = openState()
     state.record(started)
     const seen: unknown[] = []
@@ -247,7 +247,7 @@ describe('events of one turn of the event loop', () => {
     expect(state.read().seq).toBe(2)
   })
 
-  test('are stored when the state is closed before the turn ends', async () => {
+  test('events of one turn are stored when the state is closed before the turn ends', async () => {
     const { state, rows } = openState()
     const recorded = state.recordBatched(started)
     state.close()
@@ -257,7 +257,7 @@ describe('events of one turn of the event loop', () => {
 })
 
 describe('a database that another program has locked', () => {
-  test('makes events wait in order without blocking, and stores them when it is free', async () => {
+  test('a locked database makes events wait in order without blocking, and stores them when it is free', async () => {
     const path = temporaryFile()
     const { state, rows, faults, store, clock } = openState({ path })
     state.record(started)
@@ -341,7 +341,7 @@ describe('a restart', () => {
     expect(JSON.stringify(open().read())).toBe(before)
   })
 
-  test('goes on with the next seq', () => {
+  test('a restart goes on with the next seq', () => {
     const { state, open, rows } = openState()
     state.record(started)
     const again = open()
@@ -350,7 +350,7 @@ describe('a restart', () => {
     expect(again.read().agents[AGENT]?.progress?.done).toBe(1)
   })
 
-  test('after old events were forgotten shows the same snapshot, and counts on', () => {
+  test('a restart after old events were forgotten shows the same snapshot, and counts on', () => {
     const { state, open, clock, rows } = openState({ retentionDays: 1 })
     history(state, clock, 50)
     clock.advance(3 * 86_400_000)
@@ -382,7 +382,7 @@ describe('a restart', () => {
 })
 
 describe('stored events', () => {
-  test('come in pages: oldest first after a seq, newest first before one, of one agent, level or type', () => {
+  test('stored events come in pages: oldest first after a seq, newest first before one, of one agent, level or type', () => {
     const { state } = openState()
     state.record(started)
     for (let done = 1; done <= 9; done++) state.record(progressed(done))

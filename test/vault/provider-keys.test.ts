@@ -37,14 +37,14 @@ const keysSeen = (cage: TestRuntime) =>
   cage.provider.requests.map(({ headers }) => headers.authorization?.replace('Bearer ', ''))
 
 describe('the key of a call', () => {
-  test('is the one in the vault for a client without its own, not that of the environment', async () => {
+  test('the key of a call is the one in the vault for a client without its own, not that of the environment', async () => {
     const cage = await openCage()
     const agent = cage.addAgent()
     expect((await agent.chat({}, bearer(agent.token))).status).toBe(200)
     expect(keysSeen(cage)).toEqual([FIRST])
   })
 
-  test('is the current one for a client that still sends an earlier one', async () => {
+  test('the key of a call is the current one for a client that still sends an earlier one', async () => {
     const cage = await openCage()
     const agent = cage.addAgent()
     await cage.runtime.vault.update(cage.id, SECOND, ADMIN)
@@ -53,7 +53,7 @@ describe('the key of a call', () => {
     expect(keysSeen(cage)).toEqual([THIRD, THIRD, THIRD, 'sk-of-the-agent-itself'])
   })
 
-  test('is chosen when the call is sent: one that waits for money goes out with the key of now', async () => {
+  test('the key of a call is chosen when the call is sent: one that waits for money goes out with the key of now', async () => {
     const cage = await openCage({ clock: patientClock })
     const agent = cage.addAgent({ limit: '0.7' })
     let finish = () => {}
@@ -70,7 +70,7 @@ describe('the key of a call', () => {
     expect(keysSeen(cage)).toEqual([FIRST, SECOND])
   })
 
-  test('that the provider revoked while the call was waiting is replaced by the current one', async () => {
+  test('a key that the provider revoked while the call was waiting is replaced by the current one', async () => {
     const cage = await openCage()
     const agent = cage.addAgent()
     cage.provider.doesOnce(async (response, received) => {
@@ -127,7 +127,7 @@ test('a service gets the present key of its secret', async () => {
 })
 
 describe('a new key that the provider refuses', () => {
-  test('is rolled back automatically when the previous one is accepted; the call is sent again and charged once', async () => {
+  test('a new key that the provider refuses is rolled back automatically when the previous one is accepted; the call is sent again and charged once', async () => {
     const cage = await openCage()
     const agent = cage.addAgent()
     cage.provider.does(accepts(FIRST))
@@ -146,7 +146,7 @@ describe('a new key that the provider refuses', () => {
     expect(audit).toEqual([{ actor: 'iron-cage' }])
   })
 
-  test('is rolled back once, however many calls fail together', async () => {
+  test('a new key that the provider refuses is rolled back once, however many calls fail together', async () => {
     const cage = await openCage()
     const agent = cage.addAgent()
     cage.provider.does(accepts(FIRST))
@@ -158,7 +158,7 @@ describe('a new key that the provider refuses', () => {
     expect(cage.of('secret.rolled_back')).toHaveLength(1)
   })
 
-  test('stays when the previous one is refused as well', async () => {
+  test('a new key that the provider refuses stays when the previous one is refused as well', async () => {
     const cage = await openCage()
     const agent = cage.addAgent()
     cage.provider.does(refuses(401))

@@ -82,7 +82,7 @@ describe('an agent starts', () => {
     expect(reads).toEqual([{ secret_name: 'A_KEY' }])
   })
 
-  test('and asks for no others later; a key that it is shielded from is rotated without it', async () => {
+  test('an agent asks for no other secrets later; a key that it is shielded from is rotated without it', async () => {
     const cage = await openCage({ agent: { provider_keys: 'shield' } })
     await create(cage)
     await create(cage, 'OPENAI_API_KEY', 'sk-real-and-long-enough')
@@ -94,7 +94,7 @@ describe('an agent starts', () => {
     expect(outcome(await cage.event('secret.rotated'))).toEqual([0, 0])
   })
 
-  test('but none of a name that programs obey, which older versions let it have', async () => {
+  test('an agent gets no secret with a name that programs obey, even one that an older version accepted', async () => {
     const { vault, state } = (await openCage()).runtime
     const rotation = new Rotation({ vault, state, clock: systemClock, providerKeyNames: new Set() })
     onTestFinished(() => rotation.close())
@@ -102,7 +102,7 @@ describe('an agent starts', () => {
     expect(['LD_PRELOAD', 'PYTHONPATH', 'A_KEY'].map(isWithheld)).toEqual([true, true, false])
   })
 
-  test('without its secrets while the vault is locked, which is reported', async () => {
+  test('an agent starts without its secrets while the vault is locked, which is reported', async () => {
     const cage = await openCage()
     await create(cage)
     await cage.close()
@@ -112,7 +112,7 @@ describe('an agent starts', () => {
     expect((await locked.event('secret.withheld')).data).toEqual({ environment: 'development', secrets: 1 })
   })
 
-  test('with a hundred of them, and prints how long that takes after the server has been started', async () => {
+  test('an agent starts with a hundred secrets, and the time that it takes is printed', async () => {
     const masterKey = newMasterKey()
     const cage = await openCage({ masterKey })
     await Promise.all(Array.from({ length: 100 }, (_, number) => create(cage, `KEY_${number}`, value(number))))
@@ -129,7 +129,7 @@ describe('an agent starts', () => {
 })
 
 describe('a new value', () => {
-  test('is reported on the command line agent by agent', async () => {
+  test('a new value is reported on the command line agent by agent', async () => {
     const cage = await openCage()
     await create(cage)
     const id = await start(cage, 'keep_key.py')
@@ -154,7 +154,7 @@ describe('a new value', () => {
     expect(audit).toContainEqual({ operation: 'reload_failed', agent_id: expect.any(String), success: 0 })
   })
 
-  test('was delivered, though the server ended with its agent before it could report it', async () => {
+  test('a new value counts as delivered though the server ended with its agent before it could report it', async () => {
     const cage = await openCage()
     await create(cage)
     const server = connectToDatabase(cage.runtime.config.db.path)
@@ -171,7 +171,7 @@ describe('a new value', () => {
     expect(printed).toEqual(['The server ended before all agents had answered'])
   })
 
-  test('reaches every agent that listens, in the same process', async () => {
+  test('a new value reaches every agent that listens, in the same process', async () => {
     const cage = await openCage()
     await create(cage)
     const ids = [await start(cage, 'keep_key.py'), await start(cage, 'keep_key.py')]
@@ -211,7 +211,7 @@ describe('a new value', () => {
     )
   })
 
-  test('sends no signal to a program without our shim', async () => {
+  test('a new value sends no signal to a program without our shim', async () => {
     const cage = await openCage()
     await create(cage)
     const id = await start(cage, 'shell_agent.sh')
@@ -236,7 +236,7 @@ describe('a new value', () => {
     expect((await cage.event('secret.reload_failed')).data.reason).toBe('does_not_listen')
   })
 
-  test('reaches a paused agent when it resumes, although it had timed out', async () => {
+  test('a new value reaches a paused agent when it resumes, although it had timed out', async () => {
     const cage = await openCage()
     await create(cage)
     const id = await start(cage, 'keep_key.py')
@@ -251,7 +251,7 @@ describe('a new value', () => {
     await printed(cage, 'ends in v3')
   })
 
-  test('right after the spawn waits for the agent to listen, and kills none of twenty', async () => {
+  test('a new value right after the spawn waits for the agent to listen, and kills none of twenty', async () => {
     const cage = await openCage()
     await create(cage)
     const ids: string[] = []

@@ -12,7 +12,7 @@ const CANARY = 'sk-canary-"7f3a9c"-zürich-🗝-end'
 const code = (wanted: string) => expect.objectContaining({ code: wanted })
 
 describe('a secret', () => {
-  test('is created, listed, read, replaced, rolled back, deleted and restored', async () => {
+  test('a secret is created, listed, read, replaced, rolled back, deleted and restored', async () => {
     const { vault, events } = await openVault()
     const made = await vault.create(
       { name: 'OPENAI_API_KEY', environment: 'production', value: 'sk-first-0123456789ab' },
@@ -59,7 +59,7 @@ describe('a secret', () => {
     ])
   })
 
-  test('is unique by name and environment, and its name is free again when it was deleted', async () => {
+  test('a secret is unique by name and environment, and its name is free again when it was deleted', async () => {
     const { vault } = await openVault()
     const secret = { name: 'A', environment: 'development', value: 'one' } as const
     const first = await vault.create(secret, ADMIN)
@@ -109,7 +109,7 @@ describe('a secret', () => {
     expect(vault.list()).toEqual([])
   })
 
-  test('is known to the redactor as long as the server knows it, and so is its previous value', async () => {
+  test('a secret is known to the redactor as long as the server knows it, and so is its previous value', async () => {
     const path = newPath()
     const { vault, values, close } = await openVault(path)
     const { id } = await vault.create({ name: 'A', environment: 'development', value: 'first-value' }, ADMIN)
@@ -127,7 +127,7 @@ describe('a secret', () => {
 })
 
 describe('the audit of the vault', () => {
-  test('records who did what, also what failed, and each value that an agent received', async () => {
+  test('the audit of the vault records each action, also failed ones, and each value that an agent received', async () => {
     const { vault, store, audit } = await openVault()
     const { id } = await vault.create({ name: 'A', environment: 'development', value: 'value-of-a' }, ADMIN)
     await vault.create({ name: 'B', environment: 'development', value: 'value-of-b' }, ADMIN)
@@ -157,7 +157,7 @@ describe('the audit of the vault', () => {
     expect(await audit.verify()).toMatchObject({ ok: true })
   })
 
-  test('is written first: no row, no secret', async () => {
+  test('the audit of the vault is written first: no row, no secret', async () => {
     const { vault, store, events } = await openVault()
     const { id } = await vault.create({ name: 'A', environment: 'development', value: 'value-of-a' }, ADMIN)
     const reported = events.length
@@ -216,12 +216,12 @@ describe('a master key', () => {
     expect(weaknessOf(key)).toEqual(expect.any(String))
   })
 
-  test('from keygen is always strong enough', () => {
+  test('a master key from keygen is always strong enough', () => {
     for (let count = 0; count < 2_000; count++) expect(weaknessOf(newMasterKey())).toBeUndefined()
     expect(weaknessOf('8f14e45fceea167a5a36dedd4bea2543d2f1c0b3')).toBeUndefined()
   })
 
-  test('is changed for everything at once, and a program killed on the way leaves the old one or the new one', async () => {
+  test('a master key is changed for everything at once, and a program killed on the way leaves the old one or the new one', async () => {
     const path = newPath()
     const before = await openVault(path)
     const { id } = await before.vault.create({ name: 'A', environment: 'development', value: 'first-value' }, ADMIN)
@@ -307,7 +307,7 @@ test('a program killed with SIGKILL at any row of a change of the master key lea
 })
 
 describe('a row of the vault', () => {
-  test('is refused with any one bit changed, two thousand times', async () => {
+  test('a row of the vault is refused with any one bit changed, two thousand times', async () => {
     const path = newPath()
     const { vault, store, events } = await openVault(path)
     const { id } = await vault.create({ name: 'OPENAI_API_KEY', environment: 'production', value: CANARY }, ADMIN)
@@ -373,7 +373,7 @@ describe('a row of the vault', () => {
     expect(await vault.reveal(one.id, ADMIN)).toBe('a-new-value-for-the-first')
   })
 
-  test('that was rolled back, removed, added or undeleted is noticed', async () => {
+  test('a row of the vault that was rolled back, removed, added or undeleted is noticed', async () => {
     const path = newPath()
     const before = await openVault(path)
     const old = await before.vault.create({ name: 'OLD', environment: 'development', value: 'the-leaked-value' }, ADMIN)
@@ -407,7 +407,7 @@ describe('a row of the vault', () => {
     expect(vault.valueOf('OLD', 'development')).toBeUndefined()
   })
 
-  test('and its row of the audit, put back together from the past, are noticed: that row was edited', async () => {
+  test('a row of the vault and its row of the audit, put back together from the past, are noticed: that row was edited', async () => {
     const path = newPath()
     const before = await openVault(path)
     const { id } = await before.vault.create(
@@ -426,7 +426,7 @@ describe('a row of the vault', () => {
     await expect(vault.reveal(id, ADMIN)).rejects.toEqual(code('vault_broken'))
   })
 
-  test('is useless without the master key', async () => {
+  test('a row of the vault is useless without the master key', async () => {
     const path = newPath()
     const before = await openVault(path)
     await before.vault.create({ name: 'A', environment: 'development', value: 'value-of-a' }, ADMIN)

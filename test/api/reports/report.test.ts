@@ -151,7 +151,7 @@ test('a reason reaches the CSV as a text that no spreadsheet runs, less personal
 })
 
 describe('rows of the ledger', () => {
-  test('are filtered by state, kind and time', async () => {
+  test('rows of the ledger are filtered by state, kind and time', async () => {
     const cage = await openTestRuntime()
     const agent = cage.addAgent({ limit: '50' })
     const { access_token } = await cage.login()
@@ -197,7 +197,7 @@ describe('rows of the ledger', () => {
     expect(cage.rows()).toEqual(before)
   })
 
-  test('of a call that is charged are not resolved, and of no call not corrected', async () => {
+  test('a charged call cannot be resolved, and an unknown one cannot be corrected', async () => {
     const cage = await openTestRuntime()
     const agent = cage.addAgent()
     const { access_token } = await cage.login()

@@ -82,7 +82,7 @@ const SEARCHES: [name: string, search: Partial<CallSearch>, fits: (row: CallRow)
 ]
 
 describe('calls', () => {
-  test('are found by every filter in every order, page by page, as if all were read at once', async () => {
+  test('calls are found by every filter in every order, page by page, as if all were read at once', async () => {
     const { store, rows } = filled()
     for (const [name, filters, fits] of SEARCHES) {
       const fitting = rows.filter(fits).map((row) => ({ id: row.id, cost: row.cost_nanos }))
@@ -104,7 +104,7 @@ describe('calls', () => {
     }
   })
 
-  test('that match few of very many are looked for in turns', async () => {
+  test('a search with few matches among very many calls runs in slices', async () => {
     const { store } = filled()
     const search = { model: 'rare', sort: 'newest', limit: 10 } as const
     const { turns, result } = await turnsDuring(() => store.callSearch.find(search))

@@ -58,7 +58,7 @@ describe('when a provider cannot answer', () => {
     ])
   })
 
-  test('and none of them can, the client gets the last refusal, and nothing is paid', async () => {
+  test('when no provider can answer, the client gets the last refusal, and nothing is paid', async () => {
     const cage = await openWithFallback()
     const agent = cage.addAgent()
     cage.provider.does(sends(503, JSON_TYPE, { error: { message: 'overloaded' } }))
@@ -68,7 +68,7 @@ describe('when a provider cannot answer', () => {
     expect(agent.balance()).toMatchObject({ spent: '0', held: '0' })
   })
 
-  test('because its circuit is open, nothing is sent to it, and it counts as answered', async () => {
+  test('a provider with an open circuit is sent nothing, and the call counts as answered', async () => {
     const cage = await openWithFallback()
     const agent = cage.addAgent()
     cage.runtime.circuits.open('openai/penny', 'test')

@@ -9,7 +9,7 @@ const PNG = Buffer.from('89504e470d0a1a0a0000000d4948445200000001000000010806000
 const scope = ['replies', 'tool_arguments', 'logs', 'requests']
 
 describe('the content of a request', () => {
-  test('is sent as it is, unless the policy covers requests', async () => {
+  test('the content of a request is sent as it is, unless the policy covers requests', async () => {
     const cage = await openTestRuntime()
     await cage.addAgent().chat({ messages: [{ role: 'user', content: `Write to ${EMAIL}.` }] })
     expect(cage.provider.requests[0]!.body).toContain(EMAIL)
@@ -64,7 +64,7 @@ describe('the content of a request', () => {
     expect(cage.of('pii.found')).toMatchObject([{ data: { place: 'request', pii_type: 'email', action: 'redact' } }])
   })
 
-  test('keeps its images, ids and signed thoughts', async () => {
+  test('the content of a request keeps its images, ids and signed thoughts', async () => {
     const cage = await openTestRuntime({ safety: { scope } })
     const messages = [
       { role: 'assistant', content: [{ type: 'thinking', thinking: EMAIL, signature: SIGNATURE }] },
@@ -130,7 +130,7 @@ describe('the content of a request', () => {
     expect(cage.of('pii.found')).toMatchObject([{ data: { place: 'request' } }])
   })
 
-  test('is redacted in the query and on routes that cost nothing as well', async () => {
+  test('the content of a request is redacted in the query and on routes that cost nothing as well', async () => {
     const cage = await openTestRuntime({ safety: { scope } })
     const agent = cage.addAgent()
     const body = JSON.stringify({ model: 'plain', messages: [{ role: 'user', content: EMAIL }] })

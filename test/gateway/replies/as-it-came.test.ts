@@ -123,7 +123,7 @@ describe('a stream of chunks', () => {
     expect((await chat(frames)).text).toBe(frames)
   })
 
-  test('of several choices is complete when all of them are', async () => {
+  test('a stream of chunks of several choices is complete when all of them are', async () => {
     const of = (index: number, finish_reason: string | null) =>
       event({ choices: [{ index, delta: { content: 'x' }, finish_reason }] })
     const whole = of(0, null) + of(1, 'stop') + of(0, 'length')
@@ -153,7 +153,7 @@ describe('a stream of chunks', () => {
     expect((await chat(frame(logprobs) + STOP + DONE)).text).toBe(frame(hidden) + STOP + DONE)
   })
 
-  test('in which a text never goes on does not keep the others for ever', async () => {
+  test('a stream of chunks in which a text never goes on does not keep the others for ever', async () => {
     const other = (index: number) =>
       event({
         choices: [{ index: 1, delta: { content: `${index} ${'word '.repeat(20_000)}, ` }, finish_reason: null }],
@@ -177,7 +177,7 @@ describe('a stream of chunks', () => {
     expect(text).toContain('[DONE]')
   })
 
-  test('with ends of lines of any kind has line feeds', async () => {
+  test('a stream of chunks with ends of lines of any kind has line feeds', async () => {
     const frames = says({ content: 'Hel' }) + says({ content: 'lo' }) + STOP + DONE
     for (const end of ['\r\n', '\r']) expect((await chat(frames.replaceAll('\n', end))).text).toBe(frames)
   })
@@ -200,7 +200,7 @@ describe('a stream of chunks', () => {
     )
   })
 
-  test('loses a finding beside the data, with the lines that it is in', async () => {
+  test('a stream of chunks loses a finding beside the data, with the lines that it is in', async () => {
     const { text } = await chat(
       `: jane.roe@corp-canary.com\n\n: to jane.roe@corp-canary.com\n${says({ content: 'Hi, ' })}${STOP}${DONE}`,
     )
@@ -241,7 +241,7 @@ describe('a stream of another dialect', () => {
     'message_delta',
   )
 
-  test('keeps the numbers, thoughts, signatures and events of Anthropic', async () => {
+  test('a stream of another dialect keeps the numbers, thoughts, signatures and events of Anthropic', async () => {
     const frames = [
       START,
       event(
@@ -276,7 +276,7 @@ describe('a stream of another dialect', () => {
     expect(await anthropic(frames)).toBe(frames)
   })
 
-  test('keeps the integers of Gemini in the arguments of a tool, and its signatures', async () => {
+  test('a stream of another dialect keeps the integers of Gemini in the arguments of a tool, and its signatures', async () => {
     const part = (json: string, more = '') =>
       `data: {"candidates":[{"content":{"role":"model","parts":[${json}]},"index":0${more}}],"modelVersion":"plain"}\n\n`
     const frames =
@@ -292,7 +292,7 @@ describe('a stream of another dialect', () => {
 })
 
 describe('a whole reply', () => {
-  test('in which something was found keeps all else to the letter', async () => {
+  test('a whole reply in which something was found keeps all else to the letter', async () => {
     const reply = (text: string) =>
       `{ "id":"m1", "content":[{"type":"text","text":"${text}"},{"type":"tool_use","input":{"id":725653563933458433,"n":1.0,"u":"\\u0061\\/"}}],\n"usage":{"input_tokens":10,"output_tokens":10}}`
     const cage = await openTestRuntime()

@@ -106,7 +106,7 @@ const WIRES: Record<string, Wire> = {
 }
 
 describe('the content of a call', () => {
-  test('is not kept by default', async () => {
+  test('the content of a call is not kept by default', async () => {
     const cage = await openTestRuntime({ masterKey: newMasterKey() })
     await cage.addAgent().chat()
     const { access_token } = await cage.login()
@@ -116,7 +116,7 @@ describe('the content of a call', () => {
     expect(cage.database.prepare('SELECT count(*) FROM call_contents').pluck().get()).toBe(0)
   })
 
-  test('is kept as a conversation, redacted and sealed, and its reader is in the audit', async () => {
+  test('the content of a call is kept as a conversation, redacted and sealed, and its reader is in the audit', async () => {
     const cage = await keeping()
     cage.provider.does(answer({ text: 'Ferns, says ferns@garden.com.' }))
     await cage.addAgent().chat({ messages: [{ role: 'user', content: QUESTION }] })
@@ -135,7 +135,7 @@ describe('the content of a call', () => {
     expect(rows).toContainEqual(expect.objectContaining({ action: 'content.read', target: cage.rows()[0]!.id }))
   })
 
-  test('of a stream is put together before it is redacted, also where the policy leaves replies alone', async () => {
+  test('the content of a streamed call is put together before it is redacted, also where the policy leaves replies alone', async () => {
     const cage = await keeping({ safety: { mode: 'warn' } })
     cage.provider.does(answer({ text: ['Write to fe', 'rns@gar', 'den.com.'] }))
     const agent = cage.addAgent()
@@ -145,7 +145,7 @@ describe('the content of a call', () => {
     expect((await readOf(cage)).reply[0]!.parts).toEqual([{ kind: 'text', text: 'Write to [EMAIL_REDACTED].' }])
   })
 
-  test('includes tool calls, whole and streamed', async () => {
+  test('the content of a call includes tool calls, whole and streamed', async () => {
     const cage = await keeping()
     const agent = cage.addAgent()
     const call = { id: 't', type: 'function', function: { name: 'mail', arguments: '{"to":"ferns@garden.com"}' } }
@@ -172,7 +172,7 @@ describe('the content of a call', () => {
   })
 
   test.each(Object.entries(WIRES))(
-    'of %s is kept like any, whole and streamed',
+    'the content of %s is kept like that of any call, whole and streamed',
     async (name, { path, body, ...said }) => {
       const cage = await keeping({
         others: { ollama: {}, bedrock: {}, cohere: {} },
@@ -203,7 +203,7 @@ describe('the content of a call', () => {
     },
   )
 
-  test('is not kept while the vault is locked, and not for viewers', async () => {
+  test('the content of a call is not kept while the vault is locked, and not for viewers', async () => {
     const locked = await openTestRuntime({ calls: { keep_content: true } })
     await locked.addAgent().chat()
     expect(locked.database.prepare('SELECT count(*) FROM call_contents').pluck().get()).toBe(0)
@@ -215,7 +215,7 @@ describe('the content of a call', () => {
     expect((await cage.get(`/api/calls/${cage.rows()[0]!.id}/content`, token)).status).toBe(403)
   })
 
-  test('is erased for one agent or for all, and after its retention', async () => {
+  test('the content of a call is erased for one agent or for all, and after its retention', async () => {
     const cage = await keeping()
     const [first, second] = [cage.addAgent({ name: 'first' }), cage.addAgent({ name: 'second' })]
     for (const agent of [first, first, second]) await agent.chat()
@@ -225,7 +225,7 @@ describe('the content of a call', () => {
     expect(await erase({})).toEqual({ erased: 1 })
   })
 
-  test('is whole when a letter of several bytes is split between two pieces', () => {
+  test('the content of a call is whole when a letter of several bytes is split between two pieces', () => {
     const vault = { isLocked: false, sealContent: (_id: string, said: Buffer) => said, openContent: openUnsealed }
     const contents = contentsIn(openStore({ path: ':memory:' }), { keep_content: true, retention_days: 7 }, vault)
     let send: (piece: Buffer) => void = () => undefined
@@ -242,7 +242,7 @@ describe('the content of a call', () => {
     expect(contents.read(id).reply[0]!.parts).toEqual([{ kind: 'text', text: 'Grün 🌿' }])
   })
 
-  test('is removed after its retention', async () => {
+  test('the content of a call is removed after its retention', async () => {
     const store = openStore({ path: ':memory:' })
     const put = (call_id: string, at: string) =>
       store.contents.put({ call_id: toCallId(call_id), agent_id: toAgentId('a-1'), at, sealed: Buffer.alloc(1) })

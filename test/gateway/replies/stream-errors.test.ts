@@ -37,7 +37,7 @@ describe('the error of a provider within a stream', () => {
     expect(cage.of('call.completed')).toEqual([])
   })
 
-  test('is redacted', async () => {
+  test('the error of a provider within a stream is redacted', async () => {
     const cage = await openTestRuntime()
     cage.provider.does(streams(DELIVERED + data({ error: { message: 'No jane.roe@corp-canary.com here.' } })))
     expect((await cage.addAgent().chat({ stream: true })).text).toBe(
@@ -80,7 +80,7 @@ describe('the error of a provider within a stream', () => {
     expect(agent.balance().held).toBe('0')
   })
 
-  test('is retried like an answer with its status, while nothing was sent to the client', async () => {
+  test('the error of a provider within a stream is retried like an answer with its status, while nothing was sent to the client', async () => {
     const cage = await openTestRuntime({ provider: { retries: 1 } })
     const agent = cage.addAgent()
     cage.provider.doesOnce(streams(openaiError('server_error', null)))
@@ -92,7 +92,7 @@ describe('the error of a provider within a stream', () => {
     expect(cage.provider.requests).toHaveLength(4)
   })
 
-  test('is answered by another model like an answer with its status', async () => {
+  test('the error of a provider within a stream is answered by another model like an answer with its status', async () => {
     const cage = await openTestRuntime({
       others: { openai: { retries: 0, fallback: [{ provider: 'openai', model: 'plain' }] } },
     })
@@ -101,7 +101,7 @@ describe('the error of a provider within a stream', () => {
     expect(cage.of('fallback.used')).toHaveLength(1)
   })
 
-  test('in the Responses API is an event, or a response that failed', async () => {
+  test('an error within a stream of the Responses API is an event, or a response that failed', async () => {
     const failed = data({
       type: 'response.failed',
       response: { status: 'failed', error: { code: 'server_error', message: 'x' } },
@@ -123,7 +123,7 @@ describe('the error of a provider within a stream', () => {
 })
 
 describe('silence', () => {
-  test('is broken by comments, while the provider is silent and while a text is held back', async () => {
+  test('silence is broken by comments, while the provider is silent and while a text is held back', async () => {
     const cage = await openTestRuntime()
     const frames = chatFrames({ text: ['Hello', ' you.'] }).split(/(?<=\n\n)/)
     let goOn = () => {}
@@ -146,7 +146,7 @@ describe('silence', () => {
     )
   })
 
-  test('is not broken for the clients of Gemini, which take a comment for data', async () => {
+  test('silence is not broken for the clients of Gemini, which take a comment for data', async () => {
     const cage = await openTestRuntime()
     const frame = data({
       candidates: [{ content: { parts: [{ text: 'Hi' }] }, finishReason: 'STOP' }],

@@ -151,7 +151,7 @@ describe('a stream cut anywhere', () => {
     Buffer.from(spellings[spelling]!(framesOf[dialect]({ text: said })))
 
   test.each(DIALECTS.flatMap((dialect) => Object.keys(spellings).map((spelling) => ({ dialect, spelling }))))(
-    'is the same byte by byte, with $spelling ($dialect)',
+    'a stream cut anywhere is the same byte by byte, with $spelling ($dialect)',
     async ({ dialect, spelling }) => {
       const bytes = bytesOf(dialect, spelling)
       const out = await relay(
@@ -202,7 +202,7 @@ describe('a stream cut anywhere', () => {
     },
   )
 
-  test.each(DIALECTS)('holds every datum back, wherever it stops (%s)', async (dialect) => {
+  test.each(DIALECTS)('a stream cut anywhere holds every datum back, wherever it stops (%s)', async (dialect) => {
     const bytes = Buffer.from(framesOf[dialect]({ text: said }))
     for (let length = 0; length < bytes.length; length += 7) {
       const { out, ended } = begin(dialect, [bytes.subarray(0, length)])
@@ -287,7 +287,7 @@ describe('a stream that breaks', () => {
     },
   )
 
-  test('counts for the circuit of its provider', async () => {
+  test('a stream that breaks counts for the circuit of its provider', async () => {
     const cage = await openTestRuntime()
     cage.provider.does(streams(cutOf('openai'), 'ends'))
     for (let call = 0; call < 5; call++) await stream(cage, 'openai')
@@ -295,7 +295,7 @@ describe('a stream that breaks', () => {
     expect((await cage.addAgent().chat({ stream: true })).status).toBe(503)
   })
 
-  test.each(DIALECTS)('before its first frame (%s) is an error frame too', async (dialect) => {
+  test.each(DIALECTS)('a stream that breaks before its first frame (%s) is an error frame too', async (dialect) => {
     const cage = await openTestRuntime()
     cage.provider.does(streams('', 'ends'))
     const { reply, last } = await stream(cage, dialect)
@@ -304,7 +304,7 @@ describe('a stream that breaks', () => {
     expect(cage.rows()[0]?.state).toBe('charged')
   })
 
-  test('by a line without end costs bounded memory', async () => {
+  test('a stream with an endless line costs bounded memory', async () => {
     const cage = await openTestRuntime()
     let written = 0
     cage.provider.does(async (response) => {
@@ -346,7 +346,7 @@ describe('usage in a stream', () => {
     expect(cage.rows()[0]).toMatchObject({ state: 'charged', cost_nanos: 75_000, estimated: 0 })
   })
 
-  test('on the chunk that finishes counts as well', async () => {
+  test('usage on the final chunk of a stream counts as well', async () => {
     const cage = await openTestRuntime()
     const frames = chatFrames({ usage: undefined }).replace(
       '"finish_reason":"stop"}]',
@@ -359,7 +359,7 @@ describe('usage in a stream', () => {
     expect(cage.rows()[0]).toMatchObject({ cost_nanos: 75_000, estimated: 0 })
   })
 
-  test('of Anthropic is cumulative: the last one counts, and it passes', async () => {
+  test('usage in a stream of Anthropic is cumulative: the last one counts, and it passes', async () => {
     const cage = await openTestRuntime()
     const frames = messageFrames({ usage: { output_tokens: 5 } })
     const delta = frames.slice(frames.indexOf('event: message_delta'), frames.indexOf('event: message_stop'))
@@ -373,7 +373,7 @@ describe('usage in a stream', () => {
 describe('personal data in a stream', () => {
   const text = ['Write to ', 'ceo@piile', 'aker.com now. ', ...Array(40).fill('Then wait for it. ')]
 
-  test.each(DIALECTS)('is replaced though it comes in pieces (%s)', async (dialect) => {
+  test.each(DIALECTS)('personal data in a stream is replaced though it comes in pieces (%s)', async (dialect) => {
     const cage = await openTestRuntime()
     cage.provider.does(answer({ text }))
     const { reply } = await stream(cage, dialect)
@@ -383,7 +383,7 @@ describe('personal data in a stream', () => {
   })
 
   test.each(DIALECTS)(
-    'that blocks (%s) ends it in an error frame, with no more text after, charged',
+    'blocked personal data (%s) ends the stream in an error frame, with no more text after, charged',
     async (dialect) => {
       const cage = await openTestRuntime({ safety: { mode: 'block' } })
       const frames = framesOf[dialect]({ text })
@@ -401,7 +401,7 @@ describe('personal data in a stream', () => {
     },
   )
 
-  test.each(DIALECTS)('that only warns (%s) passes', async (dialect) => {
+  test.each(DIALECTS)('personal data that only warns (%s) passes in a stream', async (dialect) => {
     const cage = await openTestRuntime({ safety: { mode: 'warn' } })
     cage.provider.does(answer({ text }))
     const { reply } = await stream(cage, dialect)
@@ -409,7 +409,7 @@ describe('personal data in a stream', () => {
     expect(cage.of('pii.found')).toHaveLength(1)
   })
 
-  test.each(DIALECTS)('that cannot be looked for (%s) withholds the rest', async (dialect) => {
+  test.each(DIALECTS)('a failed search for personal data (%s) withholds the rest of the stream', async (dialect) => {
     const cage = await openTestRuntime({ open: openParts })
     cage.provider.does(answer({ text }))
     const failing = vi.spyOn(StreamRedactor.prototype, 'push').mockImplementation(() => {
@@ -422,7 +422,7 @@ describe('personal data in a stream', () => {
     expect(cage.rows()[0]?.state).toBe('charged')
   })
 
-  test('where no delta is expected is replaced too', async () => {
+  test('personal data in a stream where no delta is expected is replaced too', async () => {
     const cage = await openTestRuntime()
     const secret = 'ceo@piileaker.com'
     cage.provider.doesOnce(
@@ -449,7 +449,7 @@ describe('personal data in a stream', () => {
     }
   })
 
-  test('in the arguments of a tool that come in pieces is replaced', async () => {
+  test('personal data in the streamed arguments of a tool is replaced', async () => {
     const cage = await openTestRuntime()
     const piece = (text: string) =>
       `data: ${JSON.stringify({ choices: [{ index: 0, delta: { tool_calls: [{ index: 1, function: { arguments: text } }] }, finish_reason: null }] })}\n\n`
@@ -495,7 +495,7 @@ test.each([undefined, { prompt_tokens: 10, completion_tokens: 5 }])(
 )
 
 describe('the pace of a stream', () => {
-  test('is that of the provider: a frame is passed on before the next one comes', async () => {
+  test('the pace of a stream is that of the provider: a frame is passed on before the next one comes', async () => {
     const cage = await openTestRuntime()
     const frames = chatFrames({ text: ['One long sentence that is shown,\n', 'Two.'] }).split(/(?<=\n\n)/)
     let release = () => {}
@@ -516,7 +516,7 @@ describe('the pace of a stream', () => {
     expect(text).toContain('[DONE]')
   })
 
-  test('is that of a slow reader: the provider waits, and memory stays flat', async () => {
+  test('the pace of a stream is that of a slow reader: the provider waits, and memory stays flat', async () => {
     const cage = await openTestRuntime()
     let written = 0
     const piece = `data: ${JSON.stringify({ choices: [{ index: 0, delta: { content: 'word '.repeat(4_000) }, finish_reason: null }] })}\n\n`

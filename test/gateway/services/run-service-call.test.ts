@@ -204,7 +204,7 @@ describe('a live call', () => {
     expectSettled(road, '0.1')
   })
 
-  test('that is free has a row too', async () => {
+  test('a live call that is free has a row too', async () => {
     const road = await openRoad({ cost_per_call_usd: '0' })
     await road.call()
     expect(road.rows()).toMatchObject([{ state: 'charged', held_nanos: 0, cost_nanos: 0 }])
@@ -244,7 +244,7 @@ describe('a live call', () => {
   })
 
   test.each(['run', 'ic', 'code', 'ticket', 'refresh', 'link'] as const)(
-    "never sends a token of ours (%s_…), which does not take the place of the service's own key either",
+    "a live call never carries a token of ours (%s_…), which does not replace the service's own key either",
     async (prefix) => {
       const road = await openRoad({}, '50', 'key-of-the-service')
       const token = newToken(prefix)
@@ -256,7 +256,7 @@ describe('a live call', () => {
     },
   )
 
-  test('that the budget cannot pay is not sent and leaves no trace at the service', async () => {
+  test('a live call that the budget cannot pay is not sent and leaves no trace at the service', async () => {
     const road = await openRoad({}, '0.05')
     await expect(road.call()).rejects.toMatchObject({ code: 'budget_exceeded' })
     expect(road.fake.seen).toEqual([])
@@ -264,7 +264,7 @@ describe('a live call', () => {
     expectSettled(road, '0')
   })
 
-  test('of an agent that is paused or has ended is not sent', async () => {
+  test('a live call of an agent that is paused or has ended is not sent', async () => {
     const road = await openRoad()
     const about = { level: 'INFO', agent_id: AGENT, message: '' } as const
     road.state.record({ ...about, type: 'agent.paused', data: { by: 'admin' } })
@@ -276,7 +276,7 @@ describe('a live call', () => {
     expect(road.fake.seen).toEqual([])
   })
 
-  test('of an unknown service is not found', async () => {
+  test('a live call of an unknown service is not found', async () => {
     const road = await openRoad()
     for (const service of ['clearbit_api', 'constructor', '__proto__']) {
       await expect(road.call({ service })).rejects.toMatchObject({ code: 'not_found' })
@@ -361,7 +361,7 @@ describe('what counts against the service', () => {
 })
 
 describe('retries', () => {
-  test('go on until the service answers, for one price and one row', async () => {
+  test('retries go on until the service answers, for one price and one row', async () => {
     const road = await openRoad({ retries: 2 })
     const script = [answers(503), resets, answers(200)]
     road.fake.behave((...args) => script.shift()!(...args))
@@ -392,7 +392,7 @@ describe('retries', () => {
     expect((await road.clock.passing(call)).status).toBe(201)
   })
 
-  test('end when the circuit opens', async () => {
+  test('retries end when the circuit opens', async () => {
     const road = await openRoad({ retries: 10, breaker: { failures: 2 } })
     road.fake.behave(answers(500))
     await expect(road.clock.passing(road.call())).rejects.toMatchObject({ code: 'circuit_open', retryAfterS: 60 })
@@ -451,7 +451,7 @@ describe('when the service fails', () => {
     expect(called(road)).toMatchObject([{ ok: true, tier: 3, cost_usd: '0' }])
   })
 
-  test('without a fallback its own words come back, and once it is blocked a clean refusal', async () => {
+  test('a failed service without a fallback answers in its own words, and with a clean refusal once it is blocked', async () => {
     const road = await openRoad({ breaker: { failures: 1 } })
     road.fake.behave(answers(429, { message: 'slow down' }, { 'retry-after': '90' }))
     const reply = await road.call()
@@ -519,7 +519,7 @@ describe('when the service fails', () => {
     expect(road.of('circuit.closed')).toHaveLength(1)
   })
 
-  test('with a thousand callers of a dead service it opens after five, and the rest are refused without a request', async () => {
+  test('a dead service with a thousand callers opens its circuit after five, and the rest are refused without a request', async () => {
     const road = await openRoad({ retries: 2, cost_per_call_usd: '0' })
     road.fake.behave(answers(500))
     const settled = await road.clock.passing(Promise.allSettled(Array.from({ length: 1_000 }, () => road.call())))
@@ -550,7 +550,7 @@ describe('the cache', () => {
     expect(await road.call({ path: '/secret' })).toMatchObject(down)
   })
 
-  test('is filled by good answers only', async () => {
+  test('the cache is filled by good answers only', async () => {
     const road = await openRoad({ fallback: CACHE, breaker: { failures: 1 } })
     road.fake.behave(answers(404))
     await road.call()
@@ -559,13 +559,13 @@ describe('the cache', () => {
     await expect(road.call()).rejects.toMatchObject({ code: 'circuit_open' })
   })
 
-  test('of a service without one keeps nothing', async () => {
+  test('a service without a cache keeps nothing', async () => {
     const road = await openRoad()
     await road.call()
     expect(road.store.orm.$client.prepare('SELECT count(*) FROM service_cache').pluck().get()).toBe(0)
   })
 
-  test('does not keep an answer whose encoding it could not give back', async () => {
+  test('the cache does not keep an answer whose encoding it could not give back', async () => {
     const road = await openRoad({ fallback: CACHE })
     road.fake.behave(answers(200, 'not really gzip', { 'content-encoding': 'gzip' }))
     expect((await road.call()).headers['content-encoding']).toBe('gzip')

@@ -373,7 +373,7 @@ describe('on an SQLite file', () => {
 })
 
 describe("an organization's own webhook", () => {
-  test('reaches the public internet over https, and otherwise only networks that the file of the panel names', async () => {
+  test("an organization's own webhook reaches the public internet over https, and otherwise only networks that the file of the panel names", async () => {
     const panel = await openTestPanel({ masterKey, alerts: configOf(undefined, [], ['10.1.0.0/16', '169.254.0.0/16']) })
     const { add, send } = await adminOf(panel, panel.organizationId)
     for (const [url, code] of [

@@ -104,7 +104,7 @@ describe.each([
   ['an SQLite file', async () => temporaryFile('panel.db')],
   ['PostgreSQL', () => cluster.newDatabase()],
 ] as const)('a panel on %s', (_, addressOf) => {
-  test('shows the agents of every machine as they are, also on another process of the panel', async () => {
+  test('the panel shows the agents of every machine as they are, also on another process of the panel', async () => {
     const address = await addressOf()
     const panel = await openPanel(address)
     const machines = [await joined(panel), await joined(panel)]
@@ -192,7 +192,7 @@ describe.each([
     await expect(take(12, 13)).rejects.toMatchObject({ code: 'runtime_revoked' })
   })
 
-  test('goes on with a ledger that comes back after another one, and stores nothing of it twice', async () => {
+  test('the panel goes on with a ledger that comes back after another one, and stores nothing of it twice', async () => {
     const panel = await openPanel(await addressOf())
     const { organizationId, telemetry } = panel
     const runtimeId = await joinOnly(panel)
@@ -220,7 +220,7 @@ describe.each([
     expect(await stored('another')).toEqual([1, 2, 3])
   })
 
-  test('has everything that copies of one ledger report which joined each for itself, and nothing from before', async () => {
+  test('the panel has all reports of copies of one ledger that each joined for itself, and none from before', async () => {
     const panel = await openPanel(await addressOf())
     const { credentials } = panel.fleet
     const path = temporaryFile()
@@ -244,7 +244,7 @@ describe.each([
     expect(cursors.map(({ lost }) => lost)).toEqual([0, 0])
   })
 
-  test('stores what many runtimes send at once, each its own, whichever of them it refuses', async () => {
+  test('the panel stores simultaneous reports of many runtimes, each its own, even if it refuses one of them', async () => {
     const panel = await openPanel(await addressOf())
     const { fleet, organizationId, telemetry } = panel
     const ids: string[] = []
@@ -443,7 +443,7 @@ describe.each([
     ])
   })
 
-  test('raises one alert for each agent and user whose spending of a day leaves its usual range', async () => {
+  test('the panel raises one alert for each agent and user whose spending of a day leaves its usual range', async () => {
     const panel = await openPanel(await addressOf())
     const { fleet, organizationId, telemetry, spendingAlerts } = panel
     await fleet.setLimit(organizationId, { scope: 'user', name: 'ada' }, { limit: dollars('9') }, 'ada')

@@ -51,7 +51,7 @@ describe('an ordinary value', () => {
     ['host=db user=postgres dbname=customers', 'host=db user=[SECRET_REDACTED] dbname=[SECRET_REDACTED]'],
   ])('is replaced where it is given as a secret: %s', (text, safe) => expect(redact(text)).toBe(safe))
 
-  test('is found the same however the text is cut', () => {
+  test('an ordinary value is found the same however the text is cut', () => {
     const text = 'DB_USER=postgres in postgres, postgres://postgres:hunter@db/customers and password: prod'
     const whole = redact(text)
     for (let cut = 1; cut < text.length; cut++) {

@@ -84,19 +84,22 @@ describe('phone numbers', () => {
     },
   )
 
-  test.each(IN_BRACKETS)('are found inside brackets: %j', (text, ...values) => {
+  test.each(IN_BRACKETS)('phone numbers are found inside brackets: %j', (text, ...values) => {
     expect(found(text)).toEqual(values)
   })
 
-  test.each(NATIONAL)('are found as people dial them at home, behind a label: %j', (text, ...values) => {
+  test.each(NATIONAL)('phone numbers are found as people dial them at home, behind a label: %j', (text, ...values) => {
     expect(found(text)).toEqual(values)
   })
 
-  test.each(DIALED)('are found in the groups people write them in, without a label: %j', (text, ...values) => {
-    expect(found(text)).toEqual(values)
-  })
+  test.each(DIALED)(
+    'phone numbers are found in the groups people write them in, without a label: %j',
+    (text, ...values) => {
+      expect(found(text)).toEqual(values)
+    },
+  )
 
-  test.each(NO_PHONES)('are no other numbers: %j', (text) => {
+  test.each(NO_PHONES)('other numbers are no phone numbers: %j', (text) => {
     expect(found(text)).toEqual([])
   })
 })

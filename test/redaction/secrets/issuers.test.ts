@@ -66,7 +66,7 @@ describe('issuers are known by the form of their tokens', () => {
     expect(found(`see ${token}, and more`)).toEqual([`secret:${token}`])
   })
 
-  test.each(MENTIONS)('leaves alone %s', (text) => {
+  test.each(MENTIONS)("no issuer's token is found in %s", (text) => {
     expect(found(text)).toEqual([])
   })
 })

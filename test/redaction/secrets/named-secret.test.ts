@@ -97,11 +97,11 @@ describe('a secret is known by the name it is assigned to', () => {
     expect(found(text)).toEqual(values)
   })
 
-  test.each(LEFT_ALONE)('leaves alone %j', (text) => {
+  test.each(LEFT_ALONE)('no named secret is found in %j', (text) => {
     expect(found(text)).toEqual([])
   })
 
-  test('however long it is, to its last character', () => {
+  test('a named secret is found to its last character, however long it is', () => {
     const value = RANDOM.repeat(60)
     expect(found(`token = "${value}", next`)).toEqual([`secret:${value}`])
     expect(found(`TOKEN=${value} next`)).toEqual([`secret:${value}`])
