@@ -109,7 +109,7 @@ function commentsOf(text: string, isPython: boolean): string {
 }
 
 const titlesOf = (text: string): string =>
-  [...text.matchAll(/\b(?:test|describe)(?:\.[\w.]+(?:\([^\n]*\))?)?\(\s*(['"`])(.*?)\1/g)]
+  [...text.matchAll(/(?:\b(?:test|it|describe)(?:\.[\w.]+(?:\([^\n]*\))?)?|^ *\].*\))\(\s*(['"`])(.*?)\1/gm)]
     .map(([, , title]) => title)
     .join('.\n')
 

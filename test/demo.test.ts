@@ -205,7 +205,7 @@ describe('iron-cage demo', () => {
   test.each([
     ['with nothing but Python, rehearsed twice in one folder', ['--check'], {}, 2],
     ['with LangChain', ['--pace', 'max', '--once'], { VIRTUAL_ENV: join(root, '.venv-test') }, 1],
-  ])('%s, meets what it shows and leaves a ledger that adds up', async (_how, flags, environment, runs) => {
+  ])('the demo %s meets its checkpoints and leaves a ledger that adds up', async (_how, flags, environment, runs) => {
     const folder = mkdtempSync(join(tmpdir(), 'iron-cage-demo-'))
     onTestFinished(() => rm(folder, { recursive: true, force: true }))
     const args = [join(root, 'bin/iron-cage.cjs'), 'demo', ...flags, '--port', '0']

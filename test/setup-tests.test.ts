@@ -50,7 +50,7 @@ test('the test set-up installs nothing for an ordinary user, and names the one c
 test.each([
   ['root', 0, {}, /^apt-get install -y -qq chromium /m],
   ['CI', 1000, { CI: 'true' }, /^sudo apt-get install -y -qq chromium /m],
-])('the test set-up installs them as %s, and says so', async (_, user, variables, installed) => {
+])('the test set-up installs them as %s, and prints it', async (_, user, variables, installed) => {
   const { output, calls } = await setUpAs(user, variables)
   expect(output).toMatch(/^Installing chromium .* \(once\)/m)
   expect(calls).toMatch(installed)

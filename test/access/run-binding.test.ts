@@ -165,7 +165,7 @@ describe('a look', () => {
     ['127.0.0.1', '127.0.0.1'],
     ['::1', '::1'],
     ['127.0.0.1', '::ffff:127.0.0.1'],
-  ])('finds the process behind a connection to %s that was made to %s', async (host, address) => {
+  ])('the process behind a connection to %s that was made to %s is found', async (host, address) => {
     const server = createServer().listen(0, host)
     onTestFinished(() => void server.close())
     await once(server, 'listening')

@@ -55,7 +55,7 @@ describe('a user', () => {
     'ålice',
     'a\n',
     'a/b',
-  ])('cannot be called %j', async (username) => {
+  ])('a user cannot be called %j', async (username) => {
     const { users } = await openUsers()
     await expect(users.add({ username, role: 'viewer', password })).rejects.toMatchObject({ code: 'bad_request' })
     expect(users.count).toBe(1)
@@ -173,7 +173,7 @@ describe('a sign-in', () => {
   test.each([
     ['127.0.0.1', ['127.0.0.2', '::1', '::ffff:127.9.9.9', '127.255.0.1', '127.0.0.1']],
     ['2001:db8:0:1::1', ['2001:db8::1:ffff:0:0:1', '2001:db8:0:1::2', '2001:db8:0:1:2:3:4:5']],
-  ])('from %s has failed as often as from any address of the same source', async (first, others) => {
+  ])('a sign-in from %s has failed as often as from any address of the same source', async (first, others) => {
     const { users } = await openUsers()
     const addresses = [first, ...others]
     for (let failure = 0; failure < 5; failure++) {
@@ -197,8 +197,8 @@ describe('a change', () => {
   test.each([
     ['of the role', (users: Users) => users.changeRole('alice', 'viewer')],
     ['of the password', (users: Users) => users.changePassword('alice', 'another good one')],
-    ['that removes somebody', (users: Users) => users.remove('alice')],
-  ])('%s ends every session of that person, and of nobody else', async (_what, change) => {
+    ['that removes a user', (users: Users) => users.remove('alice')],
+  ])('a change %s ends every session of that person, and of no other', async (_what, change) => {
     const { users, sessions, alice } = await openUsers()
     const bob = await users.add({ username: 'bob', role: 'viewer', password })
     const [hers, hersToo, his] = [await sessions.open(alice), await sessions.open(alice), await sessions.open(bob)]

@@ -97,7 +97,7 @@ describe.runIf(isLinux)('a spare launcher', () => {
   test.each([
     ['for another place', { place: { cwd: tmpdir() }, value: 'x' }],
     ['for more than a pipe holds', { place: {}, value: 'x'.repeat(100_000) }],
-  ])('is not used %s', async (_what, { place, value }) => {
+  ])('a spare launcher is not used %s', async (_what, { place, value }) => {
     const site = open()
     const spare = await startedBy(() => site.launchers.prepare({ ...site.place, ...place }))
     const [child, seen] = await run(site, [], value)

@@ -239,7 +239,7 @@ describe('a line that has no end yet', () => {
     ['call 415-555-01', ''],
     ['mail jane.roe@', 'mail '],
     ['key sk-proj-abc', 'key '],
-  ])('of "%s" shows "%s"', (text, shown) => {
+  ])('an unfinished line of "%s" shows "%s"', (text, shown) => {
     expect(new Safety(configSchema.parse({}).safety).redactBeginning(text)).toBe(shown)
   })
 

@@ -30,7 +30,7 @@ describe('an error that the next run would meet as well is not a crash', () => {
     { lastError: 'SyntaxError: invalid syntax' },
     { lastError: "Error [ERR_MODULE_NOT_FOUND]: Cannot find package 'openai'" },
     { lastError: "Error: Cannot find module 'openai'" },
-  ])('a program that cannot be loaded: %o', (part) => {
+  ])('a program that cannot be loaded is no crash: %o', (part) => {
     const reason = `exit code 1: ${part.lastError}`
     expect(restartPolicy(life(part), NO_HISTORY, settings)).toEqual({ next: 'end', state: 'failed', reason })
   })
@@ -76,7 +76,7 @@ describe('an error that the next run would meet as well is not a crash', () => {
     { lastError: 'ValueError: ImportError' },
     { lastError: 'ImportError: no', exitCode: 42 },
     { lastError: 'SyntaxError: of a text that it was to run', endedAt: 10_000 },
-  ])('something else is one: %o', (part) => {
+  ])('another error is a crash: %o', (part) => {
     expect(restartPolicy(life(part), NO_HISTORY, settings).next).toBe('restart')
   })
 })
@@ -106,7 +106,7 @@ describe('restartPolicy', () => {
     { stoppedBy: 'shutdown', state: 'stopped' },
     { stoppedBy: 'budget', state: 'budget_stopped' },
     { stoppedBy: 'pii', state: 'blocked' },
-  ] as const)('stopped by $stoppedBy is $state and stays so, whatever the exit code', ({ stoppedBy, state }) => {
+  ] as const)('a run stopped by $stoppedBy is $state and stays so, for any exit code', ({ stoppedBy, state }) => {
     for (const exitCode of [0, 1, 143]) {
       expect(restartPolicy(life({ stoppedBy, exitCode }), NO_HISTORY, settings)).toMatchObject({ next: 'end', state })
     }

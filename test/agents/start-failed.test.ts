@@ -32,12 +32,15 @@ describe('an agent that the system cannot start', () => {
     ],
     ['NUL in an argument', { args: ['secret\0'] }, 'holds a NUL character (ERR_INVALID_ARG_VALUE)'],
     ['NUL in a variable', { env: { A: 'secret\0' } }, 'holds a NUL character (ERR_INVALID_ARG_VALUE)'],
-  ])('for %s is refused with the reason, and without the value', async (_what, spec, why) => {
-    const agents = openAgents()
-    const refused = agents.start('forever.py', spec)
-    await expect(refused).rejects.toMatchObject({ code: 'bad_request', message: expect.stringContaining(why) })
-    await expect(refused).rejects.not.toMatchObject({ message: expect.stringContaining('secret') })
-    expect(agents.supervisor.list()).toEqual([])
-    expect(agents.count('agent.started')).toBe(0)
-  })
+  ])(
+    'an agent that cannot start for %s is refused with the reason, and without the value',
+    async (_what, spec, why) => {
+      const agents = openAgents()
+      const refused = agents.start('forever.py', spec)
+      await expect(refused).rejects.toMatchObject({ code: 'bad_request', message: expect.stringContaining(why) })
+      await expect(refused).rejects.not.toMatchObject({ message: expect.stringContaining('secret') })
+      expect(agents.supervisor.list()).toEqual([])
+      expect(agents.count('agent.started')).toBe(0)
+    },
+  )
 })

@@ -20,7 +20,7 @@ describe('an agent that ends by itself', () => {
     { code: 1, state: 'failed' },
     { code: 42, state: 'failed' },
     { code: 255, state: 'failed' },
-  ])('exit code $code is recorded exactly and makes it $state', async ({ code, state }) => {
+  ])('the exit code $code is recorded exactly and makes an agent $state', async ({ code, state }) => {
     const agents = openAgents({ config: NO_RESTART })
     const id = await agents.start('exit_with.py', { args: [String(code)] })
     expect(await agents.supervisor.whenEnded(id)).toEqual({ state, exitCode: code, signal: null })
@@ -32,7 +32,7 @@ describe('an agent that ends by itself', () => {
     { number: 9, signal: 'SIGKILL' },
     { number: 11, signal: 'SIGSEGV' },
     { number: 15, signal: 'SIGTERM' },
-  ])('death of $signal is recorded exactly', async ({ number, signal }) => {
+  ])('the death of an agent by $signal is recorded exactly', async ({ number, signal }) => {
     const agents = openAgents({ config: NO_RESTART })
     const id = await agents.start('die_of.py', { args: [String(number)] })
     expect(await agents.supervisor.whenEnded(id)).toEqual({ state: 'failed', exitCode: null, signal })
@@ -116,7 +116,7 @@ describe('an agent that crashes', () => {
     [429, 'provider_refused', ''],
     [503, 'circuit_open', ''],
   ])(
-    'again and again after a call that ended with %i %s says so when that was for its key',
+    'repeated crashes after a call that ended with %i %s name the key only if it was refused',
     async (status, code, hint) => {
       const agents = openAgents()
       agents.state.subscribe(({ type, agent_id }) => {
@@ -131,7 +131,7 @@ describe('an agent that crashes', () => {
   it.each([
     ['syntax_error.py', 'SyntaxError'],
     ['import_error.py', "ModuleNotFoundError: No module named 'no_such_module'; it ran on /"],
-  ])('of a program that cannot be loaded, %s, is reported with its reason and not restarted', async (script, why) => {
+  ])('an agent with the unloadable program %s is reported with its reason and not restarted', async (script, why) => {
     const agents = openAgents()
     const id = await agents.start(script)
     expect(await agents.supervisor.whenEnded(id)).toEqual({ state: 'failed', exitCode: 1, signal: null })

@@ -111,19 +111,22 @@ describe("the limits beside the agents' own", () => {
   test.each([
     ['server', { server_usd: '0.001' }, 'the server has $0.001 of $0.001 left', 'iron-cage budget add --server <usd>'],
     ['run', { per_run_usd: '0.001' }, 'its run has $0.001 of $0.001 left', 'iron-cage budget add --run <usd>'],
-  ])('refuse a call by name, with the command that raises just that one: %s', async (scope, budget, what, command) => {
-    const cage = await openTestRuntime({ budget })
-    const agent = cage.addAgent()
-    const refused = await agent.chat({ max_tokens: 5 })
-    expect(refused.status).toBe(402)
-    expect(refused.json()).toMatchObject({ error: { message: expect.stringContaining(what) } })
-    expect(refused.text).toContain(command)
-    expect(cage.of('alert.raised').map(({ data }) => data.budget)).toEqual([scope])
-    const { access_token } = await cage.login()
-    await cage.post(`/api/budgets/${scope}`, { add_usd: '1' }, access_token, 'PATCH')
-    expect((await agent.chat({ max_tokens: 5 })).status).toBe(200)
-    expect(agent.balance().limit).toBe('10')
-  })
+  ])(
+    "a limit beside the agents' own refuses a call by name, with the command that raises just that one: %s",
+    async (scope, budget, what, command) => {
+      const cage = await openTestRuntime({ budget })
+      const agent = cage.addAgent()
+      const refused = await agent.chat({ max_tokens: 5 })
+      expect(refused.status).toBe(402)
+      expect(refused.json()).toMatchObject({ error: { message: expect.stringContaining(what) } })
+      expect(refused.text).toContain(command)
+      expect(cage.of('alert.raised').map(({ data }) => data.budget)).toEqual([scope])
+      const { access_token } = await cage.login()
+      await cage.post(`/api/budgets/${scope}`, { add_usd: '1' }, access_token, 'PATCH')
+      expect((await agent.chat({ max_tokens: 5 })).status).toBe(200)
+      expect(agent.balance().limit).toBe('10')
+    },
+  )
 
   test("the limits beside the agents' own that the configuration does not give cannot be changed", async () => {
     const cage = await openTestRuntime()

@@ -142,9 +142,9 @@ describe('a viewer', () => {
     ['was away for too long', 1],
     ['knows of another database', 9_999_999],
     ['does not know', -1],
-    ['says nonsense', Number.NaN],
-    ['says half a number', 1.5],
-  ])('that %s gets a snapshot', async (_name, after) => {
+    ['sends nonsense', Number.NaN],
+    ['sends half a number', 1.5],
+  ])('a viewer that %s gets a snapshot', async (_name, after) => {
     const cage = await openTestRuntime()
     const agent = cage.addAgent()
     for (let line = 0; line < 300; line++) say(cage, agent.id, `line ${line}`)
@@ -181,7 +181,7 @@ describe('a viewer', () => {
   test.each([
     ['one word', 'hello', 1008],
     ['64 KB', 'a'.repeat(65_536), 1009],
-  ])('that says %s is shown out', async (_name, text, code) => {
+  ])('a viewer that sends %s is disconnected', async (_name, text, code) => {
     const cage = await openTestRuntime()
     const viewer = await Viewer.open(cage)
     viewer.socket.send(text)

@@ -275,7 +275,7 @@ describe("the dashboard's files", () => {
     '/__proto__',
     '/.',
     '/index.html/',
-  ])('are those that were built, and %s is none', async (path) => {
+  ])("the dashboard's files are those that were built, and %s is none", async (path) => {
     const cage = await openTestRuntime()
     const { status, text } = await getAsItIs(cage, path)
     expect([400, 404]).toContain(status)

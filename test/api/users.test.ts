@@ -91,7 +91,7 @@ describe('a person', () => {
     [{ username: 'carol@example.com', password }, 400],
     [{ username: 'carol', password, id: 'user-1' }, 400],
     [{ username: 'ALICE', password }, 409],
-  ])('that cannot be (%j) is not made', async (body, status) => {
+  ])('a person with impossible data (%j) is not created', async (body, status) => {
     const { cage, operator } = await openWithPeople()
     const reply = await cage.post('/api/users', body, operator)
     expect(reply.status).toBe(status)
@@ -110,7 +110,7 @@ describe('a person', () => {
         cage.post('/api/users/alice', { password: 'another good one' }, token, 'PATCH'),
     ],
     ['is removed', (cage: TestRuntime, token: string) => remove(cage, '/api/users/alice', token)],
-  ])('who %s is out within a second: tokens, tickets and sockets', async (_what, change) => {
+  ])('a person who %s is out within a second: tokens, tickets and sockets', async (_what, change) => {
     const { cage, operator, signIn } = await openWithPeople()
     const alice = await signIn('alice')
     const [hers, bobs] = [await watch(cage, alice.access_token), await watch(cage, (await signIn('bob')).access_token)]
@@ -166,7 +166,7 @@ describe('signing in', () => {
     { username: 'alice', password: 7 },
     { username: ['alice'], password },
     { username: 'alice', password: 'x'.repeat(2000) },
-  ])('with %j is no attempt', async (body) => {
+  ])('signing in with %j is no attempt', async (body) => {
     const { cage } = await openWithPeople()
     expect((await cage.post('/api/auth/login', body)).status).toBe(400)
   })
@@ -287,7 +287,7 @@ describe('a token', () => {
 test.each([
   ['an open vault keeps the key that signs', 'a master key of the tests, long enough 0123456789', 200],
   ['a locked one does not', undefined, 401],
-])('over a restart, %s, and nobody has to sign in again', async (_what, masterKey, status) => {
+])('over a restart, %s, and no one has to sign in again', async (_what, masterKey, status) => {
   const before = await openTestRuntime({ masterKey })
   const session = await before.login()
   await before.close()

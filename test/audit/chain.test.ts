@@ -163,7 +163,7 @@ describe('the audit chain', () => {
     ['a deleted tail', sql('DELETE FROM audit WHERE seq > 15'), 16, /rows 16 to 20 are missing: the end was cut off/],
     ['the last row deleted', sql('DELETE FROM audit WHERE seq = 20'), 20, /row 20 is missing: the end was cut off/],
     ['an emptied table', sql('DELETE FROM audit'), 1, /rows 1 to 20 are missing: the table was emptied/],
-  ])('shows %s', async (_what, change, row, problem) => {
+  ])('the audit chain shows %s', async (_what, change, row, problem) => {
     const path = written(20)
     tamper(path, change)
     expect(await verify(path)).toMatchObject({ ok: false, row, problem: expect.stringMatching(problem) })
@@ -195,7 +195,7 @@ describe('the audit chain', () => {
       'CREATE TRIGGER more BEFORE INSERT ON audit BEGIN SELECT RAISE(IGNORE); END;',
       'more',
     ],
-  ])('shows a trigger %s', async (_what, sql, name) => {
+  ])('the audit chain shows a trigger %s', async (_what, sql, name) => {
     const path = written(3)
     const client = new Sqlite(path)
     client.exec(sql)
@@ -272,7 +272,7 @@ describe('the audit chain', () => {
       (path: string) =>
         writeFileSync(auditHeadPath(path), readFileSync(auditHeadPath(path), 'utf8').replace('20', '10')),
     ],
-  ])('shows %s', async (_what, change) => {
+  ])('the audit chain shows %s', async (_what, change) => {
     const path = written(20)
     change(path)
     expect(await verify(path)).toMatchObject({ ok: false, row: null, problem: expect.stringContaining('head file') })

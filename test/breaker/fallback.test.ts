@@ -77,7 +77,7 @@ test.each<[request: IncomingHttpHeaders, answer: IncomingHttpHeaders, may: boole
   [{}, { vary: 'User-Agent' }, false],
   [{}, { vary: '*' }, false],
   [{}, { 'content-encoding': 'gzip' }, false],
-])('whether an answer is stored is up to client and service: %j, %j: %s', (request, answer, may) => {
+])('the client and the service decide whether an answer is stored: %j, %j: %s', (request, answer, may) => {
   expect(mayStore(request, answer)).toBe(may)
 })
 

@@ -141,7 +141,7 @@ describe('in every order in which four callers, time and a person can act', () =
   test.each([
     ['consecutive failures', consecutive],
     ['a rate', { ...consecutive, rate: { share: 0.5, calls: 3 } }],
-  ])('with %s at most one call probes, late results change nothing, and it closes again', (_, settings) => {
+  ])('with %s at most one call probes, late results change nothing, and a circuit closes again', (_, settings) => {
     const { worlds, states } = walkAll(settings)
     expect(states).toEqual(new Set(['closed', 'open', 'half_open']))
     expect(worlds).toBeGreaterThan(50)

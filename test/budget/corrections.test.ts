@@ -175,11 +175,11 @@ describe('a call that a killed server left open', () => {
   }
 
   test.each([
-    ['charged with what is held', undefined, '4', 'charged'],
-    ['charged with what it cost', '0.5', '1.5', 'charged'],
-    ['charged with more than is held, when that is what it cost', '5', '6', 'charged'],
+    ['charged with its hold', undefined, '4', 'charged'],
+    ['charged with its cost', '0.5', '1.5', 'charged'],
+    ['charged with a cost above its hold', '5', '6', 'charged'],
     ['released', null, '1', 'released'],
-  ] as const)('is %s when a person says so, and then nothing is held', async (_, cost, spent, state) => {
+  ] as const)('a call left open is %s by a person, and then holds nothing', async (_, cost, spent, state) => {
     const world = await afterCrash()
     expect(world.balance()).toMatchObject({ spent: dollars('1'), held: dollars('3') })
     world.resolve(world.callId, cost)

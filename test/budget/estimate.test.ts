@@ -89,7 +89,7 @@ describe('the most a call can cost', () => {
     { name: 'a useful answer, where half of what is left pays for less', available: '0.3', known: {}, clampTo: 256 },
     { name: 'a useful answer, which nothing pays for when nothing is left', available: '0', known: {}, clampTo: 256 },
     { name: 'no more than the model can say, useful or not', available: '0', known: { outputLimit: 99 }, clampTo: 99 },
-  ])('of one that does not say how much it wants is $name', async (row) => {
+  ])('the bound of a call without an output limit is $name', async (row) => {
     const { available, known, bytes = 0, clampTo = null, held = clampTo! } = row
     const price = { ...priceOf(0, 1_000), ...known }
     const bound = await boundCall(price, { ...unsaid, bytes }, dollars(available), true)
@@ -125,7 +125,7 @@ describe('counting tokens', () => {
     ['Hello, world!', 4],
     ['', 0],
     ['<|endoftext|>', 7],
-  ])('of %s', async (text, tokens) => {
+  ])('the tokens of %s are counted', async (text, tokens) => {
     expect(await countTokens(text, 'gpt-4o')).toBe(tokens)
   })
 
@@ -139,7 +139,7 @@ describe('counting tokens', () => {
     ['line ends', '\n'],
     ['special words', '<|endoftext|>'],
     ['emoji', '🎉'],
-  ])('of a quarter of a megabyte of %s holds nobody up', async (_name, piece) => {
+  ])('counting the tokens of a quarter of a megabyte of %s delays no other work', async (_name, piece) => {
     await countTokens('warm', 'gpt-4o')
     const text = piece.repeat(262_144 / piece.length)
     const tokens = await countTokens(text, 'gpt-4o')
@@ -229,7 +229,7 @@ describe('an image', () => {
     ['gpt-5-mini', 3_779],
     ['gpt-5.4', 24_600],
     ['something-new', 24_600],
-  ])('of %s is at most %d tokens', (model, tokens) => {
+  ])('an image of %s is at most %d tokens', (model, tokens) => {
     const body = { model, messages: [{ content: [{ type: 'image_url', image_url: { url: 'https://x.example/y' } }] }] }
     expect(openaiFormat('/chat/completions').readCall(body).demands).toMatchObject({ images: 1, imageTokens: tokens })
   })
@@ -299,7 +299,7 @@ describe('content that a request only references is bounded by the context windo
     [{ attachment: 'file-AbC123' }, true],
     [{ context: { more: [{ doc_id: 'x' }] } }, true],
     [{ media: 'gs://bucket/sound' }, true],
-  ])('an unknown field is one if it may name something: %j', (more, isInputUnseen) => {
+  ])('an unknown field is a reference if it may name something: %j', (more, isInputUnseen) => {
     const body = { model: 'm', max_tokens: 1, messages: [{ role: 'user', content: 'Hi', ...more }] }
     expect(anthropicFormat('/messages').readCall(body as JsonObject).demands).toMatchObject({ isInputUnseen })
   })
@@ -395,12 +395,15 @@ describe('tools that the provider runs by itself', () => {
     { available: '50', uses: 10 },
     { available: '1.3', uses: 4 },
     { available: '0.01', uses: 1 },
-  ])('get $uses uses where the client did not say and $available is left', async ({ available, uses }) => {
-    const { size, format } = sizeOf(openaiFormat('/responses'), body({}))
-    const bound = await boundCall(price, size, dollars(available), true)
-    expect(bound.toolUses).toBe(uses)
-    expect(format.prepare(body({}), { ...UNLIMITED, toolUses: uses })).toMatchObject({ max_tool_calls: uses })
-  })
+  ])(
+    "a provider's tools get $uses uses where the client named no number and $available is left",
+    async ({ available, uses }) => {
+      const { size, format } = sizeOf(openaiFormat('/responses'), body({}))
+      const bound = await boundCall(price, size, dollars(available), true)
+      expect(bound.toolUses).toBe(uses)
+      expect(format.prepare(body({}), { ...UNLIMITED, toolUses: uses })).toMatchObject({ max_tool_calls: uses })
+    },
+  )
 
   test("each of Anthropic's server tools gets the limit, unless its own is lower", () => {
     const tools = [{ type: 'web_search_20250305', max_uses: 2 }, { type: 'web_fetch_20250910' }, { name: 'mine' }]
@@ -562,7 +565,7 @@ describe('a price', () => {
     ['openai', 'gpt-3.5-turbo', 0.5, 1.5],
     ['openai', 'gpt-4o-2024-08-06', 2.5, 10],
     ['anthropic', 'claude-3-5-haiku-latest', 0.8, 4],
-  ])('of %s %s is known', async (provider, model, input, output) => {
+  ])('a price of %s %s is known', async (provider, model, input, output) => {
     const price = await new Prices({ prices: {}, providers: {} }, systemClock).get(provider, model)
     expect([price.input.base, price.output.base]).toEqual([input * 1_000_000, output * 1_000_000])
     expect(price.source).toMatch(/^genai-prices \d/)

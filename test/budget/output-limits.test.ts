@@ -66,7 +66,7 @@ test.each([
   ['google', 'gemini/'],
   ['perplexity', 'perplexity/'],
   ['cohere', ''],
-])('no limit for a model of %s is above what it gives', async (provider, prefix) => {
+])('no limit for a model of %s is above its longest answer', async (provider, prefix) => {
   const prices = new Prices({ prices: {}, providers: {} }, systemClock)
   const known = (await BUILT_IN_LIST.models(provider, Date.now())).flatMap(({ model }) => {
     const limit = LIMITS[prefix + model]?.max_output_tokens ?? LIMITS[model]?.max_output_tokens
@@ -114,5 +114,5 @@ describe("a provider's refusal", () => {
     ['supports at most 99999 completion tokens', undefined],
     ['supports at most 0 completion tokens', undefined],
     ['you are out of money', undefined],
-  ])('"%s" names %s', (text, tokens) => expect(namedLimit(text, 16_384)?.tokens).toBe(tokens))
+  ])('a provider\'s refusal "%s" names %s', (text, tokens) => expect(namedLimit(text, 16_384)?.tokens).toBe(tokens))
 })

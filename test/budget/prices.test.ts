@@ -48,7 +48,7 @@ describe('the cost of a usage', () => {
     { usage: { input: 1_000, cachedInput: 900 }, nanos: 5_700_000 },
     { usage: { input: 1_000, cacheWrite: 400, cacheWriteHour: 100 }, nanos: 15_000_000 + 15_000_000 + 6_000_000 },
     { usage: {}, nanos: 0 },
-  ])('of $usage is $nanos nanodollars', ({ usage, nanos }) => {
+  ])('the cost of $usage is $nanos nanodollars', ({ usage, nanos }) => {
     expect(costOf(price(), used(usage))).toBe(nanos)
   })
 
@@ -146,7 +146,7 @@ describe('a price of the list', () => {
     ['openai', 'whisper-1'],
     ['openai', 'omni-moderation-latest'],
     ['nobody', 'gpt-4o'],
-  ])('of %s is not guessed for %s, which it does not map', async (provider, model) => {
+  ])('a price of %s is not guessed for %s, which the list does not map', async (provider, model) => {
     const prices = new Prices({ prices: {}, providers: {} }, { now: () => NOON })
     await expect(prices.get(provider, model)).rejects.toMatchObject({ code: 'price_unknown' })
   })
@@ -159,7 +159,7 @@ describe('a price of the list', () => {
     ['google', 'gemini-2.5-pro-preview-05-06'],
     ['together', 'meta-llama/Llama-3.3-70B-Instruct-Turbo'],
     ['cohere', 'c4ai-aya-expanse-32b'],
-  ])('of %s is that of a dated, numbered or fine-tuned spelling, here %s', async (provider, model) => {
+  ])('a price of %s is that of a dated, numbered or fine-tuned spelling, here %s', async (provider, model) => {
     const prices = new Prices({ prices: {}, providers: {} }, { now: () => NOON })
     expect((await prices.get(provider, model)).source).toMatch(/^genai-prices /)
   })
@@ -178,7 +178,7 @@ describe('a price of the list', () => {
       more: { reasoning: 1_000, citation: 10_000, webSearches: 3 },
       usd: '0.038',
     },
-  ])('of $model has all of its kinds', async ({ provider, model, more, usd, isEstimate = false }) => {
+  ])('a price of $model has all of its kinds', async ({ provider, model, more, usd, isEstimate = false }) => {
     const price = await new Prices({ prices: {}, providers: {} }, { now: () => NOON }).get(provider, model)
     const usage = used(more)
     expect([toUsd(costOf(price, usage)), !isExact(price, usage)]).toEqual([usd, isEstimate])
@@ -233,25 +233,28 @@ describe('a price of the configuration', () => {
   test.each([
     { providers: ['openai', 'anthropic', 'house'], has: ['openai', 'anthropic', 'house'] },
     { providers: ['openai', 'anthropic', 'house', 'openrouter'], has: ['openai', 'anthropic'] },
-  ])('without a provider is for the vendors, and for another where that is the only one: $providers', async (row) => {
-    const config = {
-      prices: { mine: { input_per_mtok: 0, output_per_mtok: 0 } },
-      providers: Object.fromEntries(row.providers.map((name) => [name, {}])),
-    }
-    const prices = new Prices(config, { now: Date.now })
-    const has = await Promise.all(
-      row.providers.map((name) =>
-        prices.get(name, 'mine').then(
-          () => [name],
-          (error: { hint: string }) => {
-            expect(error.hint).toContain(`write "${name}/mine" under "prices"`)
-            return []
-          },
+  ])(
+    'a configured price without a provider is for the vendors, and for another where that is the only one: $providers',
+    async (row) => {
+      const config = {
+        prices: { mine: { input_per_mtok: 0, output_per_mtok: 0 } },
+        providers: Object.fromEntries(row.providers.map((name) => [name, {}])),
+      }
+      const prices = new Prices(config, { now: Date.now })
+      const has = await Promise.all(
+        row.providers.map((name) =>
+          prices.get(name, 'mine').then(
+            () => [name],
+            (error: { hint: string }) => {
+              expect(error.hint).toContain(`write "${name}/mine" under "prices"`)
+              return []
+            },
+          ),
         ),
-      ),
-    )
-    expect(has.flat()).toEqual(row.has)
-  })
+      )
+      expect(has.flat()).toEqual(row.has)
+    },
+  )
 
   const BOTH = { openai: {}, groq: {}, house: { price: { input_per_mtok: 7, output_per_mtok: 7 } } }
   const one = (usd: number) => ({ input_per_mtok: usd, output_per_mtok: usd })
@@ -271,11 +274,14 @@ describe('a price of the configuration', () => {
     ['house', 'gpt-9-mini', 7],
     ['openai', 'constructor', null],
     ['openai', 'gpt-9*', null],
-  ])('with a wildcard is that of the most specific key, for its provider: %s/%s', async (provider, model, usd) => {
-    const prices = { 'gpt-9-*': one(1), 'gpt-9-*-x': one(2), 'gpt-9': one(3), 'groq/*': one(4), '*': one(5) }
-    if (model === 'constructor' || model === 'gpt-9*') delete (prices as Record<string, unknown>)['*']
-    expect(await inputOf(prices, provider, model)).toBe(usd)
-  })
+  ])(
+    'a configured price with a wildcard is that of the most specific key, for its provider: %s/%s',
+    async (provider, model, usd) => {
+      const prices = { 'gpt-9-*': one(1), 'gpt-9-*-x': one(2), 'gpt-9': one(3), 'groq/*': one(4), '*': one(5) }
+      if (model === 'constructor' || model === 'gpt-9*') delete (prices as Record<string, unknown>)['*']
+      expect(await inputOf(prices, provider, model)).toBe(usd)
+    },
+  )
 
   test('a configured price for a provider applies to its models that have no other', async () => {
     expect(await inputOf({}, 'house', 'anything')).toBe(7)
@@ -313,7 +319,7 @@ describe('a price of the configuration', () => {
       { input_per_mtok: 30, cached_input_per_mtok: 0.03, output_per_mtok: 60 },
       'cached_input_per_mtok',
     ],
-  ])('that is %s of the list is refused by name, unless it is meant', async (_what, price, name) => {
+  ])('a configured price that is %s of the list is refused by name, unless it is meant', async (_what, price, name) => {
     await expect(jumps({ 'gpt-4': price })).rejects.toMatchObject({
       code: 'invalid_config',
       problems: [

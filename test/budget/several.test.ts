@@ -71,7 +71,7 @@ describe('a call', () => {
       /budget add --server <usd>/,
     ],
   ] as const)(
-    'is refused by the budget of the %s when that is the one that cannot pay',
+    'a call is refused by the budget of the %s when that is the one that cannot pay',
     async (budget, limits, message, hint) => {
       const world = openBudgets(limits)
       world.begin(toAgentId('a-1'))
@@ -253,7 +253,7 @@ describe('a limit of the configuration', () => {
     ['holds on', '1', '5'],
     ['gives way when the configuration says something else', '2', '2'],
     ['is gone when the configuration has none', undefined, undefined],
-  ] as const)('that was changed %s after a restart', (_what, configured, expected) => {
+  ] as const)('a changed limit of the configuration %s after a restart', (_what, configured, expected) => {
     const store = openStore({ path: ':memory:' })
     const start = (usd: string | undefined) => {
       const world = openBudgets({ server: usd, run: usd }, store)
@@ -338,7 +338,7 @@ describe('the screen', () => {
       "run $3.10 of $20.00 · server $9.00 of $10.00 · the server's limit is reached first",
     ],
     [['50', '1'], ['3', '3'], ['10', '9'], "run $3.00 of $3.00 · server $9.00 of $10.00 · the run's limit is reached"],
-  ] as const)('says which of %j %j %j is reached first', (agent, run, server, line) => {
+  ] as const)('the screen names the one of %j %j %j that is reached first', (agent, run, server, line) => {
     const limits = Object.entries({ agent, run, server }).flatMap(([scope, amounts]) =>
       amounts ? [{ scope: scope as 'agent', limit_usd: usd(amounts[0]), spent_usd: usd(amounts[1]) }] : [],
     )

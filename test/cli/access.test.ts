@@ -55,7 +55,7 @@ describe('users', () => {
     [['users', 'add', 'alice', '--from-file', 'nothing.txt'], '', 2, 'cannot read nothing.txt'],
     [['users', 'add', 'alice', '--email', 'a@b.example'], '', 2, 'for one on a Control Panel set IRON_CAGE_URL to it'],
     [['users', 'remove', 'alice'], '', 7, 'no server is running'],
-  ])('%j fails with a word about why', async (args, stdin, code, word) => {
+  ])('a wrong users command %j fails with the reason', async (args, stdin, code, word) => {
     const place = openPlace()
     const ended = await place.type(args, { stdin })
     expect([ended.code, ended.out]).toEqual([code, ''])

@@ -144,7 +144,7 @@ describe('a backup', () => {
       'database_unusable',
     ],
     ['lost its key', (copy: string) => rmSync(`${copy}.audit-key`), 'audit_broken'],
-  ])('that %s does not come back, and what is there stays', async (_what, damage, code) => {
+  ])('a backup that %s is not restored, and the present files stay', async (_what, damage, code) => {
     const site = new Site()
     await site.serve('lead 40')
     await backUp(site.db, site.copy)

@@ -61,7 +61,7 @@ test.each([
   [['prices', 'gpt-4oo'], 'no price is known for "gpt-4oo" of openai or anthropic or google', 'did you mean gpt-4o?'],
   [['prices', 'gpt-4o', '--provider', 'anthropic'], 'no price is known for "gpt-4o" of anthropic', 'list what has one'],
   [['prices', '--search', 'xyzzy'], 'no model with "xyzzy" in its name has a price', 'list what has one'],
-])('%j exits with 9 and says what to type next', async (words, what, hint) => {
+])('%j exits with 9 and prints the next command to type', async (words, what, hint) => {
   const { out, err, code } = await openPlace().type(words)
   expect([out, code]).toEqual(['', 9])
   expect(err).toContain(`iron-cage: ${what}\n`)

@@ -387,7 +387,7 @@ describe("the server's reply decides the exit code and the message of the comman
     [200, '<html>', 7, /^iron-cage: what answers at http:\S+ is not Iron Cage \(status 200\)\n/],
     [502, 'Bad Gateway', 7, /^iron-cage: what answers at http:\S+ is not Iron Cage \(status 502\)\n/],
     [307, '', 7, /^iron-cage: what answers at http:\S+ is not Iron Cage \(status 307\)\n/],
-  ])('%i %s → %i', async (status, body, code, err) => {
+  ])("the server's reply %i %s ends the command with exit code %i", async (status, body, code, err) => {
     const server = createServer((_, response) => response.writeHead(status, { location: '/elsewhere' }).end(body))
     await new Promise<void>((listening) => server.listen(0, '127.0.0.1', listening))
     const url = `http://127.0.0.1:${(server.address() as AddressInfo).port}`

@@ -63,7 +63,7 @@ describe('a configuration file', () => {
         renameSync(from, file)
       },
     ],
-  ])('that is old and was %s is not read', (_name, plant) => {
+  ])('an old configuration file that was %s is not read', (_name, plant) => {
     const old = join(work, '..', 'old.yaml')
     writeFileSync(old, '')
     const folders = later()

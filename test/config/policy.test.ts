@@ -45,7 +45,7 @@ describe('a policy', () => {
     ['prices', { prices: { 'openai/*': { input_per_mtok: 0, output_per_mtok: 0 } } }],
     ['a key that nothing knows', { safety: { modus: 'warn' } }],
     ['more than it may hold', { safety: { allow_values: Array(300).fill('x'.repeat(300)) } }],
-  ])('cannot set %s', (_what, policy) => {
+  ])('a policy cannot set %s', (_what, policy) => {
     expect(policySchema.safeParse(policy).success).toBe(false)
     expect(() => parsePolicy(policy)).toThrow(/policy is wrong|problems/)
   })

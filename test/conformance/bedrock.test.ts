@@ -193,7 +193,7 @@ describe('a stream', () => {
     ['ends before its usage', streamOf({ text: 'Hello' }).slice(0, 2).map(encodeEvent)],
     ['ends with an exception', [delta({ text: 'Hello' }), THROTTLED].map(encodeEvent)],
     ['has a damaged event', [encodeEvent(delta({ text: 'Hello' })), damaged(encodeEvent(delta({ text: 'there' })))]],
-  ])('that %s is an error, and is charged what it delivered', async (_what, events) => {
+  ])('a stream that %s is an error, and its delivered part is charged', async (_what, events) => {
     const { cage, agent } = await openBedrock()
     cage.provider.does(streams(events, 'ends', EVENTS))
     const { error } = await run(cage, agent, 'streamed')

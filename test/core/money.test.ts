@@ -110,7 +110,7 @@ describe('money', () => {
     ['0.000000001', 1e-9],
     [' 7 ', 7],
     ['9000000', 9_000_000],
-  ])('typed as "%s" is understood', (text, usd) => {
+  ])('money typed as "%s" is understood', (text, usd) => {
     expect(parseAmount(text)).toBe(Math.round(usd * NANOS_PER_USD))
   })
 
@@ -133,7 +133,7 @@ describe('money', () => {
       '.5',
     ],
     ...['1.0000000001', '9000001', '99999999', '$', '$$5', '5 0', '50\n0', 'null', '1/2', '0b1', '−1'],
-  ])('typed as "%s" is not', (text) => {
+  ])('money typed as "%s" is refused', (text) => {
     expect(parseAmount(text)).toBeUndefined()
     if (text !== '$') expect(() => usd(`${text}x`)).toThrow(RangeError)
   })
@@ -151,7 +151,7 @@ describe('money', () => {
     ['-6.6', '-$6.60'],
     ['45.899999999', '$45.90'],
     ['1234567.891', '$1234567.89'],
-  ])('of %s is shown as %s', (amount, shown) => {
+  ])('money of %s is shown as %s', (amount, shown) => {
     expect(showUsd(usd(amount))).toBe(shown)
   })
 })

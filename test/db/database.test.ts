@@ -163,7 +163,7 @@ describe('a database', () => {
       },
     ],
     ['is a folder', (path: string) => void rmSync(path, { force: true })],
-  ])('that %s is refused by name and left alone', (name, spoil) => {
+  ])('a database that %s is refused by name and left alone', (name, spoil) => {
     const file = temporaryFile()
     const path = name === 'is a folder' ? dirname(file) : file
     if (name !== 'is a folder') spoil(path)

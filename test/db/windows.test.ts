@@ -127,7 +127,7 @@ describe('events', () => {
     { type: 'agent.output', after: 20_000, limit: 100 },
     { type: 'nothing.happened', limit: 9 },
     { after: 9_000, limit: 9 },
-  ])('of %j are the same in turns as at once', async (query: EventQuery) => {
+  ])('events of %j are the same in turns as at once', async (query: EventQuery) => {
     const events = filled().events
     const { turns, result } = await turnsDuring(() => events.search(query))
     expect(result).toEqual(events.find(query))

@@ -76,7 +76,7 @@ describe('the files of a strategy', () => {
     ...['Deploy command', 'Run interface', 'Required structure', 'Examples'].map(
       (section) => [section, 'adapterInstruction'] as const,
     ),
-  ])('need the section %s', (section, file) => {
+  ])('the files of a strategy need the section %s', (section, file) => {
     const source = { ...read('docker'), [file]: read('docker')[file].replace(`## ${section}\n`, '## Something else\n') }
     expect(messageOf(() => parseStrategy(source))).toContain(`the section "## ${section}" is missing or empty`)
   })
@@ -127,7 +127,7 @@ describe('the facts of an agent', () => {
     ['import langgraph\nasync def run(inputs): ...\napp = g.compile()\n', 'function', 'run'],
     ['print("a script")\n', 'script', null],
     ['class A:\n    def predict(self, inputs): ...\n', 'script', null],
-  ])('%j is called as a %s', (source, kind, callable) => {
+  ])('a program like %j is called as a %s', (source, kind, callable) => {
     const facts = readAgentFacts(join(folder({ 'a.py': source }), 'a.py'))
     expect([facts.interface, facts.callable]).toEqual([kind, callable])
   })
@@ -142,7 +142,7 @@ describe('the choice', () => {
     ['a script', { 'a.py': 'import os\n' }, 'local'],
     ['a graph', { 'a.py': 'import langgraph\ng = x.compile()\n' }, 'langgraph'],
     ['a folder with a bentofile', { 'a.py': 'import bentoml\n', 'bentofile.yaml': '' }, 'bentoml'],
-  ])('%s goes to the strategy that most facts speak for', (_, files, name) => {
+  ])('%s gets the strategy with the most matching facts', (_, files, name) => {
     expect(namesFor(files)[0]!.strategy.name).toBe(name)
   })
 

@@ -58,7 +58,7 @@ describe('prices', () => {
     ['deepseek', 'deepseek-chat'],
     ['mistral', 'mistral-large-latest'],
     ['azure', 'gpt-4o'],
-  ])('%s/%s is on the list', async (provider, model) => {
+  ])('the price of %s/%s is on the list', async (provider, model) => {
     const price = await prices({ [provider]: {} }).get(provider, model)
     expect(price.input.base).toBeGreaterThan(0)
   })

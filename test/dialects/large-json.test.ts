@@ -45,7 +45,7 @@ describe('a large body', () => {
     ['fields with hard names', `{${Array(60_000).fill('"\\\\\\"":1').join()}}`],
     ['numbers', Array(600_000).fill('1').join()],
     ['long numbers', Array(30_000).fill('12345678901234567').join()],
-  ])('of too many %s is refused', (_what, text) => {
+  ])('a large body of too many %s is refused', (_what, text) => {
     const refused = expect.objectContaining({ code: 'body_too_large' })
     expect(() => parseLargeBody(Buffer.from(`{"messages":[${text}]}`))).toThrow(refused)
   })
@@ -68,7 +68,7 @@ describe('a large body', () => {
     ['an escape that is none', '"\\x"'],
     ['no JSON', 'aaa'],
     ['too deep a nest', '['.repeat(60_000) + ']'.repeat(60_000)],
-  ])('with %s is refused', (_what, text) => {
+  ])('a large body with %s is refused', (_what, text) => {
     const refused = expect.objectContaining({ code: 'bad_request' })
     expect(() => parseLargeBody(Buffer.from(`{"a":${text}}`))).toThrow(refused)
   })

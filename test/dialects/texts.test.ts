@@ -81,7 +81,7 @@ describe('texts of a reply', () => {
     [{ content: [{ arguments: {} }, { data: SEAL }] }, 'blob'],
     // At the top of a request it may be the conversation.
     [{ arguments: [{ data: SEAL }] }, 'blob'],
-  ])('is no prose only while it has the shape: %j is %s', (value, kind) => {
+  ])('a text is no prose only while it has the shape of an id or a blob: %j is %s', (value, kind) => {
     expect(
       looked(value)
         .map(([, leaf]) => leaf.kind)

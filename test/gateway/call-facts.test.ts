@@ -24,7 +24,7 @@ test.each<[name: string, format: Format, body: JsonObject, mayThink: boolean]>([
     { messages: conversed, additionalModelRequestFields: { thinking: { type: 'enabled' } } },
     true,
   ],
-])('whether a request may think is as its dialect says: %s', (_name, format, body, mayThink) => {
+])('a request may think according to its dialect: %s', (_name, format, body, mayThink) => {
   const facts = readFacts(format, { model: 'someone/gpt-4-x', ...body }, { named: undefined, models: {} })
   expect(facts.mayThink).toBe(mayThink)
 })

@@ -23,7 +23,7 @@ describe('an address of the gateway', () => {
     ['anthropic', '/v1/messages', '/v1/messages'],
     ['anthropic', '/v1/v1/messages', '/v1/messages'],
     ['anthropic', '//v1/messages?beta=true', '/v1/messages?beta=true'],
-  ])('may be written as clients do: %s%s', async (provider, path, upstream) => {
+  ])('an address of the gateway may be written as clients do: %s%s', async (provider, path, upstream) => {
     const cage = await openTestRuntime()
     const reply = await cage.addAgent().send(provider, 'POST', path, BODY)
     expect(reply.status).toBe(200)
@@ -59,7 +59,7 @@ describe('an address of the gateway', () => {
     ['an unknown provider', '<token>/mistral/v1/chat/completions', 404, 'not_found'],
     ['a provider called like a property of every object', '<token>/__proto__/v1/chat/completions', 404, 'not_found'],
     ['an unknown service', '<token>/services/constructor/x', 404, 'not_found'],
-  ])('with %s is refused without a call', async (_name, path, status, code) => {
+  ])('an address of the gateway with %s is refused without a call', async (_name, path, status, code) => {
     const cage = await openTestRuntime()
     const agent = cage.addAgent()
     const reply = await cage.post(`/gateway/${path.replace('<token>', agent.token)}`, BODY)
@@ -119,19 +119,26 @@ describe('headers to the provider', () => {
     { dialect: 'openai', sent: 'the token', got: { authorization: 'Bearer sk-of-the-server' } },
     { dialect: 'anthropic', sent: 'the token', got: { 'x-api-key': 'sk-ant-of-the-server' } },
     { dialect: 'openai', sent: {}, got: { authorization: 'Bearer sk-of-the-server' } },
-  ] as const)('carry the key of $dialect that goes with $sent', async ({ dialect, sent, got }) => {
-    const cage = await openTestRuntime()
-    const agent = cage.addAgent()
-    const headers = sent === 'the token' ? { authorization: `Bearer ${agent.token}` } : sent
-    const path = dialect === 'openai' ? '/chat/completions' : '/messages'
-    const reply = await agent.send(dialect, 'POST', path, BODY, {
-      ...JSON_TYPE,
-      ...(headers as Record<string, string>),
-    })
-    expect(reply.status).toBe(200)
-    const { authorization, 'x-api-key': apiKey } = cage.provider.requests[0]!.headers
-    expect({ authorization, 'x-api-key': apiKey }).toEqual({ authorization: undefined, 'x-api-key': undefined, ...got })
-  })
+  ] as const)(
+    'headers to the provider carry the key of $dialect that goes with $sent',
+    async ({ dialect, sent, got }) => {
+      const cage = await openTestRuntime()
+      const agent = cage.addAgent()
+      const headers = sent === 'the token' ? { authorization: `Bearer ${agent.token}` } : sent
+      const path = dialect === 'openai' ? '/chat/completions' : '/messages'
+      const reply = await agent.send(dialect, 'POST', path, BODY, {
+        ...JSON_TYPE,
+        ...(headers as Record<string, string>),
+      })
+      expect(reply.status).toBe(200)
+      const { authorization, 'x-api-key': apiKey } = cage.provider.requests[0]!.headers
+      expect({ authorization, 'x-api-key': apiKey }).toEqual({
+        authorization: undefined,
+        'x-api-key': undefined,
+        ...got,
+      })
+    },
+  )
 
   test('headers to the provider never carry a run token, not even of a run that has ended', async () => {
     const cage = await openTestRuntime({ environment: { OPENAI_API_KEY: '', ANTHROPIC_API_KEY: '' } })
@@ -198,7 +205,7 @@ describe('a body', () => {
     ['both lengths', 'content-length: 5\r\ntransfer-encoding: chunked\r\n', '400'],
     ['two lengths', 'content-length: 5\r\ncontent-length: 6\r\n', '400'],
     ['no length it could have', 'content-length: -1\r\n', '400'],
-  ])('with %s is refused without a call', async (_name, headers, status) => {
+  ])('a body with %s is refused without a call', async (_name, headers, status) => {
     const cage = await openTestRuntime()
     const { port, host, pathname } = new URL(`${cage.addAgent().openai}/chat/completions`)
     const socket = connect(Number(port), '127.0.0.1')

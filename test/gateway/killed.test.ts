@@ -35,7 +35,7 @@ test.each([
   { moment: 'when most have been answered', seen: 45, afterMs: 20 },
   { moment: 'in the middle of the streams', seen: 50, afterMs: 40 },
 ])(
-  'killed $moment, it has a row for every call the provider saw, and holds what was never answered',
+  'a server killed $moment has a row for every call the provider received, and holds the calls without an answer',
   async ({ seen, afterMs }) => {
     const folder = mkdtempSync(join(tmpdir(), 'iron-cage-killed-'))
     onTestFinished(() => rmSync(folder, { recursive: true, force: true }))

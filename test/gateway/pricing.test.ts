@@ -48,16 +48,19 @@ describe('a call without an output limit', () => {
       limit: 99_996,
       budget: '10',
     },
-  ])('is limited where its longest answer costs more than a tenth of $budget: $path of $body.model', async (row) => {
-    const { path, body, field, limit, budget } = row
-    const cage = await openTestRuntime()
-    const reply = await cage.addAgent({ limit: budget }).send('openai', 'POST', path, JSON.stringify(body))
-    expect(reply.headers['x-iron-cage-clamped-max-tokens']).toBe(String(limit))
-    expect(sent(cage)).toEqual({ ...body, [field]: limit })
-    expect(cage.of('call.clamped')).toMatchObject([
-      { level: 'DEBUG', data: { model: body.model, asked_tokens: null, max_tokens: limit } },
-    ])
-  })
+  ])(
+    'a call without an output limit is limited where its longest answer costs more than a tenth of $budget: $path of $body.model',
+    async (row) => {
+      const { path, body, field, limit, budget } = row
+      const cage = await openTestRuntime()
+      const reply = await cage.addAgent({ limit: budget }).send('openai', 'POST', path, JSON.stringify(body))
+      expect(reply.headers['x-iron-cage-clamped-max-tokens']).toBe(String(limit))
+      expect(sent(cage)).toEqual({ ...body, [field]: limit })
+      expect(cage.of('call.clamped')).toMatchObject([
+        { level: 'DEBUG', data: { model: body.model, asked_tokens: null, max_tokens: limit } },
+      ])
+    },
+  )
 
   test('a call without an output limit that is limited and answered up to the limit, reasoning included, is a warning', async () => {
     const cage = await openTestRuntime()
@@ -155,7 +158,7 @@ describe('a call without an output limit', () => {
       { max_tokens: 7, max_completion_tokens: 9 },
       { max_tokens: 9, max_completion_tokens: 9 },
     ],
-  ])('has its own limit (%j) written in every field that a server may read', async (given, written) => {
+  ])("a call's own limit (%j) is written in every field that a server may read", async (given, written) => {
     const cage = await openTestRuntime({ others: { deepseek: {} } })
     const body = { model: 'plain', ...chat, ...given }
     const reply = await cage.addAgent().send('deepseek', 'POST', '/chat/completions', JSON.stringify(body))
@@ -166,7 +169,7 @@ describe('a call without an output limit', () => {
     ['mistral', { loc: ['body', 'max_completion_tokens'], type: 'extra_forbidden' }, 'max_tokens'],
     ['azure', "Unsupported parameter: 'max_tokens'. Use 'max_completion_tokens' instead.", 'max_completion_tokens'],
   ])(
-    'is sent once more to a server that refuses one of the fields, and then as it likes it: %s',
+    'a call without an output limit is sent once more to a server that refuses one of the fields, and then in the accepted form: %s',
     async (name, why, field) => {
       const cage = await openTestRuntime({ others: { [name]: {} } })
       const agent = cage.addAgent()
@@ -273,7 +276,7 @@ describe('the charge', () => {
       cost: '0.00095',
       isEstimate: true,
     },
-  ])('of unknown tokens that $what', async ({ more, cost, isEstimate }) => {
+  ])('the charge of unknown tokens that $what', async ({ more, cost, isEstimate }) => {
     const cage = await openTestRuntime()
     cage.provider.does(replies({ usage: { ...usage, ...more } }))
     await cage.addAgent().chat(body)

@@ -20,7 +20,7 @@ describe('a path', () => {
     'DELETE /responses/..;/files/file-abc',
     'POST /responses/..%2F..%2Fbatches%2Fb/cancel',
     'POST /v1/../chat/completions',
-  ])('that leads out of itself is refused, and nothing is sent: %s', async (line) => {
+  ])('a path that leads out of itself is refused, and nothing is sent: %s', async (line) => {
     const cage = await openTestRuntime()
     const [method, path] = line.split(' ') as [string, string]
     const url = `${cage.url}/gateway/${cage.addAgent().token}/openai`
@@ -41,7 +41,7 @@ describe('a path', () => {
     'POST /chat%2Fcompletions',
     'POST /embeddings/x',
     'GET /',
-  ])('that is on no list is refused, and nothing is sent: %s', async (line) => {
+  ])('a path that is on no list is refused, and nothing is sent: %s', async (line) => {
     const cage = await openTestRuntime()
     const [method, path] = line.split(/ (.*)/) as [string, string]
     const url = `${cage.url}/gateway/${cage.addAgent().token}/openai`
@@ -57,7 +57,7 @@ describe('a path', () => {
     ['/v1/v1/chat/completions', '/v1/chat/completions'],
     ['/openai/v1/chat/completions', '/v1/chat/completions'],
     ['/api/v1/chat/completions?a=b', '/v1/chat/completions?a=b'],
-  ])('is sent in one form: %s', async (path, sent) => {
+  ])('a path is sent in one form: %s', async (path, sent) => {
     const cage = await openTestRuntime()
     expect((await cage.addAgent().send('openai', 'POST', path, CHAT)).status).toBe(200)
     expect(cage.provider.requests.map(({ url }) => url)).toEqual([sent])
@@ -71,7 +71,7 @@ describe('a path', () => {
     'GET /responses/resp_1',
     'DELETE /responses/resp_1',
     'POST /responses/resp_1/cancel',
-  ])('with a model or an id in its slot is passed on as it came: %s', async (line) => {
+  ])('a path with a model or an id in its slot is passed on as it came: %s', async (line) => {
     const cage = await openTestRuntime()
     const [method, path] = line.split(' ') as [string, string]
     expect((await cage.addAgent().send('openai', method, path)).status).toBe(200)

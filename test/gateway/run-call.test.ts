@@ -137,7 +137,7 @@ describe('a model without a price', () => {
     ['POST', '/audio/speech'],
     ['GET', '/files'],
     ['DELETE', '/models/x'],
-  ])('does not hide behind a route that nobody can price: %s %s', async (method, path) => {
+  ])('a model without a price does not hide behind a route without a known cost: %s %s', async (method, path) => {
     const cage = await openTestRuntime()
     const agent = cage.addAgent()
     const reply = await agent.send('openai', method, path, method === 'GET' ? undefined : '{"model":"penny"}')
@@ -204,7 +204,7 @@ describe('impossible usage', () => {
   test.each([
     ['a hundred times the hold', 400, '0.4'],
     ['more than the whole budget', 20_000, '20'],
-  ])('%s is posted in full, and seen', async (_name, tokens, spent) => {
+  ])('impossible usage of %s is posted in full, and reported', async (_name, tokens, spent) => {
     const cage = await openTestRuntime()
     const agent = cage.addAgent({ limit: '10' })
     cage.provider.does(answer({ usage: usage('openai', 10, tokens) }))
@@ -259,7 +259,7 @@ describe('the sent request', () => {
     ['both', { max_tokens: 1e9, max_completion_tokens: 1e9 }],
     ['the greater of both', { max_tokens: 1e9, max_completion_tokens: 1 }],
     ['one beside a null', { max_tokens: null, max_completion_tokens: 1e9 }],
-  ])('of a billion tokens (%s) is what was priced', async (_name, limits) => {
+  ])('a request for a billion tokens (%s) is sent with the priced limit', async (_name, limits) => {
     const cage = await openTestRuntime()
     const agent = cage.addAgent({ limit: '1000' })
     expect((await agent.chat(limits)).status).toBe(200)
@@ -272,7 +272,7 @@ describe('the sent request', () => {
   test.each([
     { model: 'gpt-4', limit: 4_096 },
     { model: 'gpt-4o', limit: 16_384 },
-  ])('of a billion tokens of $model is what the model answers with at most', async ({ model, limit }) => {
+  ])("a request for a billion tokens of $model is sent with the model's longest answer", async ({ model, limit }) => {
     const cage = await openTestRuntime()
     const agent = cage.addAgent({ limit: '1000' })
     await agent.chat({ model, max_tokens: 1e9 })
@@ -297,7 +297,7 @@ describe('the sent request', () => {
     { prompt: [], answers: 1 },
     { prompt: ['one', 'two'], n: 3, answers: 6 },
     { prompt: 'one', best_of: 20, answers: 20 },
-  ])('holds every answer of a completion: $answers for $prompt', async ({ answers, ...body }) => {
+  ])('the hold covers every answer of a completion: $answers for $prompt', async ({ answers, ...body }) => {
     const cage = await openTestRuntime()
     const agent = cage.addAgent()
     const text = JSON.stringify({ model: 'penny', max_tokens: 4, ...body })
@@ -318,7 +318,7 @@ describe('the sent request', () => {
     { model: 7 },
     { model: '' },
     { model: undefined },
-  ])('is nothing when a number is none: %j', async (body) => {
+  ])('no request is sent with a malformed number: %j', async (body) => {
     const cage = await openTestRuntime()
     const agent = cage.addAgent()
     const reply = await agent.chat(body)
@@ -341,7 +341,7 @@ describe('the sent request', () => {
     ['a name ends with a backslash', '{"model":"penny","max_tokens":100000,"max_tokens":3,"messages":[],"x\\\\":1}'],
     ['one of them is escaped', '{"model":"penny","max_\\u0074okens":100000,"max_tokens":3,"messages":[]}'],
     ['it is deep inside', '{"model":"penny","max_tokens":3,"messages":[],"x":[{"a":1,"a":{"b":2,"b":3}}]}'],
-  ])('is serialized again when a name stands twice and %s', async (_when, body) => {
+  ])('a request is serialized again when a name stands twice and %s', async (_when, body) => {
     const cage = await openTestRuntime()
     await cage.addAgent().chat(body)
     expect(cage.provider.requests[0]?.body).toBe(JSON.stringify({ ...JSON.parse(body), max_completion_tokens: 3 }))
@@ -356,7 +356,7 @@ describe('the sent request', () => {
       '"n":1,"max_tokens":3,"max_completion_tokens":3,"stream_options":{"include_usage":true}',
       '',
     ],
-  ])('leaves as the bytes that came when %s', async (_when, limits, added) => {
+  ])('a request leaves as the bytes that came when %s', async (_when, limits, added) => {
     const cage = await openTestRuntime()
     const start = `{ "model":"penny", ${limits},\n "seed": 1e2, "messages": [{"content":"\\u0061 \\"b\\": \ud83d\ude00"}] `
     await cage.addAgent().chat(`${start}}\n`)
@@ -423,14 +423,17 @@ describe('a provider that refuses', () => {
     [503, 3],
     [400, 1],
     [401, 1],
-  ])('with %i is asked %i times in all when two retries are allowed, on one hold', async (status, attempts) => {
-    const cage = await openTestRuntime({ provider: { retries: 2 } })
-    const agent = cage.addAgent()
-    cage.provider.does(sends(status, JSON_TYPE, { error: { message: 'no' } }))
-    expect((await agent.chat()).status).toBe(status)
-    expect(cage.provider.requests).toHaveLength(attempts)
-    expect(onlyRow(cage)).toMatchObject({ state: 'released', cost: 0 })
-  })
+  ])(
+    'a provider that refuses with %i is asked %i times in all when two retries are allowed, on one hold',
+    async (status, attempts) => {
+      const cage = await openTestRuntime({ provider: { retries: 2 } })
+      const agent = cage.addAgent()
+      cage.provider.does(sends(status, JSON_TYPE, { error: { message: 'no' } }))
+      expect((await agent.chat()).status).toBe(status)
+      expect(cage.provider.requests).toHaveLength(attempts)
+      expect(onlyRow(cage)).toMatchObject({ state: 'released', cost: 0 })
+    },
+  )
 
   test('a provider that refuses once and then answers is charged once', async () => {
     const cage = await openTestRuntime({ provider: { retries: 2 } })
@@ -456,7 +459,7 @@ describe('a provider that refuses', () => {
     { what: 'broke', fails: resets, status: 502, code: 'provider_unreachable' },
     { what: 'stayed silent', fails: hangs, status: 504, code: 'provider_timeout' },
   ])(
-    'after a request whose connection $what is asked again, and each attempt is held and paid for itself',
+    'a provider is asked again after a connection that $what, and each attempt is held and paid for itself',
     async (row) => {
       const cage = await openTestRuntime({ provider: { retries: 2, first_byte_timeout_s: 1 } })
       const agent = cage.addAgent()
@@ -580,7 +583,7 @@ describe('an invalid reply', () => {
     ['half a JSON', JSON_TYPE, '{"id":"chatcmpl-1","choices":['],
     ['a list', JSON_TYPE, '[]'],
     ['nothing', JSON_TYPE, ''],
-  ])('but %s is a 502 in the dialect that counts for the circuit', async (_name, headers, body) => {
+  ])('a reply that is %s is a 502 in the dialect, and counts for the circuit', async (_name, headers, body) => {
     const cage = await openTestRuntime()
     const agent = cage.addAgent()
     cage.provider.does(sends(200, headers, body))
@@ -670,7 +673,7 @@ describe('a client that leaves', () => {
     { model: 'gpt-4o', pays: 'for what was delivered', body: {} },
     { model: 'gpt-4o', pays: 'the most it can bill, as it asked for thinking', body: { reasoning_effort: 'high' } },
     { model: 'o3', pays: 'the most it can bill, as it may reason unseen', body: {} },
-  ])('after the first word of a stream of $model pays $pays', async ({ model, body, pays }) => {
+  ])('a client that leaves after the first word of a stream of $model pays $pays', async ({ model, body, pays }) => {
     const price = { input_per_mtok: 1, output_per_mtok: 10 }
     const cage = await openTestRuntime({ prices: { 'gpt-4o': price, o3: price } })
     const agent = cage.addAgent()

@@ -333,7 +333,7 @@ test.each([
   [{ search_parameters: { mode: 'auto' } }, 'search_parameters'],
   [{ modalities: ['text', 'image'] }, 'modalities'],
   [{ tools: [{ type: 'openrouter:web_search' }] }, 'tools'],
-])('what has no price (%j) is refused by its name, and nothing is sent', async (more, field) => {
+])('a model without a price (%j) is refused by its name, and nothing is sent', async (more, field) => {
   const cage = await open()
   const reply = await chat(cage, undefined, more)
   expect([reply.status, reply.json()]).toEqual([

@@ -175,7 +175,7 @@ describe('a reply that is not an answer', () => {
     ['block', 422, 'blocked'],
     ['warn', 200, EMAIL],
     ['redact', 200, '[EMAIL_REDACTED]'],
-  ])('but stored is under the policy as well: %s', async (mode, status, has) => {
+  ])('a stored reply is under the policy as well: %s', async (mode, status, has) => {
     const cage = await openTestRuntime({ safety: { mode } })
     cage.provider.does(sends(200, JSON_TYPE, { id: 'resp_1', output: [{ content: [{ text: EMAIL }] }] }))
     const reply = await cage.addAgent().send('openai', 'GET', '/v1/responses/resp_1')

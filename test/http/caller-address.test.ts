@@ -17,7 +17,7 @@ test.each([
   ['127.0.0.1', undefined, '127.0.0.1'],
   ['127.0.0.1', '203.0.113.7, somebody', '127.0.0.1'],
   ['127.0.0.1,10.0.0.0/8', '10.1.2.3', '10.1.2.3'],
-])('with the trusted proxies "%s", X-Forwarded-For "%s" means that %s calls', async (trusted, forwarded, caller) => {
+])('with the trusted proxies "%s", X-Forwarded-For "%s" makes %s the caller', async (trusted, forwarded, caller) => {
   const proxies = parseProxies(trusted)
   const app = new Hono().get('/', (context) => context.text(callerAddress(context, proxies)))
   const server = createServer(getRequestListener(app.fetch))

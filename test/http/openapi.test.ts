@@ -191,7 +191,7 @@ describe('the schemas of bodies', () => {
       [{}, { failures: 3, has_fallback: true }],
       [{ failures: 0 }, { failures: '3' }],
     ],
-  ])('%s %s: what it accepts the route accepts, what it refuses the route refuses', async (method, path, good, bad) => {
+  ])('the route and the schema of %s %s accept and refuse the same bodies', async (method, path, good, bad) => {
     const cage = await openTestRuntime({ masterKey: MASTER_KEY })
     const agent = cage.addAgent()
     const token = path.startsWith('/api/run') ? agent.token : (await cage.login()).access_token

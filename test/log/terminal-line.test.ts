@@ -77,7 +77,7 @@ describe('a line on the terminal', () => {
   test.each([
     ['probe', 'the probe'],
     ['operator', 'an operator'],
-  ] as const)('a circuit closed by %s is reported with what follows', (by, who) => {
+  ] as const)('a circuit closed by %s is reported with the consequence', (by, who) => {
     const closed: RuntimeEvent = { ...output('closed'), type: 'circuit.closed', data: { circuit: 'linkedin_api', by } }
     expect(textLine(closed, { color: false }).split('\n').slice(1)).toEqual([
       `  ├─ By: ${who}`,

@@ -85,7 +85,7 @@ describe.each(Object.entries(ADDRESSES))('books on %s', (_, addressOf) => {
       "UPDATE leases SET state = 'closed' WHERE id = $2",
       'lease <open> is closed and accounts for 1000000000 of 2000000000',
     ],
-  ])('what somebody does to them is found by "panel doctor" and once an hour: %s', async (statement, problem) => {
+  ])('tampering with the books is found by "panel doctor" and once an hour: %s', async (statement, problem) => {
     const { database, fleet, organizationId, open, closed } = await openBooks(await addressOf())
     const clock = new TestClock()
     const faults: string[] = []
@@ -133,7 +133,7 @@ describe.each(Object.entries(ADDRESSES))('books on %s', (_, addressOf) => {
   test.each([
     ['more than it had then', ['1'], '4', 1],
     ['more than a limit that was raised again', ['1', '32'], '32', 35_000_000],
-  ])('a limit that was lowered excuses no fault: %s', async (_what, limits, has, more) => {
+  ])('lowering a limit does not excuse a fault of the books: %s', async (_what, limits, has, more) => {
     const { database, fleet, organizationId } = await openBooks(await addressOf())
     for (const limit of limits) await fleet.setLimit(organizationId, WHOLE, { limit: dollars(limit) }, 'ada')
     const settled = dollars(has) - dollars('1')

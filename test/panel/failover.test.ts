@@ -115,7 +115,7 @@ test.each([
     },
   },
 ])(
-  'when $what, what was lent since is entered again, and nothing is overspent',
+  'when $what, the later loans are entered again, and nothing is overspent',
   async ({ lose }) => {
     const fleet = await openFleet(2)
     const { machines, truth, call, address } = fleet

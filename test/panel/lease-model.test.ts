@@ -18,7 +18,7 @@ describe('leases of a shared budget, in every order of events', () => {
     ['a power failure', A_POWER_FAILURE],
     ['two messages under way', LATE_MESSAGES],
     ['a database that fails over to one that is behind', A_FAILOVER],
-  ])('with %s the limit is never overspent, and the books can always be closed', (_, bounds) => {
+  ])('with %s the limit of shared leases is never overspent, and the books can always be closed', (_, bounds) => {
     const { states, violation, stuck } = explore(leaseModel(bounds))
     expect(violation).toBeUndefined()
     expect(stuck).toBe(0)

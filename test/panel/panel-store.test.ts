@@ -422,7 +422,7 @@ describe.each(Object.entries(ADDRESSES))('a panel on %s', (_, addressOf) => {
     ["UPDATE audit SET actor = 'eve' WHERE seq = 2", 'row 2 was changed'],
     ['DELETE FROM audit WHERE seq = 1', 'row 1 is missing'],
     ['DELETE FROM audit WHERE seq = 3', 'it ends with row 2, not 3'],
-  ])('what somebody does to the audit is found: %s', async (statement, problem) => {
+  ])('tampering with the audit is found: %s', async (statement, problem) => {
     const { fleet, database, organizationId } = await open()
     await fleet.openOrganization('other')
     await join(fleet, organizationId)

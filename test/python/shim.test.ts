@@ -119,7 +119,7 @@ describe('another sitecustomize', () => {
     ['raises', 'raise RuntimeError("broken")', /the sitecustomize of this Python failed: RuntimeError: broken/],
     ['misses a module', 'import no_such_module', /ModuleNotFoundError: No module named 'no_such_module'/],
     ['is not Python', 'def', /SyntaxError/],
-  ])('that %s is a warning; the program runs and finds the SDK', (_, text, warning) => {
+  ])('another sitecustomize that %s is a warning; the program runs and finds the SDK', (_, text, warning) => {
     write('theirs/sitecustomize.py', text)
     const { stdout, stderr, status } = evaluate("[__import__('iron_cage').__name__, 'sitecustomize' in sys.modules]", {
       path: [join(home, 'theirs')],

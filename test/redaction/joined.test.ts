@@ -19,7 +19,7 @@ describe('a text in several parts', () => {
       ['a jane@exa', 'mple.com, or bob@exa', 'mple.org'],
       ['a [EMAIL_REDACTED]', ', or [EMAIL_REDACTED]', ''],
     ],
-  ])('%j loses what goes over its borders', (parts, safe) => {
+  ])('a text in parts like %j loses values that cross its borders', (parts, safe) => {
     expect(redactJoined(redactor, parts)?.parts).toEqual(safe)
   })
 
@@ -28,7 +28,7 @@ describe('a text in several parts', () => {
     [['jane@example.com ', 'is within a part']],
     [['jane@example.com', 'Hello']],
     [['bob@example.org', 'jane@example.com', 'co']],
-  ])('%j is left alone', (parts) => {
+  ])('a text in parts like %j is left alone', (parts) => {
     expect(redactJoined(redactor, parts)).toBeUndefined()
   })
 

@@ -135,7 +135,7 @@ describe('StreamRedactor', () => {
     ['brackets without end', '(+[<'.repeat(500) + '('.repeat(1000)],
     ['invisible characters without end', `212\u200b${'\u200b'.repeat(2000)}`],
     ['spelled names without end', 'a dot '.repeat(400)],
-  ])('holds back at most 320 characters: %s', (_, text) => {
+  ])('a stream redactor holds back at most 320 characters: %s', (_, text) => {
     const stream = new Redactor({ ...DEFAULT_POLICY, mode: 'warn', detect: PII_TYPES }).stream()
     let shown = 0
     let held = 0

@@ -85,7 +85,7 @@ describe('where there are no walls', () => {
   test.each([
     ['a machine that is no Linux', { platform: 'darwin' as const }, /Linux/],
     ['a machine without Python', { ...agent, agentFolders: ['/usr/bin', '/usr/local', '/usr/lib'] }, /Python 3/],
-  ])('%s starts what asks for the best without any, and says why', (_name, more, why) => {
+  ])('%s starts an agent at the best level without any walls, and gives the reason', (_name, more, why) => {
     expect(cageFor(request({}, more))).toMatchObject({ launcher: null, why: expect.stringMatching(why) })
     for (const level of ['observe', 'standard', 'strict']) {
       expect(() => cageFor(request({ level }, more))).toThrow(

@@ -131,7 +131,7 @@ describe('a Python that may run outside a sandbox', () => {
     ['a script', (prefix: string) => writeFileSync(join(prefix, 'bin/python3.12'), '#!/bin/sh')],
     ['without libraries', (prefix: string) => rmSync(join(prefix, 'lib'), { recursive: true })],
     ['too old', (prefix: string) => copyFileSync(join(prefix, 'bin/python3.12'), join(prefix, 'bin/python3.6'))],
-  ])('is not %s', (name, change) => {
+  ])('a Python that is %s is not trusted', (name, change) => {
     const prefix = join(newFolder(), 'python')
     const python = install(prefix, 'python3.12')
     const asked = name === 'too old' ? join(prefix, 'bin/python3.6') : python

@@ -333,7 +333,7 @@ describe('a restart', () => {
     { events: 10, how: 'by a kill', closes: false },
     { events: 4_100, how: 'by a kill, long after the last save', closes: false },
     { events: 5_100, how: 'by a kill, with more events than a page', closes: false },
-  ])('$how after $events events shows the same snapshot, to the byte', ({ events, closes }) => {
+  ])('a restart $how after $events events shows the same snapshot, to the byte', ({ events, closes }) => {
     const { state, open, clock } = openState()
     history(state, clock, events)
     const before = JSON.stringify(state.read())

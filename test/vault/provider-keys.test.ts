@@ -172,7 +172,7 @@ describe('a new key that the provider refuses', () => {
   test.each([
     ['after it was accepted once', async (cage: TestRuntime) => void (await cage.addAgent().chat({}, bearer(SECOND)))],
     ['after its trial', async (_: TestRuntime, clock: TestClock) => void clock.advance(300_000)],
-  ])('stays %s', async (_when, before) => {
+  ])('a new key that the provider refuses stays %s', async (_when, before) => {
     const clock = new TestClock()
     const cage = await openCage({ clock })
     await cage.runtime.vault.update(cage.id, SECOND, ADMIN)

@@ -81,7 +81,7 @@ describe('a secret', () => {
     ['one character', 'x'],
     ['spaces at its ends', '  x\t'],
     ['64 KiB', 'ß'.repeat(32_768)],
-  ])('comes back exactly, with %s', async (_, value) => {
+  ])('a secret with %s comes back exactly', async (_, value) => {
     const path = newPath()
     const before = await openVault(path)
     const { id } = await before.vault.create({ name: 'VALUE', environment: 'development', value }, ADMIN)
@@ -103,7 +103,7 @@ describe('a secret', () => {
     ['a name with a digit in front', '1A', 'v'],
     ['a name of ours', 'IRON_CAGE_MASTER_KEY', 'v'],
     ['a name that is too long', 'A'.repeat(129), 'v'],
-  ])('is refused with %s', async (_, name, value) => {
+  ])('a secret with %s is refused', async (_, name, value) => {
     const { vault } = await openVault()
     await expect(vault.create({ name, environment: 'development', value }, ADMIN)).rejects.toEqual(code('bad_request'))
     expect(vault.list()).toEqual([])
@@ -212,7 +212,7 @@ describe('a master key', () => {
     'correcthorse',
     '0123456789abcdefghijklmnopqrstuvwxyz',
     'passwordpasswordpasswordpasswordpassword',
-  ])('like %s is too weak', (key) => {
+  ])('a master key like %s is too weak', (key) => {
     expect(weaknessOf(key)).toEqual(expect.any(String))
   })
 
@@ -342,7 +342,7 @@ describe('a row of the vault', () => {
     'environment',
     'parameters',
     'previous_ciphertext',
-  ])('is refused with the %s of another, at once and after a restart', async (column) => {
+  ])('a row of the vault is refused with the %s of another, at once and after a restart', async (column) => {
     const path = newPath()
     const before = await openVault(path)
     const one = await before.vault.create(

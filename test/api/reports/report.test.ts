@@ -186,7 +186,7 @@ describe('rows of the ledger', () => {
     ['resolve', { outcome: 'forgotten' }],
     ['resolve', { outcome: 'released', cost_usd: '1' }],
     ['resolve', { outcome: 'charged', cost_usd: 'NaN' }],
-  ])('are not changed by %s %j', async (what, body) => {
+  ])('rows of the ledger are not changed by %s %j', async (what, body) => {
     const cage = await openTestRuntime()
     const agent = cage.addAgent()
     const { access_token } = await cage.login()

@@ -25,7 +25,7 @@ test.each<[place: string, around: (text: string) => Json]>([
     (content) => ({ role: 'user', content: [{ type: 'tool_result', content: [{ text: content }] }] }),
   ],
   ['any other field', (data) => ({ role: 'user', data })],
-])('requests are told apart by one character in the middle of a long text: in %s', (_place, around) => {
+])('requests differ by one character in the middle of a long text: in %s', (_place, around) => {
   const changed = `${HALF}!${HALF}`
   expect(fingerprint(around(LONG))).toBe(fingerprint(around(LONG)))
   expect(fingerprint(around(changed))).not.toBe(fingerprint(around(LONG)))

@@ -189,7 +189,7 @@ test.each<[format: string, frames: Json[], names: string[]]>([
     ['look'],
   ],
   ['a reply without calls', [{ data: [{ embedding: [1, 2] }], choices: [{ message: { content: 'tool_use' } }] }], []],
-])('calls that a reply asks for are read from the frames of %s', (_format, frames, names) => {
+])('the tool calls of a reply are read from the frames of %s', (_format, frames, names) => {
   const calls = new AskedCalls()
   expect(frames.flatMap((frame) => calls.read(frame))).toEqual(names)
 })

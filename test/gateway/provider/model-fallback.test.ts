@@ -22,7 +22,7 @@ describe('when a provider cannot answer', () => {
   test.each([
     ['answers 500', sends(500, JSON_TYPE, {})],
     ['answers 429', sends(429, JSON_TYPE, {})],
-  ])('because it %s, another model does, at its own price and with its own key', async (_, does) => {
+  ])('when a provider %s, another model answers, at its own price and with its own key', async (_, does) => {
     const cage = await openWithFallback()
     const agent = cage.addAgent()
     cage.provider.doesOnce(does)

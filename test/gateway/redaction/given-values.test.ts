@@ -26,7 +26,9 @@ describe('a value is given', () => {
     ['with the country', 'Call (415) 733-2671', 'phone', '+14157332671'],
     ['without the country', 'Call +1 415 733 2671', 'phone', '415-733-2671'],
     ['as a card', '4539 5787 6362 1486', 'credit_card', '4539578763621486'],
-  ] as const)('%s', (_, request, type, value) => expect(givenIn(request).values.has(type, value)).toBe(true))
+  ] as const)('a value is given %s', (_, request, type, value) =>
+    expect(givenIn(request).values.has(type, value)).toBe(true),
+  )
 })
 
 describe('a value is not given', () => {
@@ -35,7 +37,9 @@ describe('a value is not given', () => {
     ['when it is another one', 'jane@acme.org', 'email', 'jane@acme.com'],
     ['as a part of a longer number', '94157332671 41573326719', 'phone', '4157332671'],
     ['when it is spread over several numbers', '"415","733","2671"', 'phone', '4157332671'],
-  ] as const)('%s', (_, request, type, value) => expect(givenIn(request).values.has(type, value)).toBe(false))
+  ] as const)('a value is not given %s', (_, request, type, value) =>
+    expect(givenIn(request).values.has(type, value)).toBe(false),
+  )
 })
 
 test('a request is read once, and only when something was found', () => {

@@ -50,7 +50,7 @@ describe('the content of a request', () => {
         ],
       },
     ],
-  ])('is redacted with the scope requests: %s', async (_name, dialect, body) => {
+  ])('the content of a request is redacted with the scope requests: %s', async (_name, dialect, body) => {
     const cage = await openTestRuntime({ safety: { scope } })
     const agent = cage.addAgent()
     expect((await agent.call(dialect, body as Record<string, unknown>)).status).toBe(200)
@@ -121,7 +121,7 @@ describe('the content of a request', () => {
       },
     ],
     ['a number behind its name', 'openai', { metadata: { phone: 4_157_332_671 } }],
-  ])('lets nothing else pass: %s', async (_name, dialect, body) => {
+  ])('the content of a request hides no other finding: %s', async (_name, dialect, body) => {
     const cage = await openTestRuntime({ safety: { scope } })
     expect((await cage.addAgent().call(dialect, body as Record<string, unknown>)).status).toBe(200)
     const { body: sent } = cage.provider.requests[0]!

@@ -119,7 +119,7 @@ describe('a stream of chunks', () => {
         STOP +
         DONE,
     ],
-  ])('with %s is passed on to the letter', async (_what, frames) => {
+  ])('a stream of chunks with %s is passed on to the letter', async (_what, frames) => {
     expect((await chat(frames)).text).toBe(frames)
   })
 
@@ -147,7 +147,7 @@ describe('a stream of chunks', () => {
     { content: [{ phone: 4_155_550_132_001, 'jane.roe@corp.com': true }] },
     { content: [{ token: '6212345678900000003' }] },
     [{ card: 4_111_111_111_111_111 }],
-  ])('shows no tokens in whose names and numbers something was found: %j', async (logprobs) => {
+  ])('a stream shows no tokens with findings in names and numbers: %j', async (logprobs) => {
     const frame = (shown: unknown) => chunk({ delta: { content: 'Hi, ' }, logprobs: shown, finish_reason: null })
     const hidden = Array.isArray(logprobs) ? [] : null
     expect((await chat(frame(logprobs) + STOP + DONE)).text).toBe(frame(hidden) + STOP + DONE)

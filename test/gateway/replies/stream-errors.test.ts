@@ -28,14 +28,17 @@ describe('the error of a provider within a stream', () => {
       }),
     ],
     ['anthropic', messageFrames().split(/(?<=\n\n)/)[0]!, anthropicError('overloaded_error')],
-  ] as const)('reaches the client as it came, and ends the stream (%s)', async (dialect, before, error) => {
-    const cage = await openTestRuntime({ provider: { retries: 0 } })
-    cage.provider.does(streams(`${before}${error}data: [DONE]\n\n`))
-    const reply = await cage.addAgent().call(dialect, { model: 'plain', max_tokens: 9, stream: true })
-    expect([reply.status, reply.text]).toEqual([200, before + error])
-    expect(cage.of('call.failed')).toMatchObject([{ data: { code: 'provider_refused' } }])
-    expect(cage.of('call.completed')).toEqual([])
-  })
+  ] as const)(
+    "a provider's error within a stream reaches the client as it came, and ends the stream (%s)",
+    async (dialect, before, error) => {
+      const cage = await openTestRuntime({ provider: { retries: 0 } })
+      cage.provider.does(streams(`${before}${error}data: [DONE]\n\n`))
+      const reply = await cage.addAgent().call(dialect, { model: 'plain', max_tokens: 9, stream: true })
+      expect([reply.status, reply.text]).toEqual([200, before + error])
+      expect(cage.of('call.failed')).toMatchObject([{ data: { code: 'provider_refused' } }])
+      expect(cage.of('call.completed')).toEqual([])
+    },
+  )
 
   test('the error of a provider within a stream is redacted', async () => {
     const cage = await openTestRuntime()
@@ -55,15 +58,18 @@ describe('the error of a provider within a stream', () => {
     ['of_tomorrow', 502, 'open', 'closed'],
     ['BadRequestError', '400', 'closed', 'closed'],
     ['UNAVAILABLE', 503, 'closed', 'open'],
-  ])('of type %s and code %s leaves the provider %s and its model %s', async (type, code, provider, model) => {
-    for (const before of ['', DELIVERED]) {
-      const cage = await openTestRuntime({ provider: { retries: 0 } })
-      const agent = cage.addAgent()
-      cage.provider.does(streams(before + openaiError(type, code)))
-      for (let call = 0; call < 5; call++) await agent.chat({ stream: true })
-      expect([circuitOf(cage, 'openai'), circuitOf(cage, 'openai/penny')]).toEqual([provider, model])
-    }
-  })
+  ])(
+    "a provider's error of type %s and code %s leaves the provider %s and its model %s",
+    async (type, code, provider, model) => {
+      for (const before of ['', DELIVERED]) {
+        const cage = await openTestRuntime({ provider: { retries: 0 } })
+        const agent = cage.addAgent()
+        cage.provider.does(streams(before + openaiError(type, code)))
+        for (let call = 0; call < 5; call++) await agent.chat({ stream: true })
+        expect([circuitOf(cage, 'openai'), circuitOf(cage, 'openai/penny')]).toEqual([provider, model])
+      }
+    },
+  )
 
   test("a provider's error costs nothing before the first delivery, and otherwise the delivered part", async () => {
     const cage = await openTestRuntime({ provider: { retries: 0 } })

@@ -172,17 +172,20 @@ describe('a stream cut anywhere', () => {
     { dialect: 'anthropic', spelling: 'line feeds', where: /[\s\S]/g },
     { dialect: 'openai', spelling: 'carriage returns and line feeds', where: /[\r\n]/g },
     { dialect: 'anthropic', spelling: 'carriage returns and line feeds', where: /[\r\n]/g },
-  ] as const)('is the same in two pieces, cut before any of $where, with $spelling ($dialect)', async (row) => {
-    const { dialect, spelling, where } = row
-    const bytes = bytesOf(dialect, spelling)
-    const whole = await relay(dialect, [bytes])
-    expect(textOf(whole)).toBe(expected)
-    const different: number[] = []
-    for (const { index: cut } of bytes.toString('latin1').matchAll(where)) {
-      if ((await relay(dialect, [bytes.subarray(0, cut), bytes.subarray(cut)])) !== whole) different.push(cut)
-    }
-    expect(different).toEqual([])
-  })
+  ] as const)(
+    'a stream is the same in two pieces, cut before any of $where, with $spelling ($dialect)',
+    async (row) => {
+      const { dialect, spelling, where } = row
+      const bytes = bytesOf(dialect, spelling)
+      const whole = await relay(dialect, [bytes])
+      expect(textOf(whole)).toBe(expected)
+      const different: number[] = []
+      for (const { index: cut } of bytes.toString('latin1').matchAll(where)) {
+        if ((await relay(dialect, [bytes.subarray(0, cut), bytes.subarray(cut)])) !== whole) different.push(cut)
+      }
+      expect(different).toEqual([])
+    },
+  )
 
   test.each(DIALECTS)(
     'a stream is complete once its end is reported, with or without its last frame (%s)',
@@ -332,7 +335,7 @@ describe('usage in a stream', () => {
     { asked: undefined, got: 0 },
     { asked: { include_usage: false }, got: 0 },
     { asked: { include_usage: true }, got: 1 },
-  ])('of OpenAI reaches the client only when it asked: $asked', async ({ asked, got }) => {
+  ])('usage in a stream of OpenAI reaches the client only when it asked: $asked', async ({ asked, got }) => {
     const cage = await openTestRuntime()
     const told = chatFrames().replaceAll('"finish_reason":null}]}', '"finish_reason":null}],"usage":null}')
     cage.provider.does(streams(told))

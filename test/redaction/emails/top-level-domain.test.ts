@@ -52,7 +52,7 @@ test.each([
   'refs/heads/x@origin.main',
   'logo@2x.png',
   'jane [at] node [dot] service',
-])('what ends in no top-level domain is no address: %s', (text) => expect(emailsIn(text)).toEqual([]))
+])('a text without a top-level domain at its end is no address: %s', (text) => expect(emailsIn(text)).toEqual([]))
 
 test('a word glued to a top-level domain is separated by its capital, its script, or the oldest domains', () => {
   expect(['comPhone', 'deTel', 'comthanks', 'mean', 'DEтел'].map(leadingTopLevelDomain)).toEqual([3, 2, 3, 0, 2])

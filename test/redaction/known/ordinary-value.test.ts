@@ -35,7 +35,7 @@ describe('an ordinary value', () => {
     'https://docs.acme.com/customers',
     'STAGE=production',
     'ON=on',
-  ])('stays in %s', (text) => expect(redact(text)).toBe(text))
+  ])('an ordinary value stays in %s', (text) => expect(redact(text)).toBe(text))
 
   test.each([
     ['DB_USER=postgres', 'DB_USER=[SECRET_REDACTED]'],
@@ -49,7 +49,7 @@ describe('an ordinary value', () => {
     ['redis://app:prod@cache:6379', 'redis://app:[SECRET_REDACTED]@cache:6379'],
     ['mysql://db.acme.com/customers', 'mysql://db.acme.com/[SECRET_REDACTED]'],
     ['host=db user=postgres dbname=customers', 'host=db user=[SECRET_REDACTED] dbname=[SECRET_REDACTED]'],
-  ])('is replaced where it is given as a secret: %s', (text, safe) => expect(redact(text)).toBe(safe))
+  ])('an ordinary value is replaced where it is given as a secret: %s', (text, safe) => expect(redact(text)).toBe(safe))
 
   test('an ordinary value is found the same however the text is cut', () => {
     const text = 'DB_USER=postgres in postgres, postgres://postgres:hunter@db/customers and password: prod'

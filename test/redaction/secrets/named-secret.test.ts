@@ -124,7 +124,7 @@ describe('passwords in URLs', () => {
     'http://localhost:8080/@scope/name, https://example.com/a:b@c, https://host:443?to=a@b',
     'https://user:password@example.com, https://YOUR_USER:YOUR_PASSWORD@example.com, https://user:xxx@example.com',
     '<protocol>://[<user>[:<password>]@]<hostname>',
-  ])('leaves alone %s', (text) => {
+  ])('a URL without a real password is left alone: %s', (text) => {
     expect(found(text).filter((value) => value.startsWith('secret'))).toEqual([])
   })
 })
