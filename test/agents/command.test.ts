@@ -174,7 +174,7 @@ describe('what cannot be started is refused before anything runs', () => {
       code: 'not_executable',
       exit: 126,
     },
-    { name: 'a file nobody may execute', script: () => file('agent'), code: 'not_executable', exit: 126 },
+    { name: 'a file without permission to execute', script: () => file('agent'), code: 'not_executable', exit: 126 },
     {
       name: 'a missing interpreter',
       script: () => file('agent.py'),

@@ -103,7 +103,7 @@ async function forgeries(stage: Stage): Promise<Record<string, string>> {
     'another typ': hmac({ ...head, typ: 'JWT' }, claims, 'secret'),
     'a claim that must be known': `${base64({ ...head, crit: ['role'] })}.${payload}.${signature}`,
     'the role made greater': `${header}.${base64({ ...claimsOf(viewer), role: 'admin' })}.${parts(viewer)[2]}`,
-    'the role added, and signed by somebody': hmac(head, { ...claimsOf(viewer), role: 'admin' }, 'x'),
+    'the role added, and signed with another key': hmac(head, { ...claimsOf(viewer), role: 'admin' }, 'x'),
     "a viewer's with an admin's session": `${header}.${base64({ ...claimsOf(viewer), sub: claims.sub })}.${parts(viewer)[2]}`,
     'a longer life': `${header}.${base64({ ...claims, exp: claims.exp + 99_999 })}.${signature}`,
     'no end': `${header}.${base64({ sub: claims.sub, aud: 'iron-cage' })}.${signature}`,

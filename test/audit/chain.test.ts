@@ -191,7 +191,7 @@ describe('the audit chain', () => {
       'audit_is_never_deleted',
     ],
     [
-      'added that drops what is written',
+      'added that drops new rows',
       'CREATE TRIGGER more BEFORE INSERT ON audit BEGIN SELECT RAISE(IGNORE); END;',
       'more',
     ],
@@ -266,7 +266,7 @@ describe('the audit chain', () => {
 
   test.each([
     ['a head file that is gone', (path: string) => rmSync(auditHeadPath(path))],
-    ['a head file of somebody else', (path: string) => copyFileSync(auditHeadPath(written(20)), auditHeadPath(path))],
+    ['a foreign head file', (path: string) => copyFileSync(auditHeadPath(written(20)), auditHeadPath(path))],
     [
       'a head file that was edited',
       (path: string) =>

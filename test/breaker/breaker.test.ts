@@ -149,7 +149,7 @@ describe('where a rate decides', () => {
   }
 
   test.each([
-    ['so few calls tell nothing', 'FFF', 'closed'],
+    ['so few calls decide nothing', 'FFF', 'closed'],
     ['the share of the last calls opens it', 'FFFF', 'open'],
     ['also when they are not in a row', 'FsFsF', 'open'],
     ['older calls are forgotten', 'FFssss', 'closed'],

@@ -73,22 +73,37 @@ describe('the most a call can cost', () => {
   const unsaid = { ...size, bytes: 0, maxOutputTokens: null }
 
   test.each([
-    { name: 'a tenth of what is left', available: '30', known: { contextWindow: 128_000 }, clampTo: 3_000 },
-    { name: 'what half of what is left pays for, where that is little', available: '1', known: {}, clampTo: 500 },
+    { name: 'a tenth of the remaining money', available: '30', known: { contextWindow: 128_000 }, clampTo: 3_000 },
+    {
+      name: 'the answer that half of the remaining money pays for, where that is little',
+      available: '1',
+      known: {},
+      clampTo: 500,
+    },
     { name: 'enough for most answers, where a tenth is not', available: '10', known: {}, clampTo: 2_048 },
     { name: 'never more than the model answers with', available: '80', known: { outputLimit: 4_000 }, clampTo: 4_000 },
     { name: 'what most models give, where nothing is known', available: '100', known: {}, clampTo: 4_096 },
-    { name: 'what the window leaves', available: '50', known: { contextWindow: 5_500 }, bytes: 4_000, clampTo: 3_500 },
+    { name: 'the rest of the window', available: '50', known: { contextWindow: 5_500 }, bytes: 4_000, clampTo: 3_500 },
     { name: 'all that the window holds', available: '100', known: { contextWindow: 8_192 }, held: 8_192 },
     {
-      name: 'all that the model can say',
+      name: 'the longest answer of the model',
       available: '50',
       known: { outputLimit: 4_096, maxAnswerTokens: 4_096 },
       held: 4_096,
     },
-    { name: 'a useful answer, where half of what is left pays for less', available: '0.3', known: {}, clampTo: 256 },
+    {
+      name: 'a useful answer, where half of the remaining money pays for less',
+      available: '0.3',
+      known: {},
+      clampTo: 256,
+    },
     { name: 'a useful answer, which nothing pays for when nothing is left', available: '0', known: {}, clampTo: 256 },
-    { name: 'no more than the model can say, useful or not', available: '0', known: { outputLimit: 99 }, clampTo: 99 },
+    {
+      name: 'at most the longest answer of the model, useful or not',
+      available: '0',
+      known: { outputLimit: 99 },
+      clampTo: 99,
+    },
   ])('the bound of a call without an output limit is $name', async (row) => {
     const { available, known, bytes = 0, clampTo = null, held = clampTo! } = row
     const price = { ...priceOf(0, 1_000), ...known }
@@ -283,7 +298,7 @@ describe('content that a request only references is bounded by the context windo
     ],
     ['the answer before', { previous_response_id: 'resp_1' }, ['resp_1']],
     [
-      'what the client has whole',
+      'an item that the client has whole',
       { input: [{ type: 'reasoning', id: 'rs_1', summary: [], encrypted_content: 'gAAAA' }] },
       [],
     ],

@@ -36,7 +36,7 @@ const CHAT_COMPLETIONS: readonly GoldenRow[] = [
     usd: '0.0075',
   },
   {
-    name: 'partly cached: the input includes what was cached',
+    name: 'partly cached: the input includes the cached tokens',
     model: 'gpt-4o',
     reply: {
       usage: {
@@ -344,7 +344,7 @@ const CHAT_COMPLETIONS: readonly GoldenRow[] = [
     isEstimate: true,
   },
   {
-    name: 'a tier nobody knows',
+    name: 'an unknown tier',
     model: 'gpt-4o',
     reply: { service_tier: 'warp', usage: { prompt_tokens: 1_000, completion_tokens: 500, total_tokens: 1_500 } },
     worked: '(1,000 × 2.5 + 500 × 10) × 3 a million',
@@ -554,7 +554,7 @@ const CHAT_COMPLETIONS: readonly GoldenRow[] = [
     isEstimate: true,
   },
   {
-    name: 'a part of the input that nobody knows',
+    name: 'an unknown part of the input',
     model: 'gpt-4o',
     reply: {
       usage: {
@@ -704,7 +704,7 @@ const RESPONSES: readonly GoldenRow[] = [
     usd: '0.0645',
   },
   {
-    name: 'a search that does not say what it did',
+    name: 'a search without a count of its actions',
     model: 'gpt-4.1',
     reply: {
       tools: [{ type: 'web_search' }],
@@ -897,7 +897,7 @@ const RESPONSES: readonly GoldenRow[] = [
     day: '2026-07-29',
   },
   {
-    name: 'a field of tokens nobody knows',
+    name: 'an unknown field of tokens',
     model: 'gpt-5',
     reply: {
       usage: {
@@ -1050,7 +1050,7 @@ const MESSAGES: readonly GoldenRow[] = [
     usd: '0.077574',
   },
   {
-    name: 'written, without saying for how long',
+    name: 'written, without a duration',
     model: 'claude-3-5-haiku-20241022',
     reply: { usage: { input_tokens: 5, cache_creation_input_tokens: 1_000, output_tokens: 7 } },
     worked: '5 × 0.8 + 1,000 × 1 + 7 × 4 a million',
@@ -1152,7 +1152,7 @@ const MESSAGES: readonly GoldenRow[] = [
     usd: '0.345',
   },
   {
-    name: 'long context: what was cached counts for the step',
+    name: 'long context: cached tokens count for the step',
     model: 'claude-sonnet-4-5',
     reply: {
       usage: {
@@ -1291,7 +1291,7 @@ const MESSAGES: readonly GoldenRow[] = [
     usd: '1.1275',
   },
   {
-    name: 'steps of a kind nobody knows',
+    name: 'steps of an unknown kind',
     model: 'claude-opus-4-6',
     reply: {
       usage: {
@@ -1308,7 +1308,7 @@ const MESSAGES: readonly GoldenRow[] = [
     isEstimate: true,
   },
   {
-    name: 'a field of tokens nobody knows, which may be a part of the others',
+    name: 'an unknown field of tokens, which may be a part of the others',
     model: 'claude-haiku-4-5',
     reply: { usage: { input_tokens: 100, output_tokens: 10, dream_tokens: 7 } },
     worked: '100 × 1 + 10 × 5 a million, and what the claim adds',

@@ -315,7 +315,7 @@ describe('a price of the configuration', () => {
     ['a hundred times', { input_per_mtok: 30, output_per_mtok: 6_000 }, 'output_per_mtok'],
     ['nothing', { input_per_mtok: 0, output_per_mtok: 60 }, 'input_per_mtok'],
     [
-      'a thousandth for what was cached',
+      'a thousandth for cached tokens',
       { input_per_mtok: 30, cached_input_per_mtok: 0.03, output_per_mtok: 60 },
       'cached_input_per_mtok',
     ],

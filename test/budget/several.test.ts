@@ -251,7 +251,7 @@ describe('a limit of the configuration', () => {
 
   test.each([
     ['holds on', '1', '5'],
-    ['gives way when the configuration says something else', '2', '2'],
+    ['gives way to another value in the configuration', '2', '2'],
     ['is gone when the configuration has none', undefined, undefined],
   ] as const)('a changed limit of the configuration %s after a restart', (_what, configured, expected) => {
     const store = openStore({ path: ':memory:' })

@@ -89,7 +89,7 @@ test.each([
     'new.json:13:6: [0].models[0].prices.input_mtok: expected dollars',
   ],
   ['a tier without a price', LIST.replace('"price": 10', '"prize": 10'), [], '.tiers[0].price: expected dollars'],
-  ['a condition nobody knows', LIST.replace('start_date', 'from'), [], '.prices[1].constraint: expected a day'],
+  ['an unknown condition', LIST.replace('start_date', 'from'), [], '.prices[1].constraint: expected a day'],
   [
     'a name that stands twice',
     LIST.replace('"output_mtok": 60', '"input_mtok": 1'),

@@ -78,7 +78,7 @@ const usage: Record<string, Row> = {
       '  hint: "iron-cage budget get --help" lists its arguments and flags',
     ),
   },
-  'a misspelt flag that says no': {
+  'a misspelt negative flag': {
     run: ['config', 'check', '--no-restrat'],
     code: 2,
     err: text(
@@ -109,7 +109,7 @@ const usage: Record<string, Row> = {
     code: 2,
     err: text('iron-cage: unknown argument: leads', "  hint: put the agent's own arguments after --"),
   },
-  'a device is trusted by nobody, for it may have no end': {
+  'a device cannot be trusted, for it may have no end': {
     run: ['config', 'trust', '/dev/zero'],
     code: 2,
     err: text('iron-cage: /dev/zero is no file', '  hint: name the configuration file to accept'),

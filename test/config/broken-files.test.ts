@@ -33,7 +33,7 @@ describe('a broken YAML file', () => {
       'a.yaml:3:3: budget.wran_at: unknown key; did you mean budget.warn_at?',
     ],
     [
-      'a time zone that nobody knows',
+      'an unknown time zone',
       'budget:\n  period: { every: day, time_zone: Europe/Atlantis }\n',
       'a.yaml:2:25: budget.period.time_zone: expected a time zone such as Europe/Warsaw, got "Europe/Atlantis"',
     ],
@@ -99,7 +99,7 @@ describe('a broken YAML file', () => {
       'a.yaml:4:7: safety.detect[1]: expected a known one such as email, got "phnoe"; did you mean phone?',
     ],
     [
-      'a mode for what is not detected',
+      'a mode for an undetected type',
       'safety:\n  modes: { ip: warn }\n',
       'a.yaml:2:12: safety.modes.ip: expected "ip" in safety.detect as well, got "warn"',
     ],
@@ -134,7 +134,7 @@ describe('a broken YAML file', () => {
       'a.yaml:2:3: services.LinkedIn: expected a name of a-z, 0-9, _ and - that begins with a letter as key',
     ],
     [
-      'a fallback that nobody knows',
+      'an unknown fallback',
       `${base}    fallback: { cahce: { ttl_s: 60 } }\n`,
       'a.yaml:4:17: services.crm.fallback.cahce: unknown key; did you mean services.crm.fallback.cache?',
     ],
@@ -179,7 +179,7 @@ describe('a broken YAML file', () => {
       'a.yaml:3:7: alerts.webhooks[0].url: expected an http or https address, got "file:///…"',
     ],
     [
-      'an event nobody is alerted of',
+      'an event without alerts',
       'alerts:\n  webhooks:\n    - { url: "https://h", events: [budget.warnd] }\n',
       'a.yaml:3:36: alerts.webhooks[0].events[0]: expected a known one such as budget.warned, got "budget.warnd"; did you mean budget.warned?',
     ],

@@ -248,7 +248,7 @@ const ROWS: readonly Row[] = [
     { ...plain, input: 100, output: 10, unknownTokens: 126 },
   ),
   chat(
-    'a count that nobody knows, without a total',
+    'an unknown count, without a total',
     { prompt_tokens: 100, completion_tokens: 10, dream_tokens: 7 },
     { ...plain, input: 100, output: 10, unconfirmedTokens: 7 },
   ),

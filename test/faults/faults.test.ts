@@ -175,7 +175,10 @@ describe('a start is refused with the reason and the file, and leaves nothing be
 
   test.each([
     ['with nothing there', undefined],
-    ['with what a killed server left', JSON.stringify({ pid: 4_194_305, pid_started: '1', url: '', token: 'ic_old' })],
+    [
+      'with the files of a killed server',
+      JSON.stringify({ pid: 4_194_305, pid_started: '1', url: '', token: 'ic_old' }),
+    ],
   ])('a server runs on the file: of five that start at once, %s, one does', async (_, leftover) => {
     const folder = newFolder()
     if (leftover !== undefined) writeFileSync(join(folder, 'state.db.server'), leftover)

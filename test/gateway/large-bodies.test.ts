@@ -153,12 +153,12 @@ test.each([
   ],
   ['a key', 'sk-proj-abCD12efGH34ijKL56mnOP78', 'qrST90uvWX12yzAB34cdEF56'],
   [
-    'a private key that is longer than what is read again',
+    'a private key that is longer than the overlap',
     `-----BEGIN PRIVATE KEY-----\n${'MIIEabCD12'.repeat(4_000)}`,
     `${'efGH34Zz'.repeat(40)}\n-----END PRIVATE KEY-----`,
   ],
   [
-    'a web token that is longer than what is read again',
+    'a web token that is longer than the overlap',
     `${Buffer.from('{"alg":"HS256","typ":"JWT"}').toString('base64url')}.${'eyJhbGciOiAi'.repeat(4_000)}`,
     `${'efGH34Zz'.repeat(40)}.qrST90uvWX12yzAB34cdEF56`,
   ],

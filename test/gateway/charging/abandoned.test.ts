@@ -14,7 +14,7 @@ test.each([
   { what: 'that had not begun', answer: { hasBegun: false, isBehind: false }, cost: 500 },
   { what: 'whose client had not read it', answer: { hasBegun: true, isBehind: true }, cost: 500 },
   { what: 'of a model that reasons unseen', model: 'gpt-5', cost: 500 },
-  { what: 'of a model nobody knows', model: 'llama-4', cost: 500 },
+  { what: 'of an unknown model', model: 'llama-4', cost: 500 },
   { what: 'with thinking', model: 'claude-sonnet-4-5', mayThink: true, cost: 500 },
   { what: 'with searches by the provider', demands: { serverTools: { count: 1, uses: 1 } }, cost: 500 },
   { what: 'that showed all its tokens', cost: undefined },

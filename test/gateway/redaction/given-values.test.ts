@@ -21,7 +21,7 @@ describe('a value is given', () => {
     ['in any case', 'Write to Jane@Acme.COM.', 'email', 'jane@acme.com'],
     ['after a line break', 'To:\njane@acme.com\n', 'email', 'jane@acme.com'],
     ['in JSON within a text', JSON.stringify({ a: JSON.stringify({ to: 'jane@acme.com' }) }), 'email', 'jane@acme.com'],
-    ['escaped in what is found', 'jane@acme.com', 'email', 'jane%40acme.com'],
+    ['escaped in the finding', 'jane@acme.com', 'email', 'jane%40acme.com'],
     ['in other groups', 'Call (415) 733-2671', 'phone', '415.733.2671'],
     ['with the country', 'Call (415) 733-2671', 'phone', '+14157332671'],
     ['without the country', 'Call +1 415 733 2671', 'phone', '415-733-2671'],

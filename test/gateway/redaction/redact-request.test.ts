@@ -76,7 +76,7 @@ describe('the content of a request', () => {
 
   test.each<[name: string, dialect: 'openai' | 'anthropic', body: object]>([
     [
-      'a thought that nobody signed',
+      'an unsigned thought',
       'anthropic',
       { messages: [{ role: 'assistant', content: [{ type: 'thinking', thinking: EMAIL, signature: 's' }] }] },
     ],
@@ -103,7 +103,7 @@ describe('the content of a request', () => {
       { tools: [{ type: 'function', function: { name: 'f', description: EMAIL } }] },
     ],
     ['the name of a field', 'openai', { metadata: { [EMAIL]: 'x' } }],
-    ['a field that nobody knows', 'openai', { 'of-another-server': { deep: [EMAIL] } }],
+    ['an unknown field', 'openai', { 'of-another-server': { deep: [EMAIL] } }],
     ['a prediction', 'openai', { prediction: { type: 'content', content: EMAIL } }],
     [
       'an address over two parts of a text',

@@ -54,7 +54,7 @@ describe('a stream of chunks', () => {
       `${says({ content: 'a' }, { usage: null })}${says({ content: 'b' }, { usage: { prompt_tokens: 1, completion_tokens: 1 } })}${STOP}${USAGE}${USAGE}${DONE}`,
     ],
     [
-      'fields and events that nobody knows',
+      'unknown fields and events',
       `${event({ type: 'ping' }, 'ping')}${says({ content: 'Hi', of_tomorrow: [{ ü: ['x y'] }] })}${event({ nonce: 'a b' }, 'extra.thing')}${STOP}${DONE}`,
     ],
     [

@@ -668,7 +668,7 @@ const PANELS: Readonly<Record<string, Answer>> = {
   'is full': (_, response) =>
     void response.writeHead(507).end('{"error":{"code":"database_unusable","message":"full"}}'),
   'answers nonsense': (_, response) => void response.end('<html>'),
-  'confirms what does not exist': (_, response) => void response.end('{"acked_seq":-5}'),
+  'confirms unknown events': (_, response) => void response.end('{"acked_seq":-5}'),
   'confirms nothing, again and again': (_, response) => void response.end('{"acked_seq":0}'),
   'refuses every event': (_, response) =>
     void response.writeHead(400).end('{"error":{"code":"bad_request","message":"no"}}'),

@@ -19,7 +19,7 @@ const EXAMPLES: [what: string, text: string][] = [
   ['two letters and an attribute', 'z = a@b.name'],
   ['an address of a reserved domain', "assert is_valid('user@example.com') and ok('a.b@mail.example.org')"],
   ['an address of a reserved top-level domain', 'curl -d email=foo@bar.test http://localhost:3000'],
-  ['an address that nobody reads', 'Co-Authored-By: Claude <noreply@anthropic.com>'],
+  ['an address without a reader', 'Co-Authored-By: Claude <noreply@anthropic.com>'],
   ['an address of a sender alone', '"from": "calendar-no-reply@google.com"'],
   ['an address that hides another', '41898282+jane@users.noreply.github.com'],
   ['an address of a bot', 'Co-authored-by: aider (gpt-4o) <aider@aider.chat>'],

@@ -10,12 +10,7 @@ const redactorOf = (...values: string[]): Redactor => {
 }
 
 test.each([
-  [
-    'a word that nobody would take for one',
-    'hunter2-hunter2',
-    'Use hunter2-hunter2 now.',
-    'Use [SECRET_REDACTED] now.',
-  ],
+  ['a word that is an unlikely secret', 'hunter2-hunter2', 'Use hunter2-hunter2 now.', 'Use [SECRET_REDACTED] now.'],
   ['twice without a space', 'sesame42', 'sesame42sesame42', '[SECRET_REDACTED][SECRET_REDACTED]'],
   ['within JSON', 'two\nlines "quoted"', '{"a":"two\\nlines \\"quoted\\""}', '{"a":"[SECRET_REDACTED]"}'],
   ['by one of its lines', 'Xq0-second-line-of-a-key\nrest', '1: Xq0-second-line-of-a-key', '1: [SECRET_REDACTED]'],
