@@ -105,7 +105,7 @@ class Work:
         self._steps: dict[str, Any] = kept["steps"]
 
     def once(self, step: str, act: Callable[[], Any]) -> Any:
-        """Returns what ``act`` returns, or returned before a crash. A crash while it runs is the only way to pay twice."""
+        """Returns the result of ``act``, or its result from before a crash. A crash while it runs is the only way to pay twice."""
         if step not in self._steps:
             self._steps[step] = act()
             self._keep()

@@ -83,7 +83,7 @@ class ChatClient:
             raise IronCageError("the reply is not a chat completion", code="provider_reply_invalid") from error
 
     def stream(self, model: str, messages: Sequence[Mapping[str, Any]], **parameters: Any) -> Iterator[str]:
-        """Yields the pieces of the reply as they come. Raises what ``complete`` raises, also between two pieces.
+        """Yields the pieces of the reply as they come. Raises the errors of ``complete``, also between two pieces.
 
         An incomplete reply raises: when the loop ends normally, the reply is complete.
         """

@@ -1,4 +1,4 @@
-"""What ``AgentRuntime(config)`` takes: a configuration file, a dict, or any object with settings as attributes."""
+"""The argument of ``AgentRuntime(config)``: a configuration file, a dict, or any object with settings as attributes."""
 
 from __future__ import annotations
 

@@ -37,7 +37,7 @@ class Frame:
         self.outer = outer
 
 
-#: What this thread or task entered.
+#: The cage that this thread or task entered.
 entered: ContextVar[Frame | None] = ContextVar("iron_cage", default=None)
 #: Cages that are open in this process, in the order in which they were entered; with each, whether in the main thread.
 opened: list[tuple[Entered, bool]] = []

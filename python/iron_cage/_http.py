@@ -124,7 +124,7 @@ class Endpoint:
             self._idle.append((os.getpid(), time.monotonic(), connection))
 
     def _raise_unreachable(self, error: BaseException) -> None:
-        """Raises ServerUnreachable when that is what ``error`` means, and returns when it is not."""
+        """Raises ServerUnreachable when ``error`` means that, and returns otherwise."""
         import socket
         from http.client import HTTPException
 

@@ -66,7 +66,7 @@ class MockRuntime(AgentRuntime):
         self, budget: Money = 100, *, pii_detection: PiiDetection = True, name: str = "mock", listen: bool = False
     ) -> None:
         super().__init__(budget=budget, pii_detection=pii_detection, name=name)
-        #: What answers the agent's calls of models.
+        #: Answers the agent's calls of models.
         self.llm: MockLLM = MockLLM()
         self._mock = MockServer(
             self.llm, Decimal(limit_of(budget) or "0"), safety_mode(pii_detection) or "redact", name

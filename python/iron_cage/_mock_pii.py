@@ -1,4 +1,4 @@
-"""Personal data in memory: what ``MockRuntime`` finds. Simpler than the server's redactor, and the same every time."""
+"""Personal data in memory: the detector of ``MockRuntime``. Simpler than the server's redactor, and the same every time."""
 
 from __future__ import annotations
 

@@ -76,7 +76,7 @@ class Finding:
 
 @dataclass(frozen=True)
 class ScanResult:
-    """What ``scan`` found, and the redacted text."""
+    """The findings of ``scan``, and the redacted text."""
 
     findings: tuple[Finding, ...]
     redacted: str

@@ -29,7 +29,7 @@ __all__ = ["IronCageListener"]
 
 
 class IronCageListener(BaseEventListener):
-    """Writes what CrewAI does into the agent's event log. Make one and keep it; it listens from then on.
+    """Writes the actions of CrewAI into the agent's event log. Make one and keep it; it listens from then on.
 
     Names of crews and tasks, roles of agents, models and tokens are reported; never a prompt, an answer or an argument of a
     tool. Without a cage it does nothing, and it never breaks a crew.
@@ -42,7 +42,7 @@ class IronCageListener(BaseEventListener):
         super().__init__()
 
     def setup_listeners(self, crewai_event_bus: CrewAIEventsBus) -> None:
-        """What CrewAI calls to connect it."""
+        """CrewAI calls this to connect it."""
         on = crewai_event_bus.on
 
         @on(CrewKickoffStartedEvent)

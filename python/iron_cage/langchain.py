@@ -81,7 +81,7 @@ class _Running:
 
 
 class EventHandler(BaseCallbackHandler):
-    """Writes what LangChain does into the agent's event log. Safe for threads and asyncio."""
+    """Writes the actions of LangChain into the agent's event log. Safe for threads and asyncio."""
 
     def __init__(self) -> None:
         self.totals: Totals = Totals()
@@ -221,7 +221,7 @@ class EventHandler(BaseCallbackHandler):
 
 
 class IronCageCallbackHandler(EventHandler):
-    """Writes what LangChain does into the agent's event log, and sees to it that there is a cage.
+    """Writes the actions of LangChain into the agent's event log, and opens a cage if there is none.
 
     ``model.invoke("…", config={"callbacks": [IronCageCallbackHandler()]})``, or of a whole chain, agent or graph: its
     parts inherit it. Safe for threads and asyncio.

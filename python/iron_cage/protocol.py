@@ -1,4 +1,4 @@
-"""The published data protocol: JSON Schemas (draft 7) of what runtimes record and report.
+"""The published data protocol: JSON Schemas (draft 7) of the records and reports of runtimes.
 
 ``docs/protocol.md`` lists the changes of minor versions. The schemas are plain dictionaries, for any validator::
 

@@ -9,7 +9,7 @@ _EXIT_BY_STATUS = {401: 4, 403: 4, 404: 5, 409: 6}
 
 
 class CliError(Exception):
-    """code: as the server names it. hint: what to type next. status: the HTTP status, when a server answered."""
+    """code: as the server names it. hint: the next thing to type. status: the HTTP status, when a server answered."""
 
     def __init__(self, code: str, message: str, hint: str | None = None, status: int = 500) -> None:
         super().__init__(message)

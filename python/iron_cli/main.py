@@ -168,7 +168,7 @@ def agents(as_json: bool) -> None:
 
 
 def run() -> None:
-    """The command ``iron-cli-py``: exits with the code that docs/errors.md gives for what went wrong."""
+    """The command ``iron-cli-py``: exits with the code of the error in docs/errors.md."""
     try:
         commands(prog_name="iron-cli-py")
     except CliError as error:

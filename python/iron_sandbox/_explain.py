@@ -1,4 +1,4 @@
-"""Checks what this machine supports by trying it in short-lived child processes."""
+"""Checks the support of this machine by trying each wall in short-lived child processes."""
 
 import os
 import sys

@@ -7,7 +7,7 @@ _MAX_BYTES = 1 << 16
 
 
 def read(path):
-    """Returns the text of a file, at most 65,536 bytes of it, or None for what cannot be read."""
+    """Returns the text of a file, at most 65,536 bytes of it, or None for an unreadable one."""
     try:
         file = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC)
     except OSError:
@@ -19,5 +19,5 @@ def read(path):
 
 
 def is_whole(text):
-    """Returns True if nothing of the file can be missing in what ``read`` returned."""
+    """Returns True if ``read`` returned the whole file for certain."""
     return text is not None and len(text.encode()) < _MAX_BYTES

@@ -1,4 +1,4 @@
-"""Control groups limit what all processes of a program use together, and end them at once. Used where available.
+"""Control groups limit the total use of all processes of a program, and end them at once. Used where available.
 
 Version 2 where this user may create groups (below a user's systemd, in a container that owns its tree, as root), version 1
 where its hierarchies are writable. The guard stays outside. The group's name identifies the guard, so that the next launch

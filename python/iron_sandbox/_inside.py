@@ -146,7 +146,7 @@ def _become(policy, body, channel, signals, group, has_own_users, init):
             _view.narrow(policy.write)
             _view.mask(policy.hide, policy.keep, policy.write)
         except WallError:
-            # Standard guarantees only what works without namespaces; ``hidden`` is reported as false.
+            # Standard guarantees only the walls that work without namespaces; ``hidden`` is reported as false.
             is_hidden = False
     # Set after the change of namespaces, which clears it.
     prctl("program", PR_SET_PDEATHSIG, _signal.SIGKILL)

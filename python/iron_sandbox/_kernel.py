@@ -72,13 +72,13 @@ def require_support():
 
 
 def syscall(wall, number, *args):
-    """Returns what system call ``number`` returns. Raises WallError naming ``wall``."""
+    """Returns the result of system call ``number``. Raises WallError naming ``wall``."""
     numbers = [arg if isinstance(arg, int) else address(arg) for arg in args]
     return _checked(wall, _libc.syscall(number, *numbers, *[0] * (6 - len(numbers))))
 
 
 def prctl(wall, option, *args):
-    """Returns what prctl returns. Raises WallError naming ``wall``."""
+    """Returns the result of prctl. Raises WallError naming ``wall``."""
     return _checked(wall, _libc.prctl(option, *args, *[0] * (4 - len(args))))
 
 

@@ -88,7 +88,7 @@ class Policy:
         return [path for path in kept_in(folder) if not _is_below(path, listed)]
 
     def _keep_programs(self, prefixes, environment):
-        """Keeps what later runs outside: the program's interpreter, this one, and the programs on PATH."""
+        """Keeps the files that later run outside: the program's interpreter, this one, and the programs on PATH."""
         for path in [*prefixes, *_own(), *environment.get("PATH", "").split(":")]:
             real = _real(path)
             around = [folder for folder in self._real_folders if _is_below(real, [folder])]
@@ -230,7 +230,7 @@ def _prefixes_of(program):
 
 
 def _own():
-    """Returns what builds the sandbox: this package and this Python."""
+    """Returns the files that build the sandbox: this package and this Python."""
     return [os.path.dirname(os.path.abspath(__file__)), *_prefixes_of(sys.executable), sys.executable]
 
 

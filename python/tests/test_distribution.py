@@ -66,7 +66,7 @@ def built(tmp_path_factory: pytest.TempPathFactory) -> Path:
     pytest.importorskip("build")
     folder = tmp_path_factory.mktemp("dist")
     source = tmp_path_factory.mktemp("source")
-    # A copy: building leaves folders beside the sources. Without what other processes compile meanwhile.
+    # A copy: building leaves folders beside the sources. Without files that other processes compile meanwhile.
     shutil.copytree(PACKAGE, source / PACKAGE.name, ignore=shutil.ignore_patterns("__pycache__"))
     for name in ("pyproject.toml", "README.md", "iron_runtime.py", "hatch_build.py", "no_program.py"):
         shutil.copy(PYTHON / name, source)

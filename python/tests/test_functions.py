@@ -1,4 +1,4 @@
-"""What decorators make of functions: ``protect_agent``, ``CircuitBreaker`` and ``fallback``, in a cage in memory."""
+"""Decorated functions: ``protect_agent``, ``CircuitBreaker`` and ``fallback``, in a cage in memory."""
 
 from __future__ import annotations
 

@@ -57,7 +57,7 @@ class Package(unittest.TestCase):
             }
             for name, tree in modules.items()
         }
-        # The package only hands on what its modules hold.
+        # The package only exports names of its modules.
         del imports["__init__"]
         for name in imports:
             reached: set[str] = set()

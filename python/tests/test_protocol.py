@@ -24,7 +24,7 @@ for _ in range(2):
         {"content-type": "application/json", "authorization": "Bearer " + os.environ["OPENAI_API_KEY"]})).read()
 print("done")
 """
-#: What providers report may have any form.
+#: Reports of providers may have any form.
 FREE = {"price", "usage"}
 Message = dict[str, Any]
 

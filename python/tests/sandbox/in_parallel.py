@@ -23,7 +23,7 @@ def names_in(suite: unittest.TestSuite) -> Iterator[str]:
 
 
 def run(name: str) -> tuple[int, str]:
-    """Returns how many tests ran without being skipped, and what failed."""
+    """Returns the number of tests that ran without being skipped, and the failures."""
     output = io.StringIO()
     result = unittest.TextTestRunner(output).run(unittest.defaultTestLoader.loadTestsFromName(name))
     return result.testsRun - len(result.skipped), "" if result.wasSuccessful() else output.getvalue()

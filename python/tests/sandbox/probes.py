@@ -1,4 +1,4 @@
-"""Tries to get out of a cage, one way after the other, and writes what happened as JSON. Run inside of one, by stage.py.
+"""Tries to get out of a cage, one way after the other, and writes the results as JSON. Run inside of one, by stage.py.
 
 A probe that returns got through; its exception shows how it was stopped. Each declares whether it does harm.
 """

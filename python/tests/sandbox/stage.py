@@ -138,7 +138,7 @@ def stage(user: int | None) -> Iterator[dict[str, Any]]:
 
 
 def program_of(user: int, folder: str) -> str:
-    """Makes a program that runs as ``user`` for everybody (setuid), and prints who it runs as. Returns its path."""
+    """Makes a program that runs as ``user`` for everyone (setuid), and prints its user. Returns its path."""
     path = shutil.copy(str(shutil.which("id")), folder + "/whoami")
     os.chown(path, user, user)
     os.chmod(path, 0o4755)

@@ -22,11 +22,11 @@ from iron_sandbox import _groups, _names, _policy
 
 PYTHON = stage.PYTHON
 ALL_LEVELS = ("observe", "standard", "strict")
-#: Who else is there, and a Python that this user may run.
+#: Other users of the machine, and a Python that this user may run.
 NOBODY, SYSTEM_PYTHON = 65534, "/usr/bin/python3"
 MACHINE = iron_sandbox.explain()
 FAULTS = {level: fault for level, fault in MACHINE["levels"].items() if fault}
-#: What this machine can build; the rest is refused, for which there is a test.
+#: The levels that this machine can build; the rest is refused, for which there is a test.
 LEVELS = tuple(level for level in ALL_LEVELS if level not in FAULTS)
 CONFINED = LEVELS[1:]
 #: Those that hide and keep files in a folder that the program may write to.
@@ -55,7 +55,7 @@ def patched(module, change):
 
 
 def spare(**options):
-    """A launcher that waits for what ``instruct`` sends it."""
+    """A launcher that waits for the message of ``instruct``."""
     return subprocess.Popen([sys.executable, *stage.LAUNCH, "--wait"], stdin=subprocess.PIPE, **options)
 
 
@@ -433,7 +433,7 @@ class Folders(Cage):
             _, planted = self.leave(level, make, args=(*names, *deep))
             moved = sorted(re.sub(r"(/\.\w+|^\.\w+)/.*", r"\1", name) for name in (*names, *deep))
             self.assertEqual(sorted(planted), [(name, name + ".planted") for name in moved])
-            # What its user puts back is the agent's own.
+            # Files that its user puts back are the agent's own.
             os.rename(self.work + "/.newtool.planted", self.work + "/.newtool")
             self.assertEqual(self.leave(level, make, args=(".newtool/tasks", ".newtool/more")), ("", []))
             for path in (
@@ -836,7 +836,7 @@ class Network(Cage):
 
 
 class Limits(Cage):
-    """Each ends by itself: what runs here shares its machine."""
+    """Each ends by itself: these tests share their machine."""
 
     def test_a_memory_hog_ends(self):
         hog = "held = []\nfor _ in range(100): held.append(bytearray(16 << 20))"
@@ -914,7 +914,7 @@ class Limits(Cage):
 @needs("standard")
 @unittest.skipUnless(MACHINE["groups"] == ["cpu", "memory", "pids"], "needs control groups")
 class Groups(Cage):
-    """What all processes of a program use together."""
+    """The total use of all processes of a program."""
 
     def setUp(self):
         super().setUp()
@@ -957,7 +957,7 @@ class Groups(Cage):
             wait_until(lambda: self.left() == [])
 
     def test_a_program_gives_way_to_others_for_as_long_as_it_keeps_the_processor_busy(self):
-        # As a machine that is busy itself leaves it less than what usually counts.
+        # A busy machine leaves it less than usual.
         eager = patched("_priority", "_priority.BUSY_SHARE = 0.01")
         burn = "import os, time\nwhile not os.path.exists('calm'): pass\nprint('calm', flush=True); time.sleep(60)"
         words = ["--level", "standard", "--write", self.work, "--", *script(burn)]

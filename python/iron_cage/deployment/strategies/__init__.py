@@ -1,4 +1,4 @@
-"""Strategies to deploy a caged agent, from Python: what ``iron-cage strategies`` and ``iron-cage deploy`` do.
+"""Strategies to deploy a caged agent, from Python, as with ``iron-cage strategies`` and ``iron-cage deploy``.
 
     from iron_cage.deployment.strategies import DeploymentFactory, StrategyRegistry
 
@@ -74,7 +74,7 @@ class Runner:
         for line in process.stdout:
             lines.append(line)
             if line.strip() == f"{self.name} can be called":
-                # What follows is read, so that the program can write it.
+                # The rest is read, so that the program can write it.
                 threading.Thread(target=_drain, args=(process.stdout,), daemon=True).start()
                 return
         process.wait()
