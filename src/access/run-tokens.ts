@@ -21,7 +21,7 @@ export interface TokenRun {
   script: string
   /** Called with each error that the run is answered with. (Default: none.) */
   onRefused?: (error: CageError) => void
-  /** What it may reach besides providers and services. (Default: nothing.) */
+  /** The hosts that it may reach besides providers and services. (Default: none.) */
   egress?: Config['agent']['egress']
   /** The run's first process. (Default: there is none, and the token alone is the proof.) */
   process?: RunProcess | undefined

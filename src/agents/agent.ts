@@ -53,7 +53,7 @@ import type { Descriptors } from './spawn.ts'
 export interface IssuedRun extends CheckpointOwner {
   agentId: AgentId
   runId: RunId
-  /** What it reaches besides providers and services. */
+  /** The hosts that it reaches besides providers and services. */
   egress: Config['agent']['egress']
   /** Called with each of our errors that a call of the run is refused with. */
   onRefused: (error: CageError) => void

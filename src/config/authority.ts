@@ -13,8 +13,8 @@ const LABEL = /^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$/
 const MAX_NAME = 253
 
 /**
- * Reads "host:port" or "[address]:port". Only letters, digits, hyphens and dots make a name: what a resolver and this
- * list could read differently ("127.1", "0x7f.1", a final dot, an escape, a user) is undefined.
+ * Reads "host:port" or "[address]:port". Only letters, digits, hyphens and dots make a name: undefined for a text that
+ * a resolver and this list could read differently ("127.1", "0x7f.1", a final dot, an escape, a user).
  */
 export function parseAuthority(text: string): Authority | undefined {
   const match = /^(?:\[([0-9a-fA-F:.]+)\]|([A-Za-z0-9.-]+)):(\d{1,5})$/.exec(text)

@@ -316,7 +316,7 @@ function requireHost({ headers: { host = '' } }: IncomingMessage, to: Authority)
   )
 }
 
-/** Sends a request of plain HTTP over a connection of its own. */
+/** Sends a request of plain HTTP over a new connection. */
 function sendOn(request: IncomingMessage, response: ServerResponse, server: Socket): void {
   const { method, url, rawHeaders } = request
   const headers = rawHeaders.filter((_, at) => !/^proxy-/i.test(rawHeaders[at - (at % 2)]!))

@@ -1,4 +1,4 @@
-/** Decides what an agent reaches: providers and services, what its list allows, or nothing. */
+/** Decides whether an agent reaches a host: a provider, a service, a host that its list allows, or none. */
 
 import type { Authority } from '../config/authority.ts'
 import { HostList } from '../config/host-list.ts'
@@ -6,7 +6,7 @@ import type { Config } from '../config/schema.ts'
 import type { Destination, Destinations } from './destinations.ts'
 import type { Reach } from './dial.ts'
 
-/** What an agent reaches besides providers and services. (Default: nothing.) */
+/** The hosts that an agent reaches besides providers and services. (Default: none.) */
 export type EgressSettings = Config['agent']['egress']
 
 export type Decision =

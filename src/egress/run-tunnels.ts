@@ -76,7 +76,7 @@ export class RunTunnels {
     if (now - use.since >= SECOND_MS) Object.assign(use, { since: now, newHosts: 0 })
     if (use.newHosts >= MAX_NEW_HOSTS) return false
     use.newHosts += 1
-    // Bounded: what was forgotten counts as new again.
+    // Bounded: a forgotten host counts as new again.
     if (use.hosts.size >= MAX_TUNNELS * 4) use.hosts.clear()
     use.hosts.add(host)
     return true

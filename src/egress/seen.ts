@@ -7,7 +7,7 @@ import type { AgentId } from '../core/ids.ts'
 import type { StateManager } from '../state/state-manager.ts'
 
 const INTERVAL_MS = 60_000
-/** Places of all agents within one interval; what is beyond them is recorded as one place. */
+/** Places of all agents within one interval; further ones are recorded as one place. */
 const MAX_PLACES = 2_000
 const MANY = { host: 'many other hosts', port: 0 }
 

@@ -27,7 +27,7 @@ type Settings = Config['agent']['sandbox']
 
 export interface CageRequest {
   settings: Settings
-  /** What it reaches through this server. (Default: its connections are its own.) */
+  /** The hosts that it reaches through this server. (Default: its connections are its own.) */
   egress?: Config['agent']['egress']
   /** The agent to sandbox. */
   command: { program: string; args: readonly string[] }
