@@ -145,7 +145,7 @@ describe('an example', () => {
     expect(readFileSync(resolve(root, folder, 'README.md'), 'utf8')).toContain(tableOf(examples))
   })
 
-  test('an example needs nothing beside what `pip install iron-cage[all]` brings', () => {
+  test('an example needs only the packages of `pip install iron-cage[all]`', () => {
     const { project } = parse(readFileSync(resolve(root, 'python/pyproject.toml'), 'utf8')) as unknown as {
       project: { 'optional-dependencies': { all: string[] } }
     }

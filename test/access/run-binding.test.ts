@@ -66,7 +66,7 @@ async function answersTo({ cage, runId, token }: Started): Promise<Record<string
   return Object.fromEntries(await Promise.all(answers))
 }
 
-describe('where the caller’s process can be looked at', () => {
+describe('a machine on which the caller’s process can be looked up', () => {
   test('every process of a run may use its token, and a process outside the run may not', async () => {
     const started = await startAgent('call_as_others.py')
     const { cage, said } = started

@@ -160,7 +160,7 @@ describe('other programs', () => {
   })
 })
 
-describe('what cannot be started is refused before anything runs', () => {
+describe('a program that cannot be started is refused before anything runs', () => {
   const refusals = [
     { name: 'a missing script', script: () => join(folder, 'no.py'), code: 'script_not_found', exit: 127 },
     { name: 'a script below a file', script: () => join(file('a'), 'b.py'), code: 'script_not_found', exit: 127 },

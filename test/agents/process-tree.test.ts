@@ -40,7 +40,7 @@ it('a group whose first process started at another time is not ours and is left 
 })
 
 // Only root can start a process that another user may not kill.
-it.runIf(process.getuid?.() === 0)('what cannot be killed is named as a survivor', async () => {
+it.runIf(process.getuid?.() === 0)('a process that cannot be killed is named as a survivor', async () => {
   const { pid, started } = await startSleep(1_000)
   const tree = new ProcessTree({ agentId: toAgentId('no-00000002'), group: pid, started })
   process.seteuid?.(65_534)

@@ -480,7 +480,7 @@ describe('the command and environment of a started agent', () => {
     expect(await agents.supervisor.whenEnded(id)).toMatchObject({ state: 'stopped', exitCode: 0 })
   })
 
-  it('its checkpoint is there after a crash and gone after exit code 0', async () => {
+  it('the checkpoint of an agent is there after a crash and gone after exit code 0', async () => {
     const agents = openAgents({ config: NO_RESTART })
     const checkpoints = agents.store.checkpoints
     const owner = { name: 'exit_with', script: program('exit_with.py') }

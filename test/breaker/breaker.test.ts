@@ -134,7 +134,7 @@ test('closing it by hand forgets every call that runs', () => {
   expect(bench.circuit).toMatchObject({ state: 'closed', failures: 0 })
 })
 
-describe('where a rate decides', () => {
+describe('a breaker with a failure rate', () => {
   const rate: BreakerSettings = { ...settings, rate: { share: 0.5, calls: 4 } }
   /** F fails, s succeeds. */
   const outcomeOf = (story: string): { circuit: Circuit; changes: CircuitChange[] } => {

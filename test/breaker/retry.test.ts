@@ -20,7 +20,7 @@ function failing(times: number): { attempt: () => Promise<string>; attempts: () 
   }
 }
 
-test('it tries again until an attempt succeeds', async () => {
+test('a retry tries again until an attempt succeeds', async () => {
   const { attempt, attempts } = failing(2)
   await expect(retry(attempt, { retries: 3, clock, signal, isRetryable: () => true })).resolves.toBe('answer')
   expect(attempts()).toBe(3)

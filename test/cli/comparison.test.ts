@@ -19,7 +19,7 @@ function report(id: string, part: Partial<AgentView>): AgentReport {
   return { agent, figures: shownFigures(agent, Date.parse(AT)) } as AgentReport
 }
 
-test('what differs between two agents is marked, also what only one of them has', () => {
+test('differences between two agents are marked, also rows that only one of them has', () => {
   const model = { calls: 3, cost_usd: usd('0.25'), input_tokens: 1, output_tokens: 1 }
   const lines = comparisonLines(
     report('le-11111111', { state: 'budget_stopped', spent_usd: usd('4.9') }),

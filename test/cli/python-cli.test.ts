@@ -46,7 +46,7 @@ describe('on a server', () => {
     return JSON.parse(second.out)
   }
 
-  test('both show the same tokens, agents, budgets and usage, whichever of them made or changed what', async () => {
+  test('both command lines show the same tokens, agents, budgets and usage, no matter which of them changed a value', async () => {
     expect((await place.type(['tokens', 'create', '--name', 'ours', '--budget', '20'])).code).toBe(0)
     const made = await run(place, ['token', 'generate', '--name', 'theirs', '--budget', '5', '--days', '30', '--json'])
     expect(JSON.parse(made.out)).toMatchObject({ name: 'theirs', role: 'agent', token: expect.stringMatching(/^ic_/) })

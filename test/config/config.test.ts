@@ -140,7 +140,7 @@ describe('the origin of a value', () => {
   })
 })
 
-describe('which file is read', () => {
+describe('the configuration file that is read', () => {
   beforeEach(() => {
     mkdirSync(join(cwd, 'agents'))
     writeFileSync(join(cwd, 'agents', 'iron-cage.yml'), 'budget: { limit_usd: 1 }\n')

@@ -91,7 +91,7 @@ test('calls of tools are whole, and none continues the one before', async () => 
   expect(results).toEqual(['12 degrees in Oslo, 415-55', '4 degrees in Rome'])
 })
 
-test('embeddings are counted, and what only looks is free', async () => {
+test('embeddings are counted, and read-only routes are free', async () => {
   const { cage, agent } = await openOllama()
   cage.provider.doesOnce(sends(200, JSON_TYPE, { model: 'x', embeddings: [[0.5], [0.25]], prompt_eval_count: 10 }))
   expect((await run(cage, agent, 'embedded')).result).toEqual({ count: 2 })
@@ -117,7 +117,7 @@ test('a model that Ollama has answered elsewhere has no price until one is confi
 
 const PRICED = { prices: { 'ollama/qwen3': { input_per_mtok: 2.5, output_per_mtok: 10 } } }
 
-test('with a price it is charged, limited by num_predict, and a spent budget is the client’s own error', async () => {
+test('a call with a price is charged and limited by num_predict, and a spent budget is the client’s own error', async () => {
   const { cage, agent } = await openOllama({ ...PRICED, budget: { on_exhausted: 'refuse' } })
   cage.provider.does(ollama(...SAID))
   expect((await run(cage, agent, 'streamed')).result).toMatchObject({ done: true })

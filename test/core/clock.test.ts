@@ -35,7 +35,7 @@ describe.each([
   })
 })
 
-test('what happens every second happens at every second until it is ended', () => {
+test('a task of every second runs at every second until it is ended', () => {
   const clock = new TestClock()
   const times: number[] = []
   const end = every(clock, 1_000, () => times.push(clock.monotonic()))

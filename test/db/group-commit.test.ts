@@ -41,7 +41,7 @@ test('the writes of one turn share one commit, in their order of arrival', async
   expect(commits()).toBe(1)
 })
 
-test('that fails by one share is written without it, and that one not by half', async () => {
+test('a commit that fails by one share is written without it, and that share is not written in part', async () => {
   const { write, words } = openGroupCommit()
   const ended = await Promise.all([write('one'), write('two', 'one'), write('three')])
   expect(ended.map((error) => (error as Error | undefined)?.message)).toEqual([
@@ -52,7 +52,7 @@ test('that fails by one share is written without it, and that one not by half', 
   expect(words()).toEqual(['one', 'three'])
 })
 
-test('that the disk refuses is refused to all at once, and the next one is tried anew', async () => {
+test('a commit that the disk refuses fails for all shares at once, and the next one is tried anew', async () => {
   const { path, write, words } = openGroupCommit()
   const other = new Sqlite(path)
   other.exec('BEGIN IMMEDIATE')

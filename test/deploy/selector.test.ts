@@ -59,7 +59,7 @@ test('a model is given the instructions of every candidate, the facts and the so
   expect(asked).toContain(plan.files.get('Dockerfile'))
 })
 
-test('a choice is taken with its reason, also from a block of Markdown, without what would control a terminal', () => {
+test('a choice is taken with its reason, also from a block of Markdown, without control characters', () => {
   const reply = '```json\n{"strategy": "local", "reason": "it is \\u001b[31mred"}\n```\n'
   expect(readSelection(reply, candidates)).toEqual({
     chosen: candidates.find(({ strategy }) => strategy.name === 'local'),
@@ -118,7 +118,7 @@ test('copies are changed only where the plan has some, and neither many nor larg
   expect(take(Object.fromEntries(Array.from({ length: 11 }, (_, at) => [`f${at}`, ''])))).toContain('at most 10 files')
 })
 
-test('a change is shown with its neighbors, and without what would control a terminal', () => {
+test('a change is shown with its neighbors, and without control characters', () => {
   const before = Array.from({ length: 20 }, (_, at) => `line ${at}`)
   const after = before.with(10, 'line \u001b[2J')
   expect(diffLines('a.txt', before.join('\n'), after.join('\n'))).toEqual([

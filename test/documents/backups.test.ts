@@ -168,7 +168,7 @@ test('a restored dump lends no money until all machines have reported, then lend
   await stopPanel()
 })
 
-test('so does a base backup that is restored to a moment since then', async () => {
+test('a base backup restored to a later moment lends only after all machines have reported', async () => {
   const { folder, here } = openBackups()
   const command = await createDatabase()
   const [archive] = commandsOf('archive')
@@ -210,7 +210,7 @@ test('so does a base backup that is restored to a moment since then', async () =
   await stopPanel()
 })
 
-test('so does a copy of the SQLite file that is moved into its place', async () => {
+test('a copy of the SQLite file moved into its place lends only after all machines have reported', async () => {
   const place = openPlace()
   const [command] = commandsOf('panel')
   const [copy, copyBack, move] = commandsOf('file')

@@ -10,7 +10,7 @@ import { DOCUMENTS, root } from './documents.ts'
 
 const read = (path: string): string => DOCUMENTS.get(path)!
 
-test('the generated files are what "npm run docs" writes', async () => {
+test('the generated files match the output of "npm run docs"', async () => {
   for (const [file, text] of await generateDocs()) {
     const path = join('docs', file)
     expect(readFileSync(join(root, path), 'utf8'), `${path} is out of date: npm run docs`).toBe(text)

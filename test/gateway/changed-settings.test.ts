@@ -34,7 +34,7 @@ test('with another address the first call probes, the event names the setting, a
 
 const CALL = JSON.stringify({ model: 'penny', max_tokens: 4, messages: [{ role: 'user', content: 'Say hello.' }] })
 
-test('only what differs is a change, and a value is not stored in clear', () => {
+test('only a different value is a change, and values are not stored in clear', () => {
   const store = openStore({ path: join(folder(), 'state.db') })
   const changes = (settings: object) => Object.fromEntries(changedSettings(store.meta, configSchema.parse(settings)))
   const crm = { base_url: 'https://crm.example.com/canary', timeout_s: 5 }

@@ -92,7 +92,7 @@ test('one agent has at most half of all streams, and another one still gets one'
   expect((await greedy.chat({ stream: true })).status).toBe(200)
 })
 
-test('an answer that never ends is ended, and charged for what came', async () => {
+test('an answer that never ends is ended, and its received part is charged', async () => {
   const cage = await openTestRuntime({ provider: { total_timeout_s: 1, idle_timeout_s: 60, retries: 2 } })
   const agent = cage.addAgent()
   let timer: NodeJS.Timeout | undefined

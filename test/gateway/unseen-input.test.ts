@@ -84,7 +84,7 @@ test('stored content of unknown size is held at the whole window', async () => {
   expect(held).toBeGreaterThanOrEqual((WINDOW * INPUT_USD) / 1e6)
 })
 
-test('what costs too much unseen is refused with the reason', async () => {
+test('unseen input that costs too much is refused with the reason', async () => {
   const cage = await openTestRuntime({ prices })
   const refused = await respond(cage.addAgent({ limit: '1' }), { input: 'Go on.', previous_response_id: 'resp_0' })
   expect([refused.status, refused.text]).toMatchObject([402, expect.stringContaining('a whole context window')])

@@ -62,7 +62,7 @@ class Client {
 
 const get = (path: string) => `GET ${path} HTTP/1.1\r\nhost: x\r\n\r\n`
 
-describe('when all places are taken', () => {
+describe('a server without free places', () => {
   test('the oldest connection without a request is closed first, then those between two requests', async () => {
     const { dial } = await open(3)
     const kept = await dial()

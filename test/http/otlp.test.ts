@@ -37,7 +37,7 @@ test.each(['gzip', 'none'])(
 )
 
 test.each(['gzip', 'none'])(
-  "the metrics of OpenTelemetry's SDK are understood, with compression %s; what differs in dropped attributes alone is added up, and a cost is a claim",
+  "the metrics of OpenTelemetry's SDK are understood, with compression %s; points that differ in dropped attributes alone are added up, and a cost is a claim",
   async (compression) => {
     const cage = await openTestRuntime()
     const agent = cage.addAgent()

@@ -68,7 +68,7 @@ async function heldFor({ dialect, body }: AgentRequest): Promise<number | undefi
 const costOf = ({ inputTokens, audioTokens, outputTokens }: Bill): number =>
   ((inputTokens - audioTokens) * INPUT + audioTokens * AUDIO + outputTokens * OUTPUT) / 1e6
 
-test(`of ${CASES} hostile requests none can cost more than is held for it`, async () => {
+test(`none of ${CASES} hostile requests can cost more than its hold`, async () => {
   const under: object[] = []
   const firsts: Partial<Record<Reason, number>> = {}
   let refused = 0

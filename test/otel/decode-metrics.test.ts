@@ -27,7 +27,7 @@ const bodyOf = (points: readonly ReceivedPoint[]): Uint8Array =>
   )
 const body = bodyOf(POINTS)
 
-test('of a point its name, unit, kind, times, values and a few attributes are read, and are sent on as they came', () => {
+test('the name, unit, kind, times, values and a few attributes of a point are read, and sent on as they came', () => {
   const { items, rejected } = readMetricsProtobuf(body)
   expect({ items, rejected }).toEqual({ items: POINTS, rejected: 0 })
 })

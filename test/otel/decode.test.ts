@@ -35,7 +35,7 @@ const read = {
 const SENDER = { resource: { 'service.name': 'the agent' }, version: '1' }
 const body = encodeSpans(SENDER, [span, { ...span, id: Buffer.alloc(8) }])
 
-test('of a span its place, name, times and a few attributes are read, and one without ids is rejected', () => {
+test('the place, name, times and a few attributes of a span are read, and one without ids is rejected', () => {
   const { items, rejected } = readProtobuf(body)
   expect({ items, rejected }).toEqual({ items: [read], rejected: 1 })
 })

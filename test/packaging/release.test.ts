@@ -75,7 +75,7 @@ test('a release has every artifact, in one version, with its checksum', () => {
   for (const [sum, name] of sums) expect(sha256(join(release, name!)), name).toBe(sum)
 })
 
-test('is built here with what builds every release', () => {
+test('the release is built here with the tools of every release', () => {
   const linesOf = (name: string) =>
     readFileSync(join(root, 'scripts', name), 'utf8')
       .trim()

@@ -177,7 +177,7 @@ test('a partition stays as long as a state is still to be folded from it', async
   expect(await stored()).toEqual([])
 })
 
-test('what no partition was made for is stored all the same, and goes when all of it is old', async () => {
+test('an event without a partition is stored all the same, and goes when all such events are old', async () => {
   const { setTime, today, store, take, stored, partitions, fold } = await open()
   const later = today + 40 * DAY_MS
   await setTime(later)

@@ -207,7 +207,7 @@ test('people cannot decide on their own requests with any of their tokens or ses
   expect((await panel.fleet.read(panel.organizationId)).budgets[1]!.limit_nanos).toBe(dollars('7'))
 })
 
-test("a lead decides on what people of the team ask for themselves, within the team's limit, and on nothing else", async () => {
+test("a lead decides on people's own requests in the team, within the team's limit, and on no others", async () => {
   const { panel, tokens, send } = await openPanel()
   const { fleet, organizationId } = panel
   const admin = { organizationId, name: 'ada' }
@@ -302,7 +302,7 @@ test('guesses are slowed down where they come from, and the owner elsewhere is n
   expect(await attempt('correct horse', '198.51.100.2')).toMatchObject({ username: 'carol' })
 })
 
-test('behind trusted proxies guesses count by who calls, and what anybody can write counts for nothing', async () => {
+test('behind trusted proxies guesses count by caller, and forged headers are ignored', async () => {
   const refusedOf = async (trustedProxies: BlockList | undefined, forwarded: (n: number) => string) => {
     const { url } = await openTestPanel({ trustedProxies })
     const guesses = Array.from({ length: 12 }, async (_, n) => {

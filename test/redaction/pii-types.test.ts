@@ -35,7 +35,7 @@ const NUMBERS = [
   ['document_number', 'passport', '123456789'],
 ] as const
 
-test.each(NUMBERS)('a %s is found as a number of JSON, and what remains is JSON', (type, field, digits) => {
+test.each(NUMBERS)('a %s is found as a number of JSON, and the rest is still JSON', (type, field, digits) => {
   const { text } = new Redactor({ ...DEFAULT_POLICY, detect: [type] }).redact(`{"${field}":${digits},"age":41}`)
   expect(JSON.parse(text)).toEqual({ [field]: `[${type.toUpperCase()}_REDACTED]`, age: 41 })
 })

@@ -51,7 +51,7 @@ describe('a value is found directly beside any character', () => {
   })
 })
 
-describe('what hides a value from a program and not from a reader', () => {
+describe('characters that hide a value from a program and not from a reader', () => {
   const cleaned = (text: string) => new Redactor(DEFAULT_POLICY).redact(text).text
 
   test.each([

@@ -79,7 +79,7 @@ describe('an agent behind walls', () => {
   })
 })
 
-describe('where there are no walls', () => {
+describe('a machine without walls', () => {
   const agent = { command: { program: '/project/agent', args: [] } }
 
   test.each([

@@ -88,7 +88,7 @@ describe.runIf(isLinux).each(LEVELS)('behind walls of level %s', (level) => {
     expect(agents.state.read().agents[id]).toMatchObject({ state: 'stopped' })
   })
 
-  test.runIf(hasGroups)('a pause holds what ran away from its process group as well', async () => {
+  test.runIf(hasGroups)('a pause also holds processes that left the process group', async () => {
     const agents = openAgents(behind(level))
     const id = await agents.start('leave_behind.py')
     await expectStillWhilePaused(agents, id)
@@ -206,7 +206,7 @@ describe.runIf(isLinux)('an agent whose network is observed', () => {
   )
 })
 
-describe.runIf(isLinux)('where the folders of agents cannot be recorded', () => {
+describe.runIf(isLinux)('a home folder without a record of agent folders', () => {
   const withoutRecord = (level: string) => {
     const home = newFolder()
     onTestFinished(() => rmSync(home, { recursive: true }))
@@ -215,7 +215,7 @@ describe.runIf(isLinux)('where the folders of agents cannot be recorded', () => 
     return openAgents({ ...behind(level), agentFolders: new AgentFolders(home) })
   }
 
-  test.each(CONFINED)('%s is refused, with what to do', async (level) => {
+  test.each(CONFINED)('%s is refused, with a remedy', async (level) => {
     await expect(withoutRecord(level).start('executable.sh')).rejects.toMatchObject({
       code: 'sandbox_unavailable',
       message: expect.stringMatching(/\.iron.+set HOME to a folder that can be written/),
@@ -242,7 +242,7 @@ for name, text in (("setgroups", "deny"), ("uid_map", "65534 %d 1" % user), ("gi
 open("/proc/sys/user/max_user_namespaces", "w").write("0")
 os.execv(sys.argv[1], sys.argv[1:])`
 
-describe.runIf(isLinux)('where namespaces cannot be made', () => {
+describe.runIf(isLinux)('a machine without namespaces', () => {
   const ironCage = join(import.meta.dirname, '../../bin/iron-cage.cjs')
   const words = ['start', 'agent.py', '--port', '0', '--python', python, '--sandbox', 'standard']
 
@@ -298,7 +298,7 @@ describe.runIf(isLinux)('the start block', () => {
   })
 })
 
-describe.runIf(isLinux)('where walls cannot be built', () => {
+describe.runIf(isLinux)('a machine on which walls cannot be built', () => {
   const root = resolve(import.meta.dirname, '../..')
   /** On a machine that allows neither namespaces nor another listener: within a cage. */
   const start = (level: string) => {
@@ -314,7 +314,7 @@ describe.runIf(isLinux)('where walls cannot be built', () => {
     })
   }
 
-  test.each(LEVELS)('%s is refused before anything runs, with what to do', (level) => {
+  test.each(LEVELS)('%s is refused before anything runs, with a remedy', (level) => {
     const { status, stdout, stderr } = start(level)
     expect(stderr).toContain(`the sandbox level "${level}" is not available here`)
     expect(stderr).toContain('iron-cage doctor')

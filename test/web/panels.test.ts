@@ -32,7 +32,7 @@ test('the spending chart has a line for each configured warning and no other, on
   expect(elements.filter(({ props }) => props.class === 'warning')).toHaveLength(2)
 })
 
-test('the spending chart is scaled to what happened while the limit is far away', () => {
+test('the spending chart is scaled to the spending while the limit is far away', () => {
   const chart = elementsIn(
     BurnChart({ agent: { ...agent, spent_usd: usd('0.03') }, lifeMs: 1_000, projectionUsd: null }),
   )

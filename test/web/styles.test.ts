@@ -27,7 +27,7 @@ describe('every sheet of the dashboard', () => {
     expect(components.filter((source) => source.includes(`/${name}'`))).toHaveLength(1)
   })
 
-  test.each(sheets)('%s styles only what some component draws', (sheet) => {
+  test.each(sheets)('%s styles only elements that some component draws', (sheet) => {
     const dead = classesOf(read(sheet)).filter((name) => !components.some((source) => drawn(name, source)))
     expect(dead).toEqual([])
   })

@@ -101,7 +101,7 @@ function sandboxLines(sandbox: StartFacts['sandbox']): TreeEntry[] {
   return lines
 }
 
-/** The hosts that the agent reaches, and the walls behind that. */
+/** The hosts that the agent reaches, and how that is enforced. */
 function egressLine({ agent: { egress }, services }: Config, sandbox: SandboxView | undefined): string | null {
   if (!egress) return null
   const count = Object.keys(services).length + egress.allow.length + egress.private.length

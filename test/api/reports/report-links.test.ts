@@ -57,7 +57,7 @@ test('ends when it expires, also when the clock is set back, and when it is revo
   expect((await cage.post(`/api/report-links/${long.id}`, {}, again, 'DELETE')).status).toBe(404)
 })
 
-test('is created by admins only, is stored as a hash, and the audit names who created, opened and revoked it', async () => {
+test('a report link is created by admins only and stored as a hash, and the audit names who created, opened and revoked it', async () => {
   const cage = await openTestRuntime()
   const agent = cage.addAgent()
   const { access_token: admin } = await cage.login()
@@ -84,7 +84,7 @@ test('is created by admins only, is stored as a hash, and the audit names who cr
   expect(rows).toMatch(/"hash":"[0-9a-f]{64}"/)
 })
 
-test('is refused without a token, with another kind of token, and with a guessed one, and that is recorded', async () => {
+test('a report is refused without a token, with another kind of token, and with a guessed one, and that is recorded', async () => {
   const cage = await openTestRuntime()
   const { access_token: admin } = await cage.login()
   for (const token of [undefined, admin, cage.addAgent().token, `link_${'A1b'.repeat(14)}C`]) {

@@ -62,7 +62,7 @@ test('acknowledging the alert without a raise rejects the request, also after a 
   expect(requestsOf(again)).toMatchObject([{ request: { id, state: 'rejected' } }])
 })
 
-test('it is about the budget with the least left: of the agent, its run or the server, never of a part of its work', async () => {
+test('a request is about the budget with the least left: of the agent, its run or the server, never of a part of its work', async () => {
   const cage = await openTestRuntime({ budget: { server_usd: '5', per_run_usd: '8' } })
   const { token } = cage.addAgent({ limit: '20' })
   const { ask } = asking(cage, token)
@@ -78,7 +78,7 @@ test('it is about the budget with the least left: of the agent, its run or the s
   })
 })
 
-test('what asks badly is refused, three requests of an agent wait, and others are not seen', async () => {
+test('a bad request is refused, three requests of an agent may wait, and those of others are not shown', async () => {
   const cage = await openTestRuntime()
   const { ask } = asking(cage, cage.addAgent().token)
   for (const amount of ['0', '-1', 'ten', null, '1e3']) expect((await ask(amount)).status).toBe(400)

@@ -11,7 +11,7 @@ import { turnsDuring } from '../../support/turns.ts'
 const LIMIT = 3 * 1024 * 1024
 const filled = (size: number, byte: number): Buffer => Buffer.allocUnsafeSlow(size).fill(byte)
 
-test('a body is what its chunks are, however they are cut', () => {
+test('a body is the sum of its chunks, however they are cut', () => {
   fc.assert(
     fc.property(fc.array(fc.nat(LIMIT / 8), { maxLength: 8 }), (sizes) => {
       const chunks = sizes.map((size, index) => filled(size, index))

@@ -19,7 +19,7 @@ const endless = () => ({
   sealKey: '',
 })
 
-test('a body changes hands: to the thread and, with what came of it, back', async () => {
+test('a body is handed to the thread and, with the result, back', async () => {
   const large = new LargeBodies(systemClock)
   const bytes = chat('x'.repeat(400_000))
   const size = bytes.length

@@ -44,7 +44,7 @@ test('calls of tools are counted once each, and above the limit no call of that 
   expect(cage.of('call.refused')[0]).toMatchObject({ data: { code: 'tool_limit' } })
 })
 
-test('by name the longest match applies, and other tools are not limited', async () => {
+test('the longest matching name limits a tool, and other tools are not limited', async () => {
   const cage = await openTestRuntime({ budget: { tools: { per_tool: { 'mcp__*': 1, mcp__free: 9, pay: 0 } } } })
   const status = async (...names: string[]) =>
     (await cage.addAgent().chat({ messages: [ask, ...names.flatMap((name, at) => round(`c${at}`, name))] })).status

@@ -31,7 +31,7 @@ test('a body in any number of pieces is whole once the connection ends it', asyn
   expect((await whole).toString()).toBe('one two three')
 })
 
-test('is whole when its last chunk and its end come while the connection is resumed', async () => {
+test('a body is whole when its last chunk and its end come while the connection is resumed', async () => {
   let isPaused = false
   const resume = () => {
     if (!isPaused) return
@@ -44,7 +44,7 @@ test('is whole when its last chunk and its end come while the connection is resu
   expect(await body.whole(100 * 1024, tooMuch)).toHaveLength(66 * 1024)
 })
 
-test('of exactly as many bytes as may be is read, one more is too much', async () => {
+test('a body of exactly the allowed bytes is read, and one more is too much', async () => {
   const read = (limit: number) => {
     const { body } = open()
     body.push(kib())
@@ -55,13 +55,13 @@ test('of exactly as many bytes as may be is read, one more is too much', async (
   await expect(read(1023)).rejects.toThrow('too much')
 })
 
-test('that is empty ends at once', async () => {
+test('an empty body ends at once', async () => {
   const { body } = open()
   body.end()
   expect(await body.whole(0, tooMuch)).toHaveLength(0)
 })
 
-test('that broke off is no body, but its pieces come before the error', async () => {
+test('a body that broke off is an error after its pieces', async () => {
   const { body } = open()
   body.push(Buffer.from('begun'))
   body.end(new Error('the line broke'))
@@ -96,7 +96,7 @@ function fast(chunks: number): AnswerBody {
   return body
 }
 
-test.each(['whole', 'chunk by chunk'])('of a fast connection gives others their turn, read %s', async (how) => {
+test.each(['whole', 'chunk by chunk'])('a body of a fast connection gives others their turn, read %s', async (how) => {
   const body = fast(100)
   const { turns } = await turnsDuring(async () => {
     if (how === 'whole') await body.whole(16 * 1024 * 1024, tooMuch)
@@ -115,7 +115,7 @@ test('canceling a body closes its connection, unless the body has ended', async 
   expect(ended.received).toEqual([])
 })
 
-test('that was given back goes by to its end, or is closed when it has none', async () => {
+test('a released body is discarded to its end, or closed when it has none', async () => {
   const ending = open()
   const gone = ending.body.drain(60_000)
   for (let pieces = 0; pieces < 200; pieces++) ending.body.push(kib())

@@ -18,7 +18,7 @@ const openWithFallback = ({ fallback = FALLBACK, ...options }: RuntimeOptions & 
     others: { openai: { fallback }, groq: { api_key_secret: 'GROQ_API_KEY' } },
   })
 
-describe('when a provider cannot answer', () => {
+describe('a provider that cannot answer', () => {
   test.each([
     ['answers 500', sends(500, JSON_TYPE, {})],
     ['answers 429', sends(429, JSON_TYPE, {})],

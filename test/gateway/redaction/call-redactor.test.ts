@@ -51,7 +51,7 @@ async function writtenPieces(pieces: readonly [Piece, Cuts][]): Promise<string> 
   return written
 }
 
-test('a finding at the end of a long text is left to who knows what follows, all others are redacted', async () => {
+test('a finding at the end of a long text is left to the reader of the next text, and all others are redacted', async () => {
   const { text, cuts, found } = cleanedText(`${EMAIL} ${PAD}${EMAIL}`)
   expect(text.length).toBeLessThan(40_000)
   expect((await writtenText(text, cuts)) === `[EMAIL_REDACTED] ${PAD}${EMAIL}`).toBe(true)
@@ -114,7 +114,7 @@ test.each([
   },
 )
 
-test('a long text that follows another is read up to where nothing of it can belong to what came before', async () => {
+test('a long text that follows another is read as far as it may continue the one before', async () => {
   const number = '4111 1111 1111 1112 '
   const text = number.repeat(500)
   const redactor = open()

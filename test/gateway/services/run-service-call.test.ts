@@ -284,7 +284,7 @@ describe('a live call', () => {
   })
 })
 
-describe('what counts against the service', () => {
+describe('failures that count against the service', () => {
   const rows = [
     { name: 'a 500 does', does: answers(500), counts: true, status: 500 },
     { name: 'a 429 does', does: answers(429), counts: true, status: 429 },
@@ -402,7 +402,7 @@ describe('retries', () => {
   })
 })
 
-describe('when the service fails', () => {
+describe('a service that fails', () => {
   test('one call uses up its five attempts, opens the circuit and is answered from the cache; later ones are blocked', async () => {
     const road = await openRoad({ retries: 4, fallback: CACHE })
     road.fake.behave(answers(200, { name: 'Acme' }))

@@ -607,7 +607,7 @@ test('an event that the panel refuses keeps back no other one, also right after 
     ])
 })
 
-test('what happened before the runtime joined is not sent, also to a panel that forgets how far it was', async () => {
+test('events from before the runtime joined are not sent, even to a panel that forgot its position', async () => {
   const events = [1, 2, 3, 4, 5].map((seq) => ({ ...started, seq, at: '2026-01-02T03:04:05.000Z' }) as RuntimeEvent)
   const sent: number[] = []
   let stored = 0

@@ -82,7 +82,7 @@ describe('in code', () => {
   })
 })
 
-test('what follows an example is read as it stands', () => {
+test('text after an example is read as it stands', () => {
   const text = `{"a":"user@example.com","b":"$USER@mail.com","phone":"415-733-2671","c":"jane@acme.com"}`
   expect(inCode(text)).toBe(
     `{"a":"user@example.com","b":"$USER@mail.com","phone":"[PHONE_REDACTED]","c":"[EMAIL_REDACTED]"}`,
@@ -94,7 +94,7 @@ test('in a sentence examples are found: visitors type them to try it', () => {
     expect(inText(`This is ${text}.`)).toMatch(/^This is \[[A-Z_]+_REDACTED\]\.$/)
 })
 
-test('a fenced block is code, and what surrounds it is not', () => {
+test('a fenced block is code, and the text around it is not', () => {
   const text =
     'Mail user@example.com:\n```py\ny = W@x.to(d)\nto("user@example.com", "jane@acme.com")\n```\nor user@example.com.'
   expect(inText(text)).toBe(
