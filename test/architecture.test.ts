@@ -130,7 +130,7 @@ describe('the import order', () => {
 
 describe('the modules that a command loads before it acts', () => {
   test.each(['src/main.ts', 'src/cli/client/offline-client.ts', ...sourcesBelow('src/cli/commands/budget')])(
-    '%s: neither a server nor a database, a schema or a redactor',
+    'the command %s loads neither a server nor a database, a schema or a redactor',
     (file) => {
       const loaded = loadedWith(file)
       expect(loaded.length).toBeGreaterThan(5)

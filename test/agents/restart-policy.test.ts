@@ -47,7 +47,7 @@ describe('an error that the next run would meet as well is not a crash', () => {
     expect(restartPolicy({ ...keyless, progressed: true }, NO_HISTORY, settings).next).toBe('restart')
   })
 
-  it('the error of the life before, if neither got as far as a call', () => {
+  it('the same error twice before any call is no crash', () => {
     const second = (part: Partial<Life>) => {
       const first = restartPolicy(life({ lastError: 'KeyError: 1', ...part }), NO_HISTORY, settings)
       if (first.next !== 'restart') throw new Error('it was not restarted')
@@ -60,13 +60,13 @@ describe('an error that the next run would meet as well is not a crash', () => {
     }
   })
 
-  it('a call that we refused', () => {
+  it('a call that we refused is no crash', () => {
     const reason = 'exit code 1 after its call was refused (price_unknown)'
     const refused = life({ refusal: 'price_unknown' })
     expect(restartPolicy(refused, NO_HISTORY, settings)).toEqual({ next: 'end', state: 'failed', reason })
   })
 
-  it('waiting for input on a terminal without a user', () => {
+  it('a wait for input on a terminal without a user is no crash', () => {
     const reason = 'exit code 1: EOFError: EOF when reading a line'
     const asking = life({ lastError: 'EOFError: EOF when reading a line', called: true })
     expect(restartPolicy(asking, NO_HISTORY, settings)).toEqual({ next: 'end', state: 'failed', reason })

@@ -449,7 +449,7 @@ describe('several agents', () => {
 })
 
 describe('the command and environment of a started agent', () => {
-  it('the environment of the contract, in the folder of the configuration', async () => {
+  it('an agent starts with the environment of the contract, in the folder of the configuration', async () => {
     const agents = openAgents({ environment: { NODE_OPTIONS: '--inspect', IRON_CAGE_MASTER_KEY: 'k', MINE: 'kept' } })
     const id = await agents.start('print_environment.py')
     await agents.supervisor.whenEnded(id)

@@ -20,7 +20,7 @@ except KeyError:
 `
 
 describe('the lines of one error become one entry, in the order in which they were written', () => {
-  it('a traceback of Python', () => {
+  it('a traceback of Python is one entry', () => {
     const lines = written('python3', '-c', 'def f():\n    raise ValueError("no such lead")\nf()')
     expect(read(['before', ...lines, 'after'])).toEqual([
       { text: 'before', truncated: false, error: null },
@@ -29,13 +29,13 @@ describe('the lines of one error become one entry, in the order in which they we
     ])
   })
 
-  it('an exception with its cause', () => {
+  it('an exception with its cause is one entry', () => {
     const lines = written('python3', '-c', CHAINED)
     expect(lines.filter((line) => line.startsWith('Traceback'))).toHaveLength(2)
     expect(read(lines)).toEqual([{ text: lines.join('\n'), truncated: false, error: 'ValueError: second' }])
   })
 
-  it('a stack of Node', () => {
+  it('a stack of Node is one entry', () => {
     const lines = written(process.execPath, '-e', 'throw Object.assign(new TypeError("no"), { code: "E1" })')
     const header = lines.indexOf('TypeError: no')
     const entries = read(lines)

@@ -59,7 +59,7 @@ describe('the cost of a usage', () => {
     expect(costOf(price({ input: flat(1) }), used({ input: 1 }))).toBe(1)
   })
 
-  test('steps with the length of the input, for the whole call', () => {
+  test('the cost of a usage steps with the length of the input, for the whole call', () => {
     const stepped = price({ input: { base: 1_000_000, tiers: [{ start: 200_000, rate: 2_000_000 }] } })
     expect(costOf(stepped, used({ input: 200_000 }))).toBe(200_000_000)
     expect(costOf(stepped, used({ input: 200_001 }))).toBe(400_002_000)

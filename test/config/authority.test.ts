@@ -17,8 +17,22 @@ describe('a host and a port', () => {
   })
 
   test.each([
-    ...['127.1:443', '2130706433:443', '0x7f.1:443', '0x7f000001:443', '017700000001:443', '1.2.3:443', '1.2.3.4.5:443'],
-    ...['evil%00.example:443', 'example.com.:443', 'user@example.com:443', 'user:x@example.com:443', ' example.com:443'],
+    ...[
+      '127.1:443',
+      '2130706433:443',
+      '0x7f.1:443',
+      '0x7f000001:443',
+      '017700000001:443',
+      '1.2.3:443',
+      '1.2.3.4.5:443',
+    ],
+    ...[
+      'evil%00.example:443',
+      'example.com.:443',
+      'user@example.com:443',
+      'user:x@example.com:443',
+      ' example.com:443',
+    ],
     ...['example.com :443', 'exa mple.com:443', 'bücher.example:443', 'exämple:443', 'under_score.example:443'],
     ...['-a.example:443', 'a-.example:443', 'a..b:443', '.a:443', `${'a'.repeat(64)}.example:443`],
     ...['example.com', 'example.com:', 'example.com:0', 'example.com:65536', 'example.com:44e3', 'example.com:+443'],

@@ -156,12 +156,12 @@ describe('the configuration file that is read', () => {
     expect(origins['budget.limit_usd']).toBe(`${join('agents', 'iron-cage.yml')}:1`)
   })
 
-  test('the one in the working directory before the one beside the script', () => {
+  test('the configuration file in the working directory comes before the one beside the script', () => {
     writeFileSync(join(cwd, 'iron-cage.toml'), '[budget]\nlimit_usd = 4\n')
     expect(load({}, [], scriptDir()).config.budget.limit_usd).toBe('4')
   })
 
-  test('IRON_CAGE_CONFIG before those, --config before all', () => {
+  test('IRON_CAGE_CONFIG comes before those files, and --config before all', () => {
     const env = { IRON_CAGE_CONFIG: 'named.toml' }
     expect(load(env, [], scriptDir()).config.budget.limit_usd).toBe('2')
     const flagged = loadConfig({ configFile: 'other.yaml', env: readEnvironment(env), cwd, ...scriptDir() })

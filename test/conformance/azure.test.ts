@@ -71,7 +71,7 @@ test.each(['plain', 'streamed', 'tools', 'version_one'])(
   },
 )
 
-test('embeddings of a deployment', async () => {
+test('embeddings of a deployment are charged', async () => {
   const { cage, agent } = await openAzure()
   const data = [{ object: 'embedding', index: 0, embedding: [0.5] }]
   const usage = { prompt_tokens: 10, total_tokens: 10 }

@@ -70,9 +70,12 @@ describe('the first message of TLS', () => {
     expect(readHello(hello)).toEqual({ kind: 'tls', name: 'api.github.com', isHidden: true })
   })
 
-  test.each(['GET / HTTP/1.1\r\n', 'SSH-2.0-x\r\n', '\x17\x03\x03\x00\x01x', '\x16\x05\x01\x00\x01x'])('is not "%s"', (text) => {
-    expect(readHello(Buffer.from(text, 'latin1')).kind).toBe('other')
-  })
+  test.each(['GET / HTTP/1.1\r\n', 'SSH-2.0-x\r\n', '\x17\x03\x03\x00\x01x', '\x16\x05\x01\x00\x01x'])(
+    'is not "%s"',
+    (text) => {
+      expect(readHello(Buffer.from(text, 'latin1')).kind).toBe('other')
+    },
+  )
 
   test('is read without a fault from any bytes', async () => {
     const hello = await helloOf({ servername: 'api.github.com' })

@@ -43,33 +43,36 @@ function slowStream() {
   return { does, goOn: goOn.resolve }
 }
 
-describe('running calls continue, new ones are refused with a reason, and the server recovers by itself when', () => {
-  test.runIf(canMount)('the disk is full', async () => {
-    const folder = newDisk(16)
-    const cage = await openTestRuntime({ folder, faults: /cannot|SQLITE|ENOSPC|full/i })
-    const agent = cage.addAgent()
-    expect((await agent.chat()).status).toBe(200)
-    const stream = slowStream()
-    cage.provider.doesOnce(stream.does)
-    const { body } = await agent.open({ stream: true })
-    await cage.provider.arrived(2)
-    const makeRoom = fillDisk(folder)
+describe('a running server whose disk or database fails', () => {
+  test.runIf(canMount)(
+    'running calls continue, new ones are refused with a reason, and the server recovers when the disk is full',
+    async () => {
+      const folder = newDisk(16)
+      const cage = await openTestRuntime({ folder, faults: /cannot|SQLITE|ENOSPC|full/i })
+      const agent = cage.addAgent()
+      expect((await agent.chat()).status).toBe(200)
+      const stream = slowStream()
+      cage.provider.doesOnce(stream.does)
+      const { body } = await agent.open({ stream: true })
+      await cage.provider.arrived(2)
+      const makeRoom = fillDisk(folder)
 
-    await until(async () => (await agent.chat()).status === 503, 'the file has no more room of its own')
-    const refused = await agent.chat()
-    expect(codeOf(refused)).toBe('database_unusable')
-    stream.goOn()
-    expect(await body.text()).toContain('[DONE]')
-    expect((await cage.get('/api/health')).status).toBe(503)
-    expect(agent.balance()).toMatchObject({ held: '0' })
+      await until(async () => (await agent.chat()).status === 503, 'the file has no more room of its own')
+      const refused = await agent.chat()
+      expect(codeOf(refused)).toBe('database_unusable')
+      stream.goOn()
+      expect(await body.text()).toContain('[DONE]')
+      expect((await cage.get('/api/health')).status).toBe(503)
+      expect(agent.balance()).toMatchObject({ held: '0' })
 
-    makeRoom()
-    await until(async () => (await agent.chat()).status === 200, 'calls pass again')
-    await until(async () => (await cage.get('/api/health')).status === 200, 'what waited is written')
-    await expectSound(cage)
-  })
+      makeRoom()
+      await until(async () => (await agent.chat()).status === 200, 'calls pass again')
+      await until(async () => (await cage.get('/api/health')).status === 200, 'what waited is written')
+      await expectSound(cage)
+    },
+  )
 
-  test('another program locks the database', async () => {
+  test('running calls continue, new ones are refused with a reason, and the server recovers when another program locks the database', async () => {
     const cage = await openTestRuntime({ folder: newFolder(), faults: /cannot write|locked|BUSY/ })
     const agent = cage.addAgent()
     const stream = slowStream()
@@ -112,8 +115,8 @@ test('a clock that goes back an hour ends no session, no call and no circuit, an
   await expectSound(cage)
 })
 
-describe('a start is refused with the reason and the file, and leaves nothing behind, when', () => {
-  test('the folder cannot be written', async () => {
+describe('a start that cannot succeed is refused with the reason and the file, and leaves nothing behind', () => {
+  test('a start is refused when the folder cannot be written', async () => {
     const folder = newReadOnlyFolder()
     await expect(open(folder)).rejects.toMatchObject({ message: expect.stringContaining(folder) })
     const logs = newFolder()
@@ -136,7 +139,7 @@ describe('a start is refused with the reason and the file, and leaves nothing be
       'is something else',
       (path: string) => writeFileSync(path, 'not a database, but long enough to look at'.repeat(50)),
     ],
-  ])('the database %s', async (_, damage) => {
+  ])('a start is refused when the database %s', async (_, damage) => {
     const folder = newFolder()
     await (await open(folder)).close('the test')
     const path = join(folder, 'state.db')
@@ -149,7 +152,7 @@ describe('a start is refused with the reason and the file, and leaves nothing be
     expect(readFileSync(path), 'what may be saved is not touched').toEqual(before)
   })
 
-  test('another program has the database for itself', async () => {
+  test('a start is refused when another program has the database for itself', async () => {
     const folder = newFolder()
     await (await open(folder)).close('the test')
     const release = await lockDatabase(join(folder, 'state.db'))
@@ -161,7 +164,7 @@ describe('a start is refused with the reason and the file, and leaves nothing be
   test.each([
     ['127.0.0.1', '[::1]'],
     ['::1', '127.0.0.1'],
-  ])('the port is taken on %s only', async (host, free) => {
+  ])('a start is refused when the port is taken on %s only', async (host, free) => {
     const port = await takePort(host)
     const folder = newFolder()
     await expect(open(folder, { port })).rejects.toMatchObject({
@@ -179,7 +182,7 @@ describe('a start is refused with the reason and the file, and leaves nothing be
       'with the files of a killed server',
       JSON.stringify({ pid: 4_194_305, pid_started: '1', url: '', token: 'ic_old' }),
     ],
-  ])('a server runs on the file: of five that start at once, %s, one does', async (_, leftover) => {
+  ])('of five servers that start at once on one file, %s, one runs', async (_, leftover) => {
     const folder = newFolder()
     if (leftover !== undefined) writeFileSync(join(folder, 'state.db.server'), leftover)
     const starts = await Promise.allSettled(Array.from({ length: 5 }, () => open(folder)))

@@ -13,13 +13,13 @@ const run = (folder: string, program: string, ...words: string[]): Promise<{ cod
     })
   })
 
-test('those of its core pass with nothing but the standard library', async () => {
+test("the SDK's core tests pass with nothing but the standard library", async () => {
   const { code, out } = await run('python/tests', 'python3', '-m', 'unittest', 'test_chat', 'test_package', 'test_run')
   expect(code, out).toBe(0)
   expect(out).toMatch(/^Ran [1-9]\d* tests/m)
 })
 
-test('all pass: against the real program, under pytest, typed, built and installed', {
+test('all tests of the SDK pass: against the real program, under pytest, typed, built and installed', {
   timeout: 3_600_000,
 }, async () => {
   const words = [

@@ -123,10 +123,10 @@ describe.runIf(isLinux).each(LEVELS)('at %s, an interpreter of the agent that it
   })
 })
 
-describe.runIf(isLinux).each(['standard', 'strict'] as const)('at %s, an agent cannot change', (level) => {
+describe.runIf(isLinux).each(['standard', 'strict'] as const)('the walls of level %s', (level) => {
   const sandbox = ['--sandbox', level]
 
-  test('an Iron Cage in its project, the links to it, nor the packages beside it', async () => {
+  test('an agent cannot change an Iron Cage in its project, the links to it, or the packages beside it', async () => {
     const hostile = openHostile()
     for (const path of [
       'node_modules/iron-cage/dist/iron-cage.mjs',
@@ -157,7 +157,7 @@ describe.runIf(isLinux).each(['standard', 'strict'] as const)('at %s, an agent c
     expect(lstatSync(join(hostile.project, 'node_modules/.bin/iron-cage')).isSymbolicLink()).toBe(true)
   })
 
-  test('folders of its project that are on PATH, but for those that are listed', async () => {
+  test('an agent cannot change folders of its project that are on PATH, but for those that are listed', async () => {
     const hostile = openHostile()
     hostile.write('tools/tool', 'installed')
     hostile.write('own/tool', 'installed')
@@ -169,7 +169,7 @@ describe.runIf(isLinux).each(['standard', 'strict'] as const)('at %s, an agent c
     expect(readFileSync(join(hostile.project, 'own/tool'), 'utf8'), out).toBe('changed')
   })
 
-  test('nothing outside by replacing the folder of its own home', async () => {
+  test('an agent cannot change files outside by replacing the folder of its own home', async () => {
     const hostile = openHostile()
     mkdirSync(join(hostile.home, 'other'))
     agentOf(
