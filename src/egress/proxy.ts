@@ -37,7 +37,7 @@ import { relay, requireServerName } from './tunnel.ts'
 export type Answer = (request: IncomingMessage, response: ServerResponse, road: Road) => void
 
 export interface ProxyDeps extends Dialing {
-  runTokens: Pick<RunTokens, 'identify' | 'identifyById' | 'identifyByProcess' | 'addressOf'>
+  runTokens: Pick<RunTokens, 'identify' | 'identifyById' | 'identifyByProcess'>
   destinations: Destinations
   /** Made with the first agent that has egress. */
   authority: () => Promise<CertificateAuthority>
@@ -158,7 +158,7 @@ export class EgressProxy {
     if (!named.startsWith('run-')) {
       const run = await runTokens.identify(named, socket)
       if (!run) throw ended()
-      return { run, address: runTokens.addressOf(run.runId, named), road }
+      return { run, address: named, road }
     }
     return { run: await runTokens.identifyById(toRunId(named), socket, []), address: named, road }
   }
