@@ -27,7 +27,6 @@ EXIT_CODES: dict[str, int] = {
     "budget_held": 3,
     "budget_unreachable": 7,
     "panel_unreachable": 7,
-    "collector_unreachable": 7,
     "identity_provider_unreachable": 7,
     "runtime_revoked": 4,
     "runtime_copied": 6,

@@ -77,20 +77,6 @@ export function loadConfig({ flags = [], configFile, env, cwd, scriptDir }: Load
   return { config: result.data, origins, file: path ?? null }
 }
 
-/** For a program without a file: sections that other programs' variables set. Throws InvalidConfigError. */
-export function loadFromVariables<Section extends keyof Config>(
-  addresses: readonly Setting[],
-  sections: readonly Section[],
-): Pick<Config, Section> {
-  const settings = addresses.filter(({ key: [section] }) => sections.some((name) => name === section))
-  const value = overlay({}, settings)
-  const result = configSchema.safeParse(value)
-  if (result.success) return result.data
-  throw new InvalidConfigError(
-    problemsOf(result.error.issues, value, (key) => settingOf(settings, key)?.origin ?? 'default'),
-  )
-}
-
 /** For a program whose file has other sections. Throws InvalidConfigError with every problem. */
 export function loadFile<Value>(path: string, cwd: string, schema: z.ZodType<Value>): Value {
   const name = displayName(resolve(cwd, path), cwd)

@@ -95,12 +95,6 @@ export const ERRORS = {
     hint: 'check the address of the Control Panel, and that it runs',
     retry: true,
   },
-  collector_unreachable: {
-    status: 503,
-    exit: 7,
-    hint: 'send it again later; the log of the Control Panel says what is wrong with its collector',
-    retry: true,
-  },
   identity_provider_unreachable: {
     status: 502,
     exit: 7,

@@ -65,27 +65,6 @@ export interface ReceivedSpan {
 
 export type ReceivedAttributes = Record<string, string | number | boolean>
 
-/** A value that an agent measured with OpenTelemetry. */
-export interface ReceivedPoint {
-  name: string
-  unit: string
-  kind: 'gauge' | 'sum' | 'histogram'
-  /** Counted since `started_at`, which stays; if not, since the point before. */
-  cumulative: boolean
-  /** A sum that never falls. */
-  monotonic: boolean
-  /** ISO 8601 UTC; null if it is not known. */
-  started_at: string | null
-  measured_at: string
-  /** The sum of a histogram. */
-  value: number
-  /** Of a histogram; empty for others. There is one count more than bounds. */
-  bounds: number[]
-  counts: number[]
-  /** A few that name the kind of work. */
-  attributes: ReceivedAttributes
-}
-
 /** One request of a call that sent several. */
 export interface AttemptView {
   /** Since the call began. */
@@ -195,8 +174,6 @@ export interface EventData {
 
   /** The agent traced its own work with OpenTelemetry: one span, as it sent it. */
   'agent.traced': ReceivedSpan
-  /** The agent measured its own work with OpenTelemetry: one value, as it sent it. */
-  'agent.measured': ReceivedPoint
 
   /** The agent reported its progress. */
   'progress.updated': { done: number; total: number | null; unit: string; label: string | null }

@@ -1,10 +1,9 @@
-/** Requests of OTLP over HTTP, and their answers in the type of the request. */
+/** Traces of OpenTelemetry over HTTP (OTLP), and their answers in the type of the request. */
 import type { Context } from 'hono'
 import * as z from 'zod'
 import type { CageError } from '../core/errors.ts'
-import type { ReceivedPoint, ReceivedSpan } from '../core/events.ts'
+import type { ReceivedSpan } from '../core/events.ts'
 import { readProtobuf, readTraces, TRACES_JSON } from '../otel/decode.ts'
-import { METRICS_JSON, readMetrics, readMetricsProtobuf } from '../otel/decode-metrics.ts'
 import { encodePartialSuccess, encodeStatus } from '../otel/encode.ts'
 import type { Received } from '../otel/wire.ts'
 import { contentTypeOf, givenTypeOf, parseJson, readBytes } from './body.ts'
@@ -12,58 +11,29 @@ import type { RouteDoc } from './route.ts'
 
 /** Also of its inflated size. */
 const MAX_BYTES = 4 * 1024 * 1024
-export const PROTOBUF = 'application/x-protobuf'
+const PROTOBUF = 'application/x-protobuf'
 const JSON_TYPE = 'application/json'
+const REJECTED = 'spans without valid ids or times'
 
-/** One of the two kinds of messages that are taken. */
-interface Signal<Item> {
-  fromProtobuf: (bytes: Uint8Array) => Received<Item>
-  fromJson: (text: string) => Received<Item>
-  /** The field for the number left out and the reason. */
-  rejectedField: string
-  reason: string
-}
-
-export const TRACES: Signal<ReceivedSpan> = {
-  fromProtobuf: readProtobuf,
-  fromJson: (text) => readTraces(parseJson(TRACES_JSON, text)),
-  rejectedField: 'rejectedSpans',
-  reason: 'spans without valid ids or times',
-}
-
-export const METRICS: Signal<ReceivedPoint> = {
-  fromProtobuf: readMetricsProtobuf,
-  fromJson: (text) => readMetrics(parseJson(METRICS_JSON, text)),
-  rejectedField: 'rejectedDataPoints',
-  reason: 'points without a valid name, value or time, and those of exponential histograms and summaries',
-}
-
-/** The documentation of the route of a signal. */
-export const otlpDoc = ({ rejectedField }: Signal<unknown>) =>
-  ({
-    types: [PROTOBUF],
-    reply: () =>
-      z.object({
-        partialSuccess: z.object({ [rejectedField]: z.string(), errorMessage: z.string() }).optional(),
-      }),
-    errors: ['bad_request', 'body_too_large'],
-  }) as const satisfies Partial<RouteDoc>
+/** The documentation of a route that takes traces. */
+export const OTLP_DOC = {
+  types: [PROTOBUF],
+  reply: () =>
+    z.object({ partialSuccess: z.object({ rejectedSpans: z.string(), errorMessage: z.string() }).optional() }),
+  errors: ['bad_request', 'body_too_large'],
+} as const satisfies Partial<RouteDoc>
 
 /** Throws CageError `bad_request` or `body_too_large`. */
-export async function readOtlp<Item>(context: Context, signal: Signal<Item>): Promise<Received<Item>> {
+export async function readOtlp(context: Context): Promise<Received<ReceivedSpan>> {
   const type = contentTypeOf(context, [JSON_TYPE, PROTOBUF])
   const bytes = await readBytes(context, MAX_BYTES)
-  return type === PROTOBUF ? signal.fromProtobuf(bytes) : signal.fromJson(bytes.toString('utf8'))
+  return type === PROTOBUF ? readProtobuf(bytes) : readTraces(parseJson(TRACES_JSON, bytes.toString('utf8')))
 }
 
-/** An ExportTraceServiceResponse or ExportMetricsServiceResponse: both have the same fields. */
-export function answerOtlp(
-  context: Context,
-  { rejectedField, reason }: Signal<unknown>,
-  { rejected }: Received<unknown>,
-): Response {
-  if (isProtobuf(context)) return protobuf(context, encodePartialSuccess(rejected, reason), 200)
-  const partialSuccess = { [rejectedField]: String(rejected), errorMessage: reason }
+/** An ExportTraceServiceResponse. */
+export function answerOtlp(context: Context, rejected: number): Response {
+  if (isProtobuf(context)) return protobuf(context, encodePartialSuccess(rejected, REJECTED), 200)
+  const partialSuccess = { rejectedSpans: String(rejected), errorMessage: REJECTED }
   return context.json(rejected === 0 ? {} : { partialSuccess })
 }
 

@@ -52,7 +52,7 @@ export const CLAIMED_COST = 'iron_cage.claimed.cost_usd'
 /** Those of the conventions for GenAI, their drafts, and OpenInference. */
 const CLAIMS_OF_COST = ['gen_ai.usage.cost', 'gen_ai.usage.cost.amount', 'llm.cost.total'] as const
 
-export const KEPT_KEYS: KeptKeys = new Map([
+const KEPT_KEYS: KeptKeys = new Map([
   ...ATTRIBUTES_AS_SENT.map((key) => [key, key] as const),
   ...CLAIMS_OF_COST.map((key) => [key, CLAIMED_COST] as const),
 ])

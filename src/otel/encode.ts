@@ -3,7 +3,7 @@
  * collector/trace/v1, collector/metrics/v1, trace/v1, metrics/v1, common/v1, resource/v1.
  */
 import { PbfWriter } from 'pbf'
-import type { DataPoint, Gauge, Metric } from './metrics.ts'
+import type { DataPoint, Metric } from './metrics.ts'
 import type { Attributes, AttributeValue, Span } from './span.ts'
 
 /** What sends: `resource` names the service, `version` the program. */
@@ -19,7 +19,7 @@ export const encodeSpans = ({ resource, version }: Sender, spans: readonly Span[
   )
 
 /** An ExportMetricsServiceRequest. */
-export const encodeMetrics = ({ resource, version }: Sender, metrics: readonly (Metric | Gauge)[]): Uint8Array =>
+export const encodeMetrics = ({ resource, version }: Sender, metrics: readonly Metric[]): Uint8Array =>
   message((request) =>
     request.writeMessage(1, writeSignal, { resource, version, write: writeMetric as Write, items: metrics }),
   )
@@ -73,31 +73,20 @@ function writeError(why: string, pbf: PbfWriter): void {
   pbf.writeVarintField(3, STATUS_ERROR)
 }
 
-const DELTA = 1
 const CUMULATIVE = 2
 
-function writeMetric(metric: Metric | Gauge, pbf: PbfWriter): void {
+function writeMetric(metric: Metric, pbf: PbfWriter): void {
   writeText(1, metric.name, pbf)
   writeText(2, metric.description, pbf)
   writeText(3, metric.unit, pbf)
-  if ('values' in metric) return pbf.writeMessage(5, writeGauge, metric)
   pbf.writeMessage(metric.bounds ? 9 : 7, metric.bounds ? writeHistogram : writeSum, metric)
 }
 
-function writeGauge({ values, atMs }: Gauge, pbf: PbfWriter): void {
-  for (const point of values) pbf.writeMessage(1, writeValueAt, { ...point, atMs })
-}
-
-function writeValueAt({ attributes, value, atMs }: Gauge['values'][number] & { atMs: number }, pbf: PbfWriter): void {
-  pbf.writeFixed64Field(3, nanoseconds(atMs))
-  pbf.writeDoubleField(4, value)
-  writeAttributes(7, attributes, pbf)
-}
-
-function writeSum({ points, isDelta, mayFall }: Metric, pbf: PbfWriter): void {
+/** One that never falls. */
+function writeSum({ points }: Metric, pbf: PbfWriter): void {
   for (const point of points) pbf.writeMessage(1, writeNumber, point)
-  pbf.writeVarintField(2, isDelta ? DELTA : CUMULATIVE)
-  if (!mayFall) pbf.writeBooleanField(3, true)
+  pbf.writeVarintField(2, CUMULATIVE)
+  pbf.writeBooleanField(3, true)
 }
 
 function writeNumber(point: DataPoint, pbf: PbfWriter): void {
@@ -107,9 +96,9 @@ function writeNumber(point: DataPoint, pbf: PbfWriter): void {
   writeAttributes(7, point.attributes, pbf)
 }
 
-function writeHistogram({ points, bounds = [], isDelta }: Metric, pbf: PbfWriter): void {
+function writeHistogram({ points, bounds = [] }: Metric, pbf: PbfWriter): void {
   for (const point of points) pbf.writeMessage(1, writeBuckets, { point, bounds })
-  pbf.writeVarintField(2, isDelta ? DELTA : CUMULATIVE)
+  pbf.writeVarintField(2, CUMULATIVE)
 }
 
 function writeBuckets({ point, bounds }: { point: DataPoint; bounds: readonly number[] }, pbf: PbfWriter): void {
@@ -146,7 +135,7 @@ const writeText = (field: number, text: string, pbf: PbfWriter): void => pbf.wri
 /** Exact to a quarter of a microsecond; the times are of whole milliseconds. */
 const nanoseconds = (ms: number): number => ms * 1_000_000
 
-/** An ExportTraceServiceResponse or ExportMetricsServiceResponse, whose fields are the same. */
+/** An ExportTraceServiceResponse. */
 export const encodePartialSuccess = (rejected: number, reason: string): Uint8Array =>
   message((response) => {
     if (rejected === 0) return

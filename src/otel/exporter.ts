@@ -9,7 +9,6 @@ import { telemetryNameOf } from '../dialects/known-providers.ts'
 import { Follower, type Page } from '../state/follower.ts'
 import type { StateManager } from '../state/state-manager.ts'
 import { Collector, type CollectorOptions } from './collector.ts'
-import { metricsOf } from './measured.ts'
 import { Metrics } from './metrics.ts'
 import { Tracer } from './tracer.ts'
 
@@ -61,8 +60,7 @@ export class Exporter {
     if (lost)
       log.warn(`OpenTelemetry: ${showCount(lost.to - lost.from + 1)} events were deleted before they could be sent`)
     const spans = events.flatMap((event) => this.#tracer.spansOf(event))
-    const measured = events.map((event) => this.#tracer.measuredOf(event)).filter((point) => point !== undefined)
-    await this.#collector.send([{ spans, metrics: metricsOf(measured) }], signal)
+    await this.#collector.sendSpans(spans, signal)
     for (const event of events) this.#metrics.note(event, telemetryNameOf)
     return this.#keep(events.at(-1)!.seq)
   }
@@ -79,7 +77,7 @@ export class Exporter {
     const waitMs = this.#metricsAt + METRICS_MS - clock.monotonic()
     if (!isLast && waitMs > 0) return waitMs
     this.#metricsAt = clock.monotonic()
-    await this.#collector.sendMetrics([{ metrics: this.#metrics.read(clock.now()) }], signal)
+    await this.#collector.sendMetrics(this.#metrics.read(clock.now()), signal)
     return undefined
   }
 }

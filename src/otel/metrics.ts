@@ -22,21 +22,7 @@ export interface Metric {
   unit: string
   /** Of a histogram; a metric without them is a sum. */
   bounds?: readonly number[]
-  /** Each point counts since the one before. (Default: since its start, which stays.) */
-  isDelta?: boolean
-  /** A sum that may fall. (Default: it never does.) */
-  mayFall?: boolean
   points: readonly DataPoint[]
-}
-
-/** Values at one time, which need no sum. */
-export interface Gauge {
-  name: string
-  description: string
-  unit: string
-  /** Milliseconds since 1970. */
-  atMs: number
-  values: readonly { attributes: Attributes; value: number }[]
 }
 
 /** Agents choose the names of models: further combinations of attributes are counted without them. */
@@ -62,13 +48,6 @@ const INSTRUMENTS: Record<Instrument, Omit<Metric, 'points'>> = {
   },
   cost: { name: 'iron_cage.cost', description: 'Charged for calls of models and services', unit: 'USD' },
 }
-
-const OWN_NAMES: ReadonlySet<string> = new Set(Object.values(INSTRUMENTS).map(({ name }) => name))
-const COST = /(?:^|[._])(?:costs?|usd)(?:[._]|$)/i
-
-/** True for the gateway's own counts, and for amounts of money: an agent can only claim them. */
-export const isClaim = (name: string, unit: string): boolean =>
-  OWN_NAMES.has(name) || name.startsWith('iron_cage.') || COST.test(name) || /^\W?usd\W?$/i.test(unit)
 
 export class Metrics {
   readonly #points = new Map<string, DataPoint & { instrument: Instrument }>()

@@ -24,12 +24,10 @@ import type {
 import type { AgentId, RunId } from '../core/ids.ts'
 import { type AgentView, isClient } from '../state/snapshot.ts'
 import { ALLOWED_ATTRIBUTES } from './decode.ts'
-import { MEASURED_ATTRIBUTES } from './decode-metrics.ts'
-import { type Measured, soundPoint } from './measured.ts'
 import { type Attributes, double, int, type Span } from './span.ts'
 
 /** The common attributes of the calls of a run. */
-export interface Run {
+interface Run {
   id: RunId
   name: string
   /** ISO 8601 UTC. */
@@ -39,26 +37,11 @@ export interface Run {
 
 export interface TracerOptions {
   findAgent: (id: AgentId) => AgentView | undefined
-  /** The last runs whose start was seen, by their agents; changed as events come. (Default: none yet.) */
-  runs?: Map<AgentId, Run>
   /** A provider's name in OpenTelemetry. */
   providerName: (name: string) => string
 }
 
 type CallEvent = EventOf<'call.completed'> | EventOf<'call.failed'> | EventOf<'call.refused'>
-
-/** The events that spans and metrics of agents are made of. */
-export const TRACED_EVENTS = [
-  'agent.started',
-  'agent.exited',
-  'call.completed',
-  'call.failed',
-  'call.refused',
-  'call.retried',
-  'service.called',
-  'agent.traced',
-  'agent.measured',
-] as const satisfies RuntimeEvent['type'][]
 
 /** A call may end after its run: the last ones are kept. Those of older runs are found by their agents. */
 const MAX_RUNS = 500
@@ -68,11 +51,11 @@ const GOOD_ENDS: ReadonlySet<AgentState> = new Set(['completed', 'stopped'])
 
 export class Tracer {
   readonly #options: TracerOptions
-  readonly #runs: Map<AgentId, Run>
+  /** The last runs whose start was seen, by their agents. */
+  readonly #runs = new Map<AgentId, Run>()
 
   constructor(options: TracerOptions) {
     this.#options = options
-    this.#runs = options.runs ?? new Map()
   }
 
   /** Takes events in order. */
@@ -96,18 +79,6 @@ export class Tracer {
       default:
         return []
     }
-  }
-
-  /** An agent's own measurement; undefined for other events, and for one that is not of its form. */
-  measuredOf(event: RuntimeEvent): Measured | undefined {
-    const point = event.type === 'agent.measured' ? soundPoint(event.data) : undefined
-    if (!point) return undefined
-    const attributes = { ...this.#agentOf(event.agent_id), ...ownAttributes(point.attributes, MEASURED_ATTRIBUTES) }
-    return { ...point, attributes }
-  }
-
-  #agentOf(agentId: AgentId | null): Attributes {
-    return agentAttributes(agentId, this.#runOf(agentId))
   }
 
   #began({ agent_id, at, data: { run_id, name, pid, tags } }: EventOf<'agent.started'>): void {
@@ -231,12 +202,12 @@ export class Tracer {
   #ownSpans({ agent_id, data }: EventOf<'agent.traced'>): Span[] {
     const { trace_id, span_id, parent_id } = data
     const isValid = TRACE_ID.test(trace_id) && SPAN_ID.test(span_id) && (parent_id === null || SPAN_ID.test(parent_id))
-    return isValid ? [receivedSpan(data, this.#agentOf(agent_id))] : []
+    return isValid ? [receivedSpan(data, agentAttributes(agent_id, this.#runOf(agent_id)))] : []
   }
 }
 
 /** A span that an agent made, with its own ids. `attributes`: those of its agent. */
-export function receivedSpan(span: ReceivedSpan, attributes: Attributes): Span {
+function receivedSpan(span: ReceivedSpan, attributes: Attributes): Span {
   const { trace_id, span_id, parent_id, name, started_at, ended_at, failed } = span
   return {
     traceId: Buffer.from(trace_id, 'hex'),
@@ -246,7 +217,7 @@ export function receivedSpan(span: ReceivedSpan, attributes: Attributes): Span {
     kind: 'internal',
     startMs: Date.parse(started_at),
     endMs: Date.parse(ended_at),
-    attributes: { ...attributes, ...ownAttributes(span.attributes, ALLOWED_ATTRIBUTES) },
+    attributes: { ...attributes, ...ownAttributes(span.attributes) },
     error: failed ? `${name} failed` : undefined,
   }
 }
@@ -325,10 +296,10 @@ function placeOf(
 }
 
 /** The agent's attributes that are sent on. */
-export const ownAttributes = (attributes: ReceivedAttributes, allowed: ReadonlySet<string>): Attributes =>
+const ownAttributes = (attributes: ReceivedAttributes): Attributes =>
   Object.fromEntries(
     Object.entries(attributes)
-      .filter(([key]) => allowed.has(key))
+      .filter(([key]) => ALLOWED_ATTRIBUTES.has(key))
       .map(([key, value]) => [key, typeof value === 'number' ? numberOf(value) : value]),
   )
 

@@ -9,7 +9,7 @@ const MAX_PARTS = 100_000
 const MAX_TEXT = 200
 
 /** A value of one plain type, undefined for another one. */
-export type Plain = string | number | boolean | undefined
+type Plain = string | number | boolean | undefined
 
 type Field = (pbf: PbfReader) => void
 
@@ -45,31 +45,10 @@ export const varint =
     if (pbf.type === VARINT) use(pbf.readVarint(true))
   }
 
-export const double =
+const double =
   (use: (value: number) => void): Field =>
   (pbf) => {
     if (pbf.type === FIXED64) use(pbf.readDouble())
-  }
-
-/** A signed whole number. */
-export const long =
-  (use: (value: number) => void): Field =>
-  (pbf) => {
-    if (pbf.type === FIXED64) use(pbf.readSFixed64())
-  }
-/** Appends numbers, which are together or one by one, to a list until it has `max`. */
-export const packed =
-  (max: number, kind: 'count' | 'double', list: number[]): Field =>
-  (pbf) => {
-    const add = (from: PbfReader): void => {
-      if (list.length < max) list.push(kind === 'double' ? from.readDouble() : from.readFixed64())
-    }
-    if (pbf.type === FIXED64) return add(pbf)
-    if (pbf.type !== BYTES) return
-    const bytes = pbf.readBytes()
-    if (bytes.length % 8 !== 0) throw new RangeError('a list of numbers ends within one')
-    const numbers = new PbfReader(bytes.subarray(0, 8 * max))
-    while (numbers.pos < numbers.length) add(numbers)
   }
 
 export const hexOf = (bytes: Uint8Array): string => Buffer.from(bytes.subarray(0, 17)).toString('hex')
@@ -121,7 +100,7 @@ function readValue(reader: Reader, bytes: Uint8Array): Plain {
 }
 
 /** A whole number of 64 bits, which JSON has as text. */
-export const LONG = z.union([z.string().max(30), z.number()]).transform(Number)
+const LONG = z.union([z.string().max(30), z.number()]).transform(Number)
 /** Nanoseconds since 1970. */
 export const NANOS = LONG.default(0)
 const VALUE = z.object({
@@ -153,7 +132,7 @@ function keep(attributes: Attributes, name: string, value: Plain): void {
 }
 
 /** Larger ones would be rounded. */
-export const isPlainNumber = (value: number): boolean => Math.abs(value) <= Number.MAX_SAFE_INTEGER
+const isPlainNumber = (value: number): boolean => Math.abs(value) <= Number.MAX_SAFE_INTEGER
 export const shortened = (text: string): string => text.slice(0, MAX_TEXT).toWellFormed()
 
 /** The last millisecond of the year 9999. */

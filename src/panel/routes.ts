@@ -34,8 +34,6 @@ import type { FleetView } from './fleet-view.ts'
 import { panelRoutesOf } from './panel-route.ts'
 import type { SharedViews } from './shared-views.ts'
 import { metricsRoutes } from './telemetry/metrics-routes.ts'
-import type { OtlpForwarder } from './telemetry/otlp-forwarder.ts'
-import { panelOtlpRoutes } from './telemetry/otlp-routes.ts'
 import { reportRoutes } from './telemetry/report-routes.ts'
 import type { PanelTelemetry } from './telemetry/telemetry.ts'
 import { telemetryRoutes } from './telemetry/telemetry-routes.ts'
@@ -51,8 +49,6 @@ export interface PanelParts {
   views: SharedViews<FleetView>
   providerSignIns: ProviderSignIns
   erasures: Erasures
-  /** Undefined without a collector of OpenTelemetry. */
-  otlp: OtlpForwarder | undefined
   /** Whose X-Forwarded-For is believed. */
   trustedProxies: BlockList
   spendingAlerts: SpendingAlerts
@@ -78,7 +74,6 @@ export function panelRoutes(parts: PanelParts): Route<PanelRole>[] {
     ...membershipRoutes(parts),
     ...leaseRoutes(parts),
     ...telemetryRoutes(parts),
-    ...panelOtlpRoutes(parts),
     ...fleetRoutes(parts),
     ...metricsRoutes(parts),
     ...requestRoutes(parts),

@@ -10,7 +10,6 @@ import { errorResponse } from '../http/error-response.ts'
 import type { Env, Guard } from '../http/guard.ts'
 import { serveRoutes } from '../http/route.ts'
 import { type Serving, secureApp, serve } from '../http/serve.ts'
-import type { CollectorOptions } from '../otel/collector.ts'
 import type { Member, PanelRole } from './access/credentials.ts'
 import { Erasures } from './access/erasure.ts'
 import { IdentityProvider, type IdentityProviderOptions } from './access/identity-provider.ts'
@@ -37,8 +36,6 @@ import type { FleetView } from './fleet-view.ts'
 import { ORGANIZATION } from './organization.ts'
 import { type PanelParts, panelRoutes } from './routes.ts'
 import { SharedViews } from './shared-views.ts'
-import { FleetExporter } from './telemetry/fleet-exporter.ts'
-import { OtlpForwarder } from './telemetry/otlp-forwarder.ts'
 import { PanelTelemetry } from './telemetry/telemetry.ts'
 import { viewOf } from './views.ts'
 
@@ -59,8 +56,6 @@ export interface PanelOptions extends MasterKey {
   identityProvider?: IdentityProviderOptions | undefined
   version: string
   clock: Clock
-  /** Where traces of all machines and metrics of the fleet go. (Default: nowhere.) */
-  collector?: Pick<CollectorOptions, 'settings' | 'network'> | undefined
   /** Where alerts are sent, besides the webhooks of organizations. (Default: nowhere.) */
   alerts?: Pick<AlertSenderOptions, 'config' | 'retryPolicy'> | undefined
   /** The files of the dashboard. */
@@ -81,7 +76,6 @@ export interface RunningPanel {
   providerSignIns: ProviderSignIns
   erasures: Erasures
   trustedProxies: BlockList
-  otlp: OtlpForwarder | undefined
   spendingAlerts: SpendingAlerts
   alerts: PanelAlerts
   isRedisConnected: (() => boolean) | undefined
@@ -136,10 +130,8 @@ export async function startPanel(options: PanelOptions): Promise<RunningPanel> {
       ...{ fleet, views, telemetry, orders, control, secrets, policies },
       ...{ providerSignIns, erasures, trustedProxies, spendingAlerts, alerts, isRedisConnected },
       drain: new Drain(clock),
-      otlp: options.collector && new OtlpForwarder({ ...options, ...options.collector, database }),
     }
     const server = await listen(options, parts)
-    const exporter = options.collector && new FleetExporter({ ...options, ...options.collector, database, parts })
     alerts.start()
     const watch = database.dialect.kind === 'postgres' ? new DatabaseWatch(database, clock, onNotice) : undefined
     const onFault: PanelOptions['onFault'] = async (error, what) => {
@@ -152,8 +144,6 @@ export async function startPanel(options: PanelOptions): Promise<RunningPanel> {
       // Its answer is not requested again here: nothing listens any more.
       control.close()
       await server.close()
-      await parts.otlp?.close()
-      await exporter?.close()
       await alerts.close()
       await books.close()
       await watch?.close()

@@ -32,7 +32,7 @@ const OPEN = [
   'POST /api/auth/refresh',
 ]
 /** Where collectors of OpenTelemetry listen. */
-const OF_COLLECTORS = ['/v1/traces', '/v1/metrics']
+const OF_COLLECTORS = ['/v1/traces']
 /** The handler looks closer. */
 const ANY = ['GET /api/auth/me']
 const RUN = ['GET /api/run/secrets']

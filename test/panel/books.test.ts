@@ -105,8 +105,12 @@ describe.each(Object.entries(ADDRESSES))('books on %s', (_, addressOf) => {
     await clock.advanceAsync(60_000)
     expect(faults).toEqual([])
     await makeDue(database)
-    await clock.advanceAsync(60_000)
-    await expect.poll(() => faults).toContain(`the books do not agree: ${found}`)
+    // The check of the minute before may still run.
+    const faultsLater = async () => {
+      await clock.advanceAsync(60_000)
+      return faults
+    }
+    await expect.poll(faultsLater).toContain(`the books do not agree: ${found}`)
     await expect
       .poll(() => brokenBooks(database.system))
       .toContainEqual(
@@ -216,5 +220,5 @@ test('"panel doctor" names the version of the tables, a role that sees every org
   await database.system.rows('UPDATE budgets SET escrow_nanos = 0')
   expect(await doctor(address)).toMatchObject({ code: 8, out: expect.stringContaining('broken: organization acme') })
   await database.system.rows("UPDATE panel_meta SET value = '6' WHERE key = 'version'")
-  expect((await doctor(address)).err).toContain(`this database has version 6 of ${version}`)
+  expect((await doctor(address)).err).toContain('this database has version 6, which cannot be migrated')
 })

@@ -4,10 +4,9 @@ import type { RuntimeEvent } from '../../src/core/events.ts'
 import { Fleet } from '../../src/panel/bank/budgets.ts'
 import type { PanelDatabase } from '../../src/panel/db/database.ts'
 import { openPanelDatabase } from '../../src/panel/db/open.ts'
-import { ExportStore } from '../../src/panel/telemetry/export-store.ts'
 import { PanelTelemetry } from '../../src/panel/telemetry/telemetry.ts'
 import { TelemetryStore } from '../../src/panel/telemetry/telemetry-store.ts'
-import { ANY_AGE, openTestPanel } from './open-panel.ts'
+import { openTestPanel } from './open-panel.ts'
 import { type Cluster, startCluster } from './postgres.ts'
 
 let cluster: Cluster
@@ -38,6 +37,7 @@ async function open() {
   }
   const runtimeId = await join()
   const [store, another] = [new TelemetryStore(database), new TelemetryStore(database)]
+  await store.prepare()
   const take = (after: number, through: number, change: Partial<RuntimeEvent> = {}, by = store, of = runtimeId) =>
     by.take(organizationId, of, batchOf(after, through, change))
   /** Where each event is, in their order. */
@@ -239,26 +239,21 @@ test('each partition is behind row-level security itself, and is found by its ke
 })
 
 test('a long read of events delays retention, and no other work', async () => {
-  const { database, organizationId, setTime, today, store, take, stored, fold } = await open()
+  const { database, setTime, today, store, take, stored, fold } = await open()
   await take(0, 1)
   await fold()
-  await new ExportStore(database).begin()
   await setTime(today + 30 * DAY_MS)
   const waits = () => database.system.rows("SELECT 1 FROM pg_locks WHERE NOT granted AND mode = 'AccessExclusiveLock'")
-  // As a process that sends events to a collector.
-  await database.exclusively('export', async (sql) => {
+  await database.exclusively('alert', async (sql) => {
     await sql.rows('SELECT seq FROM events')
     const pruned = expect(store.prune(AGES)).rejects.toMatchObject({ code: '55P03' })
     await expect.poll(waits).toHaveLength(1)
-    await sql.rows('UPDATE exports SET exported_at = 1')
     await take(1, 2)
     await pruned
     expect(await stored()).toHaveLength(2)
   })
   await store.prune(AGES)
   expect(await stored()).toHaveLength(1)
-  const [row] = await database.within(organizationId, (sql) => sql.rows('SELECT lost FROM exports'))
-  expect(row).toEqual({ lost: 1 })
 })
 
 test('panels that start at once on one database make the partitions of the next days once', async () => {
@@ -272,92 +267,5 @@ test('panels that start at once on one database make the partitions of the next 
   const names = await database.system.rows<{ relname: string }>(
     "SELECT relname FROM pg_class WHERE relname ~ '^events_2' AND relkind = 'r'",
   )
-  expect(names.map(({ relname }) => relname).sort()).toEqual([1, 2, 3].map((n) => nameOf(Date.now() + n * DAY_MS)))
-})
-
-/** As the version before partitions made and used it. */
-const BEFORE = {
-  version: 20,
-  table: [
-    'ALTER TABLE runtimes DROP COLUMN opening, DROP COLUMN heard_at',
-    'DROP TABLE events',
-    `CREATE TABLE events (
-      organization_id TEXT NOT NULL,
-      runtime_id TEXT NOT NULL,
-      journal_id TEXT NOT NULL,
-      seq BIGINT NOT NULL,
-      at TEXT NOT NULL,
-      received_at BIGINT NOT NULL,
-      agent_id TEXT,
-      level TEXT NOT NULL,
-      type TEXT NOT NULL,
-      message TEXT NOT NULL,
-      data TEXT NOT NULL,
-      PRIMARY KEY (runtime_id, journal_id, seq)
-    )`,
-    'CREATE INDEX events_received ON events (received_at)',
-    `CREATE INDEX events_found ON events (organization_id, at) WHERE type = 'pii.found'`,
-    'ALTER TABLE events ENABLE ROW LEVEL SECURITY, FORCE ROW LEVEL SECURITY',
-    `CREATE POLICY own_rows ON events USING (current_setting('iron_cage.organization', true) IN (organization_id, '*'))`,
-  ],
-  prune: `DELETE FROM events WHERE received_at < $1 AND (type <> 'pii.found' OR received_at < $2)
-    AND seq <= (SELECT folded_seq FROM telemetry
-      WHERE telemetry.runtime_id = events.runtime_id AND telemetry.journal_id = events.journal_id)`,
-}
-
-test('events of the version before stay as they are, incidents for their own time, and that version goes on beside', async () => {
-  const { address, database, organizationId, runtimeId, store, setTime, today, stored, partitions, fold, take } =
-    await open()
-  for (const statement of BEFORE.table) await database.system.rows(statement)
-  await database.system.rows(`UPDATE panel_meta SET value = '${BEFORE.version}' WHERE key = 'version'`)
-  const insert = (seq: number, receivedAt: number, type = 'agent.paused') =>
-    database.within(organizationId, (sql) =>
-      sql.rows(
-        `INSERT INTO events (organization_id, runtime_id, journal_id, seq, at, agent_id, level, type, message, data, received_at)
-         VALUES ($1, $2, 'one', $3, '2026-01-02T03:04:05.000Z', 'a-1', 'INFO', $4, 'x', '{}', $5)`,
-        [organizationId, runtimeId, seq, type, receivedAt],
-      ),
-    )
-  for (let seq = 1; seq <= 3; seq++) await insert(seq, today - (8 - seq) * DAY_MS)
-  await insert(4, today - 81 * DAY_MS, 'pii.found')
-  await insert(5, today - 200 * DAY_MS, 'pii.found')
-  await insert(6, today, 'pii.found')
-  // While the clock was wrong.
-  await insert(7, today + 400 * DAY_MS)
-  await database.within(organizationId, (sql) =>
-    sql.rows("INSERT INTO telemetry (runtime_id, organization_id, journal_id, acked_seq) VALUES ($1, $2, 'one', 7)", [
-      runtimeId,
-      organizationId,
-    ]),
-  )
-  const migrated = await openPanelDatabase(address)
-  await migrated.close()
-  const before = [
-    ...['1 events_first', '2 events_first', '3 events_first', `4 ${incidentsOf(today - 81 * DAY_MS)}`],
-    ...['5 incidents_default', `6 ${incidentsOf(today)}`, '7 events_daily_default'],
-  ]
-  expect(await stored()).toEqual(before)
-  expect(await take(0, 7)).toEqual({ acked_seq: 7 })
-
-  // The version before, alone: its inserts and deletes.
-  await insert(8, today + DAY_MS / 2)
-  await insert(9, today + 2 * DAY_MS)
-  await insert(10, today, 'pii.found')
-  await database.system.rows('UPDATE telemetry SET acked_seq = 10')
-  expect(await stored()).toEqual([
-    ...before,
-    ...['8 events_first', '9 events_daily_default', `10 ${incidentsOf(today)}`],
-  ])
-  expect(await store.incidents(organizationId, { before: null, limit: 10 })).toHaveLength(4)
-  await fold()
-  await database.system.rows(BEFORE.prune, [today - 6 * DAY_MS, today - 90 * DAY_MS])
-  expect((await stored()).map((place) => place.split(' ')[0])).toEqual(['2', '3', '4', '6', '7', '8', '9', '10'])
-
-  // And this one again.
-  await setTime(today + 8 * DAY_MS)
-  await store.prune(AGES)
-  expect(await partitions()).not.toContain('events_first')
-  expect((await stored()).map((place) => place.split(' ')[0])).toEqual(['4', '6', '7', '9', '10'])
-  await store.prune(ANY_AGE)
-  expect(await stored()).toEqual(['7 events_daily_default', '9 events_daily_default'])
+  expect(names.map(({ relname }) => relname).sort()).toEqual([0, 1, 2, 3].map((n) => nameOf(Date.now() + n * DAY_MS)))
 })

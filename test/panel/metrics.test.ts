@@ -164,8 +164,8 @@ test('the first thousand budgets have numbers of their own, and how many have no
       ...{ pendingRequests: 0, spendingAlerts: 0, spentNanos: 0n, incidents: [] },
     },
   )
-  const valuesOf = (name: string) => gauges.find((gauge) => gauge.name === `iron_cage.${name}`)!.values
-  expect(valuesOf('shared_budget.limit')).toHaveLength(MAX_BUDGETS)
+  const valuesOf = (name: string) => gauges.find((gauge) => gauge.name === `iron_cage_${name}`)!.values
+  expect(valuesOf('shared_budget_limit_usd')).toHaveLength(MAX_BUDGETS)
   expect(valuesOf('shared_budgets').map(({ value }) => value)).toEqual([MAX_BUDGETS + 2])
-  expect(valuesOf('shared_budgets.omitted').map(({ value }) => value)).toEqual([2])
+  expect(valuesOf('shared_budgets_omitted').map(({ value }) => value)).toEqual([2])
 })

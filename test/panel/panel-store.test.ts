@@ -318,6 +318,22 @@ describe.each(Object.entries(ADDRESSES))('a panel on %s', (_, addressOf) => {
     await expect(again()).rejects.toMatchObject({ code: 'database_unusable', hint: 'update Iron Cage' })
   })
 
+  test('a database of tables that were never released is refused with what to do, and stays as it is', async () => {
+    const { database, address, fleet } = await open()
+    const tables = () => database.system.rows('SELECT * FROM panel_meta ORDER BY key')
+    await database.system.rows("UPDATE panel_meta SET value = '22' WHERE key = 'version'")
+    const before = await tables()
+    const again = async () => {
+      if (database.dialect.kind === 'sqlite') return migrate(database.system, database.dialect)
+      const opened = await openPanelDatabase(address)
+      await opened.close()
+    }
+    const refused = { code: 'database_unusable', hint: expect.stringContaining('a new database') }
+    await expect(again()).rejects.toMatchObject(refused)
+    await expect(fleet.ping()).rejects.toMatchObject(refused)
+    expect(await tables()).toEqual(before)
+  })
+
   test('a runtime that comes back without its ledger is quarantined until a person enters its spending', async () => {
     const { fleet, organizationId } = await open()
     const runtime = await join(fleet, organizationId)
@@ -526,6 +542,24 @@ test('a thousand keys are looked up in PostgreSQL by their index, and the list o
     expect(text).toContain(`Index Scan`)
     expect(text).not.toContain('Join')
   }
+})
+
+test('only one process of a panel does what one does for all, and the next as soon as it has ended', async () => {
+  const address = await cluster.newDatabase()
+  const [one, other] = await Promise.all([openPanelDatabase(address), openPanelDatabase(address)])
+  onTestFinished(async () => void (await Promise.all([one.close(), other.close()])))
+  const tryOther = () => other.exclusively('alert', async () => 'mine')
+  const first = await one.exclusively('alert', async (sql) => {
+    await sql.rows('SELECT 1')
+    return tryOther()
+  })
+  expect(first).toBeUndefined()
+  expect(await tryOther()).toBe('mine')
+  const failed = one.exclusively('alert', async () => {
+    throw new Error('no')
+  })
+  await expect(failed).rejects.toThrow('no')
+  await expect.poll(tryOther).toBe('mine')
 })
 
 test('panels that start at once on one PostgreSQL migrate it once, and lend the same money once', async () => {

@@ -48,11 +48,6 @@ async function openOrganizations(address: string) {
     database: address,
     // Nothing happens by itself.
     clock: { ...systemClock, after: () => never },
-    // Nothing is sent: the posted body is empty.
-    collector: {
-      settings: { endpoint: 'http://127.0.0.1:9', headers: {}, service_name: 'fleet' },
-      network: { ca: undefined, httpsProxy: '', httpProxy: '', noProxy: '' },
-    },
     onFault: (error) => {
       throw error
     },

@@ -175,7 +175,6 @@ export async function openTenant(
     await insert(sql, 'alert_deliveries', [{ ...alert, ...sent, due_at: 1, error: null }])
     const unusual = { organization_id: id, scope: 'agent', name: names.agent, day: '2026-01-02' }
     await insert(sql, 'spending_alerts', [{ ...unusual, raised_at: 1, cost_nanos: 2, usual_nanos: 1 }])
-    await insert(sql, 'exports', [{ organization_id: id, runtime_id: first.runtimeId, journal_id: journal }])
   })
 
   return {

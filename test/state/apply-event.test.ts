@@ -72,12 +72,6 @@ const PAYLOADS: Payloads = {
     ...{ started_at: instant, ended_at: instant, failed: fc.boolean() },
     attributes: fc.dictionary(text, fc.oneof(text, count, fc.boolean())),
   },
-  'agent.measured': {
-    ...{ name: text, unit: text, kind: fc.constantFrom('gauge', 'sum', 'histogram') },
-    ...{ cumulative: fc.boolean(), monotonic: fc.boolean(), started_at: nullable(instant), measured_at: instant },
-    ...{ value: fc.nat(), bounds: fc.array(fc.nat()), counts: fc.array(count) },
-    attributes: fc.dictionary(text, fc.oneof(text, count, fc.boolean())),
-  },
   'agent.ordered': {
     order_id: text,
     action: fc.constantFrom('stop', 'pause', 'resume'),

@@ -46,7 +46,6 @@ export class Erasures {
     const work = async (sql: Sql): Promise<void> => {
       // Nobody stores a state or events until the end.
       await sql.rows('UPDATE telemetry SET erasures = erasures + 1 WHERE organization_id = $1', [organizationId])
-      await sql.rows('UPDATE exports SET erasures = erasures + 1 WHERE organization_id = $1', [organizationId])
       await requireUnbound(sql, organizationId, erase)
       for (const table of Object.keys(TEXT_TABLES)) {
         if (table === 'audit') continue

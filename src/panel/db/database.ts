@@ -39,7 +39,7 @@ export interface PanelDatabase {
 }
 
 /** The work that one process of the panel does for all. */
-export type ExclusiveWork = 'export' | 'alert' | 'check' | 'partition'
+export type ExclusiveWork = 'alert' | 'check' | 'partition'
 
 export type ChangeListener = (organizationId: string | undefined) => void
 

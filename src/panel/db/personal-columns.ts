@@ -41,10 +41,6 @@ export const TEXT_TABLES: Readonly<Record<string, TextTable>> = {
       ...{ agent_id: 'text', message: 'text', data: 'json' },
     },
   },
-  exports: {
-    key: ['runtime_id', 'journal_id'],
-    columns: { ...plain('runtime_id', 'organization_id', 'journal_id'), runs: 'json' },
-  },
   spending: {
     key: ['runtime_id', 'day', 'model'],
     columns: { ...plain('organization_id', 'runtime_id', 'day'), model: 'text' },

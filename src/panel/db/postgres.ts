@@ -24,7 +24,7 @@ const TABLES_TIMEOUT_MS = 3_600_000
 const EXCLUSIVE_IDLE_MS = 30_000
 /** Of advisory locks: "iron", and the kind of work. */
 const LOCKS = 0x69726f6e
-const LOCK_OF: Readonly<Record<ExclusiveWork, number>> = { export: 1, alert: 2, check: 3, partition: 4 }
+const LOCK_OF: Readonly<Record<ExclusiveWork, number>> = { alert: 2, check: 3, partition: 4 }
 
 const POSTGRES: Dialect = {
   kind: 'postgres',

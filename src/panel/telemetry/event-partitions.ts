@@ -14,7 +14,6 @@
  */
 import { isoTime } from '../../core/clock.ts'
 import type { Dialect, PanelDatabase, Sql } from '../db/database.ts'
-import { countUnsent, deleteEnded } from './export-store.ts'
 
 const DAY_MS = 86_400_000
 
@@ -68,23 +67,14 @@ export async function dropPartitions(
   await dropOf(database, INCIDENTS, incidentsMs)
 }
 
-/**
- * Each in a separate transaction: a transaction that stores or sends events has locks on them and on their counts, in
- * its own order, and this must not wait for the one while it has the other.
- */
 async function dropOf({ dialect, exclusively }: PanelDatabase, group: Group, ageMs: number): Promise<void> {
-  const counted = await exclusively('partition', async (sql) => {
-    const old = await oldOf(sql, group, (await begin(sql, dialect)) - ageMs)
-    for (const { name } of old) await countUnsent(dialect, sql, { table: name })
-    await deleteEnded(sql)
-    return new Set(old.map(({ name }) => name))
-  })
-  if (!counted?.size) return
   await exclusively('partition', async (sql) => {
-    const now = await begin(sql, dialect)
+    const ms = (await begin(sql, dialect)) - ageMs
+    if ((await oldOf(sql, group, ms)).length === 0) return
+    // Nothing is stored there meanwhile: what is old now stays so.
     await sql.rows(`LOCK TABLE ${group.table} IN ACCESS EXCLUSIVE MODE`)
-    for (const { name, isDefault } of await oldOf(sql, group, now - ageMs)) {
-      if (counted.has(name)) await sql.rows(isDefault ? `TRUNCATE ${name}` : `DROP TABLE ${name}`)
+    for (const { name, isDefault } of await oldOf(sql, group, ms)) {
+      await sql.rows(isDefault ? `TRUNCATE ${name}` : `DROP TABLE ${name}`)
     }
   })
 }
@@ -112,12 +102,12 @@ async function partitionsOf(sql: Sql, { table }: Group): Promise<Partition[]> {
      FROM pg_inherits JOIN pg_class ON oid = inhrelid WHERE inhparent = '${table}'::regclass ORDER BY relname`,
   )
   return rows.map(({ name, bound }) => {
-    const [, from, until] = /FROM \((?:'(\d+)'|MINVALUE)\) TO \('(\d+)'\)/.exec(bound) ?? []
+    const [, from, until] = /FROM \('(\d+)'\) TO \('(\d+)'\)/.exec(bound) ?? []
     const isDefault = until === undefined
     return {
       name,
       isDefault,
-      from: isDefault ? Infinity : Number(from ?? -Infinity),
+      from: isDefault ? Infinity : Number(from),
       until: Number(until ?? -Infinity),
     }
   })

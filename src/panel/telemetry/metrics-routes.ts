@@ -3,7 +3,6 @@
  * a load balancer each request reaches another one, and it serves all organizations.
  */
 import type { Route } from '../../http/route.ts'
-import type { Gauge } from '../../otel/metrics.ts'
 import type { PanelRole } from '../access/credentials.ts'
 import { panelRoutesOf } from '../panel-route.ts'
 import { type GaugeParts, readGauges } from './fleet-gauges.ts'
@@ -15,31 +14,17 @@ export const metricsRoutes = (parts: GaugeParts): Route<PanelRole>[] => [
     reply: null,
     types: ['text/plain'],
     handle: async ({ context, identity }) => {
-      const { gauges } = await readGauges(parts, identity.organizationId)
+      const gauges = await readGauges(parts, identity.organizationId)
       // Through the default export: in a bundle CommonJS has no named exports. Most panels are never asked for metrics.
       const { default: prometheus } = await import('prom-client')
       const registry = new prometheus.Registry()
-      for (const { name, unit, description: help, values } of gauges) {
-        const labelled = values.map(({ attributes, value }) => ({ labels: labelsOf(attributes), value }))
-        const metric = new prometheus.Gauge({
-          name: name.replaceAll('.', '_') + (SUFFIXES[unit] ?? ''),
-          help,
-          labelNames: [...new Set(labelled.flatMap(({ labels }) => Object.keys(labels)))],
-          registers: [registry],
-        })
-        for (const { labels, value } of labelled) metric.set(labels, value)
+      for (const { name, help, values } of gauges) {
+        const labelNames = [...new Set(values.flatMap(({ labels }) => Object.keys(labels)))]
+        const metric = new prometheus.Gauge({ name, help, labelNames, registers: [registry] })
+        for (const { labels, value } of values) metric.set(labels, value)
       }
       context.header('content-type', prometheus.Registry.PROMETHEUS_CONTENT_TYPE)
       return context.body(await registry.metrics())
     },
   }),
 ]
-
-/** Names of metrics end with their unit there. */
-const SUFFIXES: Readonly<Record<string, string>> = { USD: '_usd', s: '_seconds' }
-
-/** An attribute such as "iron_cage.budget.scope" is the label "scope". */
-const labelsOf = (attributes: Gauge['values'][number]['attributes']): Record<string, string> =>
-  Object.fromEntries(
-    Object.entries(attributes).map(([key, text]) => [key.slice(key.lastIndexOf('.') + 1), String(text)]),
-  )

@@ -8,7 +8,6 @@ import { revokedRuntime } from '../bank/bank.ts'
 import type { Dialect, PanelDatabase, Sql, Value } from '../db/database.ts'
 import { insert } from '../db/insert.ts'
 import { dropPartitions, makePartitions } from './event-partitions.ts'
-import { countUnsent, deleteEnded, endJournal, resumeJournal } from './export-store.ts'
 import { addSpending, type Dimension, isTime, readSpending, type Spent } from './spending.ts'
 
 /** How far a runtime has got. */
@@ -209,10 +208,7 @@ export class TelemetryStore {
     // Later ones of the present ledger are still to be folded.
     const isUnneeded = `NOT EXISTS (SELECT 1 FROM telemetry WHERE telemetry.runtime_id = events.runtime_id
       AND telemetry.journal_id = events.journal_id AND seq > folded_seq)`
-    const isPruned = `${isOld} AND ${isUnneeded}`
-    await countUnsent(dialect, system, { table: 'events', isPruned })
-    await deleteEnded(system)
-    await system.rows(`DELETE FROM events WHERE ${isPruned}`)
+    await system.rows(`DELETE FROM events WHERE ${isOld} AND ${isUnneeded}`)
   }
 }
 
@@ -310,18 +306,21 @@ async function lockCursors(
   const stored = new Map(rows.map((row) => [row.runtime_id, row]))
   const cursors = new Map<string, Cursor & { now: number }>()
   for (const { runtimeId, batch } of group) {
-    const cursor = await cursorOf(sql, organizationId, stored.get(runtimeId)!, batch.journal_id)
+    const cursor = await cursorOf(sql, stored.get(runtimeId)!, batch.journal_id)
     cursors.set(runtimeId, { ...cursor, now: times.get(runtimeId)! })
   }
   return cursors
 }
 
 /** Another ledger begins anew; one that comes back goes on, so that none of its events is stored twice. */
-async function cursorOf(sql: Sql, organizationId: string, row: Cursor, journalId: string): Promise<Cursor> {
+async function cursorOf(sql: Sql, row: Cursor, journalId: string): Promise<Cursor> {
   if (row.journal_id === journalId) return row
-  const { runtime_id: runtimeId, last_at, acked_seq: stored_seq, journal_id } = row
-  await endJournal(sql, { runtime_id: runtimeId, organization_id: organizationId, journal_id, stored_seq })
-  const acked_seq = await resumeJournal(sql, runtimeId, journalId)
+  const { runtime_id: runtimeId, last_at } = row
+  const [stored] = await sql.rows<{ acked_seq: number }>(
+    'SELECT coalesce(max(seq), 0) AS acked_seq FROM events WHERE runtime_id = $1 AND journal_id = $2',
+    [runtimeId, journalId],
+  )
+  const { acked_seq } = stored!
   await sql.rows(
     `UPDATE telemetry SET journal_id = $2, acked_seq = $3, snapshot = NULL, folded_seq = 0, counted_until = $4
      WHERE runtime_id = $1`,

@@ -13,8 +13,6 @@ import type { PanelDatabase } from '../../../src/panel/db/database.ts'
 import { insert } from '../../../src/panel/db/insert.ts'
 import { openPanelDatabase } from '../../../src/panel/db/open.ts'
 import { TEXT_TABLES } from '../../../src/panel/db/personal-columns.ts'
-import { ExportStore } from '../../../src/panel/telemetry/export-store.ts'
-import { pageOf } from '../../../src/panel/telemetry/fleet-exporter.ts'
 import { PanelTelemetry } from '../../../src/panel/telemetry/telemetry.ts'
 import { dollars } from '../../support/money.ts'
 import { temporaryFile } from '../../support/temporary-file.ts'
@@ -122,8 +120,6 @@ describe.each([
     await insert(database.system, 'alert_webhooks', [{ ...webhook, host: EMAIL, created_at: 1, created_by: NAME }])
     const cursors = await telemetry.store.cursors(organizationId)
     await telemetry.store.keep(organizationId, cursors[0]!, snapshot)
-    const store = await exportOf(database)
-    await store()
     for (const verdict of ['approved', 'rejected'] as const) {
       const [asking, deciding] = verdict === 'approved' ? [jane, ada] : [ada, jane]
       const asked = await fleet.requests.create(asking, { scope: 'user', name: EMAIL }, dollars('1'), `for ${NAME}`)
@@ -149,20 +145,6 @@ describe.each([
     await fleet.people.add(ada, { username: 'grace', role: 'viewer', email: 'grace@example.com' })
     await fleet.teams.set(ada, EMAIL, 'grace', 'member')
     return runtimeId
-  }
-
-  /**
-   * A process of the panel sends the events that a collector does not have yet. Returns a function that stores its
-   * progress.
-   */
-  async function exportOf(database: PanelDatabase): Promise<() => Promise<void>> {
-    const store = new ExportStore(database)
-    await store.begin()
-    const pages = (await store.due(database.system)).map((ledger) => {
-      const { progress } = pageOf(ledger, [], 1)
-      return { ...progress, runs: progress.runs ?? ledger.runs }
-    })
-    return () => store.advance(database.system, pages, 1)
   }
 
   const rowsOf = (database: PanelDatabase, table: string, id: string) => {
@@ -211,7 +193,6 @@ describe.each([
     }
     const [before, foreign] = [await everything(database, organizationId), await everything(database, theirs)]
     const [cursor] = await telemetry.store.cursors(organizationId)
-    const storeExport = await exportOf(database)
 
     const counted = await erase(true)
     expect(await everything(database, organizationId)).toBe(before)
@@ -229,7 +210,6 @@ describe.each([
     // Another process of the panel has her in memory, and may be about to store that.
     const stale = { ...state!.snapshot, seq: state!.snapshot.seq + 1 }
     await replica.store.keep(organizationId, cursor!, stale)
-    await storeExport()
     for (const each of [replica, telemetry]) {
       const [now] = (await each.states(organizationId)).values()
       expect(Object.values(now!.snapshot.agents)).toMatchObject([{ name: `${erased.pseudonym}'s agent` }])

@@ -1,15 +1,13 @@
 /** What `panel` does: runs a Control Panel until it is asked to end. */
 import { isLoopback } from '../../../access/localhost.ts'
-import { loadFile, loadFromVariables } from '../../../config/config.ts'
+import { loadFile } from '../../../config/config.ts'
 import { wholeNumber } from '../../../config/env.ts'
 import { panelFileSchema } from '../../../config/schema.ts'
 import { systemClock } from '../../../core/clock.ts'
 import { CageError } from '../../../core/errors.ts'
 import { packageFolder } from '../../../core/package-folder.ts'
-import { readNetwork } from '../../../gateway/provider/network.ts'
 import { loadAssets } from '../../../http/assets.ts'
 import { parseProxies } from '../../../http/caller-address.ts'
-import type { CollectorOptions } from '../../../otel/collector.ts'
 import type { IdentityProviderOptions } from '../../../panel/access/identity-provider.ts'
 import { isPostgres, withoutPassword } from '../../../panel/db/open.ts'
 import { type PanelOptions, type RunningPanel, startPanel } from '../../../panel/server.ts'
@@ -44,7 +42,6 @@ export async function runPanel(flags: PanelFlags, terminal: Terminal): Promise<v
   const end = listenForEnd(terminal)
   const print = (level: string, text: string) =>
     terminal.err(`[${new Date().toTimeString().slice(0, 8)}] ${level.padEnd(5)} ${text}`)
-  const collector = collectorOf(terminal)
   const redis = redisOf(flags, terminal)
   const running = await startPanel({
     database,
@@ -57,7 +54,6 @@ export async function runPanel(flags: PanelFlags, terminal: Terminal): Promise<v
     identityProvider: await identityProviderOf(flags, terminal),
     ...terminal.env.readMasterKey(),
     version: VERSION,
-    collector,
     alerts: alertsOf(flags, terminal),
     clock: systemClock,
     assets: loadAssets(`${packageFolder()}dist/panel`),
@@ -65,16 +61,8 @@ export async function runPanel(flags: PanelFlags, terminal: Terminal): Promise<v
     onFault: (error, what) => print('ERROR', `${what}: ${(error as Error).message}`),
   })
   try {
-    const telemetry = collector
-      ? `traces and metrics to ${collector.settings.endpoint} (OTEL_EXPORTER_OTLP_ENDPOINT)`
-      : null
-    for (const line of await startLines(
-      running,
-      { database, redis: redis?.name ?? null, telemetry },
-      terminal.columns !== undefined,
-    )) {
-      terminal.out(line)
-    }
+    const names = { database, redis: redis?.name ?? null }
+    for (const line of await startLines(running, names, terminal.columns !== undefined)) terminal.out(line)
     const reason = await end.asked
     // From a terminal, or where no other process can answer, there is nothing to wait for.
     if (reason === 'SIGTERM' && isPostgres(database)) await running.drain.run()
@@ -104,13 +92,6 @@ function alertsOf({ config }: PanelFlags, { cwd }: Terminal): PanelOptions['aler
   return config === undefined ? undefined : { config: loadFile(config, cwd, panelFileSchema).alerts }
 }
 
-/** The variables that a runtime reads as well. Throws CageError `invalid_config`. */
-function collectorOf({ env }: Terminal): Pick<CollectorOptions, 'settings' | 'network'> | undefined {
-  const { otel, network } = loadFromVariables(env.addresses, ['otel', 'network'])
-  const { endpoint } = otel
-  return endpoint === undefined ? undefined : { settings: { ...otel, endpoint }, network: readNetwork(network) }
-}
-
 const MIN_TTL_S = 2
 const MAX_TTL_S = 86_400
 
@@ -126,7 +107,7 @@ function numberOf(text: string, flag: string, least: number, most: number): numb
  */
 async function startLines(
   { url, fleet, organizationId }: RunningPanel,
-  { database, redis, telemetry }: { database: string; redis: string | null; telemetry: string | null },
+  { database, redis }: { database: string; redis: string | null },
   isTerminal: boolean,
 ): Promise<string[]> {
   const { credentials } = fleet
@@ -137,7 +118,6 @@ async function startLines(
   return tree(`Iron Cage ${VERSION} Control Panel`, [
     ['Database', withoutPassword(database)],
     ['Redis', redis],
-    ['Telemetry', telemetry],
     ['Fleet', shows ? `${await link()} (works once, within an hour)` : url],
     ['Next', `export IRON_CAGE_URL=${url}`],
     ['', shows ? `iron-cage login --link "${await link()}"` : 'iron-cage login <user>'],
