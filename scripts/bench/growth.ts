@@ -1,12 +1,12 @@
 /**
- * `node scripts/bench/growth.ts [--rounds 3] [--picture docs/growth.svg] [--json]`: needs a build. The time of a call
+ * `node scripts/bench/growth.ts [--rounds 3] [--json]`: needs a build. The time of a call
  * and of a start of the server as agents, events and the ledger grow; a curve that is not flat is a defect. Each size
  * is a separate database, filled through the program (calls as rows: real ones would take hours); in every round each
  * is served once and called by ten connections at once. Medians; the ratio is to the first size of the same kind.
  */
 import { spawn } from 'node:child_process'
 import { once } from 'node:events'
-import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
+import { mkdirSync, mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { createInterface } from 'node:readline'
@@ -19,12 +19,10 @@ import type { FakeProvider } from '../../test/support/provider.ts'
 import { Cage } from '../soak/cage.ts'
 import { insertCalls } from '../soak/ledger-rows.ts'
 import { cpuSeconds, median, quantile } from './figures.ts'
-import { type Curve, growthPicture } from './growth-picture.ts'
 
 const { values } = parseArgs({
   options: {
     rounds: { type: 'string', default: '3' },
-    picture: { type: 'string' },
     json: { type: 'boolean', default: false },
   },
 })
@@ -138,24 +136,12 @@ function report(points: Point[]): void {
     p50_ms: median(latencies.map(({ p50 }) => p50)),
     p99_ms: median(latencies.map(({ p99 }) => p99)),
   }))
-  if (values.json) console.log(JSON.stringify(rows))
-  else {
-    console.log('| | starts in | processor time of a call | p50 | p99 |\n|---|---|---|---|---|')
-    for (const row of rows) {
-      const first = rows.find(({ kind }) => kind === row.kind)!
-      const ratio = (row.call_us / first.call_us).toFixed(2)
-      const cells = [`${row.start_ms} ms`, `${row.call_us} µs (${ratio})`, ms(row.p50_ms), ms(row.p99_ms)]
-      console.log(`| ${[`${row.count.toLocaleString('en')} ${row.kind}`, ...cells].join(' | ')} |`)
-    }
+  if (values.json) return console.log(JSON.stringify(rows))
+  console.log('| | starts in | processor time of a call | p50 | p99 |\n|---|---|---|---|---|')
+  for (const row of rows) {
+    const first = rows.find(({ kind }) => kind === row.kind)!
+    const ratio = (row.call_us / first.call_us).toFixed(2)
+    const cells = [`${row.start_ms} ms`, `${row.call_us} µs (${ratio})`, ms(row.p50_ms), ms(row.p99_ms)]
+    console.log(`| ${[`${row.count.toLocaleString('en')} ${row.kind}`, ...cells].join(' | ')} |`)
   }
-  if (!values.picture) return
-  const curve = (figure: 'start_ms' | 'call_us') => (kind: string) =>
-    ({ name: kind, points: rows.filter((row) => row.kind === kind).map((row) => [row.count, row[figure]]) }) as Curve
-  writeFileSync(
-    values.picture,
-    growthPicture([
-      { title: 'Processor time of a call, µs', curves: Object.keys(SIZES).map(curve('call_us')) },
-      { title: 'Start, ms', curves: Object.keys(SIZES).map(curve('start_ms')) },
-    ]),
-  )
 }
