@@ -26,6 +26,7 @@ const ORDER: readonly (readonly string[])[] = [
     'errors',
     'ids',
     'id-types',
+    'ascii',
     'tokens',
     'money',
     'units',
@@ -50,6 +51,7 @@ const LEAVES: Readonly<Record<string, readonly string[]>> = {
   ids: ['id-types'],
   'control-messages': ['money'],
   'lease-messages': ['money'],
+  tokens: ['ascii'],
   'telemetry-messages': ['events'],
 }
 

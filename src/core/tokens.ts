@@ -4,7 +4,9 @@
  * memory. The redactor removes them by the same form (`redaction/own-token.ts`), and no text with one is sent to a
  * provider or a service.
  */
+
 import { randomBytes } from 'node:crypto'
+import * as ascii from './ascii.ts'
 
 /** A run token, an API token (`ic`), a one-time code, a WebSocket ticket, a refresh token, a link to a report. */
 export const TOKEN_KINDS = ['run', 'ic', 'code', 'ticket', 'refresh', 'link'] as const
@@ -76,11 +78,11 @@ export const isWhole = (kind: TokenKind, before: number, after: number): boolean
 
 /** Of base64url. False for NaN, as before and after a text. */
 export const isTokenCharacter = (code: number): boolean =>
-  (code >= 0x61 && code <= 0x7a) ||
-  (code >= 0x41 && code <= 0x5a) ||
-  (code >= 0x30 && code <= 0x39) ||
-  code === 0x5f ||
-  code === 0x2d
+  (code >= ascii.LOWER_A && code <= ascii.LOWER_Z) ||
+  (code >= ascii.UPPER_A && code <= ascii.UPPER_Z) ||
+  (code >= ascii.ZERO && code <= ascii.NINE) ||
+  code === ascii.UNDERSCORE ||
+  code === ascii.HYPHEN
 
 /** ASCII only, like every token; invalid escapes stay. */
 const withoutPercents = (text: string): string =>

@@ -2,7 +2,9 @@
  * JSON from outside. Nothing in a request may mean one thing to us and another to the provider: a body is sent as it
  * came only if it can be read in one way (`isUnambiguous`), and else serialized again as it was understood here.
  */
+
 import { isUtf8 } from 'node:buffer'
+import * as ascii from '../core/ascii.ts'
 import { CageError } from '../core/errors.ts'
 
 export type Json = string | number | boolean | null | Json[] | JsonObject
@@ -64,13 +66,14 @@ function hasLongNumber(text: string, isInteger = false): boolean {
     while (isDigit(text, first - 1)) first--
     while (isDigit(text, last + 1)) last++
     const isLong = last - first + 1 >= LONG_NUMBER_DIGITS
-    if (isLong && !(isInteger && text.charCodeAt(first - 1) === POINT)) return true
+    if (isLong && !(isInteger && text.charCodeAt(first - 1) === ascii.DOT)) return true
     at = last
   }
   return false
 }
 
-const isDigit = (text: string, at: number): boolean => text.charCodeAt(at) >= 0x30 && text.charCodeAt(at) <= 0x39
+const isDigit = (text: string, at: number): boolean =>
+  text.charCodeAt(at) >= ascii.ZERO && text.charCodeAt(at) <= ascii.NINE
 
 /** Returns true if every reader of these bytes finds the value that was parsed from their text. */
 export const isUnambiguous = (bytes: Buffer, text: string, value: Json): boolean =>
@@ -86,7 +89,7 @@ function namesIn(text: string): number {
     let end = endOfString(text, start)
     start = text.indexOf('"', end)
     while (WHITE_SPACE.has(text.charCodeAt(end))) end++
-    if (text.charCodeAt(end) === COLON) count++
+    if (text.charCodeAt(end) === ascii.COLON) count++
   }
   return count
 }
@@ -95,13 +98,12 @@ function namesIn(text: string): number {
 export function endOfString(text: string, start: number): number {
   for (let quote = text.indexOf('"', start + 1); ; quote = text.indexOf('"', quote + 1)) {
     let before = quote
-    while (text.charCodeAt(before - 1) === BACKSLASH) before--
+    while (text.charCodeAt(before - 1) === ascii.BACKSLASH) before--
     if ((quote - before) % 2 === 0) return quote + 1
   }
 }
 
-const WHITE_SPACE = new Set([0x20, 0x09, 0x0a, 0x0d])
-const [BACKSLASH, COLON, POINT] = [0x5c, 0x3a, 0x2e]
+const WHITE_SPACE = new Set([ascii.SPACE, ascii.TAB, ascii.LINE_FEED, ascii.CARRIAGE_RETURN])
 
 /** Counts the fields of a value that is not nested too deeply. */
 function countNames(value: Json | undefined): number {

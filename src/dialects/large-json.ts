@@ -1,5 +1,7 @@
 /** Large JSON. A value with too many parts is refused before it is parsed. */
+
 import { StringDecoder } from 'node:string_decoder'
+import * as ascii from '../core/ascii.ts'
 import { CageError } from '../core/errors.ts'
 import { type JsonObject, notJson, parseJson, requireBody } from './json.ts'
 
@@ -16,8 +18,6 @@ for (const [character, cost] of Object.entries({ '[': 40, '{': 40, ':': 90 })) C
 /** For a number with more digits than a double holds: each is parsed by a function of ours. */
 const LONG_NUMBER_COST = 250
 const LONG_NUMBER_DIGITS = 16
-
-const [QUOTE, COMMA, BACKSLASH, POINT] = [0x22, 0x2c, 0x5c, 0x2e]
 
 /** The text has more parts than `MAX_COST` allows. */
 export class TooManyParts extends Error {
@@ -47,14 +47,14 @@ export function requireFewParts(bytes: Buffer, isReply: boolean): boolean {
   let [cost, digits, hasLongNumbers] = [0, 0, false]
   for (let at = 0; at < bytes.length; at++) {
     const code = bytes[at]!
-    if (code === QUOTE) {
+    if (code === ascii.QUOTE) {
       at = endOfString(bytes, at)
       continue
     }
-    digits = code >= 0x30 && code <= 0x39 ? digits + 1 : code === POINT ? digitsBehindPoint : 0
+    digits = code >= ascii.ZERO && code <= ascii.NINE ? digits + 1 : code === ascii.DOT ? digitsBehindPoint : 0
     const isLong = digits === LONG_NUMBER_DIGITS
     hasLongNumbers ||= isLong
-    cost += isLong ? LONG_NUMBER_COST : code === COMMA ? commaCost : COSTS[code]!
+    cost += isLong ? LONG_NUMBER_COST : code === ascii.COMMA ? commaCost : COSTS[code]!
     if (cost > MAX_COST) throw new TooManyParts('too many parts')
   }
   return hasLongNumbers
@@ -62,9 +62,9 @@ export function requireFewParts(bytes: Buffer, isReply: boolean): boolean {
 
 /** Returns the closing quote of the string that begins at `start`, or the end of the text. */
 function endOfString(bytes: Buffer, start: number): number {
-  for (let quote = bytes.indexOf(QUOTE, start + 1); quote >= 0; quote = bytes.indexOf(QUOTE, quote + 1)) {
+  for (let quote = bytes.indexOf(ascii.QUOTE, start + 1); quote >= 0; quote = bytes.indexOf(ascii.QUOTE, quote + 1)) {
     let before = quote
-    while (bytes[before - 1] === BACKSLASH) before -= 1
+    while (bytes[before - 1] === ascii.BACKSLASH) before -= 1
     if ((quote - before) % 2 === 0) return quote
   }
   return bytes.length

@@ -2,6 +2,7 @@
  * Writes JSON again with its changes alone: everything else stays as it came, to the spelling of its numbers, its
  * escapes, its white space and the order of its fields.
  */
+import * as ascii from '../core/ascii.ts'
 import { endOfString, hasDuplicates, isObject, isRawNumber, type Json, type JsonObject } from './json.ts'
 
 /**
@@ -58,7 +59,7 @@ class Rewriting {
     this.#skipSpace()
     /** Where the last field that stays has ended; undefined before the first. */
     let end: number | undefined
-    while (this.#text.charCodeAt(this.#at) !== CLOSING_BRACE) {
+    while (this.#text.charCodeAt(this.#at) !== ascii.CLOSE_BRACE) {
       const start = this.#at
       const name = this.#name()
       const newName = nameOf(name)
@@ -105,20 +106,20 @@ class Rewriting {
 
   #skipComma(): void {
     this.#skipSpace()
-    if (this.#text.charCodeAt(this.#at) !== COMMA) return
+    if (this.#text.charCodeAt(this.#at) !== ascii.COMMA) return
     this.#at++
     this.#skipSpace()
   }
 
   #skipSpace(): void {
-    while (this.#text.charCodeAt(this.#at) <= SPACE) this.#at++
+    while (this.#text.charCodeAt(this.#at) <= ascii.SPACE) this.#at++
   }
 
   #skipValue(): void {
     let depth = 0
     do {
       const code = this.#text.charCodeAt(this.#at)
-      if (code === QUOTE) this.#at = endOfString(this.#text, this.#at)
+      if (code === ascii.QUOTE) this.#at = endOfString(this.#text, this.#at)
       else if (OPENING.has(code) || CLOSING.has(code)) {
         depth += OPENING.has(code) ? 1 : -1
         this.#at++
@@ -148,8 +149,7 @@ const namesOf = (value: JsonObject): string[] => Object.keys(value).filter((name
 
 const hasField = (value: JsonObject, name: string): boolean => Object.hasOwn(value, name) && value[name] !== undefined
 
-const [QUOTE, COMMA, CLOSING_BRACE, SPACE] = [0x22, 0x2c, 0x7d, 0x20]
-const OPENING: ReadonlySet<number> = new Set([0x5b, 0x7b])
-const CLOSING: ReadonlySet<number> = new Set([0x5d, 0x7d])
+const OPENING: ReadonlySet<number> = new Set([ascii.OPEN_BRACKET, ascii.OPEN_BRACE])
+const CLOSING: ReadonlySet<number> = new Set([ascii.CLOSE_BRACKET, ascii.CLOSE_BRACE])
 /** A number, true, false or null. */
 const LITERAL = /[^\s,\]}]+/y

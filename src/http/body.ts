@@ -1,8 +1,10 @@
 /** Reads request bodies and parameters, with errors that name the field. */
+
 import { promisify } from 'node:util'
 import { gunzip, type ZlibOptions } from 'node:zlib'
 import type { Context } from 'hono'
 import * as z from 'zod'
+import * as ascii from '../core/ascii.ts'
 import { CageError } from '../core/errors.ts'
 import { type Nanodollars, parseAmount } from '../core/money.ts'
 
@@ -96,24 +98,16 @@ function requirePlain(text: string): void {
   for (let at = 0; at < text.length; at++) {
     const code = text.charCodeAt(at)
     if (isInText) {
-      if (code === BACKSLASH) at++
-      else if (code === QUOTE) isInText = false
-    } else if (code === QUOTE) isInText = true
-    else if (code === OPEN_BRACKET || code === OPEN_BRACE) depth++
-    else if (code === CLOSE_BRACKET || code === CLOSE_BRACE) depth--
-    else if (code === COMMA) values++
+      if (code === ascii.BACKSLASH) at++
+      else if (code === ascii.QUOTE) isInText = false
+    } else if (code === ascii.QUOTE) isInText = true
+    else if (code === ascii.OPEN_BRACKET || code === ascii.OPEN_BRACE) depth++
+    else if (code === ascii.CLOSE_BRACKET || code === ascii.CLOSE_BRACE) depth--
+    else if (code === ascii.COMMA) values++
     if (values > MAX_VALUES) throw new CageError('bad_request', `the body holds more than ${MAX_VALUES} values`)
     if (depth > MAX_DEPTH) throw new CageError('bad_request', `the body is nested more than ${MAX_DEPTH} levels deep`)
   }
 }
-
-const QUOTE = 0x22
-const BACKSLASH = 0x5c
-const COMMA = 0x2c
-const OPEN_BRACKET = 0x5b
-const CLOSE_BRACKET = 0x5d
-const OPEN_BRACE = 0x7b
-const CLOSE_BRACE = 0x7d
 
 /** Throws CageError `bad_request` naming each field. */
 export function check<T>(schema: z.ZodType<T>, value: unknown, what: string): T {

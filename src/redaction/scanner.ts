@@ -10,6 +10,7 @@
  *   part, prefix or lead of one whose trigger has not arrived.
  * - No detector reads further back than KEPT characters, so that much of the settled text is kept.
  */
+import * as ascii from '../core/ascii.ts'
 import type { PiiType } from '../core/pii-types.ts'
 import { countsInArguments, countsInCode } from './code/in-code.ts'
 import { findEmail } from './emails/email.ts'
@@ -144,10 +145,10 @@ export class Scanner {
     const codes = this.#window.codes
     const length = this.#window.text.length
     let before = this.#window.before(from)
-    if (before >= 0x80) before = 0x7f
+    if (before >= ascii.END) before = ascii.DELETE
     for (let position = from; position < length; position++) {
       const code = codes[position] as number
-      if (code < 0x80) {
+      if (code < ascii.END) {
         if (
           (behind[(before << 7) | code] === 1 &&
             (position + 1 === length || ahead[pairOf(code, codes[position + 1] as number)] === 1)) ||
@@ -157,7 +158,7 @@ export class Scanner {
         before = code
       } else {
         if (triggers[code] !== 0 || starts[code] === 1) return position
-        before = 0x7f
+        before = ascii.DELETE
       }
     }
     return length
@@ -255,13 +256,13 @@ export class Scanner {
   #detectEscaped(position: number): Match | null {
     const window = this.#window
     const next = window.read(position)
-    return next > position + 1 && window.code === 0x40 ? findEmail(window, position, next) : null
+    return next > position + 1 && window.code === ascii.AT ? findEmail(window, position, next) : null
   }
 
   /** `jane=40example.com`, `key=…` */
   #detectEquals(position: number): Match | null {
     const { email, secret } = this.#plan.detects
-    const match = email && this.#window.at(position + 1) === 0x34 ? this.#detectEscaped(position) : null
+    const match = email && this.#window.at(position + 1) === ascii.FOUR ? this.#detectEscaped(position) : null
     return match || this.#window.cut || !secret ? match : findNamedSecret(this.#window, position)
   }
 
@@ -269,11 +270,11 @@ export class Scanner {
     const window = this.#window
     const { secret, mac, ip } = this.#plan.detects
     const next = window.at(position + 1)
-    const isDouble = next === 0x3a || window.before(position) === 0x3a
+    const isDouble = next === ascii.COLON || window.before(position) === ascii.COLON
     const match = secret && !isDouble ? this.#firstOf(findUrlPassword, findNamedSecret, position) : null
     if (match || window.cut) return match
     // Groups of an address are hexadecimal, and an empty one has a colon on either side.
-    if (next !== 0x3a && hexValue(next) < 0) return null
+    if (next !== ascii.COLON && hexValue(next) < 0) return null
     const address = mac ? findMac(window, position) : null
     return address || window.cut || !ip ? address : findIpv6(window, position)
   }
@@ -282,8 +283,9 @@ export class Scanner {
     const window = this.#window
     const { secret, mac } = this.#plan.detects
     const before = window.before(position)
-    if (before === 0x2d) return findPrivateKey(window, position)
-    if (before <= 0x20 || before === 0x22 || before === 0x27) return findFlagSecret(window, position)
+    if (before === ascii.HYPHEN) return findPrivateKey(window, position)
+    if (before <= ascii.SPACE || before === ascii.QUOTE || before === ascii.APOSTROPHE)
+      return findFlagSecret(window, position)
     const address = mac && hexValue(before) >= 0 ? findMac(window, position) : null
     return address || window.cut || !secret ? address : this.#firstOf(findDataCenterKey, findMarkedSecret, position)
   }
@@ -309,7 +311,7 @@ function holdFrom(text: string, length: number, floor: number): number {
   // The second half of an emoji may look like that of a tag.
   if (start > floor && (text.charCodeAt(start) & 0xfc00) === 0xdc00) start--
   // `+`, `(` and `(+` may lead a phone number.
-  if (start > floor && plain(text.charCodeAt(start - 1)) === 0x2b) start--
-  if (start > floor && plain(text.charCodeAt(start - 1)) === 0x28) start--
+  if (start > floor && plain(text.charCodeAt(start - 1)) === ascii.PLUS) start--
+  if (start > floor && plain(text.charCodeAt(start - 1)) === ascii.OPEN_PARENTHESIS) start--
   return Math.min(start, spelledHold(text, length, floor))
 }

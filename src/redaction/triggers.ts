@@ -2,6 +2,7 @@
  * Where the scanner stops. A character is a trigger after certain characters and before certain others: most dots end
  * sentences and most hyphens join words, and those cost no more than a letter.
  */
+import * as ascii from '../core/ascii.ts'
 import { PII_TYPES, type PiiType } from '../core/pii-types.ts'
 import { isClosing } from './emails/email-domain.ts'
 import type { Detects } from './numbers/number.ts'
@@ -38,16 +39,16 @@ export interface Plan {
 
 /** Two neighbors as one number. All characters beyond ASCII count as one, which is DEL. */
 export function pairOf(first: number, second: number): number {
-  return ((first < 0x80 ? first : 0x7f) << 7) | (second < 0x80 ? second : 0x7f)
+  return ((first < ascii.END ? first : ascii.DELETE) << 7) | (second < ascii.END ? second : ascii.DELETE)
 }
 
 type Test = (neighbor: number, trigger: number) => boolean
 
 const any: Test = () => true
-const isWord: Test = (code) => code < 0x80 && isAlphanumeric(code)
-const isBeyondAscii = (code: number): boolean => code === 0x7f
-const isVisible: Test = (code) => code > 0x20
-const isQuote: Test = (code) => code === 0x22 || code === 0x27
+const isWord: Test = (code) => code < ascii.END && isAlphanumeric(code)
+const isBeyondAscii = (code: number): boolean => code === ascii.DELETE
+const isVisible: Test = (code) => code > ascii.SPACE
+const isQuote: Test = (code) => code === ascii.QUOTE || code === ascii.APOSTROPHE
 
 const plans = new WeakMap<readonly PiiType[], Plan>()
 
@@ -87,8 +88,8 @@ const TRIGGERS: Readonly<Record<PiiType, (plan: Plan) => void>> = {
 /** Our own tokens, which are detected with any types, and encoded words, which may contain any type. */
 function addCommonTriggers(plan: Plan): void {
   add(plan, UNDERSCORE, '_', { behind: mayEndTokenKind, ahead: isVisible })
-  add(plan, LETTER_J, 'J', { behind: (code) => code === 0x79 || code === 0x51 })
-  add(plan, ENCODED_WORD, '?', { behind: (code) => code === 0x3d, ahead: isWord })
+  add(plan, LETTER_J, 'J', { behind: (code) => code === ascii.LOWER_Y || code === ascii.UPPER_Q })
+  add(plan, ENCODED_WORD, '?', { behind: (code) => code === ascii.EQUALS, ahead: isWord })
 }
 
 function addNumberTrigger(plan: Plan): void {
@@ -111,22 +112,25 @@ function addEmailTriggers(plan: Plan): void {
   add(plan, AT_SIGN, '@', {})
   for (const code of [0xff20, 0xfe6b]) plan.triggers[code] = AT_SIGN
   // `%40`, `%2540`, `&#64;`, `&commat;`, `\u0040`, `\x40`, `=40`
-  add(plan, ESCAPE, '%', { ahead: (code) => code === 0x34 || code === 0x32 })
-  add(plan, ESCAPE, '&', { ahead: (code) => code === 0x23 || code === 0x63 })
-  add(plan, ESCAPE, '\\', { ahead: (code) => code === 0x75 || code === 0x78 })
-  add(plan, ASSIGNMENT, '=', { ahead: (code) => code === 0x34 })
+  add(plan, ESCAPE, '%', { ahead: (code) => code === ascii.FOUR || code === ascii.TWO })
+  add(plan, ESCAPE, '&', { ahead: (code) => code === ascii.HASH || code === ascii.LOWER_C })
+  add(plan, ESCAPE, '\\', { ahead: (code) => code === ascii.LOWER_U || code === ascii.LOWER_X })
+  add(plan, ASSIGNMENT, '=', { ahead: (code) => code === ascii.FOUR })
   add(plan, LETTER_T, 'tT', {
-    behind: (code) => (code | 0x20) === 0x61,
-    ahead: (code) => code === 0x20 || code === 0x5f || isClosing(code),
+    behind: (code) => (code | ascii.LOWER_CASE) === ascii.LOWER_A,
+    ahead: (code) => code === ascii.SPACE || code === ascii.UNDERSCORE || isClosing(code),
   })
 }
 
 function addSecretTriggers(plan: Plan): void {
   addNumberTrigger(plan)
-  add(plan, UNDERSCORE, '_', { behind: (code) => mayEndStart(code, 0x5f), ahead: isVisible })
+  add(plan, UNDERSCORE, '_', { behind: (code) => mayEndStart(code, ascii.UNDERSCORE), ahead: isVisible })
   add(plan, COLON, ':', { ahead: (code) => isVisible(code, 0) || isBlank(code) })
   add(plan, HYPHEN, '-', { behind: mayBeginHyphens, ahead: isVisible })
-  add(plan, DOT, '.', { behind: isWord, ahead: (code) => isWord(code, 0) || code === 0x2d || code === 0x5f })
+  add(plan, DOT, '.', {
+    behind: isWord,
+    ahead: (code) => isWord(code, 0) || code === ascii.HYPHEN || code === ascii.UNDERSCORE,
+  })
   add(plan, TILDE, '~', { behind: isWord, ahead: isVisible })
   add(plan, EXCLAMATION, '!', { behind: isWord, ahead: isVisible })
   add(plan, ANCHOR, 'AGKV', { ahead: (code, anchor) => isAnchorPair(anchor, code) })
@@ -136,16 +140,20 @@ function addSecretTriggers(plan: Plan): void {
   add(plan, ASSIGNMENT, ',', { behind: isQuote })
 }
 
-function isLaterSign(code: number): boolean {
-  return code === 0x3a || code === 0x3d || code === 0x3e
-}
+const isLaterSign = ascii.oneOf(':=>')
 
 /**
  * Before the first hyphen of a flag, the last of five of a private key, or one of an issuer's prefix or Mailchimp's
  * key.
  */
 function mayBeginHyphens(code: number): boolean {
-  return code <= 0x20 || isQuote(code, 0) || code === 0x2d || hexValue(code) >= 0 || mayEndStart(code, 0x2d)
+  return (
+    code <= ascii.SPACE ||
+    isQuote(code, 0) ||
+    code === ascii.HYPHEN ||
+    hexValue(code) >= 0 ||
+    mayEndStart(code, ascii.HYPHEN)
+  )
 }
 
 /** `behind`, `ahead`: conditions for the neighbors. (Default: anything.) Characters beyond ASCII always qualify. */
@@ -153,7 +161,7 @@ function add(plan: Plan, trigger: number, characters: string, { behind = any, ah
   for (const character of characters) {
     const code = character.charCodeAt(0)
     plan.triggers[code] = trigger
-    for (let neighbor = NONE; neighbor < 0x80; neighbor++) {
+    for (let neighbor = NONE; neighbor < ascii.END; neighbor++) {
       if (behind(neighbor, code) || isBeyondAscii(neighbor)) plan.behind[pairOf(neighbor, code)] = 1
       if (ahead(neighbor, code) || isBeyondAscii(neighbor)) plan.ahead[pairOf(code, neighbor)] = 1
     }

@@ -1,4 +1,5 @@
 /** The fenced blocks of code in a text of Markdown that may still be growing. */
+import * as ascii from '../../core/ascii.ts'
 
 /** Longer runs of backticks are two. */
 const MAX_RUN = 16
@@ -51,7 +52,7 @@ export class Fences {
       }
       this.#read = start
       let end = start
-      while (end - start < MAX_RUN && text.charCodeAt(end) === 0x60) end++
+      while (end - start < MAX_RUN && text.charCodeAt(end) === ascii.BACKTICK) end++
       if (start >= position || end === text.length) return
       this.#read = end
       const turn = this.#turnAt(text, start, end)
@@ -68,7 +69,7 @@ export class Fences {
    */
   #turnAt(text: string, start: number, end: number): 'opens' | 'closes' | null {
     if (!beginsLine(text, start)) return this.#run > 0 && isOneLine(text, this.#openedAt, start) ? 'closes' : null
-    if (this.#run === 0 || text.charCodeAt(end) > 0x20) return 'opens'
+    if (this.#run === 0 || text.charCodeAt(end) > ascii.SPACE) return 'opens'
     return end - start >= this.#run ? 'closes' : null
   }
 }

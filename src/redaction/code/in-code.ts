@@ -3,6 +3,7 @@
  * published example is not personal. In arguments, which programs read, the form of a number proves less than in a
  * sentence: it needs a word or the typical groups.
  */
+import * as ascii from '../../core/ascii.ts'
 import { addressAt, domainOf } from '../emails/email-domain.ts'
 import { isNameInCode } from '../emails/user-at-host.ts'
 import { KnownValues } from '../known/known-values.ts'
@@ -63,11 +64,11 @@ function isAddressOfNobody(address: string): boolean {
 /** A text of its own, in quotes, with codes that exist: no range or version is written like that. */
 function isQuotedPhone(window: TextWindow, { start, end }: Match): boolean {
   const [before, after] = [window.before(start), window.at(end)]
-  if (!isQuote(before) || (after !== before && after !== 0x5c)) return false
+  if (!isQuote(before) || (after !== before && after !== ascii.BACKSLASH)) return false
   return /^1?[2-9]\d\d[2-9]\d{6}$/.test(normalizeForCompare(window.text.slice(start, end)))
 }
 
-const isQuote = (code: number): boolean => code === 0x22 || code === 0x27
+const isQuote = (code: number): boolean => code === ascii.QUOTE || code === ascii.APOSTROPHE
 
 const MAX_KEY = 64
 /** The name that a number is assigned to. */

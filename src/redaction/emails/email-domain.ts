@@ -1,4 +1,5 @@
 /** The part of an e-mail address after the at sign. */
+import * as ascii from '../../core/ascii.ts'
 import { isAlphanumeric, isBlank, isIdeographic } from '../text/characters.ts'
 import { inlineTagEnd } from '../text/tags.ts'
 import { TextWindow } from '../text/text-window.ts'
@@ -30,14 +31,14 @@ export function domainEnd(window: TextWindow, begin: number): number {
     }
     const next = window.read(position)
     const code = window.code
-    if (code === 0x2e || (isIdeographicStop(code) && labels === 0)) {
+    if (code === ascii.DOT || (isIdeographicStop(code) && labels === 0)) {
       if (label === '') return end
       if (++labels > 1) end = Math.max(end, topLevelEnd(window, start, position, label))
       start = next
       label = ''
-    } else if (code === 0x2d ? label !== '' : isAlphanumeric(code)) {
+    } else if (code === ascii.HYPHEN ? label !== '' : isAlphanumeric(code)) {
       // `mail@example.com谢谢`: another script begins another word.
-      if (isIdeographic(code) && labels > 0 && label !== '' && label.charCodeAt(label.length - 1) < 0x80) break
+      if (isIdeographic(code) && labels > 0 && label !== '' && label.charCodeAt(label.length - 1) < ascii.END) break
       label += String.fromCharCode(code)
       labelEnd = next
     } else {
@@ -59,7 +60,7 @@ function brokenEnd(window: TextWindow, position: number): number {
     breaks < MAX_BREAK && (isBreak(window, start) || (breaks > 0 && isBlank(window.at(start))));
     breaks++
   )
-    start += window.at(start) === 0x5c ? 2 : 1
+    start += window.at(start) === ascii.BACKSLASH ? 2 : 1
   if (start === position) return -1
   let end = start
   while (end - start < MAX_WRAPPED && isLowerCase(window.at(end))) end++
@@ -69,12 +70,12 @@ function brokenEnd(window: TextWindow, position: number): number {
 /** `\r`, `\n`, as themselves or as JSON has them. */
 function isBreak(window: TextWindow, position: number): boolean {
   const code = window.at(position)
-  if (code !== 0x5c) return code === 0x0a || code === 0x0d
+  if (code !== ascii.BACKSLASH) return code === ascii.LINE_FEED || code === ascii.CARRIAGE_RETURN
   const letter = window.at(position + 1)
-  return letter === 0x6e || letter === 0x72
+  return letter === ascii.LOWER_N || letter === ascii.LOWER_R
 }
 
-const isLowerCase = (code: number): boolean => code >= 0x61 && code <= 0x7a
+const isLowerCase = (code: number): boolean => code >= ascii.LOWER_A && code <= ascii.LOWER_Z
 
 /** Characters of a line break and of the indent after it. */
 const MAX_BREAK = 12
@@ -117,31 +118,31 @@ export function spelledDomainEnd(window: TextWindow, begin: number): number {
 }
 
 function isLabelCharacter(code: number): boolean {
-  return code < 0x80 && (isAlphanumeric(code) || code === 0x2d)
+  return code < ascii.END && (isAlphanumeric(code) || code === ascii.HYPHEN)
 }
 
 /** The characters that `dotEnd` can continue from. */
 function mayBeginDot(code: number): boolean {
-  return code === 0x20 || code === 0x2e || code === 0x5f || isOpening(code)
+  return code === ascii.SPACE || code === ascii.DOT || code === ascii.UNDERSCORE || isOpening(code)
 }
 
 /** Returns the end of a dot, spelled or not, or -1. */
 function dotEnd(window: TextWindow, start: number): number {
   const first = window.at(start)
-  if (first === 0x2e) return start + 1
-  if (first === 0x5f) return wordEnd(window, start + 1, 'dot_')
-  const opening = first === 0x20 ? start + 1 : start
+  if (first === ascii.DOT) return start + 1
+  if (first === ascii.UNDERSCORE) return wordEnd(window, start + 1, 'dot_')
+  const opening = first === ascii.SPACE ? start + 1 : start
   if (isOpening(window.at(opening))) {
-    const inner = window.at(opening + 1) === 0x20 ? opening + 2 : opening + 1
-    const after = window.at(inner) === 0x2e ? inner + 1 : wordEnd(window, inner, 'dot')
+    const inner = window.at(opening + 1) === ascii.SPACE ? opening + 2 : opening + 1
+    const after = window.at(inner) === ascii.DOT ? inner + 1 : wordEnd(window, inner, 'dot')
     if (after < 0) return -1
-    const close = window.at(after) === 0x20 ? after + 1 : after
+    const close = window.at(after) === ascii.SPACE ? after + 1 : after
     if (!isClosing(window.at(close))) return -1
-    return window.at(close + 1) === 0x20 ? close + 2 : close + 1
+    return window.at(close + 1) === ascii.SPACE ? close + 2 : close + 1
   }
-  if (first !== 0x20) return -1
-  return window.at(opening) === 0x2e
-    ? window.at(opening + 1) === 0x20
+  if (first !== ascii.SPACE) return -1
+  return window.at(opening) === ascii.DOT
+    ? window.at(opening + 1) === ascii.SPACE
       ? opening + 2
       : -1
     : wordEnd(window, opening, 'dot ')
@@ -151,18 +152,14 @@ function wordEnd(window: TextWindow, start: number, word: string): number {
   for (let i = 0; i < word.length; i++) {
     const expected = word.charCodeAt(i)
     const code = window.at(start + i)
-    if (code !== expected && (expected < 0x61 || (code | 0x20) !== expected)) return -1
+    if (code !== expected && (expected < ascii.LOWER_A || (code | ascii.LOWER_CASE) !== expected)) return -1
   }
   return start + word.length
 }
 
-export function isOpening(code: number): boolean {
-  return code === 0x28 || code === 0x5b || code === 0x7b || code === 0x3c
-}
+export const isOpening = ascii.oneOf('([{<')
 
-export function isClosing(code: number): boolean {
-  return code === 0x29 || code === 0x5d || code === 0x7d || code === 0x3e
-}
+export const isClosing = ascii.oneOf(')]}>')
 
 /** Returns the domain of an address found in a text, decoded and in lower case. */
 export const emailDomain = (found: string): string => domainOf(emailAddress(found))

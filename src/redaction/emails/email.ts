@@ -2,6 +2,7 @@
  * E-mail addresses, found from their at sign: back over the local part, forward over the domain; also when characters
  * are escaped (`jane%40example.com`) or invisible ones are inserted. Spelled ones are in `spelled-email.ts`.
  */
+import * as ascii from '../../core/ascii.ts'
 import { DIGIT, isAlphanumeric, kindOf } from '../text/characters.ts'
 import { slashesStart } from '../text/escapes.ts'
 import type { Match } from '../text/match.ts'
@@ -16,23 +17,23 @@ export function findEmail(window: TextWindow, at: number, afterAt: number): Matc
   // In hostile text most at signs have no domain: checking that first avoids the search back.
   const domain = afterTags(window, afterAt)
   window.read(domain)
-  if (!isAlphanumeric(window.code) && window.code !== 0x5b && !window.cut) return null
+  if (!isAlphanumeric(window.code) && window.code !== ascii.OPEN_BRACKET && !window.cut) return null
   const localEnd = beforeMark(window, at)
   const start = localStart(window.text, localEnd, window.floor)
   window.candidate = start
   if (start === localEnd || !mayBeginAddress(window, start)) return null
-  const end = window.at(domain) === 0x5b ? addressLiteralEnd(window, domain) : domainEnd(window, domain)
+  const end = window.at(domain) === ascii.OPEN_BRACKET ? addressLiteralEnd(window, domain) : domainEnd(window, domain)
   if (end < 0 || isRepositoryPath(window, start, localEnd, end) || isVersion(window, domain, end)) return null
   if (isAccount(window, start, end)) return null
   // Markdown emphasis: `_jane@example.com_`
-  const emphasized = window.text.charCodeAt(start) === 0x5f && window.at(end) === 0x5f
+  const emphasized = window.text.charCodeAt(start) === ascii.UNDERSCORE && window.at(end) === ascii.UNDERSCORE
   return { type: 'email', start: emphasized ? start + 1 : start, end }
 }
 
 /** Returns the end of a local part before an at sign that is escaped (`\\@`) or within tags. */
 function beforeMark({ text, floor }: TextWindow, at: number): number {
   const end = slashesStart(text, at)
-  return Math.max(text.charCodeAt(end - 1) === 0x3e ? inlineTagStart(text, end) : end, floor)
+  return Math.max(text.charCodeAt(end - 1) === ascii.GREATER_THAN ? inlineTagStart(text, end) : end, floor)
 }
 
 function afterTags(window: TextWindow, from: number): number {
@@ -44,8 +45,8 @@ function afterTags(window: TextWindow, from: number): number {
 /** An earlier at sign makes it a typo or a handle; a scheme makes it the user or password of a URL. */
 function mayBeginAddress(window: TextWindow, start: number): boolean {
   const before = window.before(start)
-  if (before === 0x40) return false
-  if (before !== 0x2f && before !== 0x3a) return true
+  if (before === ascii.AT) return false
+  if (before !== ascii.SLASH && before !== ascii.COLON) return true
   return !USER_INFO.test(window.text.slice(Math.max(0, start - MAX_USER_INFO), start))
 }
 
@@ -56,7 +57,7 @@ const MAX_USER_INFO = 64
 function isRepositoryPath(window: TextWindow, start: number, at: number, end: number): boolean {
   if (at - start > 3 || !/^(?:git|hg|svn)$/i.test(window.text.slice(start, at))) return false
   const next = window.at(end)
-  return next === 0x3a || next === 0x2f
+  return next === ascii.COLON || next === ascii.SLASH
 }
 
 /** `numpy@1.26.4.dev`: two numbers or more before the last label. */
@@ -70,8 +71,8 @@ function addressLiteralEnd(window: TextWindow, bracket: number): number {
   let dots = 0
   for (; end - bracket <= 16; end++) {
     const code = window.at(end)
-    if (code === 0x5d) return dots === 3 ? end + 1 : -1
-    if (code === 0x2e) dots++
+    if (code === ascii.CLOSE_BRACKET) return dots === 3 ? end + 1 : -1
+    if (code === ascii.DOT) dots++
     else if (!(kindOf(code) & DIGIT)) return -1
   }
   return -1

@@ -5,6 +5,7 @@
  * In brackets the words are unambiguous. Bare words are ordinary English (`look at example dot com`), so the local part
  * must look like one, or the domain must belong to a well-known provider.
  */
+import * as ascii from '../../core/ascii.ts'
 import { isAlphanumeric } from '../text/characters.ts'
 import { textBefore } from '../text/digits.ts'
 import type { Match } from '../text/match.ts'
@@ -26,15 +27,15 @@ const MAX_BEGUN = 8
 
 /** Finds the address around a mark in brackets, whose t of its at, or at sign, is at `position`. */
 export function findBracketedAt(window: TextWindow, position: number): Match | null {
-  const isSign = window.text.charCodeAt(position) === 0x40
+  const isSign = window.text.charCodeAt(position) === ascii.AT
   const mark = isSign ? position : position - 1
-  const bracket = window.before(mark) === 0x20 ? mark - 2 : mark - 1
+  const bracket = window.before(mark) === ascii.SPACE ? mark - 2 : mark - 1
   if (bracket < window.floor || !isOpening(window.text.charCodeAt(bracket))) return null
   const domain = domainBehind(window, position + 1)
   // Reading back comes last, after which possible cuts are checked again.
   if (domain < 0 && !window.cut) return null
   window.cut = false
-  const nameEnd = window.before(bracket) === 0x20 ? bracket - 1 : bracket
+  const nameEnd = window.before(bracket) === ascii.SPACE ? bracket - 1 : bracket
   if (!beginsName(window, nameEnd)) return null
   const begin = domainBehind(window, position + 1)
   return begin < 0 ? null : findAround(window, nameEnd, begin, true)
@@ -42,15 +43,16 @@ export function findBracketedAt(window: TextWindow, position: number): Match | n
 
 /** Returns where a domain may begin after the bracket that closes an at, or -1. */
 function domainBehind(window: TextWindow, end: number): number {
-  const close = window.at(end) === 0x20 ? end + 1 : end
+  const close = window.at(end) === ascii.SPACE ? end + 1 : end
   if (!isClosing(window.at(close))) return -1
-  return window.at(close + 1) === 0x20 ? close + 2 : close + 1
+  return window.at(close + 1) === ascii.SPACE ? close + 2 : close + 1
 }
 
 /** Finds the address around the word at, whose t is at `t`: between spaces or underscores. */
 export function findWordAt(window: TextWindow, t: number): Match | null {
   const frame = window.before(t - 1)
-  if ((window.before(t) | 0x20) !== 0x61 || (frame !== 0x20 && frame !== 0x5f)) return null
+  if ((window.before(t) | ascii.LOWER_CASE) !== ascii.LOWER_A || (frame !== ascii.SPACE && frame !== ascii.UNDERSCORE))
+    return null
   // A domain rarely follows, so that is checked first: a name may contain many such words between underscores, and each
   // would read back over all of it. It is checked again below, when it is known what would be held back.
   const isPossible = window.at(t + 1) === frame && spelledDomainEnd(window, t + 2) > 0
@@ -62,7 +64,7 @@ export function findWordAt(window: TextWindow, t: number): Match | null {
 
 /** Finds the address around an at sign between spaces. */
 export function findSpacedAtSign(window: TextWindow, at: number): Match | null {
-  if (window.before(at) !== 0x20 || !beginsName(window, at - 1) || window.at(at + 1) !== 0x20) return null
+  if (window.before(at) !== ascii.SPACE || !beginsName(window, at - 1) || window.at(at + 1) !== ascii.SPACE) return null
   return findAround(window, at - 1, at + 2, false)
 }
 
@@ -110,7 +112,7 @@ export function spelledHold(text: string, end: number, floor: number): number {
   // Every way to read the end as a name and the beginning of a mark: `x d ` could continue as `x dot …` or as `d at …`.
   for (let mark = end - 1; mark > floor && end - mark <= MAX_BEGUN; mark--) {
     const code = text.charCodeAt(mark)
-    if ((code !== 0x20 && !isOpening(code)) || !BEGUN_MARK.test(text.slice(mark, end))) continue
+    if ((code !== ascii.SPACE && !isOpening(code)) || !BEGUN_MARK.test(text.slice(mark, end))) continue
     const start = namesStart(text, mark, floor)
     if (start < mark) hold = Math.min(hold, start)
   }

@@ -2,6 +2,7 @@
  * `user@host` in commands, prompts and code: an account on a machine, a unit, a product of matrices. None of them is an
  * e-mail address, although a host may have the domain of one.
  */
+import * as ascii from '../../core/ascii.ts'
 import { isAlphanumeric } from '../text/characters.ts'
 import type { TextWindow } from '../text/text-window.ts'
 
@@ -31,9 +32,9 @@ const PRODUCT = /^[a-z_]\w*@[a-z_]\w*\.(?:data|int|map|name|to|top)$/i
 /** Whether the match from `start` to `end` is an account in a command or a prompt: in any text. */
 export function isAccount(window: TextWindow, start: number, end: number): boolean {
   const [before, next] = [window.before(start), window.at(end)]
-  if (next === 0x3a && isPathSign(window.at(end + 1)) && isPromptAt(window, end + 1)) return true
-  if (next === 0x20 && before === 0x5b && isPromptAt(window, end + 1)) return true
-  if (before !== 0x20 && window.before(start - 1) !== 0x20) return false
+  if (next === ascii.COLON && isPathSign(window.at(end + 1)) && isPromptAt(window, end + 1)) return true
+  if (next === ascii.SPACE && before === ascii.OPEN_BRACKET && isPromptAt(window, end + 1)) return true
+  if (before !== ascii.SPACE && window.before(start - 1) !== ascii.SPACE) return false
   const line = lineBefore(window, start)
   return LOGIN_COMMAND.test(line) && LOGIN_TARGET.test(line)
 }
@@ -42,19 +43,19 @@ export function isAccount(window: TextWindow, start: number, end: number): boole
 export function isNameInCode(window: TextWindow, start: number, end: number): boolean {
   const next = window.at(end)
   // `W@x.to(device)`, `W@x.toDevice`
-  if (next === 0x28 || isAlphanumeric(next)) return true
+  if (next === ascii.OPEN_PARENTHESIS || isAlphanumeric(next)) return true
   // `W@x.to_dense()`, `q@k.data.mean`
-  if ((next === 0x5f || next === 0x2e) && isAlphanumeric(window.at(end + 1))) return true
+  if ((next === ascii.UNDERSCORE || next === ascii.DOT) && isAlphanumeric(window.at(end + 1))) return true
   // `a@b.data`
   const at = window.text.indexOf('@', start)
-  if (at - start === 1 && window.text.charCodeAt(at + 2) === 0x2e) return true
+  if (at - start === 1 && window.text.charCodeAt(at + 2) === ascii.DOT) return true
   // `deploy@example.com:team/app.git`
-  if (next === 0x3a && isPathAt(window, end + 1)) return true
+  if (next === ascii.COLON && isPathAt(window, end + 1)) return true
   // `$USER@host`, `%s@host`
   const before = window.before(start)
-  if (before === 0x24 || before === 0x25) return true
+  if (before === ascii.DOLLAR || before === ascii.PERCENT) return true
   const line = lineBefore(window, start)
-  if (NAMES_IN_COMMAND.test(line) || OPTION.test(line) || (next === 0x3a && COPIES.test(line))) return true
+  if (NAMES_IN_COMMAND.test(line) || OPTION.test(line) || (next === ascii.COLON && COPIES.test(line))) return true
   // `y = weights@inputs.data`
   return EXPRESSION.test(line) && PRODUCT.test(window.text.slice(start, end))
 }
@@ -71,9 +72,9 @@ function lineBefore(window: TextWindow, start: number): string {
 function isPromptAt(window: TextWindow, from: number): boolean {
   let end = from
   while (end - from < MAX_PATH && isOfPath(window.at(end))) end++
-  if (window.at(end) === 0x5d) end++
+  if (window.at(end) === ascii.CLOSE_BRACKET) end++
   const sign = window.at(end)
-  return sign === 0x24 || sign === 0x23 || sign === 0x25
+  return sign === ascii.DOLLAR || sign === ascii.HASH || sign === ascii.PERCENT
 }
 
 /** `/srv`, `~/app`, `team/app.git` */
@@ -87,8 +88,10 @@ function isPathAt(window: TextWindow, from: number): boolean {
 }
 
 function isOfPath(code: number): boolean {
-  return code < 0x80 && (isAlphanumeric(code) || isPathSign(code) || code === 0x2e || code === 0x2d || code === 0x5f)
+  return code < ascii.END && (isAlphanumeric(code) || isPathMark(code))
 }
 
+const isPathMark = ascii.oneOf('/~.-_')
+
 /** A slash or a tilde. */
-const isPathSign = (code: number): boolean => code === 0x2f || code === 0x7e
+const isPathSign = (code: number): boolean => code === ascii.SLASH || code === ascii.TILDE

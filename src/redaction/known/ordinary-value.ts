@@ -2,6 +2,7 @@
  * Ordinary values: a name, a region, a table, or anything so short that it stands in other words. They are hidden where
  * they are given as a secret, and not in every sentence: the rest would be unreadable.
  */
+import * as ascii from '../../core/ascii.ts'
 import { secretKind } from '../secrets/secret-name.ts'
 import { isAlphanumeric } from '../text/characters.ts'
 import type { TextWindow } from '../text/text-window.ts'
@@ -70,10 +71,10 @@ export function standsAsSecret(window: TextWindow, start: number, end: number, n
   if (name !== undefined && (isOneOf(names, name) || secretKind(name) !== null)) return true
   if (PASSWORD_WORD.test(before) || STORE.test(before) || PAIR.test(before)) return true
   const next = window.at(end)
-  return (next === 0x3a || next === 0x40) && USER_INFO.test(before)
+  return (next === ascii.COLON || next === ascii.AT) && USER_INFO.test(before)
 }
 
-const isOfWord = (code: number): boolean => isAlphanumeric(code) || code === 0x5f
+const isOfWord = (code: number): boolean => isAlphanumeric(code) || code === ascii.UNDERSCORE
 
 /** `settings.DB_USER` names `DB_USER`. */
 function isOneOf(names: readonly string[], name: string): boolean {

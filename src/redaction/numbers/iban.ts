@@ -1,4 +1,5 @@
 /** IBANs: a country, its length, and remainder 1 modulo 97. */
+import * as ascii from '../../core/ascii.ts'
 import { isWordCharacter, plain } from '../text/characters.ts'
 import { beginsWord } from '../text/digits.ts'
 import type { Match } from '../text/match.ts'
@@ -17,7 +18,7 @@ for (const entry of (
 }
 
 /** Space, hyphen, dot, underscore. */
-const SEPARATORS: ReadonlySet<number> = new Set([0x20, 0x2d, 0x2e, 0x5f])
+const SEPARATORS: ReadonlySet<number> = new Set([ascii.SPACE, ascii.HYPHEN, ascii.DOT, ascii.UNDERSCORE])
 
 /** The characters of a candidate as numbers: digits are themselves, letters 10 to 35. */
 const values = new Uint8Array(40)
@@ -27,7 +28,7 @@ const values = new Uint8Array(40)
  * anywhere, one at a time: length and remainder decide.
  */
 export function findIban(window: TextWindow, digits: number): Match | null {
-  const start = window.before(digits) === 0x20 ? digits - 3 : digits - 2
+  const start = window.before(digits) === ascii.SPACE ? digits - 3 : digits - 2
   if (start < window.floor || !beginsWord(window, start)) return null
   const length = LENGTHS[countryKey(plain(window.text.charCodeAt(start)), plain(window.text.charCodeAt(start + 1)))]
   if (!length) return null
@@ -50,14 +51,14 @@ export function findIban(window: TextWindow, digits: number): Match | null {
 }
 
 function letterOrDigit(code: number): number {
-  if (code >= 0x30 && code <= 0x39) return code - 0x30
-  const lower = code | 0x20
-  return lower >= 0x61 && lower <= 0x7a ? lower - 0x57 : -1
+  if (code >= ascii.ZERO && code <= ascii.NINE) return code - ascii.ZERO
+  const lower = code | ascii.LOWER_CASE
+  return lower >= ascii.LOWER_A && lower <= ascii.LOWER_Z ? lower - ascii.LOWER_A + 10 : -1
 }
 
 /** Two letters of either case as one number. */
 function countryKey(first: number, second: number): number {
-  return ((first | 0x20) << 8) | second | 0x20
+  return ((first | ascii.LOWER_CASE) << 8) | second | ascii.LOWER_CASE
 }
 
 /** Returns the number of ISO 13616 (the first four characters moved to the end) modulo 97. */

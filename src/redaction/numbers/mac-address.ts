@@ -1,4 +1,5 @@
 /** Hardware addresses: six pairs of hexadecimal digits with the same separator. */
+import * as ascii from '../../core/ascii.ts'
 import { isAlphanumeric } from '../text/characters.ts'
 import { beginsWord } from '../text/digits.ts'
 import { hexValue } from '../text/escapes.ts'
@@ -10,7 +11,7 @@ export function findMac(window: TextWindow, sign: number): Match | null {
   const start = sign - 2
   if (start < window.floor || hexValue(window.before(sign)) < 0 || hexValue(window.before(sign - 1)) < 0) return null
   const before = window.before(start)
-  if (before === 0x3a || before === 0x2d || !beginsWord(window, start)) return null
+  if (before === ascii.COLON || before === ascii.HYPHEN || !beginsWord(window, start)) return null
   window.candidate = start
   const mark = window.text.charCodeAt(sign)
   for (let pair = sign; pair < sign + 15; pair += 3) {

@@ -2,6 +2,7 @@
  * National identity numbers, by form and check digits; US numbers are in `ssn.ts`. Forms of digits only require a label
  * right before them, since such numbers are common.
  */
+import * as ascii from '../../core/ascii.ts'
 import { DIGIT, isAlphanumeric, kindOf } from '../text/characters.ts'
 import { followsFigure, followsWord, labelBefore } from '../text/digits.ts'
 import { passesLuhn } from '../text/luhn.ts'
@@ -66,7 +67,7 @@ function isCodiceFiscale(_: number[], text: string): boolean {
   const ODD = [1, 0, 5, 7, 9, 13, 15, 17, 19, 21, 2, 4, 18, 20, 11, 3, 6, 8, 12, 14, 16, 10, 22, 25, 24, 23]
   const worth = (character: string) => {
     const code = character.charCodeAt(0)
-    return code < 0x40 ? code - 0x30 : code - 0x41
+    return code <= ascii.NINE ? code - ascii.ZERO : code - ascii.UPPER_A
   }
   const characters = [...text.toUpperCase()]
   const sum = characters
@@ -187,7 +188,9 @@ const NEXT_KINDS = LETTER_OR_DIGIT + 1
 
 function nextKind(code: number): number {
   if (isAlphanumeric(code)) return LETTER_OR_DIGIT
-  return code === 0x20 || (code >= 0x2b && code <= 0x2e) ? SIGNS.indexOf(String.fromCharCode(code)) + 1 : 0
+  return code === ascii.SPACE || (code >= ascii.PLUS && code <= ascii.DOT)
+    ? SIGNS.indexOf(String.fromCharCode(code)) + 1
+    : 0
 }
 
 const FORMS_BY_SHAPE: (Form[] | undefined)[] = Array(256 * NEXT_KINDS)
@@ -222,7 +225,7 @@ export function findNationalId(window: TextWindow, start: number, digit: number,
 
 function isPartOfOne(window: TextWindow, digit: number, length: number): boolean {
   const end = digit + length
-  return (kindOf(window.at(end + 1)) & DIGIT) !== 0 && !(window.at(end) === 0x20 && followsFigure(window, digit))
+  return (kindOf(window.at(end + 1)) & DIGIT) !== 0 && !(window.at(end) === ascii.SPACE && followsFigure(window, digit))
 }
 
 /** Returns the end of a number of this form, or -1. */
@@ -239,5 +242,7 @@ function matchForm(window: TextWindow, start: number, { pattern, isValid, label 
 }
 
 function isOfNumber(code: number): boolean {
-  return code < 0x80 && (isAlphanumeric(code) || code === 0x20 || code === 0x2b || code === 0x2d || code === 0x2e)
+  return code < ascii.END && (isAlphanumeric(code) || isMark(code))
 }
+
+const isMark = ascii.oneOf(' +-.')

@@ -1,4 +1,5 @@
 /** Numbers. The first group of digits decides which detectors run: most numbers are not personal. */
+import * as ascii from '../../core/ascii.ts'
 import type { PiiType } from '../../core/pii-types.ts'
 import { TONE_MARK } from '../phones/international-phone.ts'
 import { findLabeledPhone, findPhone, findSpacedPhone } from '../phones/phone.ts'
@@ -17,7 +18,7 @@ import {
   plain,
 } from '../text/characters.ts'
 import { beginsWord, DigitReader, endsEscape, followsFigure, separatorOf } from '../text/digits.ts'
-import { escapeBefore, escapedCode, mayEndEscape } from '../text/escapes.ts'
+import { escapeBefore, mayEndEscape } from '../text/escapes.ts'
 import type { Match } from '../text/match.ts'
 import type { TextWindow } from '../text/text-window.ts'
 import { findAppToken, findBotToken, findRefreshToken } from '../text/token-forms.ts'
@@ -39,7 +40,7 @@ export function findNumber(window: TextWindow, position: number, detects: Detect
   const length = groupLength(window, position)
   if (length < MIN_LONE && standsAlone(window, position, length)) return findInLone(window, position, length, detects)
   // Short groups between spaces, after another number: a row of figures.
-  if (length < 3 && window.at(position + length) === 0x20 && followsFigure(window, position)) return null
+  if (length < 3 && window.at(position + length) === ascii.SPACE && followsFigure(window, position)) return null
   const match = findCommonNumber(window, position, detects)
   return match || window.cut ? match : findRareNumber(window, position, detects)
 }
@@ -51,9 +52,9 @@ const MIN_LONE = 5
 function standsAlone(window: TextWindow, position: number, length: number): boolean {
   const end = position + length
   const next = window.at(end)
-  if (next >= 0x80 || ENDS_NUMBER[next] === 0) return false
+  if (next >= ascii.END || ENDS_NUMBER[next] === 0) return false
   if (ENDS_NUMBER[next] === 1) return true
-  if (next === 0x3c) return !goesOnBehindTags(window, end) && !mayFollowCountry(window, position)
+  if (next === ascii.LESS_THAN) return !goesOnBehindTags(window, end) && !mayFollowCountry(window, position)
   const second = window.at(end + 1)
   if (mayJoin(second) && (!isSeparator(second) || mayJoin(window.at(end + 2)))) return false
   // `GB82 WEST …`
@@ -68,7 +69,7 @@ for (const separator of ' ._<') ENDS_NUMBER[separator.charCodeAt(0)] = 2
 /** A number may continue with it after a separator: a digit, a possible escape of one, or another separator. */
 function mayJoin(code: number): boolean {
   const kind = kindOf(code)
-  return (kind & (DIGIT | IGNORED)) !== 0 || !(kind & LITERAL) || isSeparator(code) || code === 0x28
+  return (kind & (DIGIT | IGNORED)) !== 0 || !(kind & LITERAL) || isSeparator(code) || code === ascii.OPEN_PARENTHESIS
 }
 
 function isSeparator(code: number): boolean {
@@ -107,7 +108,7 @@ const MAX_LETTERS = 6
 function wordStart(window: TextWindow, digit: number): number {
   let start = digit
   while (digit - start <= MAX_LETTERS && start > window.floor && isAsciiLetter(window.before(start))) start--
-  if (start < digit && window.before(start) === 0x5c) return start + 1
+  if (start < digit && window.before(start) === ascii.BACKSLASH) return start + 1
   return start < digit && endsEscape(window, digit) ? digit : start
 }
 
@@ -115,8 +116,8 @@ function findCommonNumber(window: TextWindow, position: number, detects: Detects
   const before = window.before(position)
   if (kindOf(before) & (DIGIT | IGNORED) && continuesNumber(window, position)) return null
   // Two digits of an escape: the number begins after them. After a letter it is checked separately.
-  if (before === 0x25 && kindOf(window.text.charCodeAt(position + 1)) & LETTER) return null
-  const start = before === 0x25 ? position + 2 : position + jsonEscapeLength(window, position)
+  if (before === ascii.PERCENT && kindOf(window.text.charCodeAt(position + 1)) & LETTER) return null
+  const start = before === ascii.PERCENT ? position + 2 : position + jsonEscapeLength(window, position)
   window.candidate = start
   const length = groupLength(window, start)
   if (length === 0) return null
@@ -130,7 +131,7 @@ function findCommonNumber(window: TextWindow, position: number, detects: Detects
     const match = findNumberedSecret(window, start, length, next)
     if (match || window.cut) return match
   }
-  if (detects.ip && length <= 3 && (next === 0x2e || next === 0x5b)) {
+  if (detects.ip && length <= 3 && (next === ascii.DOT || next === ascii.OPEN_BRACKET)) {
     const match = findIpv4(window, start)
     if (match || window.cut) return match
   }
@@ -148,7 +149,7 @@ function findCommonNumber(window: TextWindow, position: number, detects: Detects
     const match = findSsn(window, start)
     if (match || window.cut) return match
   }
-  if (length === 1 && next === 0x20 && grouped) {
+  if (length === 1 && next === ascii.SPACE && grouped) {
     const ssn = detects.ssn ? findSpacedSsn(window, start) : null
     if (ssn || window.cut) return ssn
     const phone = detects.phone ? findSpacedPhone(window, start) : null
@@ -163,16 +164,16 @@ function findCommonNumber(window: TextWindow, position: number, detects: Detects
 /** Tokens that begin with a number. */
 function findNumberedSecret(window: TextWindow, start: number, length: number, next: number): Match | null {
   if (kindOf(window.before(start)) & LETTER) return findHexToken(window, start)
-  if (next === 0x3a && length >= 8 && length <= 10) return findBotToken(window, start, start + length)
-  if (next === 0x7c && length >= 15 && length <= 16) return findAppToken(window, start, start + length)
-  return next === 0x2f && length === 1 && window.text.charCodeAt(start) === 0x31
+  if (next === ascii.COLON && length >= 8 && length <= 10) return findBotToken(window, start, start + length)
+  if (next === ascii.BAR && length >= 15 && length <= 16) return findAppToken(window, start, start + length)
+  return next === ascii.SLASH && length === 1 && window.text.charCodeAt(start) === ascii.ONE
     ? findRefreshToken(window, start)
     : null
 }
 
 /** Four digits of `\u0022`: the number begins after them. */
 function jsonEscapeLength(window: TextWindow, position: number): number {
-  if (window.before(position) !== 0x75 || window.before(position - 1) !== 0x5c) return 0
+  if (window.before(position) !== ascii.LOWER_U || window.before(position - 1) !== ascii.BACKSLASH) return 0
   window.at(position + 3)
   return /^00[2-7]\d/.test(window.text.slice(position, position + 4)) ? 4 : 0
 }
@@ -180,7 +181,7 @@ function jsonEscapeLength(window: TextWindow, position: number): number {
 /** A letter precedes, or two capitals and a space: it may be the country of an IBAN. */
 function mayFollowCountry(window: TextWindow, start: number): boolean {
   const before = window.before(start)
-  if (before !== 0x20) return (kindOf(before) & LETTER) !== 0
+  if (before !== ascii.SPACE) return (kindOf(before) & LETTER) !== 0
   return isCapital(window.before(start - 1)) && isCapital(window.before(start - 2))
 }
 
@@ -194,16 +195,13 @@ function continuesNumber(window: TextWindow, position: number): boolean {
 /** `2.`, `2-`, `2+` or `2(` precedes, plain or escaped: this continues something that began with another number. */
 function followsDigit(window: TextWindow, start: number): boolean {
   const before = window.before(start)
-  if (isJoint(before))
-    return (kindOf(window.before(start - 1)) & DIGIT) !== 0 && escapeBefore(window.text, start - 1) === 0
+  if (isJoint(before)) return (kindOf(window.before(start - 1)) & DIGIT) !== 0 && !escapeBefore(window.text, start - 1)
   if (!mayEndEscape(before)) return false
-  const length = escapeBefore(window.text, start)
-  return length > 0 && isJoint(escapedCode) && (kindOf(window.before(start - length)) & DIGIT) !== 0
+  const escaped = escapeBefore(window.text, start)
+  return escaped !== null && isJoint(escaped.code) && (kindOf(window.before(start - escaped.length)) & DIGIT) !== 0
 }
 
-function isJoint(code: number): boolean {
-  return code === 0x2e || code === 0x2d || code === 0x2b || code === 0x28
-}
+const isJoint = ascii.oneOf('.-+(')
 
 function groupLength(window: TextWindow, start: number): number {
   let length = 0
@@ -214,16 +212,20 @@ function groupLength(window: TextWindow, start: number): number {
 /** Another group may follow: a separator and a possible next character. */
 function goesOn(window: TextWindow, next: number, end: number): boolean {
   const code = plain(next)
-  if (code === 0x28 || code === 0x29) return true
-  if (code === 0x25 || code === 0x5c || code === 0x26) {
+  if (code === ascii.OPEN_PARENTHESIS || code === ascii.CLOSE_PARENTHESIS) return true
+  if (code === ascii.PERCENT || code === ascii.BACKSLASH || code === ascii.AMPERSAND) {
     window.read(end)
-    return window.code === 0x28 || window.code === 0x29 || separatorOf(window.code) !== ''
+    return (
+      window.code === ascii.OPEN_PARENTHESIS ||
+      window.code === ascii.CLOSE_PARENTHESIS ||
+      separatorOf(window.code) !== ''
+    )
   }
-  if (code === 0x3c) return goesOnBehindTags(window, end)
+  if (code === ascii.LESS_THAN) return goesOnBehindTags(window, end)
   const form = separatorOf(code)
   if (form === '') return false
   const second = window.at(end + 1)
-  if (kindOf(second) & (DIGIT | IGNORED) || second === 0x28) return true
+  if (kindOf(second) & (DIGIT | IGNORED) || second === ascii.OPEN_PARENTHESIS) return true
   // Two separators count as one only as ` - ` or `. `.
   return separatorOf(plain(second)) === (form === ' ' ? '-' : ' ') && mayJoin(window.at(end + 2))
 }
@@ -239,7 +241,7 @@ function goesOnBehindTags(window: TextWindow, end: number): boolean {
 /** The first group could begin a phone number: after a plus, an international prefix, or with groups of this size. */
 function mayBePhone(window: TextWindow, start: number, first: number, length: number, grouped: boolean): boolean {
   const lead = plain(window.before(start))
-  if (lead === 0x2b || lead === 0x42 || lead === 0x62 || length === 10) return true
+  if (lead === ascii.PLUS || lead === ascii.UPPER_B || lead === ascii.LOWER_B || length === 10) return true
   if (first === 0 && length > 1) return length > 2 || grouped
   if (first === 1 && length === 11) return true
   if (length === 1 && (first === 0 || first === 8)) return window.at(start + 1) === TONE_MARK

@@ -1,4 +1,5 @@
 /** Dates of birth and document numbers, which are recognized only right after their label. */
+import * as ascii from '../../core/ascii.ts'
 import { isAlphanumeric, isAsciiDigit, isAsciiLetter } from '../text/characters.ts'
 import { beginsWord, followsWord, labelBefore } from '../text/digits.ts'
 import type { Match } from '../text/match.ts'
@@ -54,13 +55,20 @@ export function findDateOfBirth(window: TextWindow, digit: number, length: numbe
 function mayBeginDate(window: TextWindow, digit: number, length: number): boolean {
   if (length > 2 && length !== 4) return false
   const next = window.at(digit + length)
-  if (next === 0x2d || next === 0x2e || next === 0x2f) return hasTwoMore(window, digit + length, next)
+  if (isDateSign(next)) return hasTwoMore(window, digit + length, next)
   if (length === 4) return false
   const second = window.at(digit + length + 1)
-  if (next === 0x20 && isAsciiLetter(second)) return 'jfmasond'.includes(String.fromCharCode(second | 0x20))
-  if (isAsciiLetter(next)) return 'snrt'.includes(String.fromCharCode(next | 0x20))
-  return (next === 0x2c || next === 0x20) && window.before(digit) === 0x20 && isEndOfMonth(window.before(digit - 1))
+  if (next === ascii.SPACE && isAsciiLetter(second))
+    return 'jfmasond'.includes(String.fromCharCode(second | ascii.LOWER_CASE))
+  if (isAsciiLetter(next)) return 'snrt'.includes(String.fromCharCode(next | ascii.LOWER_CASE))
+  return (
+    (next === ascii.COMMA || next === ascii.SPACE) &&
+    window.before(digit) === ascii.SPACE &&
+    isEndOfMonth(window.before(digit - 1))
+  )
 }
+
+const isDateSign = ascii.oneOf('-./')
 
 /** A separator, one or two digits, the same separator, and a digit. */
 function hasTwoMore(window: TextWindow, sign: number, mark: number): boolean {
@@ -70,11 +78,13 @@ function hasTwoMore(window: TextWindow, sign: number, mark: number): boolean {
 }
 
 function isEndOfMonth(code: number): boolean {
-  return isAsciiLetter(code) || code === 0x2e
+  return isAsciiLetter(code) || code === ascii.DOT
 }
 
 function isOfDate(code: number): boolean {
-  return code < 0x80 && (isAlphanumeric(code) || code === 0x20 || (code >= 0x2c && code <= 0x2f))
+  return (
+    code < ascii.END && (isAlphanumeric(code) || code === ascii.SPACE || (code >= ascii.COMMA && code <= ascii.SLASH))
+  )
 }
 
 /** Before the first digit of a document number. */
@@ -95,7 +105,7 @@ export function findDocumentNumber(window: TextWindow, start: number, digit: num
   for (; end - start < MAX_NUMBER; end++) {
     const code = window.at(end)
     if (isAsciiDigit(code)) digits++
-    else if (!isAsciiLetter(code) && !(code === 0x2d && isAlphanumeric(window.at(end + 1)))) break
+    else if (!isAsciiLetter(code) && !(code === ascii.HYPHEN && isAlphanumeric(window.at(end + 1)))) break
   }
   if (end - start < 6 || end - start === MAX_NUMBER || digits < MIN_DIGITS || isAlphanumeric(window.at(end)))
     return null

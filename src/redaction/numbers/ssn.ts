@@ -1,5 +1,6 @@
 /** US social security numbers: 3-2-4 digits with an issuable area, group and serial, or any after their label. */
 
+import * as ascii from '../../core/ascii.ts'
 import { isAlphanumeric } from '../text/characters.ts'
 import {
   beginsAlone,
@@ -60,11 +61,11 @@ function isLabeled(window: TextWindow, start: number): boolean {
 
 /** `219 09 9998 (SSN)` */
 function isNamedAfter(window: TextWindow, end: number): boolean {
-  if (window.at(end) !== 0x20) return false
+  if (window.at(end) !== ascii.SPACE) return false
   let behind = ' '
   for (let i = end + 1; i < end + MAX_BEHIND; i++) {
     const code = window.at(i)
-    if (code !== 0x20 && code !== 0x28 && !isAlphanumeric(code)) break
+    if (code !== ascii.SPACE && code !== ascii.OPEN_PARENTHESIS && !isAlphanumeric(code)) break
     behind += String.fromCharCode(code)
   }
   return SSN_BEHIND.test(behind)

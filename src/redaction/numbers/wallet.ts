@@ -1,5 +1,7 @@
 /** Wallet addresses: Bitcoin by checksum (base58check, bech32), Ethereum and compatible ones by form. */
+
 import { createHash } from 'node:crypto'
+import * as ascii from '../../core/ascii.ts'
 import { isAlphanumeric } from '../text/characters.ts'
 import { beginsWord } from '../text/digits.ts'
 import { hexValue } from '../text/escapes.ts'
@@ -13,14 +15,14 @@ const MAX_LENGTH = 64
 /** Finds the address whose first digit is at `digit`: `0x…`, `1…`, `3…` or `bc1…`. */
 export function findWallet(window: TextWindow, digit: number): Match | null {
   const first = window.text.charCodeAt(digit)
-  if (first === 0x30) return findEthereum(window, digit)
-  if (first !== 0x31 && first !== 0x33) return null
-  const isBech32 = first === 0x31 && window.text.startsWith('bc', digit - 2) && digit - 2 >= window.floor
+  if (first === ascii.ZERO) return findEthereum(window, digit)
+  if (first !== ascii.ONE && first !== ascii.THREE) return null
+  const isBech32 = first === ascii.ONE && window.text.startsWith('bc', digit - 2) && digit - 2 >= window.floor
   const start = isBech32 ? digit - 2 : digit
   if (!beginsWord(window, start)) return null
   window.candidate = start
   let end = digit
-  while (end - start < MAX_LENGTH && window.at(end) < 0x80 && isAlphanumeric(window.at(end))) end++
+  while (end - start < MAX_LENGTH && window.at(end) < ascii.END && isAlphanumeric(window.at(end))) end++
   const length = end - start
   if (length < 26 || length === MAX_LENGTH) return null
   const address = window.text.slice(start, end)
@@ -31,7 +33,7 @@ export function findWallet(window: TextWindow, digit: number): Match | null {
 function findEthereum(window: TextWindow, start: number): Match | null {
   if (!beginsWord(window, start)) return null
   window.candidate = start
-  if (window.at(start + 1) !== 0x78) return null
+  if (window.at(start + 1) !== ascii.LOWER_X) return null
   const end = start + 42
   for (let i = start + 2; i < end; i++) if (hexValue(window.at(i)) < 0) return null
   if (isAlphanumeric(window.at(end))) return null

@@ -2,6 +2,7 @@
  * Phone numbers with a country code: after `+` or an international prefix, a code in use and as many digits as that
  * country has.
  */
+import * as ascii from '../../core/ascii.ts'
 import { plain } from '../text/characters.ts'
 import { DigitReader } from '../text/digits.ts'
 import type { TextWindow } from '../text/text-window.ts'
@@ -9,7 +10,7 @@ import { nationalLengths } from './country-codes.ts'
 import { isPhoneNear } from './phone-words.ts'
 
 /** `8~10`: wait for a second dial tone. */
-export const TONE_MARK = 0x7e
+export const TONE_MARK = ascii.TILDE
 
 const digits = new DigitReader()
 
@@ -50,18 +51,16 @@ function toneEnd(window: TextWindow, digit: number, prefix: string): number {
 /** Returns the end of the country's number after a prefix, or -1: three groups, or a word, distinguish it from others. */
 function dialedEnd(window: TextWindow, digit: number, begin: number): number {
   const position = digits.separator(begin)
-  if (digits.form === '.' || digits.form === '/' || digits.form === ' - ' || window.at(position) === 0x30) return -1
-  const end = countryNumberEnd(window, position, false)
+  if (digits.form === '.' || digits.form === '/' || digits.form === ' - ' || window.at(position) === ascii.ZERO)
+    return -1
+  const { end, groups } = countryNumber(window, position, false)
   return end >= 0 && (groups >= 3 || isPhoneNear(window, digit)) ? end : -1
 }
 
-/** Number of digit groups that `countryNumberEnd` passed. */
-let groups = 0
-
-/** Returns the end of a country code in use with as many digits as that country has; or -1. */
-export function countryNumberEnd(window: TextWindow, begin: number, bracket: boolean): number {
+/** Returns the end of a country code in use with as many digits as that country has, or -1; and its groups of digits. */
+export function countryNumber(window: TextWindow, begin: number, bracket: boolean): { end: number; groups: number } {
   digits.begin(window)
-  groups = 0
+  let groups = 0
   let end = -1
   let position = begin
   let open = bracket
@@ -76,11 +75,11 @@ export function countryNumberEnd(window: TextWindow, begin: number, bracket: boo
     const left = digitsLeft()
     if (left === 0) {
       // An open bracket before the plus encloses the whole number.
-      if (isAround) return -1
+      if (isAround) return { end: -1, groups }
       end = after
     } else if (end > 0 || left < 0) break
     let next = after
-    if (open && plain(window.at(next)) === 0x29) {
+    if (open && plain(window.at(next)) === ascii.CLOSE_PARENTHESIS) {
       open = false
       isAround = false
       next++
@@ -88,16 +87,16 @@ export function countryNumberEnd(window: TextWindow, begin: number, bracket: boo
     next = digits.separator(next)
     if (digits.form === '-' || digits.form === '/' || digits.form === '.') {
       const spaced = window.read(next)
-      if (window.code === 0x20) next = spaced
+      if (window.code === ascii.SPACE) next = spaced
     }
-    if (!open && plain(window.at(next)) === 0x28) {
+    if (!open && plain(window.at(next)) === ascii.OPEN_PARENTHESIS) {
       open = true
       next++
     }
     if (next === after || !digits.isDigitAt(next)) break
     position = next
   }
-  return end
+  return { end, groups }
 }
 
 /** Returns how many digits a number with its country code lacks: 0 when it may end here, negative when it cannot. */

@@ -4,6 +4,7 @@
  * eight to fifteen digits count, after a verb (`call`) only those that begin with the zero of a long-distance call or
  * with an area code in brackets.
  */
+import * as ascii from '../../core/ascii.ts'
 import { kindOf, LETTER, plain } from '../text/characters.ts'
 import { beginsAlone, DigitReader, endsAlone, followsFigure, type Separator } from '../text/digits.ts'
 import type { Match } from '../text/match.ts'
@@ -26,19 +27,26 @@ const CLEAR_GROUPS = new Set([244, 334, 344, 433, 434, 3322, 4322])
 const CLEAR_GROUPS_WITH_DOTS = 22222
 
 const digits = new DigitReader()
-/** What `groupsEnd` passed: the lengths of the groups as decimal digits, and the separator between all of them. */
-let lengths = 0
-let form: Separator | 'mixed' = ''
+
+interface Groups {
+  end: number
+  /** Their lengths as decimal digits. */
+  lengths: number
+  /** The separator between all of them. */
+  form: Separator | 'mixed'
+}
 
 /** Finds the number whose first digit is at `digit`; `start` is there, or at a bracket before it. */
 export function findNationalPhone(window: TextWindow, digit: number, start: number): Match | null {
   const isLabeled = mayFollowLabel(window, start)
   if (!isLabeled && (!hasTrunkZero(window, digit) || followsFigure(window, start))) return null
   digits.begin(window)
-  const end = groupsEnd(window, digit, start < digit)
+  const groups = readGroups(window, digit, start < digit)
+  if (!groups) return null
+  const { end } = groups
   const { count } = digits
-  if (end < 0 || count < MIN_DIGITS || count > MAX_DIGITS || digits.isDigitAt(end)) return null
-  if (!(isClear(window, digit) || (isLabeled && isLabeledPhone(window, start, digit)))) return null
+  if (count < MIN_DIGITS || count > MAX_DIGITS || digits.isDigitAt(end)) return null
+  if (!(isClear(window, digit, groups) || (isLabeled && isLabeledPhone(window, start, digit)))) return null
   if (!(endsAlone(window, end) || extensionEnd(window, end) > end)) return null
   if (start === digit && !beginsAlone(window, start)) return null
   return { type: 'phone', start, end: extensionEnd(window, end) }
@@ -49,7 +57,7 @@ function hasTrunkZero(window: TextWindow, digit: number): boolean {
   return (window.at(digit) & 15) === 0 && (window.at(digit + 1) & 15) !== 0
 }
 
-function isClear(window: TextWindow, digit: number): boolean {
+function isClear(window: TextWindow, digit: number, { lengths, form }: Groups): boolean {
   if (!hasTrunkZero(window, digit)) return false
   return form === '.'
     ? lengths === CLEAR_GROUPS_WITH_DOTS
@@ -65,35 +73,31 @@ function isLabeledPhone(window: TextWindow, start: number, digit: number): boole
 /** A label may end before a number: in a letter and perhaps a colon, bracket or quote. */
 function mayFollowLabel(window: TextWindow, start: number): boolean {
   const before = window.before(start)
-  if (before === 0x20) {
+  if (before === ascii.SPACE) {
     const end = window.before(start - 1)
-    return (kindOf(end) & LETTER) !== 0 || end === 0x3a || end === 0x2e || end === 0x29 || end === 0xff1a
+    return (kindOf(end) & LETTER) !== 0 || endsLabel(end) || end === FULL_WIDTH_COLON
   }
-  return !(
-    before < 0x80 &&
-    before !== 0x3a &&
-    before !== 0x28 &&
-    before !== 0x22 &&
-    before !== 0x27 &&
-    before !== 0x3d &&
-    before !== 0x3e
-  )
+  return before >= ascii.END || mayPrecedePhone(before)
 }
 
-/** Returns the end of digit groups with one separator between any two and perhaps brackets around the first, or -1. */
-function groupsEnd(window: TextWindow, begin: number, bracket: boolean): number {
+const FULL_WIDTH_COLON = 0xff1a
+const endsLabel = ascii.oneOf(':.)')
+const mayPrecedePhone = ascii.oneOf(':("\'=>')
+
+/** Returns digit groups with one separator between any two and perhaps brackets around the first, or null. */
+function readGroups(window: TextWindow, begin: number, bracket: boolean): Groups | null {
   let open = bracket
   let end = begin
-  lengths = 0
-  form = ''
+  let lengths = 0
+  let form: Groups['form'] = ''
   for (let groups = 0; groups < MAX_GROUPS; groups++) {
     const before = digits.count
     const after = digits.takeAll(end)
-    if (digits.count === before) return -1
+    if (digits.count === before) return null
     lengths = lengths * 10 + digits.count - before
     end = after
     let next = end
-    if (open && plain(window.at(next)) === 0x29) {
+    if (open && plain(window.at(next)) === ascii.CLOSE_PARENTHESIS) {
       open = false
       next++
       end = next
@@ -105,5 +109,5 @@ function groupsEnd(window: TextWindow, begin: number, bracket: boolean): number 
     else form = groups === 0 || form === '' || form === digits.form ? digits.form : 'mixed'
     end = next
   }
-  return open || kindOf(window.at(end)) & LETTER ? -1 : end
+  return open || kindOf(window.at(end)) & LETTER ? null : { end, lengths, form }
 }

@@ -1,4 +1,5 @@
 /** Extensions after a phone number: `x4417`, `ext. 44`, `;ext=44`. */
+import * as ascii from '../../core/ascii.ts'
 import { DIGIT, isAlphanumeric, kindOf } from '../text/characters.ts'
 import type { TextWindow } from '../text/text-window.ts'
 
@@ -7,13 +8,13 @@ const EXTENSION_WORDS = ['x', 'ext', 'extn', 'extension']
 /** Returns the end including an extension (`ext. 44`, `x44`, `;ext=44`), or the same position. */
 export function extensionEnd(window: TextWindow, end: number): number {
   let position = end
-  if (window.at(position) === 0x3b || window.at(position) === 0x2c) position++
-  if (window.at(position) === 0x20) position++
+  if (window.at(position) === ascii.SEMICOLON || window.at(position) === ascii.COMMA) position++
+  if (window.at(position) === ascii.SPACE) position++
   position = readWord(window, position, EXTENSION_WORDS)
   if (position < 0) return end
   const mark = window.at(position)
-  if (mark === 0x2e || mark === 0x3d || mark === 0x3a) position++
-  if (window.at(position) === 0x20) position++
+  if (mark === ascii.DOT || mark === ascii.EQUALS || mark === ascii.COLON) position++
+  if (window.at(position) === ascii.SPACE) position++
   const first = position
   while (position - first < 7 && kindOf(window.at(position)) & DIGIT) position++
   return position > first && position - first < 7 && !isAlphanumeric(window.at(position)) ? position : end
@@ -23,8 +24,8 @@ export function extensionEnd(window: TextWindow, end: number): number {
 export function readWord(window: TextWindow, start: number, words: string[]): number {
   let word = ''
   for (let position = start; ; position++) {
-    const lower = window.at(position) | 0x20
-    if (lower < 0x61 || lower > 0x7a) return words.includes(word) ? position : -1
+    const lower = window.at(position) | ascii.LOWER_CASE
+    if (lower < ascii.LOWER_A || lower > ascii.LOWER_Z) return words.includes(word) ? position : -1
     word += String.fromCharCode(lower)
     if (!words.some((known) => known.startsWith(word))) return -1
   }

@@ -2,6 +2,7 @@
  * Phone numbers. North American ones count by form and valid area and exchange codes, bare ten digits only with a phone
  * word nearby; for others see `international-phone.ts` and `national-phone.ts`.
  */
+import * as ascii from '../../core/ascii.ts'
 import { DIGIT, isAlphanumeric, isAsciiDigit, isCapital, kindOf, plain } from '../text/characters.ts'
 import {
   beginsAlone,
@@ -14,10 +15,10 @@ import {
   type Separator,
   textBefore,
 } from '../text/digits.ts'
-import { escapeBefore, escapedCode, NONE } from '../text/escapes.ts'
+import { type Escape, escapeBefore } from '../text/escapes.ts'
 import type { Match } from '../text/match.ts'
 import type { TextWindow } from '../text/text-window.ts'
-import { countryNumberEnd, mayBeginPrefix, prefixedEnd } from './international-phone.ts'
+import { countryNumber, mayBeginPrefix, prefixedEnd } from './international-phone.ts'
 import { findNationalPhone } from './national-phone.ts'
 import { extensionEnd, readWord } from './phone-extension.ts'
 import { isPhoneNear, phoneLabel } from './phone-words.ts'
@@ -41,7 +42,7 @@ export function findPhone(window: TextWindow, digit: number): Match | null {
 
 /** Finds a number as dialed within a country, right after its label; a bracket before it belongs to it. */
 export function findLabeledPhone(window: TextWindow, digit: number): Match | null {
-  const start = window.before(digit) === 0x28 && digit > window.floor ? digit - 1 : digit
+  const start = window.before(digit) === ascii.OPEN_PARENTHESIS && digit > window.floor ? digit - 1 : digit
   window.candidate = start
   return findNationalPhone(window, digit, start)
 }
@@ -52,14 +53,14 @@ function findWithLead(window: TextWindow, digit: number, lead: Lead): Match | nu
   const end = numberEnd(window, digit, lead)
   if (end < 0) return null
   const withExtension = extensionEnd(window, end)
-  const form = window.before(end - 4) === 0x2d ? '-' : ''
+  const form = window.before(end - 4) === ascii.HYPHEN ? '-' : ''
   const isFreeAfter =
     withExtension > end || (lead.plus ? endsWord(plain(window.at(end))) : endsAlone(window, end, form))
   return isFreeAfter ? { type: 'phone', start: lead.start, end: withExtension } : null
 }
 
 function numberEnd(window: TextWindow, digit: number, lead: Lead): number {
-  if (lead.plus) return countryNumberEnd(window, digit, lead.bracket)
+  if (lead.plus) return countryNumber(window, digit, lead.bracket).end
   if (mayBeginPrefix(window, digit) && !lead.bracket && !followsFigure(window, lead.start)) {
     const end = prefixedEnd(window, digit)
     if (end >= 0 || window.cut) return end
@@ -85,37 +86,33 @@ interface Lead {
 function readLead(window: TextWindow, digit: number): Lead {
   const lead: Lead = { start: digit, plus: false, bracket: false, isEscaped: false }
   let before = readBefore(window, digit)
-  if (codeBefore === 0x2b && before >= window.floor) {
+  let start = digit - before.length
+  if (before.code === ascii.PLUS && start >= window.floor) {
     // `a+4155550132` and `1+1` are sums.
-    lead.plus = beginsWord(window, before)
+    lead.plus = beginsWord(window, start)
     if (lead.plus) {
-      lead.start = before
-      before = readBefore(window, before)
+      lead.start = start
+      before = readBefore(window, start)
+      start -= before.length
     }
   }
-  lead.bracket = codeBefore === 0x28 && before >= window.floor
-  if (lead.bracket) lead.start = before
-  else lead.isEscaped = lead.start - before > 1
+  lead.bracket = before.code === ascii.OPEN_PARENTHESIS && start >= window.floor
+  if (lead.bracket) lead.start = start
+  else lead.isEscaped = lead.start - start > 1
   return lead
 }
 
 /** The character before a position, plain or escaped. */
-let codeBefore = NONE
-
-/** Sets `codeBefore` to the character before a position and returns where it begins. */
-function readBefore(window: TextWindow, end: number): number {
-  const escaped = escapeBefore(window.text, end)
-  codeBefore = escaped > 0 ? escapedCode : plain(window.before(end))
-  return end - (escaped || 1)
-}
+const readBefore = (window: TextWindow, end: number): Escape =>
+  escapeBefore(window.text, end) ?? { code: plain(window.before(end)), length: 1 }
 
 /** A bracket may follow a word (`fax(415)…`), and so may a hyphen after a word for phone. */
 function isFreeBefore(window: TextWindow, digit: number, { start, bracket, isEscaped }: Lead): boolean {
-  const form = window.at(digit + 3) === 0x2d ? '-' : ''
+  const form = window.at(digit + 3) === ascii.HYPHEN ? '-' : ''
   if (isEscaped || beginsAlone(window, start, form)) return true
   if (bracket) return !(kindOf(window.before(start)) & DIGIT) || endsEscape(window, start)
   return (
-    plain(window.before(start)) === 0x2d &&
+    plain(window.before(start)) === ascii.HYPHEN &&
     /(?:tel|phone|fax|office|home|work|cell|mobile)-$/.test(textBefore(window, start, 8))
   )
 }
@@ -127,7 +124,7 @@ function northAmericanEnd(window: TextWindow, digit: number, lead: Lead, country
   if (country) {
     position = digits.separator(digit + 1)
     const inside = window.read(position)
-    if (window.code === 0x28) {
+    if (window.code === ascii.OPEN_PARENTHESIS) {
       bracket = true
       position = inside
     }
@@ -135,7 +132,7 @@ function northAmericanEnd(window: TextWindow, digit: number, lead: Lead, country
   const area = digits.take(position, 3)
   if (area < 0 || (country && !hasAreaCode())) return -1
   const closed = bracket ? window.read(area) : area
-  if (bracket && window.code !== 0x29) return -1
+  if (bracket && window.code !== ascii.CLOSE_PARENTHESIS) return -1
   const exchange = digits.separator(closed)
   const form = digits.form
   const afterExchange = digits.take(exchange, 3)
@@ -204,6 +201,6 @@ export function findSpacedPhone(window: TextWindow, start: number): Match | null
 
 /** `2125550142 fax`, `2125550142 (cell)` */
 function isNamedAfter(window: TextWindow, end: number): boolean {
-  if (window.at(end) !== 0x20) return false
-  return readWord(window, window.at(end + 1) === 0x28 ? end + 2 : end + 1, KINDS_OF_LINE) > 0
+  if (window.at(end) !== ascii.SPACE) return false
+  return readWord(window, window.at(end + 1) === ascii.OPEN_PARENTHESIS ? end + 2 : end + 1, KINDS_OF_LINE) > 0
 }

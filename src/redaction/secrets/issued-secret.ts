@@ -1,4 +1,5 @@
 /** Keys and tokens with the prefix of their issuer (`issuers.ts`). */
+import * as ascii from '../../core/ascii.ts'
 import { isAlphanumeric } from '../text/characters.ts'
 import { hexValue } from '../text/escapes.ts'
 import type { TextWindow } from '../text/text-window.ts'
@@ -100,7 +101,7 @@ function matchAnchored(window: TextWindow, anchor: number, issuers: AnchoredIssu
     if (start < window.floor || window.text.charCodeAt(start) !== issuer.prefix.charCodeAt(0)) continue
     // Two letters of base64 after a slash or plus are not a prefix.
     const before = window.before(start)
-    if (before === 0x2b || (before === 0x2f && !issuer.exact) || !beginsSecret(window, start)) continue
+    if (before === ascii.PLUS || (before === ascii.SLASH && !issuer.exact) || !beginsSecret(window, start)) continue
     window.candidate = start
     const match = matchIssuer(window, start, issuer)
     if (match || window.cut) return match

@@ -3,8 +3,9 @@
  * `<token>…</token>`, `--api-key …`, `curl -u user:…`. The name alone proves little (`token: string`), so the value
  * must look like a secret too (`secret-value.ts`).
  */
+import * as ascii from '../../core/ascii.ts'
 import { DIGIT, isAlphanumeric, isBlank, kindOf } from '../text/characters.ts'
-import { escapeBefore, escapedCode } from '../text/escapes.ts'
+import { escapeBefore } from '../text/escapes.ts'
 import type { TextWindow } from '../text/text-window.ts'
 import { belongs, type SecretMatch } from './secret.ts'
 import { secretKind } from './secret-name.ts'
@@ -27,23 +28,26 @@ export function findNamedSecret(window: TextWindow, sign: number): SecretMatch |
   window.candidate = sign
   const next = window.at(sign + 1)
   // `:=`, `==`, `=>`: the last sign counts.
-  if (next === 0x3a || next === 0x3d || next === 0x3e) return null
+  if (next === ascii.COLON || next === ascii.EQUALS || next === ascii.GREATER_THAN) return null
   const isElement =
-    window.text.charCodeAt(sign) === 0x3e && window.before(sign) !== 0x3d && window.before(sign) !== 0x2d
-  const isLiteral = isElement || (window.before(sign) !== 0x20 && /^[A-Z\d_]+$/.test(name))
+    window.text.charCodeAt(sign) === ascii.GREATER_THAN &&
+    window.before(sign) !== ascii.EQUALS &&
+    window.before(sign) !== ascii.HYPHEN
+  const isLiteral = isElement || (window.before(sign) !== ascii.SPACE && /^[A-Z\d_]+$/.test(name))
   return valueAt(window, skipBlanks(window, sign + 1, isElement), { kind, isLiteral })
 }
 
+const mayPrecedeFlag = ascii.oneOf(' \n"\'')
+
 /** Finds the secret after a flag whose first hyphen is at `hyphen`: `--token …`, or `-u user:…` of curl. */
 export function findFlagSecret(window: TextWindow, hyphen: number): SecretMatch | null {
-  const before = window.before(hyphen)
-  if (before !== 0x20 && before !== 0x0a && before !== 0x22 && before !== 0x27 && hyphen > 0) return null
+  if (!mayPrecedeFlag(window.before(hyphen)) && hyphen > 0) return null
   window.candidate = hyphen
-  const isLong = window.at(hyphen + 1) === 0x2d
+  const isLong = window.at(hyphen + 1) === ascii.HYPHEN
   const begin = isLong ? hyphen + 2 : hyphen + 1
   let end = begin
   while (end - begin < MAX_NAME && belongs(window.at(end), '-_')) end++
-  if (end === begin || window.at(end) !== 0x20) return null
+  if (end === begin || window.at(end) !== ascii.SPACE) return null
   const name = window.text.slice(begin, end)
   if (name === 'u' || name === 'user' || name === 'proxy-user') return findUserPassword(window, end + 1)
   const kind = isLong ? secretKind(name) : null
@@ -54,7 +58,7 @@ export function findFlagSecret(window: TextWindow, hyphen: number): SecretMatch 
 function findUserPassword(window: TextWindow, begin: number): SecretMatch | null {
   const quote = quoteAt(window, begin)
   const start = quote === 0 ? begin : begin + 1
-  const end = valueEnd(window, start, quote || 0x20, start + MAX_VALUE)
+  const end = valueEnd(window, start, quote || ascii.SPACE, start + MAX_VALUE)
   const colon = window.text.slice(start, end).indexOf(':')
   if (colon < 1 || window.text.startsWith('//', start + colon + 1)) return null
   // `-u unit.service","id":…`: the colon belongs to the JSON around it.
@@ -66,7 +70,7 @@ function findUserPassword(window: TextWindow, begin: number): SecretMatch | null
   const isPassword = isCurl
     ? password.length > 3 && !/^[$<{%]|\*{3}|^pass(?:word)?$|^x+$/i.test(password)
     : isSecretValue(password, { kind: 'token', isLiteral: true })
-  const tail = end - start === MAX_VALUE ? { quote: quote || 0x20 } : null
+  const tail = end - start === MAX_VALUE ? { quote: quote || ascii.SPACE } : null
   return isPassword ? { type: 'secret', start: start + colon + 1, end, tail } : null
 }
 
@@ -97,20 +101,27 @@ function nameBefore(window: TextWindow, sign: number): string {
   const code = text.charCodeAt(sign)
   const previous = text.charCodeAt(sign - 1)
   let end = nameEnd(text, sign, floor)
-  let start = nameStart(text, end, floor)
-  if (code === 0x3e && previous !== 0x3d && previous !== 0x2d && text.charCodeAt(start - 1) !== 0x3c) return ''
+  let { start, isPromising } = nameEndingAt(text, end, floor)
+  if (
+    code === ascii.GREATER_THAN &&
+    previous !== ascii.EQUALS &&
+    previous !== ascii.HYPHEN &&
+    text.charCodeAt(start - 1) !== ascii.LESS_THAN
+  )
+    return ''
   if (!isPromising) {
     if (end - start < 3 || end - start > 6 || ENDS_OF_WORDS[endsKey(text, start, end)] === 0) return ''
     const word = text.slice(start, end).toLowerCase()
     if (IS_VALUE.test(word)) return word
     if (!TYPES.has(word)) return ''
     end = nameEnd(text, start, floor)
-    start = nameStart(text, end, floor)
-    if (!isPromising) return ''
+    const name = nameEndingAt(text, end, floor)
+    if (!name.isPromising) return ''
+    start = name.start
   }
   // `API key: …` is two words.
-  if (end - start === 3 && text.charCodeAt(start - 1) === 0x20 && /key/i.test(text.slice(start, end)))
-    start = nameStart(text, start - 1, floor)
+  if (end - start === 3 && text.charCodeAt(start - 1) === ascii.SPACE && /key/i.test(text.slice(start, end)))
+    start = nameEndingAt(text, start - 1, floor).start
   return text.slice(start, end)
 }
 
@@ -124,42 +135,47 @@ function nameEnd(text: string, from: number, floor: number): number {
   for (let closing = 0; closing < 5 && end > floor; closing++) {
     const code = text.charCodeAt(end - 1)
     if (isAlphanumeric(code)) {
-      const escaped = kindOf(code) & DIGIT ? escapeBefore(text, end) : 0
-      if (escaped === 0 || (escapedCode !== 0x22 && escapedCode !== 0x27)) break
-      end -= escaped
-    } else if (code === 0x5b || code === 0x5d || code === 0x22 || code === 0x27 || code === 0x5c || code === 0x60) {
+      const escaped = kindOf(code) & DIGIT ? escapeBefore(text, end) : null
+      if (escaped?.code !== ascii.QUOTE && escaped?.code !== ascii.APOSTROPHE) break
+      end -= escaped.length
+    } else if (mayCloseName(code)) {
       end--
       // `secret[25] =`
-      if (code === 0x5d) while (end > floor && signs - end < 8 && kindOf(text.charCodeAt(end - 1)) & DIGIT) end--
-    } else if (code === 0x2a || code === 0x26 || code === 0x3a || code === 0x20) {
-      end--
+      if (code === ascii.CLOSE_BRACKET)
+        while (end > floor && signs - end < 8 && kindOf(text.charCodeAt(end - 1)) & DIGIT) end--
     } else break
   }
   return end
 }
 
-/** Whether `nameStart` passed a typical part of a secret's name. */
-let isPromising = false
+const mayCloseName = ascii.oneOf('[]"\'\\`*&: ')
 
-function nameStart(text: string, end: number, floor: number): number {
+interface Name {
+  start: number
+  /** It has a typical part of a secret's name. */
+  isPromising: boolean
+}
+
+/** Returns the name that ends at a position. */
+function nameEndingAt(text: string, end: number, floor: number): Name {
   const limit = Math.max(floor, end - MAX_NAME)
   let start = end
   let three = 0
-  isPromising = false
+  let isPromising = false
   for (; start > limit; start--) {
     const code = text.charCodeAt(start - 1)
     if (NAME_CHARACTERS[code] === 0) break
     three = ((three << 5) | (code & 31)) & 0x7fff
     if (PARTS[three] === 1) isPromising = true
   }
-  return start
+  return { start, isPromising }
 }
 
 /** A name may end in these; before a sign, a dot or hyphen belongs to the sign. */
 const LAST_OF_NAME = 2
 const NAME_CHARACTERS = new Uint8Array(65_536)
 for (let code = 0; code < 128; code++)
-  NAME_CHARACTERS[code] = belongs(code, '_-') ? LAST_OF_NAME : code === 0x2e ? 1 : 0
+  NAME_CHARACTERS[code] = belongs(code, '_-') ? LAST_OF_NAME : code === ascii.DOT ? 1 : 0
 /** The beginnings of typical parts of secrets' names, read backwards, five bits per letter. */
 const PARTS = new Uint8Array(0x8000)
 for (const part of [
@@ -182,18 +198,14 @@ for (const part of [
   PARTS[[...part].reduceRight((three, letter) => (three << 5) | (letter.charCodeAt(0) & 31), 0)] = 1
 
 /** `:`, `=`, `!`, `?`, `+`, `.`, `|`, `<`, `>`, `~` as part of a sign like `:=`, `=>`, `!==`, `?=`. */
-function isSign(code: number): boolean {
-  return (
-    code === 0x3a || code === 0x3d || code === 0x3e || code === 0x21 || code === 0x3f || code === 0x2b || code === 0x2e
-  )
-}
+const isSign = ascii.oneOf(':=>!?+.')
 
 function skipBlanks(window: TextWindow, from: number, lines: boolean): number {
   let position = from
   const limit = from + (lines ? MAX_INDENT : MAX_BLANKS)
   for (; position < limit; position++) {
     const code = window.at(position)
-    if (!isBlank(code) && !(lines && (code === 0x0a || code === 0x0d))) break
+    if (!isBlank(code) && !(lines && (code === ascii.LINE_FEED || code === ascii.CARRIAGE_RETURN))) break
   }
   return position
 }
@@ -206,17 +218,18 @@ function valueAt(window: TextWindow, begin: number, { kind, isLiteral }: ValueKi
   let start = begin
   // `@"…"`, `b'…'`, `\\"…\\"`
   const first = window.at(start)
-  if ((first === 0x40 || first === 0x62 || first === 0x5c) && quoteAt(window, start + 1) !== 0) start++
+  if ((first === ascii.AT || first === ascii.LOWER_B || first === ascii.BACKSLASH) && quoteAt(window, start + 1) !== 0)
+    start++
   const quote = quoteAt(window, start)
   if (quote !== 0) start++
   let end = valueEnd(window, start, quote, start + MAX_VALUE)
-  if (end - start <= MAX_SCHEME && window.at(end) === 0x20 && SCHEME.test(window.text.slice(start, end))) {
+  if (end - start <= MAX_SCHEME && window.at(end) === ascii.SPACE && SCHEME.test(window.text.slice(start, end))) {
     start = end + 1
     end = valueEnd(window, start, quote, start + MAX_VALUE)
   }
   const isOpen = end - start >= MAX_VALUE
   if (!isOpen && quote === 0) while (end > start && TRAILING.has(window.text.charCodeAt(end - 1))) end--
-  const line = quote === 0 && !isOpen && window.at(end) > 0x20 ? lineValueAt(window, start, kind) : null
+  const line = quote === 0 && !isOpen && window.at(end) > ascii.SPACE ? lineValueAt(window, start, kind) : null
   if (line || window.cut) return line
   const isWhole = isOpen || mayEnd(window, end, quote)
   if (isWhole && isSecretValue(window.text.slice(start, end), { kind, isLiteral: isLiteral || quote !== 0 }))
@@ -236,9 +249,13 @@ function lineValueAt(window: TextWindow, start: number, kind: ValueKind['kind'])
   const sign = window.candidate
   const name = LINE.exec(window.text.slice(Math.max(0, sign - 120), sign + 1))?.[1]
   if (name === undefined) return null
-  const end = valueEnd(window, start, 0x22, start + MAX_VALUE)
+  const end = valueEnd(window, start, ascii.QUOTE, start + MAX_VALUE)
   const next = window.at(end)
-  if (end - start === MAX_VALUE || (next !== 0 && next !== 0x0a && next !== 0x0d && next !== 0x22)) return null
+  if (
+    end - start === MAX_VALUE ||
+    (next !== 0 && next !== ascii.LINE_FEED && next !== ascii.CARRIAGE_RETURN && next !== ascii.QUOTE)
+  )
+    return null
   const value = window.text.slice(start, end)
   const isVariable = VARIABLE.test(name)
   if (!isVariable && new Set(value.replace(/[A-Za-z\d]/g, '')).size < MIN_MARKS) return null
@@ -252,14 +269,14 @@ const TRAILING = new Set(['.', ':', ',', '*'].map((mark) => mark.charCodeAt(0)))
 /** A quoted value ends at its quote, not in a sentence; an unquoted one is not a call, index or object. */
 function mayEnd(window: TextWindow, end: number, quote: number): boolean {
   const next = window.at(end)
-  return quote === 0 ? !isOpening(next) : next === quote || next === 0x5c || next === 0x0a || next === 0
+  return quote === 0
+    ? !isOpening(next)
+    : next === quote || next === ascii.BACKSLASH || next === ascii.LINE_FEED || next === 0
 }
 
-function isOpening(code: number): boolean {
-  return code === 0x28 || code === 0x5b || code === 0x7b
-}
+const isOpening = ascii.oneOf('([{')
 
 function quoteAt(window: TextWindow, position: number): number {
   const code = window.at(position)
-  return code === 0x22 || code === 0x27 || code === 0x60 ? code : 0
+  return code === ascii.QUOTE || code === ascii.APOSTROPHE || code === ascii.BACKTICK ? code : 0
 }

@@ -1,5 +1,6 @@
 /** The tail of a secret that is already certain: it is swallowed as it arrives. */
 
+import * as ascii from '../../core/ascii.ts'
 import type { TextWindow } from '../text/text-window.ts'
 import { keyBlockEnd } from './private-key.ts'
 import { belongs, type Tail } from './secret.ts'
@@ -15,7 +16,7 @@ function wordEnd(window: TextWindow, from: number, also: string): number {
   let end = from
   for (;;) {
     const code = window.at(end)
-    if (!belongs(code, also) || (code === 0x2e && !belongs(window.at(end + 1), also.replace('.', '')))) return end
+    if (!belongs(code, also) || (code === ascii.DOT && !belongs(window.at(end + 1), also.replace('.', '')))) return end
     end++
   }
 }
@@ -29,9 +30,14 @@ export function valueEnd(window: TextWindow, from: number, quote: number, limit 
   let end = from
   for (; end < limit; end++) {
     const code = window.at(end)
-    if (code <= 0x20 || code === 0x7f) break
-    if (code === 0x26 && quote === 0 && !endsAtAmpersand(window, end)) continue
-    if (quote === 0 ? DELIMITERS[code] === 1 : code === quote || (code === 0x5c && endsAtBackslash(window, end))) break
+    if (code <= ascii.SPACE || code === ascii.DELETE) break
+    if (code === ascii.AMPERSAND && quote === 0 && !endsAtAmpersand(window, end)) continue
+    if (
+      quote === 0
+        ? DELIMITERS[code] === 1
+        : code === quote || (code === ascii.BACKSLASH && endsAtBackslash(window, end))
+    )
+      break
   }
   return end
 }
@@ -44,11 +50,12 @@ function endsAtAmpersand(window: TextWindow, ampersand: number): boolean {
   let end = ampersand + 1
   while (end - ampersand <= MAX_PARAMETER && belongs(window.at(end), '_.-[]%')) end++
   const next = window.at(end)
-  return end === ampersand + 1 || next === 0x3d || next === 0x3b || next === 0x26
+  return end === ampersand + 1 || next === ascii.EQUALS || next === ascii.SEMICOLON || next === ascii.AMPERSAND
 }
 
 /** A backslash before a quote, or one that begins `\n`, ends a value that was quoted inside another text. */
 function endsAtBackslash(window: TextWindow, backslash: number): boolean {
-  const next = window.at(backslash + 1)
-  return next === 0x22 || next === 0x27 || next === 0x6e || next === 0x72 || next === 0x5c
+  return endsQuoted(window.at(backslash + 1))
 }
+
+const endsQuoted = ascii.oneOf('"\'nr\\')

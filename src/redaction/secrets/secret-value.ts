@@ -1,4 +1,5 @@
 /** Whether a text looks like a secret: not a placeholder of documentation, and random enough. */
+import * as ascii from '../../core/ascii.ts'
 import { DIGIT, kindOf, LETTER } from '../text/characters.ts'
 
 /** Placeholders in documentation for the body of a key. */
@@ -108,7 +109,9 @@ function shapeOf(value: string): Shape {
 
 /** `_` and `$` anywhere, a dot or hyphen after the first character. */
 function isOfName(code: number, index: number): boolean {
-  return code === 0x5f || code === 0x24 || (index > 0 && (code === 0x2e || code === 0x2d))
+  return (
+    code === ascii.UNDERSCORE || code === ascii.DOLLAR || (index > 0 && (code === ascii.DOT || code === ascii.HYPHEN))
+  )
 }
 
 /** Shannon entropy, in bits per character. */

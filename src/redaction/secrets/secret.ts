@@ -4,6 +4,7 @@
  * (`named-secret.ts`). A long one has an open end: it counts as soon as it is certain, and the rest is swallowed as it
  * arrives.
  */
+import * as ascii from '../../core/ascii.ts'
 import { isAlphanumeric } from '../text/characters.ts'
 import { beginsWord } from '../text/digits.ts'
 import type { Match } from '../text/match.ts'
@@ -18,7 +19,7 @@ export interface SecretMatch extends Match {
 
 /** An ASCII letter or digit, or one of the given characters. */
 export function belongs(code: number, also: string): boolean {
-  if (code >= 0x80) return false
+  if (code >= ascii.END) return false
   if (isAlphanumeric(code)) return true
   for (let i = 0; i < also.length; i++) if (also.charCodeAt(i) === code) return true
   return false
@@ -27,6 +28,7 @@ export function belongs(code: number, also: string): boolean {
 /** A secret may begin here: nothing before is part of it, except an escape, another script or an emphasis mark. */
 export function beginsSecret(window: TextWindow, start: number): boolean {
   const before = window.before(start)
-  if (before === 0x5f || before === 0x2d || before === 0x2e) return !isAlphanumeric(window.before(start - 1))
+  if (before === ascii.UNDERSCORE || before === ascii.HYPHEN || before === ascii.DOT)
+    return !isAlphanumeric(window.before(start - 1))
   return beginsWord(window, start)
 }

@@ -1,4 +1,5 @@
 /** Passwords in URLs: `scheme://user:password@host`. */
+import * as ascii from '../../core/ascii.ts'
 import { isAsciiDigit } from '../text/characters.ts'
 import type { TextWindow } from '../text/text-window.ts'
 import type { SecretMatch } from './secret.ts'
@@ -17,11 +18,11 @@ const HOST = /^[\w.-]+(?:[:/?#].*)?$/s
 
 /** Finds the password of a URL, from the colon of its scheme. It may contain `@ : / # ?` if a host follows. */
 export function findUrlPassword(window: TextWindow, colon: number): SecretMatch | null {
-  if (window.at(colon + 1) !== 0x2f || window.at(colon + 2) !== 0x2f) return null
+  if (window.at(colon + 1) !== ascii.SLASH || window.at(colon + 2) !== ascii.SLASH) return null
   window.candidate = colon
   const user = colon + 3
   const separator = userEnd(window, user)
-  if (window.at(separator) !== 0x3a || isPort(window, separator + 1)) return null
+  if (window.at(separator) !== ascii.COLON || isPort(window, separator + 1)) return null
   const start = separator + 1
   const end = passwordEnd(window, start)
   if (end <= start) return null
@@ -34,13 +35,13 @@ function userEnd(window: TextWindow, start: number): number {
   let end = start
   for (; end - start < MAX_USER; end++) {
     const code = window.at(end)
-    if (endsUrl(code) || code === 0x40 || code === 0x3a || code === 0x2f) break
+    if (endsUrl(code) || code === ascii.AT || code === ascii.COLON || code === ascii.SLASH) break
   }
   return end
 }
 
 /** Blanks, quotes, brackets of Markdown and HTML, a backslash. */
-const ENDS_URL = new Uint8Array(65_536).fill(1, 0, 0x21)
+const ENDS_URL = new Uint8Array(65_536).fill(1, 0, ascii.SPACE + 1)
 for (const character of '"\'`<>\\') ENDS_URL[character.charCodeAt(0)] = 1
 
 function endsUrl(code: number): boolean {
@@ -56,10 +57,10 @@ function passwordEnd(window: TextWindow, start: number): number {
   for (; end - start < (path ? MAX_REST_WITH_MARKS : MAX_REST); end++) {
     const code = window.at(end)
     if (endsUrl(code)) break
-    if (code === 0x40) {
+    if (code === ascii.AT) {
       last = end
       if (!path) inAuthority = end
-    } else if (code === 0x2f || code === 0x3f || code === 0x23) {
+    } else if (endsAuthority(code)) {
       if (inAuthority >= 0) return inAuthority
       path = true
     }
@@ -73,11 +74,8 @@ function isPort(window: TextWindow, start: number): boolean {
   let end = start
   while (end - start < 6 && isAsciiDigit(window.at(end))) end++
   const next = window.at(end)
-  return (
-    end > start && (next <= 0x20 || next === 0x2f || next === 0x3f || next === 0x23 || endsUrl(next) || isClosing(next))
-  )
+  return end > start && (next <= ascii.SPACE || endsAuthority(next) || endsUrl(next) || isClosing(next))
 }
 
-function isClosing(code: number): boolean {
-  return code === 0x29 || code === 0x5d || code === 0x7d || code === 0x2c || code === 0x3b || code === 0x2e
-}
+const endsAuthority = ascii.oneOf('/?#')
+const isClosing = ascii.oneOf(')]},;.')

@@ -1,4 +1,5 @@
 /** The kinds of each UTF-16 code unit, as one table: a lookup costs a nanosecond, a regex fifty. */
+import * as ascii from '../../core/ascii.ts'
 
 export const DIGIT = 1
 /** Letters of any script. */
@@ -14,8 +15,6 @@ export const RUN = 8
 export const IGNORED = 16
 /** ASCII that always stands for itself: it begins no escape. */
 export const LITERAL = 32
-/** Begins a terminal's color sequence. */
-export const ESCAPE = 0x1b
 /** This many in a row are skipped. The bound keeps the held-back text short. */
 export const MAX_INVISIBLE = 8
 
@@ -37,20 +36,20 @@ export function isGluing(code: number): boolean {
 }
 
 export function isCapital(code: number): boolean {
-  return code >= 0x41 && code <= 0x5a
+  return code >= ascii.UPPER_A && code <= ascii.UPPER_Z
 }
 
 export function isAsciiDigit(code: number): boolean {
-  return code >= 0x30 && code <= 0x39
+  return code >= ascii.ZERO && code <= ascii.NINE
 }
 
 export function isAsciiLetter(code: number): boolean {
-  return isCapital(code & ~0x20)
+  return isCapital(code & ~ascii.LOWER_CASE)
 }
 
 /** A space or tab. */
 export function isBlank(code: number): boolean {
-  return code === 0x20 || code === 0x09
+  return code === ascii.SPACE || code === ascii.TAB
 }
 
 /** A letter or digit that glues an adjacent number to a word. */
@@ -67,13 +66,13 @@ export function isAlphanumeric(code: number): boolean {
  * spaces. En and em dashes stand for themselves: they separate words, where a hyphen joins them.
  */
 export function plain(code: number): number {
-  if (code < 0x80) return code === 0x09 ? 0x20 : code
+  if (code < ascii.END) return code === ascii.TAB ? ascii.SPACE : code
   if (code >= 0xff01 && code <= 0xff5e) return code - 0xfee0
-  if (code === 0x2010 || code === 0x2011 || code === 0x2212 || code === 0xfe63) return 0x2d
-  if (code === 0xa0 || code === 0x3000 || code === 0x202f || (code >= 0x2000 && code <= 0x200a)) return 0x20
-  if (code === 0x2800) return 0x20
-  if (code === 0x2024) return 0x2e
-  return code === 0xfe6b ? 0x40 : code
+  if (code === 0x2010 || code === 0x2011 || code === 0x2212 || code === 0xfe63) return ascii.HYPHEN
+  if (code === 0xa0 || code === 0x3000 || code === 0x202f || (code >= 0x2000 && code <= 0x200a)) return ascii.SPACE
+  if (code === 0x2800) return ascii.SPACE
+  if (code === 0x2024) return ascii.DOT
+  return code === 0xfe6b ? ascii.AT : code
 }
 
 /** Figure dash, en dash, em dash and horizontal bar. */
@@ -89,10 +88,10 @@ function markEach(kind: number, characters: string): void {
   for (const character of characters) mark(kind, character.charCodeAt(0))
 }
 
-mark(DIGIT | LOCAL | RUN, 0x30, 0x39)
+mark(DIGIT | LOCAL | RUN, ascii.ZERO, ascii.NINE)
 mark(DIGIT | LOCAL | RUN, 0xff10, 0xff19)
-mark(LETTER | LOCAL | RUN, 0x41, 0x5a)
-mark(LETTER | LOCAL | RUN, 0x61, 0x7a)
+mark(LETTER | LOCAL | RUN, ascii.UPPER_A, ascii.UPPER_Z)
+mark(LETTER | LOCAL | RUN, ascii.LOWER_A, ascii.LOWER_Z)
 // Beyond ASCII: everything except the blocks of punctuation, symbols, surrogates (emoji) and private use.
 mark(LETTER | LOCAL | RUN, 0xc0, 0xd6)
 mark(LETTER | LOCAL | RUN, 0xd8, 0xf6)
@@ -110,15 +109,15 @@ for (const zero of [0x660, 0x6f0]) for (let code = zero; code < zero + 10; code+
 markEach(RUN, '\\&#;~={}')
 // NUL is invisible as well, but also stands for the end of a text.
 mark(RUN, 0)
-mark(LITERAL, 0x20, 0x7e)
+mark(LITERAL, ascii.SPACE, ascii.TILDE)
 for (const begin of '%\\&=') KINDS[begin.charCodeAt(0)] = kindOf(begin.charCodeAt(0)) & ~LITERAL
 /**
  * Besides the well-known ones: joiners, direction marks, invisible operators, variation selectors, a backspace, the
  * beginning of a color sequence, a decoder's replacement for bytes that are no character.
  */
 const INVISIBLE: [first: number, last: number][] = [
-  [0x08, 0x08],
-  [ESCAPE, ESCAPE],
+  [ascii.BACKSPACE, ascii.BACKSPACE],
+  [ascii.ESCAPE, ascii.ESCAPE],
   [0xad, 0xad],
   [0x34f, 0x34f],
   [0x61c, 0x61c],

@@ -1,7 +1,7 @@
 /** Shared by the detectors of numbers: reading digits and separators, and whether a number stands alone. */
+import * as ascii from '../../core/ascii.ts'
 import {
   DIGIT,
-  ESCAPE,
   IGNORED,
   isAlphanumeric,
   isDash,
@@ -55,7 +55,7 @@ export class DigitReader {
       let code = window.at(position)
       let kind = kindOf(code)
       if (!(kind & DIGIT)) {
-        if (!(kind & IGNORED) || (code === ESCAPE && ++this.#colors > MAX_COLORS)) break
+        if (!(kind & IGNORED) || (code === ascii.ESCAPE && ++this.#colors > MAX_COLORS)) break
         const next = window.visibleFrom(position)
         code = window.at(next)
         kind = kindOf(code)
@@ -75,7 +75,7 @@ export class DigitReader {
     const code = this.#window.at(from)
     this.form = separatorOf(code)
     if (this.form === '') {
-      if (kindOf(code) & LITERAL) return code === 0x3c ? this.#tags(from) : from
+      if (kindOf(code) & LITERAL) return code === ascii.LESS_THAN ? this.#tags(from) : from
     } else if (this.isDigitAt(from + 1)) return from + 1
     const next = this.#window.read(from)
     this.form = separatorOf(this.#window.code)
@@ -92,10 +92,10 @@ export class DigitReader {
   /** Passes the tags between two groups: cells of a table, or highlighted ones. */
   #tags(from: number): number {
     let end = from
-    for (let tags = 0; tags < MAX_TAGS && this.#window.at(end) === 0x3c; tags++) {
+    for (let tags = 0; tags < MAX_TAGS && this.#window.at(end) === ascii.LESS_THAN; tags++) {
       const next = tagEnd(this.#window, end)
       if (next < 0) return from
-      end = this.#window.at(next) === 0x20 ? next + 1 : next
+      end = this.#window.at(next) === ascii.SPACE ? next + 1 : next
     }
     if (!this.isDigitAt(end)) return from
     this.form = '<>'
@@ -139,8 +139,8 @@ const MAX_TAGS = 4
 
 /** A plus encodes a space in a URL's form data. */
 export function separatorOf(code: number): Separator {
-  if (code >= 0x20 && code <= 0x2f) return SEPARATORS[code - 0x20] as Separator
-  if (code === 0x5f) return '_'
+  if (code >= ascii.SPACE && code <= ascii.SLASH) return SEPARATORS[code - ascii.SPACE] as Separator
+  if (code === ascii.UNDERSCORE) return '_'
   return isDash(code) ? '-' : ''
 }
 
@@ -157,15 +157,15 @@ const joinsWords = (form: Separator): boolean => form === '-'
 export function beginsAlone(window: TextWindow, start: number, form: Separator = ''): boolean {
   const before = plain(window.before(start))
   switch (before) {
-    case 0x24: // $
+    case ascii.DOLLAR:
     case 0xa3: // £
     case 0x20ac: // €
       return false
-    case 0x2e: // .
+    case ascii.DOT:
       return !(kindOf(window.before(start - 1)) & DIGIT)
-    case 0x5f: // _
+    case ascii.UNDERSCORE:
       return joinsWords(form) || !isAlphanumeric(window.before(start - 1))
-    case 0x2d: // -
+    case ascii.HYPHEN:
       return !isAlphanumeric(window.before(start - 1))
     default:
       return !(kindOf(before) & DIGIT || isGluing(before)) || endsEscape(window, start)
@@ -179,25 +179,26 @@ export function beginsWord(window: TextWindow, start: number): boolean {
 
 /** Another number precedes, with a space between: together they are a row of figures. */
 export function followsFigure(window: TextWindow, start: number): boolean {
-  return plain(window.before(start)) === 0x20 && (kindOf(window.before(start - 1)) & DIGIT) !== 0
+  return plain(window.before(start)) === ascii.SPACE && (kindOf(window.before(start - 1)) & DIGIT) !== 0
 }
 
 /** The character before ends `\n`, `%20`, `\u0020` or a terminal's color sequence. */
 export function endsEscape(window: TextWindow, start: number): boolean {
   const last = window.before(start)
-  if (window.before(start - 1) === 0x5c) return last === 0x6e || last === 0x72 || last === 0x74
-  return escapeBefore(window.text, start) > 0 || (last === 0x6d && endsColor(window.text, start))
+  if (window.before(start - 1) === ascii.BACKSLASH)
+    return last === ascii.LOWER_N || last === ascii.LOWER_R || last === ascii.LOWER_T
+  return escapeBefore(window.text, start) !== null || (last === ascii.LOWER_M && endsColor(window.text, start))
 }
 
 /** Nothing after a number makes it part of something longer. */
 export function endsAlone(window: TextWindow, end: number, form: Separator = ''): boolean {
   const next = plain(window.at(end))
   switch (next) {
-    case 0x2e: // .
+    case ascii.DOT:
       return !(kindOf(window.at(end + 1)) & DIGIT)
-    case 0x5f: // _
+    case ascii.UNDERSCORE:
       return joinsWords(form) || !isAlphanumeric(window.at(end + 1))
-    case 0x2d: // -
+    case ascii.HYPHEN:
       return !isAlphanumeric(window.at(end + 1))
     default:
       return endsWord(next)
@@ -206,7 +207,7 @@ export function endsAlone(window: TextWindow, end: number, form: Separator = '')
 
 /** The character after a number is not a digit, letter or at sign. */
 export function endsWord(next: number): boolean {
-  return next !== 0x40 && !(kindOf(next) & DIGIT) && !isGluing(next)
+  return next !== ascii.AT && !(kindOf(next) & DIGIT) && !isGluing(next)
 }
 
 /** Maximum characters between a label and its number. */

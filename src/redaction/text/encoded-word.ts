@@ -1,4 +1,5 @@
 /** Words of mail headers in base64 (RFC 2047): `=?utf-8?B?…?=`. Those in quoted-printable are read like any text. */
+import * as ascii from '../../core/ascii.ts'
 import type { PiiType } from '../../core/pii-types.ts'
 import { isAlphanumeric } from './characters.ts'
 import type { Match } from './match.ts'
@@ -16,10 +17,14 @@ export function findEncodedWord(
 ): Match | null {
   window.candidate = mark - 1
   const charset = runEnd(window, mark + 1, MAX_CHARSET)
-  if (window.at(charset) !== 0x3f || (window.at(charset + 1) | 0x20) !== 0x62 || window.at(charset + 2) !== 0x3f)
+  if (
+    window.at(charset) !== ascii.QUESTION_MARK ||
+    (window.at(charset + 1) | ascii.LOWER_CASE) !== ascii.LOWER_B ||
+    window.at(charset + 2) !== ascii.QUESTION_MARK
+  )
     return null
   const end = runEnd(window, charset + 3, MAX_TEXT)
-  if (window.at(end) !== 0x3f || window.at(end + 1) !== 0x3d) return null
+  if (window.at(end) !== ascii.QUESTION_MARK || window.at(end + 1) !== ascii.EQUALS) return null
   const text = Buffer.from(window.text.slice(charset + 3, end), 'base64').toString('utf8')
   const type = find(text)
   window.restore(text.length)
@@ -34,5 +39,7 @@ function runEnd(window: TextWindow, start: number, max: number): number {
 
 /** Of the name of a character set, or of base64. */
 function isOfWord(code: number): boolean {
-  return (code < 0x80 && isAlphanumeric(code)) || code === 0x2b || code === 0x2d || code === 0x2f || code === 0x3d
+  return isOfBase64(code) || (code < ascii.END && isAlphanumeric(code))
 }
+
+const isOfBase64 = ascii.oneOf('+-/=')

@@ -1,4 +1,5 @@
 /** Tags of HTML within a value: `<em>`, `</td>`. */
+import * as ascii from '../../core/ascii.ts'
 import { isAsciiLetter } from './characters.ts'
 import type { TextWindow } from './text-window.ts'
 
@@ -7,13 +8,13 @@ const MAX_TAG = 64
 
 /** Returns the end of the tag that begins at a position, or -1. */
 export function tagEnd(window: TextWindow, start: number): number {
-  if (window.at(start) !== 0x3c) return -1
-  const name = window.at(start + 1) === 0x2f ? start + 2 : start + 1
+  if (window.at(start) !== ascii.LESS_THAN) return -1
+  const name = window.at(start + 1) === ascii.SLASH ? start + 2 : start + 1
   if (!isAsciiLetter(window.at(name))) return -1
   for (let end = name + 1; end - start < MAX_TAG; end++) {
     const code = window.at(end)
-    if (code === 0x3e) return end + 1
-    if (code === 0x3c || code < 0x20) return -1
+    if (code === ascii.GREATER_THAN) return end + 1
+    if (code === ascii.LESS_THAN || code < ascii.SPACE) return -1
   }
   return -1
 }

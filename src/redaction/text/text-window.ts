@@ -5,8 +5,9 @@
  * count. Detectors read forward only through `at` and `read`; either one sets `cut` when the requested character has
  * not arrived. The scanner then discards the result and holds the text back from `candidate`.
  */
+import * as ascii from '../../core/ascii.ts'
 import { Fences } from '../code/fences.ts'
-import { ESCAPE, IGNORED, isAlphanumeric, kindOf, LITERAL, MAX_INVISIBLE, plain } from './characters.ts'
+import { IGNORED, isAlphanumeric, kindOf, LITERAL, MAX_INVISIBLE, plain } from './characters.ts'
 import {
   entityCode,
   hexValue,
@@ -124,7 +125,8 @@ export class TextWindow {
   #readOther(index: number, first: number): number {
     const next = kindOf(first) & IGNORED ? this.visibleFrom(index) : index
     const code = next === index ? first : this.at(next)
-    if (code === 0x25 || code === 0x5c || code === 0x26 || code === 0x3d) return this.#readEscape(next, code)
+    if (code === ascii.PERCENT || code === ascii.BACKSLASH || code === ascii.AMPERSAND || code === ascii.EQUALS)
+      return this.#readEscape(next, code)
     this.code = plain(code)
     return next + 1
   }
@@ -135,25 +137,25 @@ export class TextWindow {
     for (let skipped = 0; skipped < MAX_INVISIBLE; skipped++) {
       const code = this.at(next)
       if (!(kindOf(code) & IGNORED)) break
-      next = code === ESCAPE ? this.#colorEnd(next) : next + 1
+      next = code === ascii.ESCAPE ? this.#colorEnd(next) : next + 1
     }
     return next
   }
 
   #colorEnd(start: number): number {
-    if (this.at(start + 1) !== 0x5b) return start + 1
+    if (this.at(start + 1) !== ascii.OPEN_BRACKET) return start + 1
     let end = start + 2
     while (end - start < MAX_COLOR && isOfColor(this.at(end))) end++
-    return this.at(end) === 0x6d ? end + 1 : start + 1
+    return this.at(end) === ascii.LOWER_M ? end + 1 : start + 1
   }
 
   #readEscape(index: number, code: number): number {
     const end =
-      code === 0x25
+      code === ascii.PERCENT
         ? this.#percentEnd(index + 1)
-        : code === 0x5c
+        : code === ascii.BACKSLASH
           ? this.#slashEnd(index + 1)
-          : code === 0x26
+          : code === ascii.AMPERSAND
             ? this.#entityEnd(index + 1)
             : this.#mailEnd(index + 1)
     if (end > 0) return end
@@ -170,7 +172,11 @@ export class TextWindow {
 
   #percentEnd(index: number): number {
     let digits = index
-    for (let nested = 0; nested < MAX_NESTED && this.at(digits) === 0x32 && this.at(digits + 1) === 0x35; nested++) {
+    for (
+      let nested = 0;
+      nested < MAX_NESTED && this.at(digits) === ascii.TWO && this.at(digits + 1) === ascii.FIVE;
+      nested++
+    ) {
       if (hexValue(this.at(digits + 2)) < 0) break
       digits += 2
     }
@@ -179,14 +185,16 @@ export class TextWindow {
 
   #slashEnd(index: number): number {
     let letter = index
-    while (letter - index < MAX_SLASHES && this.at(letter) === 0x5c) letter++
+    while (letter - index < MAX_SLASHES && this.at(letter) === ascii.BACKSLASH) letter++
     const form = this.at(letter)
-    if (form === 0x78) return this.#decoded(this.#hex(letter + 1, 2), letter + 3)
-    if (form !== 0x75) return 0
-    if (this.at(letter + 1) !== 0x7b) return this.#decoded(this.#hex(letter + 1, 4), letter + 5)
+    if (form === ascii.LOWER_X) return this.#decoded(this.#hex(letter + 1, 2), letter + 3)
+    if (form !== ascii.LOWER_U) return 0
+    if (this.at(letter + 1) !== ascii.OPEN_BRACE) return this.#decoded(this.#hex(letter + 1, 4), letter + 5)
     let brace = letter + 2
     while (brace - letter < MAX_BRACE && hexValue(this.at(brace)) >= 0) brace++
-    return this.at(brace) === 0x7d ? this.#decoded(this.#hex(letter + 2, brace - letter - 2), brace + 1) : 0
+    return this.at(brace) === ascii.CLOSE_BRACE
+      ? this.#decoded(this.#hex(letter + 2, brace - letter - 2), brace + 1)
+      : 0
   }
 
   #mailEnd(index: number): number {
@@ -208,8 +216,8 @@ export class TextWindow {
   #entityEnd(index: number): number {
     for (let end = index; end < index + MAX_ENTITY; end++) {
       const code = this.at(end)
-      if (code === 0x3b) return this.#decoded(entityCode(this.text, index, end), end + 1)
-      if (code !== 0x23 && !(code < 0x80 && isAlphanumeric(code))) return 0
+      if (code === ascii.SEMICOLON) return this.#decoded(entityCode(this.text, index, end), end + 1)
+      if (code !== ascii.HASH && !(code < ascii.END && isAlphanumeric(code))) return 0
     }
     return 0
   }

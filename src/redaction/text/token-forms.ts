@@ -1,5 +1,6 @@
 /** Tokens known by the form of their parts instead of a prefix: JSON web tokens, tokens of bots, keys of clouds. */
 
+import * as ascii from '../../core/ascii.ts'
 import { beginsSecret, belongs, type SecretMatch } from '../secrets/secret.ts'
 import { isPlaceholder } from '../secrets/secret-value.ts'
 import { DIGIT, isAlphanumeric, isAsciiDigit, kindOf } from './characters.ts'
@@ -12,16 +13,20 @@ const MAX_HEADER = 200
 /** Finds `header.payload.signature`, each in base64url; the J is the third character of the header. */
 export function findWebToken(window: TextWindow, j: number): SecretMatch | null {
   const start = j - 2
-  if (start < window.floor || window.text.charCodeAt(start) !== 0x65 || window.text.charCodeAt(j - 1) !== 0x79)
+  if (
+    start < window.floor ||
+    window.text.charCodeAt(start) !== ascii.LOWER_E ||
+    window.text.charCodeAt(j - 1) !== ascii.LOWER_Y
+  )
     return null
   const before = window.before(start)
-  if (before === 0x2e || !beginsSecret(window, start)) return null
+  if (before === ascii.DOT || !beginsSecret(window, start)) return null
   window.candidate = start
   let end = j + 1
   while (end - start < MAX_HEADER && belongs(window.at(end), '-_')) end++
   const tail = { also: '-_.' }
   if (end - start === MAX_HEADER) return { type: 'secret', start, end, tail }
-  if (window.at(end) !== 0x2e || !isTokenHeader(window.text.slice(start, end))) return null
+  if (window.at(end) !== ascii.DOT || !isTokenHeader(window.text.slice(start, end))) return null
   for (let i = end + 1; i <= end + 10; i++) if (!belongs(window.at(i), '-_')) return null
   return { type: 'secret', start, end: end + 11, tail }
 }
@@ -34,7 +39,12 @@ function isTokenHeader(header: string): boolean {
 /** Finds `<digits>:AA…`, a Telegram bot's token, from its first digit and its colon. */
 export function findBotToken(window: TextWindow, start: number, colon: number): SecretMatch | null {
   window.candidate = start
-  if (belongs(window.before(start), '-_') || window.at(colon + 1) !== 0x41 || window.at(colon + 2) !== 0x41) return null
+  if (
+    belongs(window.before(start), '-_') ||
+    window.at(colon + 1) !== ascii.UPPER_A ||
+    window.at(colon + 2) !== ascii.UPPER_A
+  )
+    return null
   for (let i = colon + 3; i < colon + 34; i++) if (!belongs(window.at(i), '-_')) return null
   return { type: 'secret', start, end: colon + 34, tail: { also: '-_' } }
 }
@@ -43,18 +53,18 @@ export function findBotToken(window: TextWindow, start: number, colon: number): 
 export function findDottedToken(window: TextWindow, dot: number): SecretMatch | null {
   if (dot - window.floor < 17) return null
   // Most dots are ruled out by the characters a few positions before or after them.
-  const isPersonal = window.before(dot - 16) === 0x70 || window.before(dot - 17) === 0x70
-  if (!isPersonal && window.at(dot + 7) !== 0x2e) return null
+  const isPersonal = window.before(dot - 16) === ascii.LOWER_P || window.before(dot - 17) === ascii.LOWER_P
+  if (!isPersonal && window.at(dot + 7) !== ascii.DOT) return null
   let start = dot
   while (dot - start < 27 && start > window.floor && belongs(window.before(start), '')) start--
   const length = dot - start
   if ((length === 17 || length === 18) && window.text.startsWith('pat', start))
     return findPersonalToken(window, start, dot)
   const first = window.text.charCodeAt(start)
-  if (length < 24 || length > 26 || first < 0x4d || first > 0x4f) return null
+  if (length < 24 || length > 26 || first < ascii.UPPER_M || first > ascii.UPPER_O) return null
   window.candidate = start
   for (let i = dot + 1; i <= dot + 6; i++) if (!belongs(window.at(i), '-_')) return null
-  if (window.at(dot + 7) !== 0x2e) return null
+  if (window.at(dot + 7) !== ascii.DOT) return null
   for (let i = dot + 8; i < dot + 35; i++) if (!belongs(window.at(i), '-_')) return null
   return { type: 'secret', start, end: dot + 35, tail: { also: '-_' } }
 }
@@ -69,10 +79,11 @@ function findPersonalToken(window: TextWindow, start: number, dot: number): Secr
 /** Finds `<3><digit>Q~<31 to 34>`, an Azure client secret, from its tilde. */
 export function findTildeSecret(window: TextWindow, tilde: number): SecretMatch | null {
   const start = tilde - 5
-  if (start < window.floor || window.before(tilde) !== 0x51 || !(kindOf(window.before(tilde - 1)) & DIGIT)) return null
+  if (start < window.floor || window.before(tilde) !== ascii.UPPER_Q || !(kindOf(window.before(tilde - 1)) & DIGIT))
+    return null
   for (let i = start; i < tilde - 2; i++) if (!belongs(window.text.charCodeAt(i), '-_.~')) return null
   // A tilde may be part of one, so none begins after it.
-  if (window.before(start) === 0x7e || !beginsSecret(window, start)) return null
+  if (window.before(start) === ascii.TILDE || !beginsSecret(window, start)) return null
   window.candidate = start
   const end = tilde + 32
   for (let i = tilde + 1; i < end; i++) if (!belongs(window.at(i), '-_.~')) return null
@@ -103,7 +114,12 @@ export function findAppToken(window: TextWindow, start: number, bar: number): Se
 export function findRefreshToken(window: TextWindow, start: number): SecretMatch | null {
   if (!beginsSecret(window, start)) return null
   window.candidate = start
-  if (window.at(start + 1) !== 0x2f || window.at(start + 2) !== 0x2f || window.at(start + 3) !== 0x30) return null
+  if (
+    window.at(start + 1) !== ascii.SLASH ||
+    window.at(start + 2) !== ascii.SLASH ||
+    window.at(start + 3) !== ascii.ZERO
+  )
+    return null
   const end = start + 44
   for (let i = start + 4; i < end; i++) if (!belongs(window.at(i), '-_')) return null
   return { type: 'secret', start, end, tail: { also: '-_' } }
@@ -111,7 +127,12 @@ export function findRefreshToken(window: TextWindow, start: number): SecretMatch
 
 /** Finds `…JQQJ99…`, a key of Azure's services, from the second J. */
 export function findServiceKey(window: TextWindow, j: number): SecretMatch | null {
-  if (window.before(j) !== 0x51 || window.before(j - 1) !== 0x51 || window.before(j - 2) !== 0x4a) return null
+  if (
+    window.before(j) !== ascii.UPPER_Q ||
+    window.before(j - 1) !== ascii.UPPER_Q ||
+    window.before(j - 2) !== ascii.UPPER_J
+  )
+    return null
   let start = j
   while (j - start < 64 && start > window.floor && belongs(window.before(start), '')) start--
   if (j - start < 52) return null
@@ -123,7 +144,8 @@ export function findServiceKey(window: TextWindow, j: number): SecretMatch | nul
 
 /** Finds `<32 hexadecimal digits>-us<number>`, a Mailchimp key, from its hyphen. */
 export function findDataCenterKey(window: TextWindow, hyphen: number): SecretMatch | null {
-  if (hyphen - window.floor < 31 || window.at(hyphen + 1) !== 0x75 || window.at(hyphen + 2) !== 0x73) return null
+  if (hyphen - window.floor < 31 || window.at(hyphen + 1) !== ascii.LOWER_U || window.at(hyphen + 2) !== ascii.LOWER_S)
+    return null
   let start = hyphen
   while (hyphen - start < 33 && start > window.floor && hexValue(window.before(start)) >= 0) start--
   const length = hyphen - start
