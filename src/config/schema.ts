@@ -765,4 +765,3 @@ export type ProviderConfig = z.output<typeof provider> & Partial<z.output<typeof
 export type BreakerConfig = z.output<typeof breaker>
 export type AlertsConfig = Config['alerts']
 export type PanelAlertsConfig = z.output<typeof panelFileSchema>['alerts']
-export type WebhookConfig = AlertsConfig['webhooks'][number]

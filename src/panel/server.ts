@@ -32,7 +32,6 @@ import { DatabaseWatch } from './db/database-watch.ts'
 import { openPanelDatabase } from './db/open.ts'
 import { throughRedis } from './db/redis-changes.ts'
 import { Drain } from './drain.ts'
-import type { FleetView } from './fleet-view.ts'
 import { ORGANIZATION } from './organization.ts'
 import { type PanelParts, panelRoutes } from './routes.ts'
 import { SharedViews } from './shared-views.ts'
@@ -64,25 +63,13 @@ export interface PanelOptions extends MasterKey {
   onFault: (error: unknown, what: string) => void
 }
 
-export interface RunningPanel {
+export interface RunningPanel extends OpenedParts {
   url: string
-  fleet: Fleet
-  telemetry: PanelTelemetry
-  orders: Orders
-  control: Control
-  secrets: PanelSecrets
-  policies: Policies
-  views: SharedViews<FleetView>
-  providerSignIns: ProviderSignIns
-  erasures: Erasures
-  trustedProxies: BlockList
-  spendingAlerts: SpendingAlerts
-  alerts: PanelAlerts
-  isRedisConnected: (() => boolean) | undefined
-  drain: Drain
   organizationId: string
   close(): Promise<void>
 }
+
+type OpenedParts = Omit<PanelParts, 'version' | 'ttlMs' | 'onNotice'>
 
 /** Organizations are then kept apart by the panel's statements alone. */
 const EXEMPT =
@@ -195,8 +182,6 @@ function startTasks(
     task(PRUNE_INTERVAL_MS, prune, 'deleting old rows failed'),
   ]
 }
-
-type OpenedParts = Omit<PanelParts, 'version' | 'ttlMs' | 'onNotice'>
 
 function listen(options: PanelOptions, parts: OpenedParts): Promise<Serving> {
   const { host, port, allowedHosts, clock, assets, onFault } = options

@@ -8,8 +8,6 @@ import { type Bounds, boundsOf, type CallSearch, callKeys, FIRST, type Key, MAX_
 import type { CallRow } from './calls.ts'
 import { ledger } from './schema.ts'
 
-export type CallSearchTable = ReturnType<typeof callSearchTable>
-
 export function callSearchTable(database: Database) {
   const { orm } = database
   const { directPlaceOf, keysOf, firstKeys } = callKeys(database)

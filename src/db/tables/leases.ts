@@ -3,7 +3,6 @@ import { type Nanodollars, ZERO_NANOS } from '../../core/money.ts'
 import type { Database } from '../database.ts'
 import { leases, ledger } from './schema.ts'
 
-export type LeaseTable = ReturnType<typeof leaseTable>
 export type LeaseRow = typeof leases.$inferSelect
 
 /** Slices of shared budgets. */

@@ -2,19 +2,12 @@
 import { readContent } from '../content.ts'
 import { serverTools, tokensForTools } from '../demands.ts'
 import type { Demands, ServerTools } from '../dialect.ts'
-import {
-  type Format,
-  parseFrame,
-  type Redactions,
-  type ReportedUsage,
-  type Sse,
-  type StreamReader,
-  tokenCount,
-} from '../dialect.ts'
+import { type Format, type Redactions, type ReportedUsage, type Sse, tokenCount } from '../dialect.ts'
 import { isObject, type Json, type JsonObject, positiveInteger, requireModel } from '../json.ts'
 import { fieldsOf, readFields } from '../request-fields.ts'
 import { statusOfError } from '../stream-error.ts'
 import { StreamTexts } from '../stream-texts.ts'
+import { TextStream } from '../text-stream.ts'
 import { tierTerms, UsageReader } from '../usage.ts'
 import { ANTHROPIC_CONTENT } from './content.ts'
 import { fields } from './fields.ts'
@@ -165,46 +158,28 @@ function readIterations(iterations: Json | undefined): { input: number; output: 
 const geoTerms = (geo: Json | undefined): string[] =>
   typeof geo === 'string' && geo !== '' && geo !== 'global' && geo !== 'not_available' ? [`inference_geo:${geo}`] : []
 
-class MessageStream implements StreamReader {
-  isFinished = false
-  errorStatus: number | undefined
+class MessageStream extends TextStream {
   readonly #redact: Redactions
-  readonly #texts: StreamTexts
   #usage: JsonObject = {}
   #hasFinalUsage = false
   #hasStopReason = false
 
   constructor(redact: Redactions) {
+    super(new StreamTexts(redact, fields))
     this.#redact = redact
-    this.#texts = new StreamTexts(redact, fields)
   }
 
-  get deliveredText(): string {
-    return this.#texts.delivered
-  }
-
-  usage(): ReportedUsage | undefined {
+  override usage(): ReportedUsage | undefined {
     const reported = readUsage(this.#usage)
     return reported && { ...reported, isFinal: this.#hasFinalUsage }
   }
 
-  read(frame: Sse): Sse[] {
-    if (frame.data === '[DONE]') {
-      this.#texts.addMark(frame)
-      return this.#texts.take()
-    }
-    this.#event(frame, parseFrame(frame))
-    return this.#texts.take()
-  }
-
   /** Some servers end without the last event, after a complete reply. */
-  end(): Sse[] {
-    this.isFinished ||= this.#hasStopReason
-    if (this.isFinished) this.#texts.end()
-    return this.#texts.take()
+  protected override get isComplete(): boolean {
+    return this.#hasStopReason
   }
 
-  #event(frame: Sse, event: JsonObject): void {
+  protected readEvent(frame: Sse, event: JsonObject): void {
     const block = blockOf(event)
     switch (event.type) {
       case 'message_start':
@@ -218,7 +193,7 @@ class MessageStream implements StreamReader {
         return this.#whole(frame, event)
       case 'message_stop':
         this.isFinished = true
-        this.#texts.end()
+        this.texts.end()
         return this.#whole(frame, event)
       case 'content_block_start':
         this.#rememberStart(event)
@@ -226,11 +201,11 @@ class MessageStream implements StreamReader {
       case 'content_block_delta':
         return this.#delta(frame, event, block)
       case 'content_block_stop':
-        this.#texts.end(`${block}/`)
+        this.texts.end(`${block}/`)
         return this.#whole(frame, event)
       case 'error':
         this.errorStatus = statusOfError(event.error)
-        this.#texts.end()
+        this.texts.end()
         return this.#whole(frame, event)
       default:
         return this.#whole(frame, event)
@@ -245,7 +220,7 @@ class MessageStream implements StreamReader {
   }
 
   #whole(frame: Sse, event: JsonObject, item = String(event.type)): void {
-    this.#texts.add(frame, event, { item })
+    this.texts.add(frame, event, { item })
   }
 
   /** Mostly empty; any text here continues in the deltas of its block. */
@@ -253,25 +228,25 @@ class MessageStream implements StreamReader {
     if (!isObject(event.content_block)) return
     for (const [field, text] of Object.entries(event.content_block)) {
       if (typeof text !== 'string' || text === '' || field === 'type') continue
-      this.#texts.began(`${blockOf(event)}/delta/${field}`, text)
-      if (field === 'thinking') this.#texts.follow(blockOf(event), text)
-      if (field === 'text' || field === 'thinking') this.#texts.delivered += text
+      this.texts.began(`${blockOf(event)}/delta/${field}`, text)
+      if (field === 'thinking') this.texts.follow(blockOf(event), text)
+      if (field === 'text' || field === 'thinking') this.texts.delivered += text
     }
   }
 
   #delta(frame: Sse, event: JsonObject, block: string): void {
     const { delta } = event
     if (!isObject(delta) || delta.type !== 'signature_delta') {
-      if (isObject(delta) && delta.type === 'thinking_delta') this.#texts.follow(block)
-      return this.#texts.add(frame, event, { item: block, pieces: PIECES })
+      if (isObject(delta) && delta.type === 'thinking_delta') this.texts.follow(block)
+      return this.texts.add(frame, event, { item: block, pieces: PIECES })
     }
-    this.#texts.end(`${block}/`)
-    this.#texts.add(frame, event, { item: `${block}:` }, { ...event, delta: this.#signed(delta, block) })
+    this.texts.end(`${block}/`)
+    this.texts.add(frame, event, { item: `${block}:` }, { ...event, delta: this.#signed(delta, block) })
   }
 
   /** Thinking is complete once it is signed. If it was changed, the signature brings the original back. */
   #signed(delta: JsonObject, block: string): JsonObject {
-    const thinking = this.#texts.changed(block)
+    const thinking = this.texts.changed(block)
     if (thinking === undefined || typeof delta.signature !== 'string') return delta
     const original = { type: 'thinking', thinking, signature: delta.signature }
     return { ...delta, signature: this.#redact.signature(original) }

@@ -6,11 +6,8 @@ import {
   type Demands,
   type Format,
   type MutableDemands,
-  parseFrame,
   type Redactions,
-  type ReportedUsage,
   type Sse,
-  type StreamReader,
   TEXT_ONLY,
   tokenCount,
 } from '../dialect.ts'
@@ -18,6 +15,7 @@ import { isObject, type Json, type JsonObject, positiveInteger, requireModel } f
 import { unpricedField } from '../request-fields.ts'
 import { statusOfName } from '../stream-error.ts'
 import { StreamTexts } from '../stream-texts.ts'
+import { TextStream } from '../text-stream.ts'
 import { tierTerms } from '../usage.ts'
 import { fields } from './fields.ts'
 import { readConverseUsage } from './usage.ts'
@@ -143,66 +141,47 @@ function readBlocks(blocks: Json | undefined, found: MutableDemands): void {
 }
 
 /** Reads a stream of events: blocks whose texts arrive in pieces, a stop, and the usage. */
-class ConverseStream implements StreamReader {
-  isFinished = false
-  errorStatus: number | undefined
+class ConverseStream extends TextStream {
   readonly #redact: Redactions
-  readonly #texts: StreamTexts
-  #usage: ReportedUsage | undefined
   #hasStopped = false
 
   constructor(redact: Redactions) {
+    super(new StreamTexts(redact, fields))
     this.#redact = redact
-    this.#texts = new StreamTexts(redact, fields)
-  }
-
-  get deliveredText(): string {
-    return this.#texts.delivered
-  }
-
-  usage(): ReportedUsage | undefined {
-    return this.#usage
-  }
-
-  read(frame: Sse): Sse[] {
-    this.#event(frame, parseFrame(frame))
-    return this.#texts.take()
   }
 
   /** The usage may be missing after a complete reply. */
-  end(): Sse[] {
-    this.isFinished ||= this.#hasStopped
-    if (this.isFinished) this.#texts.end()
-    return this.#texts.take()
+  protected override get isComplete(): boolean {
+    return this.#hasStopped
   }
 
-  #event(frame: Sse, event: JsonObject): void {
+  protected readEvent(frame: Sse, event: JsonObject): void {
     const block = blockOf(event)
     const { delta } = event
     if (EXCEPTION.test(frame.event ?? '')) {
       this.errorStatus = statusOfName(frame.event!) ?? 500
-      this.#texts.end()
+      this.texts.end()
     }
-    if (frame.event === 'contentBlockStop') this.#texts.end(`${block}/`)
+    if (frame.event === 'contentBlockStop') this.texts.end(`${block}/`)
     if (frame.event === 'messageStop') this.#hasStopped = true
     if (frame.event === 'metadata') {
-      this.#usage = readConverseUsage(event)
+      this.reported = readConverseUsage(event)
       this.isFinished = true
-      this.#texts.end()
+      this.texts.end()
     }
-    if (frame.event !== 'contentBlockDelta') return this.#texts.add(frame, event, { item: `${frame.event}${block}` })
+    if (frame.event !== 'contentBlockDelta') return this.texts.add(frame, event, { item: `${frame.event}${block}` })
     if (!isWhole(delta)) {
-      if (isObject(delta) && isObject(delta.reasoningContent)) this.#texts.follow(block)
-      return this.#texts.add(frame, event, { item: block, pieces: PIECES })
+      if (isObject(delta) && isObject(delta.reasoningContent)) this.texts.follow(block)
+      return this.texts.add(frame, event, { item: block, pieces: PIECES })
     }
-    this.#texts.end(`${block}/`)
-    this.#texts.add(frame, event, { item: `${block}:` }, this.#signed(event, delta, block))
+    this.texts.end(`${block}/`)
+    this.texts.add(frame, event, { item: `${block}:` }, this.#signed(event, delta, block))
   }
 
   /** If a thought was changed, its signature brings the original back. */
   #signed(event: JsonObject, delta: JsonObject, block: string): JsonObject {
     const { reasoningContent: thought } = delta
-    const text = this.#texts.changed(block)
+    const text = this.texts.changed(block)
     if (text === undefined || !isObject(thought) || typeof thought.signature !== 'string') return event
     const signature = this.#redact.signature({ text, signature: thought.signature })
     return { ...event, delta: { ...delta, reasoningContent: { ...thought, signature } } }

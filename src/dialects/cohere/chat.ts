@@ -1,20 +1,13 @@
 /** Cohere's chat, whole and as a stream of typed events. */
 import { readContent } from '../content.ts'
 import { requireClientTools } from '../demands.ts'
-import {
-  type Format,
-  parseFrame,
-  type Redactions,
-  type ReportedUsage,
-  type Sse,
-  type StreamReader,
-  tokenCount,
-} from '../dialect.ts'
+import { type Format, type Redactions, type Sse, tokenCount } from '../dialect.ts'
 import { isObject, type Json, type JsonObject, positiveInteger, requireModel } from '../json.ts'
 import { chatContent } from '../openai/content.ts'
 import { fieldsOf, readFields } from '../request-fields.ts'
 import { statusOfError } from '../stream-error.ts'
 import { StreamTexts } from '../stream-texts.ts'
+import { TextStream } from '../text-stream.ts'
 import { fields } from './fields.ts'
 import { readCohereUsage } from './usage.ts'
 
@@ -51,61 +44,38 @@ const FIELDS = fieldsOf(
 const IMAGE_TOKENS = 3_328
 
 /** Reads a stream: content, plans and calls of tools arrive in pieces, between a start and an end. */
-class EventStream implements StreamReader {
-  isFinished = false
-  errorStatus: number | undefined
-  readonly #texts: StreamTexts
-  #usage: ReportedUsage | undefined
-
+class EventStream extends TextStream {
   constructor(redact: Redactions) {
-    this.#texts = new StreamTexts(redact, fields, () => '')
+    super(new StreamTexts(redact, fields, () => ''))
   }
 
-  get deliveredText(): string {
-    return this.#texts.delivered
-  }
-
-  usage(): ReportedUsage | undefined {
-    return this.#usage
-  }
-
-  read(frame: Sse): Sse[] {
-    if (frame.data === '[DONE]') this.#texts.addMark(frame)
-    else this.#event(frame, parseFrame(frame))
-    return this.#texts.take()
-  }
-
-  end(): Sse[] {
-    return []
-  }
-
-  #event(frame: Sse, event: JsonObject): void {
+  protected readEvent(frame: Sse, event: JsonObject): void {
     const [, part = '', step] = /^(.+)-(start|delta|end)$/.exec(String(event.type)) ?? []
     if (part === 'message' && step === 'end') this.#last(event)
     const item = itemOf(part, event)
-    if (step === 'end') this.#texts.end(`${item}/`)
+    if (step === 'end') this.texts.end(`${item}/`)
     if (step === 'start') this.#start(part, event)
     const isPiece = step === 'delta'
-    this.#texts.add(frame, event, isPiece ? { item, pieces: PIECES } : { item: `${event.type}${indexOf(event)}` })
+    this.texts.add(frame, event, isPiece ? { item, pieces: PIECES } : { item: `${event.type}${indexOf(event)}` })
   }
 
   /** A plan has no end event: calls of tools follow it. Any text here continues in the pieces of its part. */
   #start(part: string, event: JsonObject): void {
-    if (part === 'tool-call') this.#texts.end(`${itemOf('tool-plan', event)}/`)
+    if (part === 'tool-call') this.texts.end(`${itemOf('tool-plan', event)}/`)
     this.#remember(`${itemOf(part, event)}/delta`, event.delta)
   }
 
   #remember(channel: string, value: Json | undefined): void {
     if (typeof value === 'string' && value !== '') {
-      this.#texts.began(channel, value)
-      this.#texts.delivered += value
+      this.texts.began(channel, value)
+      this.texts.delivered += value
     } else if (isObject(value)) for (const name in value) this.#remember(`${channel}/${name}`, value[name])
   }
 
   #last(event: JsonObject): void {
     const delta = isObject(event.delta) ? event.delta : {}
-    this.#usage = readCohereUsage(delta.usage)
-    this.#texts.end()
+    this.reported = readCohereUsage(delta.usage)
+    this.texts.end()
     if (delta.finish_reason === 'ERROR') this.errorStatus = statusOfError(delta.error)
     else this.isFinished = true
   }

@@ -5,11 +5,9 @@ import {
   type Demands,
   type Format,
   type MutableDemands,
-  parseFrame,
   type Redactions,
   type ReportedUsage,
   type Sse,
-  type StreamReader,
   TEXT_ONLY,
   tokenCount,
 } from '../dialect.ts'
@@ -17,6 +15,7 @@ import { isObject, type Json, type JsonObject, positiveInteger, requireModel } f
 import { readFields, unpricedField } from '../request-fields.ts'
 import { statusOfError } from '../stream-error.ts'
 import { StreamTexts } from '../stream-texts.ts'
+import { TextStream } from '../text-stream.ts'
 import { type Step, valueAt } from '../texts.ts'
 import { tierTerms } from '../usage.ts'
 import { fields } from './fields.ts'
@@ -174,53 +173,33 @@ function requireClientTools(tools: Json | undefined): void {
 const CLIENT_TOOLS: ReadonlySet<string> = new Set(bothSpellings(['functionDeclarations', 'computerUse']))
 
 /** Reads a stream: each frame is a reply whose candidates hold the next parts. */
-class ContentStream implements StreamReader {
-  isFinished = false
-  errorStatus: number | undefined
-  readonly #texts: StreamTexts
-  #usage: ReportedUsage | undefined
+class ContentStream extends TextStream {
   /** Whether each candidate has ended. */
   readonly #hasEnded = new Map<number, boolean>()
 
   constructor(redact: Redactions) {
-    this.#texts = new StreamTexts(redact, fields, (channel) => CANDIDATE.exec(channel)?.[0] ?? '')
+    super(new StreamTexts(redact, fields, (channel) => CANDIDATE.exec(channel)?.[0] ?? ''))
   }
 
-  get deliveredText(): string {
-    return this.#texts.delivered
-  }
-
-  usage(): ReportedUsage | undefined {
-    return this.#usage && { ...this.#usage, isFinal: this.#isComplete }
-  }
-
-  read(frame: Sse): Sse[] {
-    if (frame.data === '[DONE]') this.#texts.addMark(frame)
-    else this.#reply(frame, parseFrame(frame))
-    return this.#texts.take()
+  override usage(): ReportedUsage | undefined {
+    return this.reported && { ...this.reported, isFinal: this.isComplete }
   }
 
   /** The format has no last frame: a stream that has no end in itself was cut. */
-  end(): Sse[] {
-    this.isFinished = this.#isComplete
-    if (this.isFinished) this.#texts.end()
-    return this.#texts.take()
-  }
-
-  get #isComplete(): boolean {
+  protected override get isComplete(): boolean {
     const ends = [...this.#hasEnded.values()]
     return ends.length > 0 && ends.every(Boolean)
   }
 
-  #reply(frame: Sse, reply: JsonObject): void {
-    this.#usage = readGoogleUsage(reply.usageMetadata) ?? this.#usage
-    this.#texts.add(frame, reply, { pieces: PIECES, channelOf: (steps) => channelOf(reply, steps) })
+  protected readEvent(frame: Sse, reply: JsonObject): void {
+    this.reported = readGoogleUsage(reply.usageMetadata) ?? this.reported
+    this.texts.add(frame, reply, { pieces: PIECES, channelOf: (steps) => channelOf(reply, steps) })
     for (const [at, candidate] of [reply.candidates ?? []].flat().entries())
       if (isObject(candidate)) this.#note(tokenCount(candidate.index) ?? at, candidate)
     if (isObject(reply.promptFeedback) && reply.promptFeedback.blockReason) this.#hasEnded.set(0, true)
     if (!reply.error) return
     this.errorStatus = statusOfError(reply.error)
-    this.#texts.end()
+    this.texts.end()
   }
 
   /** A text has also ended where a part of another kind follows, such as a call of a tool. */
@@ -229,7 +208,7 @@ class ContentStream implements StreamReader {
     this.#hasEnded.set(index, isLast || this.#hasEnded.get(index) === true)
     const parts = isObject(content) ? [content.parts ?? []].flat() : []
     const isFollowed = parts.some((part) => isObject(part) && typeof part.text !== 'string')
-    if (isLast || isFollowed) this.#texts.end(`candidate${index}/`)
+    if (isLast || isFollowed) this.texts.end(`candidate${index}/`)
   }
 }
 

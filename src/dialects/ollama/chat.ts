@@ -1,20 +1,12 @@
 /** Ollama's chat and generate: streamed as lines of JSON unless the request turns it off. */
 import { CageError } from '../../core/errors.ts'
 import { requireClientTools } from '../demands.ts'
-import {
-  type Demands,
-  type Format,
-  parseFrame,
-  type Redactions,
-  type ReportedUsage,
-  type Sse,
-  type StreamReader,
-  TEXT_ONLY,
-} from '../dialect.ts'
+import { type Demands, type Format, type Redactions, type Sse, TEXT_ONLY } from '../dialect.ts'
 import { isObject, type Json, type JsonObject, requireModel } from '../json.ts'
 import { fieldsOf, readFields } from '../request-fields.ts'
 import { statusOfError } from '../stream-error.ts'
 import { StreamTexts } from '../stream-texts.ts'
+import { TextStream } from '../text-stream.ts'
 import { fields } from './fields.ts'
 import { readOllamaUsage } from './usage.ts'
 
@@ -79,40 +71,21 @@ function readDemands(body: JsonObject, images: readonly Json[]): Demands {
 }
 
 /** Reads a stream: each line has the next piece of an answer, of a thought, or whole calls of tools. */
-class LineStream implements StreamReader {
-  isFinished = false
-  errorStatus: number | undefined
-  readonly #texts: StreamTexts
-  #usage: ReportedUsage | undefined
-
+class LineStream extends TextStream {
   constructor(redact: Redactions) {
+    super(new StreamTexts(redact, fields, () => ''))
     // A thought is complete when the answer begins.
-    this.#texts = new StreamTexts(redact, fields, () => '')
   }
 
-  get deliveredText(): string {
-    return this.#texts.delivered
-  }
-
-  usage(): ReportedUsage | undefined {
-    return this.#usage
-  }
-
-  read(frame: Sse): Sse[] {
-    const line = parseFrame(frame)
-    this.#texts.add(frame, line, { pieces: PIECES })
+  protected readEvent(frame: Sse, line: JsonObject): void {
+    this.texts.add(frame, line, { pieces: PIECES })
     if (line.error) this.errorStatus = statusOfError(line.error)
     if (line.done === true) {
-      this.#usage = readOllamaUsage(line)
+      this.reported = readOllamaUsage(line)
       this.isFinished = true
     }
     const isLast = this.isFinished || this.errorStatus !== undefined
-    if (isLast || (isObject(line.message) && line.message.tool_calls !== undefined)) this.#texts.end()
-    return this.#texts.take()
-  }
-
-  end(): Sse[] {
-    return []
+    if (isLast || (isObject(line.message) && line.message.tool_calls !== undefined)) this.texts.end()
   }
 }
 

@@ -1,20 +1,12 @@
 /** OpenAI's Chat Completions API, and compatible ones. */
 import { readContent } from '../content.ts'
 import { requireClientTools, tokensForTools, withoutImages } from '../demands.ts'
-import {
-  type Format,
-  type Limits,
-  parseFrame,
-  type Redactions,
-  type ReportedUsage,
-  type Sse,
-  type StreamReader,
-  tokenCount,
-} from '../dialect.ts'
+import { type Format, type Limits, type Redactions, type Sse, tokenCount } from '../dialect.ts'
 import { isObject, type Json, type JsonObject, positiveInteger, requireModel } from '../json.ts'
 import { fieldsOf, readFields, unpricedField } from '../request-fields.ts'
 import { statusOfError } from '../stream-error.ts'
 import { StreamTexts } from '../stream-texts.ts'
+import { TextStream } from '../text-stream.ts'
 import { tierTerms } from '../usage.ts'
 import { chatContent } from './content.ts'
 import { fields } from './fields.ts'
@@ -120,49 +112,38 @@ function onlyLimitIn(refusal: string): string | undefined {
 }
 
 /** Reads streams of chat completions and of completions: choices whose texts arrive in pieces. */
-export class ChatStream implements StreamReader {
-  isFinished = false
-  errorStatus: number | undefined
-  readonly #texts: StreamTexts
+export class ChatStream extends TextStream {
   readonly #wantsUsage: boolean
   /** Whether each choice has ended. */
   readonly #hasEnded = new Map<number, boolean>()
-  #usage: ReportedUsage | undefined
   /** The service tier, which may be in another chunk than the usage. */
   #tier: Json | undefined
 
   constructor(redact: Redactions, wantsUsage: boolean) {
-    this.#texts = new StreamTexts(redact, fields, (channel) => CHOICE.exec(channel)?.[0] ?? '')
+    super(new StreamTexts(redact, fields, (channel) => CHOICE.exec(channel)?.[0] ?? ''))
     this.#wantsUsage = wantsUsage
   }
 
-  get deliveredText(): string {
-    return this.#texts.delivered
+  override read(frame: Sse): Sse[] {
+    if (!frame.data.startsWith(DONE)) return super.read(frame)
+    this.isFinished = true
+    this.texts.addMark(frame)
+    return this.end()
   }
 
-  usage(): ReportedUsage | undefined {
-    return this.#usage
-  }
-
-  read(frame: Sse): Sse[] {
-    if (frame.data.startsWith(DONE)) {
-      this.isFinished = true
-      this.#texts.addMark(frame)
-      return this.#rest()
-    }
-    const chunk = parseFrame(frame)
+  protected readEvent(frame: Sse, chunk: JsonObject): void {
     this.#tier = chunk.service_tier ?? this.#tier
-    this.#usage = readOpenAiUsage(chunk.usage, this.#tier) ?? this.#usage
+    this.reported = readOpenAiUsage(chunk.usage, this.#tier) ?? this.reported
     const { choices, usage } = chunk
     const error = frame.event === 'error' || chunk.object === 'error' ? (chunk.error ?? chunk) : chunk.error
     // Requested by us, not by the client.
     const isOurs = Array.isArray(choices) && choices.length === 0 && isObject(usage) && !this.#wantsUsage
-    if (isOurs && !error) return this.#texts.take()
-    this.#texts.add(frame, chunk, { pieces: PIECES }, this.#asWanted(chunk))
+    if (isOurs && !error) return
+    this.texts.add(frame, chunk, { pieces: PIECES }, this.#asWanted(chunk))
     for (const [at, choice] of [choices ?? []].flat().entries()) if (isObject(choice)) this.#note(choice, at)
-    if (!error) return this.#texts.take()
+    if (!error) return
     this.errorStatus = statusOfError(error)
-    return this.#rest()
+    this.texts.end()
   }
 
   /** Where usage is asked for, every chunk before it announces it. */
@@ -173,22 +154,16 @@ export class ChatStream implements StreamReader {
   }
 
   /** A stream is complete without a last frame, if all its choices are. */
-  end(): Sse[] {
+  protected override get isComplete(): boolean {
     const ends = [...this.#hasEnded.values()]
-    this.isFinished ||= ends.length > 0 && ends.every(Boolean)
-    return this.isFinished ? this.#rest() : []
+    return ends.length > 0 && ends.every(Boolean)
   }
 
   #note({ index, finish_reason }: JsonObject, at: number): void {
     const choice = tokenCount(index) ?? at
     const isLast = isEnd(finish_reason)
     this.#hasEnded.set(choice, isLast || this.#hasEnded.get(choice) === true)
-    if (isLast) this.#texts.end(`/choices/#${choice}/`)
-  }
-
-  #rest(): Sse[] {
-    this.#texts.end()
-    return this.#texts.take()
+    if (isLast) this.texts.end(`/choices/#${choice}/`)
   }
 }
 

@@ -2,18 +2,12 @@
 import { CageError } from '../../core/errors.ts'
 import { addUnseen, readContent } from '../content.ts'
 import { serverTools, tokensForTools, withoutImages } from '../demands.ts'
-import {
-  type Format,
-  parseFrame,
-  type Redactions,
-  type ReportedUsage,
-  type Sse,
-  type StreamReader,
-} from '../dialect.ts'
+import type { Format, Redactions, ReportedUsage, Sse } from '../dialect.ts'
 import { isObject, type Json, type JsonObject, positiveInteger, requireModel } from '../json.ts'
 import { fieldsOf, readFields } from '../request-fields.ts'
 import { statusOfError } from '../stream-error.ts'
 import { StreamTexts } from '../stream-texts.ts'
+import { TextStream } from '../text-stream.ts'
 import type { TextPlace } from '../texts.ts'
 import { tierTerms } from '../usage.ts'
 import { responseContent } from './content.ts'
@@ -113,58 +107,36 @@ const DELTA = /^response\.(.+)\.delta$/
 const SOUND = /^(output_)?audio$/
 const PIECES = /^delta$/
 
-class ResponseStream implements StreamReader {
-  isFinished = false
-  errorStatus: number | undefined
-  readonly #texts: StreamTexts
+class ResponseStream extends TextStream {
   /** The initial text of an output item, by its index. */
   readonly #added = new Map<Json, string>()
   readonly #items = new Set<string>()
-  #usage: ReportedUsage | undefined
 
   constructor(redact: Redactions) {
-    this.#texts = new StreamTexts(redact, fields)
+    super(new StreamTexts(redact, fields))
   }
 
-  get deliveredText(): string {
-    return this.#texts.delivered
-  }
-
-  usage(): ReportedUsage | undefined {
-    return this.#usage
-  }
-
-  read(frame: Sse): Sse[] {
-    if (frame.data === '[DONE]') this.#texts.addMark(frame)
-    else this.#event(frame, parseFrame(frame))
-    return this.#texts.take()
-  }
-
-  end(): Sse[] {
-    return []
-  }
-
-  #event(frame: Sse, event: JsonObject): void {
+  protected readEvent(frame: Sse, event: JsonObject): void {
     const type = String(event.type)
     const kind = DELTA.exec(type)?.[1]
     if (kind !== undefined) return this.#delta(kind, frame, event)
     const done = /^response\.(.+)\.done$/.exec(type)?.[1]
-    if (done !== undefined) this.#texts.end(`${itemOf(done, event)}/`)
+    if (done !== undefined) this.texts.end(`${itemOf(done, event)}/`)
     if (type.endsWith('.added')) this.#rememberAdded(event)
     if (LAST.has(type) || type === 'error') this.#last(type, event)
-    this.#texts.add(frame, event, { item: itemOf(type, event), isRepeated: true })
+    this.texts.add(frame, event, { item: itemOf(type, event), isRepeated: true })
   }
 
   #delta(kind: string, frame: Sse, event: JsonObject): void {
     const item = itemOf(kind, event)
     this.#begin(item, event)
-    this.#texts.add(frame, event, SOUND.test(kind) ? { item } : { item, pieces: PIECES, place: placeOf(kind) })
+    this.texts.add(frame, event, SOUND.test(kind) ? { item } : { item, pieces: PIECES, place: placeOf(kind) })
   }
 
   #last(type: string, event: JsonObject): void {
-    this.#texts.end()
+    this.texts.end()
     const response = isObject(event.response) ? event.response : undefined
-    if (response) this.#usage = readResponseUsage(response)
+    if (response) this.reported = readResponseUsage(response)
     if (type === 'error' || type === 'response.failed')
       this.errorStatus = statusOfError(response?.error ?? event.error ?? event)
     else this.isFinished = true
@@ -180,7 +152,7 @@ class ResponseStream implements StreamReader {
     if (this.#items.has(item)) return
     this.#items.add(item)
     const text = this.#added.get(output_index)
-    if (text) this.#texts.began(`${item}/delta`, text)
+    if (text) this.texts.began(`${item}/delta`, text)
   }
 }
 
