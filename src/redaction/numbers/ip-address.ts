@@ -58,13 +58,8 @@ function ipv4End(window: TextWindow, start: number): number {
 }
 
 function dotEnd(window: TextWindow, position: number): number {
-  const code = window.at(position)
-  if (code === ascii.DOT) return position + 1
-  return code === ascii.OPEN_BRACKET &&
-    window.at(position + 1) === ascii.DOT &&
-    window.at(position + 2) === ascii.CLOSE_BRACKET
-    ? position + 3
-    : -1
+  if (window.at(position) === ascii.DOT) return position + 1
+  return window.isAt(position, '[.]') ? position + 3 : -1
 }
 
 /** Finds the IPv6 address whose first colon is at `colon`. */

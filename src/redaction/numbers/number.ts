@@ -202,6 +202,7 @@ function followsDigit(window: TextWindow, start: number): boolean {
 }
 
 const isJoint = ascii.oneOf('.-+(')
+const isParenthesis = ascii.oneOf('()')
 
 function groupLength(window: TextWindow, start: number): number {
   let length = 0
@@ -212,14 +213,10 @@ function groupLength(window: TextWindow, start: number): number {
 /** Another group may follow: a separator and a possible next character. */
 function goesOn(window: TextWindow, next: number, end: number): boolean {
   const code = plain(next)
-  if (code === ascii.OPEN_PARENTHESIS || code === ascii.CLOSE_PARENTHESIS) return true
+  if (isParenthesis(code)) return true
   if (code === ascii.PERCENT || code === ascii.BACKSLASH || code === ascii.AMPERSAND) {
     window.read(end)
-    return (
-      window.code === ascii.OPEN_PARENTHESIS ||
-      window.code === ascii.CLOSE_PARENTHESIS ||
-      separatorOf(window.code) !== ''
-    )
+    return isParenthesis(window.code) || separatorOf(window.code) !== ''
   }
   if (code === ascii.LESS_THAN) return goesOnBehindTags(window, end)
   const form = separatorOf(code)

@@ -44,8 +44,7 @@ function prefixEnd(digit: number, prefix: string): number {
 }
 
 function toneEnd(window: TextWindow, digit: number, prefix: string): number {
-  for (let i = 0; i < prefix.length; i++) if (window.at(digit + i) !== prefix.charCodeAt(i)) return -1
-  return digit + prefix.length
+  return window.isAt(digit, prefix) ? digit + prefix.length : -1
 }
 
 /** Returns the end of the country's number after a prefix, or -1: three groups, or a word, distinguish it from others. */

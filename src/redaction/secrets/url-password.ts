@@ -18,7 +18,7 @@ const HOST = /^[\w.-]+(?:[:/?#].*)?$/s
 
 /** Finds the password of a URL, from the colon of its scheme. It may contain `@ : / # ?` if a host follows. */
 export function findUrlPassword(window: TextWindow, colon: number): SecretMatch | null {
-  if (window.at(colon + 1) !== ascii.SLASH || window.at(colon + 2) !== ascii.SLASH) return null
+  if (!window.isAt(colon + 1, '//')) return null
   window.candidate = colon
   const user = colon + 3
   const separator = userEnd(window, user)

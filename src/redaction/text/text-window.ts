@@ -107,6 +107,12 @@ export class TextWindow {
     return NONE
   }
 
+  /** Whether a text begins at a position. */
+  isAt(index: number, text: string): boolean {
+    for (let i = 0; i < text.length; i++) if (this.at(index + i) !== text.charCodeAt(i)) return false
+    return true
+  }
+
   /** Returns the character before a position, NONE at the beginning. Never cut: enough text is always kept. */
   before(index: number): number {
     return index > 0 ? (this.#codes[index - 1] as number) : NONE

@@ -13,12 +13,7 @@ const MAX_HEADER = 200
 /** Finds `header.payload.signature`, each in base64url; the J is the third character of the header. */
 export function findWebToken(window: TextWindow, j: number): SecretMatch | null {
   const start = j - 2
-  if (
-    start < window.floor ||
-    window.text.charCodeAt(start) !== ascii.LOWER_E ||
-    window.text.charCodeAt(j - 1) !== ascii.LOWER_Y
-  )
-    return null
+  if (start < window.floor || !window.text.startsWith('ey', start)) return null
   const before = window.before(start)
   if (before === ascii.DOT || !beginsSecret(window, start)) return null
   window.candidate = start
@@ -39,12 +34,7 @@ function isTokenHeader(header: string): boolean {
 /** Finds `<digits>:AA…`, a Telegram bot's token, from its first digit and its colon. */
 export function findBotToken(window: TextWindow, start: number, colon: number): SecretMatch | null {
   window.candidate = start
-  if (
-    belongs(window.before(start), '-_') ||
-    window.at(colon + 1) !== ascii.UPPER_A ||
-    window.at(colon + 2) !== ascii.UPPER_A
-  )
-    return null
+  if (belongs(window.before(start), '-_') || !window.isAt(colon + 1, 'AA')) return null
   for (let i = colon + 3; i < colon + 34; i++) if (!belongs(window.at(i), '-_')) return null
   return { type: 'secret', start, end: colon + 34, tail: { also: '-_' } }
 }
@@ -114,12 +104,7 @@ export function findAppToken(window: TextWindow, start: number, bar: number): Se
 export function findRefreshToken(window: TextWindow, start: number): SecretMatch | null {
   if (!beginsSecret(window, start)) return null
   window.candidate = start
-  if (
-    window.at(start + 1) !== ascii.SLASH ||
-    window.at(start + 2) !== ascii.SLASH ||
-    window.at(start + 3) !== ascii.ZERO
-  )
-    return null
+  if (!window.isAt(start + 1, '//0')) return null
   const end = start + 44
   for (let i = start + 4; i < end; i++) if (!belongs(window.at(i), '-_')) return null
   return { type: 'secret', start, end, tail: { also: '-_' } }
@@ -127,12 +112,7 @@ export function findRefreshToken(window: TextWindow, start: number): SecretMatch
 
 /** Finds `…JQQJ99…`, a key of Azure's services, from the second J. */
 export function findServiceKey(window: TextWindow, j: number): SecretMatch | null {
-  if (
-    window.before(j) !== ascii.UPPER_Q ||
-    window.before(j - 1) !== ascii.UPPER_Q ||
-    window.before(j - 2) !== ascii.UPPER_J
-  )
-    return null
+  if (!window.text.startsWith('JQQ', j - 3)) return null
   let start = j
   while (j - start < 64 && start > window.floor && belongs(window.before(start), '')) start--
   if (j - start < 52) return null
@@ -144,8 +124,7 @@ export function findServiceKey(window: TextWindow, j: number): SecretMatch | nul
 
 /** Finds `<32 hexadecimal digits>-us<number>`, a Mailchimp key, from its hyphen. */
 export function findDataCenterKey(window: TextWindow, hyphen: number): SecretMatch | null {
-  if (hyphen - window.floor < 31 || window.at(hyphen + 1) !== ascii.LOWER_U || window.at(hyphen + 2) !== ascii.LOWER_S)
-    return null
+  if (hyphen - window.floor < 31 || !window.isAt(hyphen + 1, 'us')) return null
   let start = hyphen
   while (hyphen - start < 33 && start > window.floor && hexValue(window.before(start)) >= 0) start--
   const length = hyphen - start
