@@ -48,7 +48,7 @@ const any: Test = () => true
 const isWord: Test = (code) => code < ascii.END && isAlphanumeric(code)
 const isBeyondAscii = (code: number): boolean => code === ascii.DELETE
 const isVisible: Test = (code) => code > ascii.SPACE
-const isQuote: Test = (code) => code === ascii.QUOTE || code === ascii.APOSTROPHE
+const isQuote = ascii.oneOf('"\'')
 
 const plans = new WeakMap<readonly PiiType[], Plan>()
 
@@ -88,7 +88,7 @@ const TRIGGERS: Readonly<Record<PiiType, (plan: Plan) => void>> = {
 /** Our own tokens, which are detected with any types, and encoded words, which may contain any type. */
 function addCommonTriggers(plan: Plan): void {
   add(plan, UNDERSCORE, '_', { behind: mayEndTokenKind, ahead: isVisible })
-  add(plan, LETTER_J, 'J', { behind: (code) => code === ascii.LOWER_Y || code === ascii.UPPER_Q })
+  add(plan, LETTER_J, 'J', { behind: ascii.oneOf('yQ') })
   add(plan, ENCODED_WORD, '?', { behind: (code) => code === ascii.EQUALS, ahead: isWord })
 }
 
@@ -112,9 +112,9 @@ function addEmailTriggers(plan: Plan): void {
   add(plan, AT_SIGN, '@', {})
   for (const code of [0xff20, 0xfe6b]) plan.triggers[code] = AT_SIGN
   // `%40`, `%2540`, `&#64;`, `&commat;`, `\u0040`, `\x40`, `=40`
-  add(plan, ESCAPE, '%', { ahead: (code) => code === ascii.FOUR || code === ascii.TWO })
-  add(plan, ESCAPE, '&', { ahead: (code) => code === ascii.HASH || code === ascii.LOWER_C })
-  add(plan, ESCAPE, '\\', { ahead: (code) => code === ascii.LOWER_U || code === ascii.LOWER_X })
+  add(plan, ESCAPE, '%', { ahead: ascii.oneOf('42') })
+  add(plan, ESCAPE, '&', { ahead: ascii.oneOf('#c') })
+  add(plan, ESCAPE, '\\', { ahead: ascii.oneOf('ux') })
   add(plan, ASSIGNMENT, '=', { ahead: (code) => code === ascii.FOUR })
   add(plan, LETTER_T, 'tT', {
     behind: (code) => (code | ascii.LOWER_CASE) === ascii.LOWER_A,
@@ -149,7 +149,7 @@ const isLaterSign = ascii.oneOf(':=>')
 function mayBeginHyphens(code: number): boolean {
   return (
     code <= ascii.SPACE ||
-    isQuote(code, 0) ||
+    isQuote(code) ||
     code === ascii.HYPHEN ||
     hexValue(code) >= 0 ||
     mayEndStart(code, ascii.HYPHEN)

@@ -68,7 +68,7 @@ function isQuotedPhone(window: TextWindow, { start, end }: Match): boolean {
   return /^1?[2-9]\d\d[2-9]\d{6}$/.test(normalizeForCompare(window.text.slice(start, end)))
 }
 
-const isQuote = (code: number): boolean => code === ascii.QUOTE || code === ascii.APOSTROPHE
+const isQuote = ascii.oneOf('"\'')
 
 const MAX_KEY = 64
 /** The name that a number is assigned to. */

@@ -202,6 +202,7 @@ function followsDigit(window: TextWindow, start: number): boolean {
 }
 
 const isJoint = ascii.oneOf('.-+(')
+const mayLeadPhone = ascii.oneOf('+bB')
 const isParenthesis = ascii.oneOf('()')
 
 function groupLength(window: TextWindow, start: number): number {
@@ -238,7 +239,7 @@ function goesOnBehindTags(window: TextWindow, end: number): boolean {
 /** The first group could begin a phone number: after a plus, an international prefix, or with groups of this size. */
 function mayBePhone(window: TextWindow, start: number, first: number, length: number, grouped: boolean): boolean {
   const lead = plain(window.before(start))
-  if (lead === ascii.PLUS || lead === ascii.UPPER_B || lead === ascii.LOWER_B || length === 10) return true
+  if (mayLeadPhone(lead) || length === 10) return true
   if (first === 0 && length > 1) return length > 2 || grouped
   if (first === 1 && length === 11) return true
   if (length === 1 && (first === 0 || first === 8)) return window.at(start + 1) === TONE_MARK

@@ -218,8 +218,7 @@ function valueAt(window: TextWindow, begin: number, { kind, isLiteral }: ValueKi
   let start = begin
   // `@"…"`, `b'…'`, `\\"…\\"`
   const first = window.at(start)
-  if ((first === ascii.AT || first === ascii.LOWER_B || first === ascii.BACKSLASH) && quoteAt(window, start + 1) !== 0)
-    start++
+  if (mayPrecedeQuote(first) && quoteAt(window, start + 1) !== 0) start++
   const quote = quoteAt(window, start)
   if (quote !== 0) start++
   let end = valueEnd(window, start, quote, start + MAX_VALUE)
@@ -274,6 +273,7 @@ function mayEnd(window: TextWindow, end: number, quote: number): boolean {
     : next === quote || next === ascii.BACKSLASH || next === ascii.LINE_FEED || next === 0
 }
 
+const mayPrecedeQuote = ascii.oneOf('@b\\')
 const isOpening = ascii.oneOf('([{')
 
 function quoteAt(window: TextWindow, position: number): number {

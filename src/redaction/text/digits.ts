@@ -185,10 +185,11 @@ export function followsFigure(window: TextWindow, start: number): boolean {
 /** The character before ends `\n`, `%20`, `\u0020` or a terminal's color sequence. */
 export function endsEscape(window: TextWindow, start: number): boolean {
   const last = window.before(start)
-  if (window.before(start - 1) === ascii.BACKSLASH)
-    return last === ascii.LOWER_N || last === ascii.LOWER_R || last === ascii.LOWER_T
+  if (window.before(start - 1) === ascii.BACKSLASH) return isOfSpace(last)
   return escapeBefore(window.text, start) !== null || (last === ascii.LOWER_M && endsColor(window.text, start))
 }
+
+const isOfSpace = ascii.oneOf('nrt')
 
 /** Nothing after a number makes it part of something longer. */
 export function endsAlone(window: TextWindow, end: number, form: Separator = ''): boolean {
