@@ -91,6 +91,8 @@ export async function startServer(deps: ServerDeps): Promise<RunningServer> {
     viewers: () => live.viewers,
     close: async () => {
       live.close()
+      // Its connections are no longer those of HTTP, which the server could end.
+      proxy.close()
       await serving.close()
       refusals.close()
       // Their sockets are closed, but each still has a hold to end and a row to write.

@@ -43,7 +43,6 @@ export class Egress {
   readonly #seen: Seen
   #authority: Promise<CertificateAuthority> | undefined
   #trust: Promise<Trust> | undefined
-  #proxy: EgressProxy | undefined
 
   constructor(options: EgressOptions) {
     this.#options = options
@@ -65,17 +64,15 @@ export class Egress {
     return (await this.#trust).variables
   }
 
-  /** `answer`: answers requests to /gateway/…. `onRefused`: returns the client's answer to a refusal. */
+  /** Must be closed. `answer`: answers requests to /gateway/…. `onRefused`: returns the client's answer to a refusal. */
   proxy(answer: Answer, onRefused: (error: CageError) => CageError): EgressProxy {
     const { config, providerUrls } = this.#options
     const destinations = new Destinations(config, providerUrls)
     const deps = { ...this.#options, destinations, authority: () => this.authority(), seen: this.#seen, onRefused }
-    this.#proxy = new EgressProxy(deps, answer)
-    return this.#proxy
+    return new EgressProxy(deps, answer)
   }
 
   async close(): Promise<void> {
-    this.#proxy?.close()
     this.#seen.close()
     await (await this.#trust)?.close()
   }

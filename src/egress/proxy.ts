@@ -31,7 +31,7 @@ import { type Dialing, dial } from './dial.ts'
 import { type Decision, Rules } from './rules.ts'
 import { RunTunnels } from './run-tunnels.ts'
 import type { Seen } from './seen.ts'
-import { relay, requireServerName } from './tunnel.ts'
+import { HELLO_MS, relay, requireServerName } from './tunnel.ts'
 
 /** How the server answers a request to /gateway/…. */
 export type Answer = (request: IncomingMessage, response: ServerResponse, road: Road) => void
@@ -193,7 +193,10 @@ export class EgressProxy {
   /** Decrypts a connection with a certificate of ours. */
   async #endTls(socket: Socket, opened: Opened): Promise<void> {
     const authority = await this.#deps.authority()
+    if (socket.destroyed) return
     const { to, run } = opened
+    const timer = this.#deps.clock.after(HELLO_MS, () => socket.destroy())
+    socket.once('close', () => timer.cancel())
     const tls = new TLSSocket(socket, {
       isServer: true,
       secureContext: authority.contextFor(to.host),
@@ -206,6 +209,7 @@ export class EgressProxy {
       tls.destroy()
     })
     tls.once('secure', () => {
+      timer.cancel()
       const name = (tls as { servername?: string | false }).servername || undefined
       if (name === undefined || name.toLowerCase() === to.host) return this.#serve(tls, opened)
       this.#deny(run, to, new CageError('egress_host_mismatch', ''))

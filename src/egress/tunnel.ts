@@ -9,7 +9,7 @@ import { type Hello, readHello } from './server-name.ts'
 /** A tunnel without a byte for this long ends. */
 const IDLE_MS = 600_000
 /** How long a client may take to begin TLS. */
-const HELLO_MS = 30_000
+export const HELLO_MS = 30_000
 
 /** Ends both when one ends. Resolves with the number of bytes in both directions once they are closed. */
 export function relay(client: Duplex, server: Duplex, clock: Clock): Promise<number> {

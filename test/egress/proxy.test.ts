@@ -2,8 +2,8 @@
 import { once } from 'node:events'
 import { createServer as createHttpServer, type IncomingMessage, request as sendRequest } from 'node:http'
 import { type AddressInfo, connect, createServer, type Socket } from 'node:net'
-import { connect as connectTls, type TLSSocket } from 'node:tls'
 import { text } from 'node:stream/consumers'
+import { connect as connectTls, type TLSSocket } from 'node:tls'
 import { describe, expect, onTestFinished, test } from 'vitest'
 import { openTestRuntime, type RuntimeOptions, type TestAgent, type TestRuntime } from '../support/runtime.ts'
 
@@ -45,15 +45,28 @@ async function tunnel(cage: TestRuntime, target: string, credentials: string | n
   const auth =
     credentials === null ? '' : `Proxy-Authorization: Basic ${Buffer.from(credentials).toString('base64')}\r\n`
   socket.write(`CONNECT ${target} HTTP/1.1\r\nHost: ${target}\r\n${auth}\r\n`)
-  let head = ''
-  while (!head.includes('\r\n\r\n')) {
-    const piece = socket.read(1) as Buffer | null
-    if (piece) head += piece.toString('latin1')
-    else if (socket.readableEnded || socket.destroyed) break
-    else await Promise.race([once(socket, 'readable'), once(socket, 'close')])
-  }
+  const head = await headOf(socket)
   const [, status = '0', reason = ''] = /^HTTP\/1\.1 (\d+) (.*)\r\n/.exec(head) ?? []
   return { status: Number(status), reason, socket }
+}
+
+/** Reads the head of the answer; what follows stays in the socket. */
+function headOf(socket: Socket): Promise<string> {
+  return new Promise((resolve) => {
+    let all = Buffer.alloc(0)
+    const settle = (end: number) => {
+      socket.off('data', onData).off('close', onClose).pause()
+      if (end < all.length) socket.unshift(all.subarray(end))
+      resolve(all.toString('latin1', 0, end))
+    }
+    const onData = (chunk: Buffer) => {
+      all = Buffer.concat([all, chunk])
+      const end = all.indexOf('\r\n\r\n')
+      if (end >= 0) settle(end + 4)
+    }
+    const onClose = () => settle(all.length)
+    socket.on('data', onData).on('close', onClose)
+  })
 }
 
 const by = (agent: TestAgent): string => `run:${agent.token}`
@@ -70,6 +83,7 @@ async function encrypt(cage: TestRuntime, socket: Socket, servername: string): P
 async function ask(socket: Socket, path: string, headers: Record<string, string>, method = 'GET', body = '') {
   const request = sendRequest({ createConnection: () => socket, path, headers, method })
   request.end(body)
+  socket.resume()
   const [response] = (await once(request, 'response')) as [IncomingMessage]
   return { status: response.statusCode, headers: response.headers, text: await text(response) }
 }
@@ -156,7 +170,10 @@ describe('a service behind its own address', () => {
     const { socket } = await tunnel(cage, 'api.linkedin.com:443', by(cage.addAgent(egress())))
     const tls = connectTls({ socket, servername: 'evil.example', rejectUnauthorized: false }).on('error', () => {})
     await once(tls, 'close')
-    expect(cage.of('egress.denied')[0]!.data).toMatchObject({ host: 'api.linkedin.com', reason: 'egress_host_mismatch' })
+    expect(cage.of('egress.denied')[0]!.data).toMatchObject({
+      host: 'api.linkedin.com',
+      reason: 'egress_host_mismatch',
+    })
   })
 
   test('refuses both a length and chunks in one request', async () => {
@@ -204,15 +221,20 @@ describe('a listed host', () => {
     expect(cage.of('egress.allowed')[0]!.data).toMatchObject({ port, kind: 'tunnel', is_listed: true })
   })
 
-  test.each(['127.0.0.1', '[::1]', '[::ffff:127.0.0.1]', '10.0.0.1', '169.254.169.254', '[64:ff9b::7f00:1]', 'localhost'])(
-    'at %s is refused unless it is listed as private',
-    async (host) => {
-      const { cage } = await open()
-      const target = `${host}:4431`
-      const { status, reason } = await tunnel(cage, target, by(cage.addAgent(egress([target]))))
-      expect([status, reason.split(' ')[0]]).toEqual([403, 'egress_address_refused'])
-    },
-  )
+  test.each([
+    '127.0.0.1',
+    '[::1]',
+    '[::ffff:127.0.0.1]',
+    '10.0.0.1',
+    '169.254.169.254',
+    '[64:ff9b::7f00:1]',
+    'localhost',
+  ])('at %s is refused unless it is listed as private', async (host) => {
+    const { cage } = await open()
+    const target = `${host}:4431`
+    const { status, reason } = await tunnel(cage, target, by(cage.addAgent(egress([target]))))
+    expect([status, reason.split(' ')[0]]).toEqual([403, 'egress_address_refused'])
+  })
 
   test.each(['127.0.0.1', 'localhost', '0.0.0.0', '[::1]'])(
     'is never this server: not at %s, even if it is listed as private',
