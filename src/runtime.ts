@@ -201,8 +201,7 @@ async function openAll(
   const gateway = openGateway(config, { ...deps, onFault })
   opened.onClose(() => gateway.close())
   const egress = openEgress(options, { ...deps, gateway, onFault }, () => server.port, opened)
-  const agentFolders = new AgentFolders(environment.HOME)
-  opened.onClose(() => agentFolders.close())
+  const agentFolders = openAgentFolders(environment, opened)
   const supervisor = openSupervisor(options, { ...deps, log, gateway, egress, agentFolders }, () => server.port)
   if (options.nextAgent !== undefined) supervisor.prepare(options.nextAgent)
   // Before any new agent can start.
@@ -241,6 +240,12 @@ async function openAll(
       return opened.close()
     },
   }
+}
+
+function openAgentFolders({ HOME }: RuntimeOptions['environment'], opened: Opened): AgentFolders {
+  const agentFolders = new AgentFolders(HOME)
+  opened.onClose(() => agentFolders.close())
+  return agentFolders
 }
 
 function openEgress(

@@ -178,7 +178,7 @@ const agent = z.strictObject({
   egress: egress
     .optional()
     .describe(
-      'What the agent reaches besides providers and services. Without it connections are not restricted here; see docs/tools.md.',
+      'Destinations of the agent besides providers and services. Without it, connections are not restricted here; see docs/egress.md.',
     ),
   provider_keys: z
     .enum(['inject', 'shield'])

@@ -18,7 +18,7 @@ export const TAGS = {
   Calls: 'Rows of the ledger: the amount reserved for each call, and its cost.',
   State: 'The current state, and the events that led to it.',
   Circuits: 'Circuit breakers of providers and services.',
-  Egress: 'What agents reach outside.',
+  Egress: 'Connections of agents to the outside.',
   Models: 'Which models respect the limits of their calls.',
   Alerts: 'Events that need attention, on the dashboard and by e-mail and webhook.',
   Secrets:

@@ -91,7 +91,7 @@ export const withAgent = <Flags>(yargs: Argv<Flags>) =>
       type: 'string',
       requiresArg: true,
       describe:
-        'What the agent reaches besides providers and services: observe, or a list such as api.github.com,*.wikipedia.org',
+        'Hosts that the agent may reach besides providers and services: observe, or a list such as api.github.com,*.wikipedia.org',
     })
     .option('restart', {
       type: 'boolean',

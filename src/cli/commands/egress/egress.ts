@@ -3,4 +3,4 @@ import { checkEgressCommand } from './check.ts'
 import { suggestCommand } from './suggest.ts'
 
 export const egressCommand: CliCommand = (terminal, line) =>
-  group('egress', 'What agents reach outside', [suggestCommand, checkEgressCommand], terminal, line)
+  group('egress', 'Connections of agents to the outside', [suggestCommand, checkEgressCommand], terminal, line)
