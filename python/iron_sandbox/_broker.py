@@ -153,7 +153,11 @@ class Broker:
         if fault != errno.ECONNREFUSED:
             return hand_over(call, descriptor, flags, own, fault)
         own.close()
-        self._refuse_connect(call, host, port)
+        # Nothing of the program listens there: it may mean a server outside.
+        gateway = self._policy.gateway
+        if gateway is None:
+            return self._refuse_connect(call, host, port)
+        self._dial_apart(call, gateway.dial, (call, descriptor, flags, host, port))
 
     def _open_conversation(self, call, descriptor):
         flags = call.descriptor_flags(descriptor)

@@ -7,6 +7,7 @@ from the variables that the program is given anyway.
 import _socket
 import base64
 import errno
+import os
 
 from ._broker import hand_over, show
 
@@ -20,7 +21,8 @@ class Gateway:
 
     def __init__(self, host, port, token):
         self._address = (host, port)
-        self._credentials = base64.b64encode(("redirect:" + token).encode()).decode()
+        self._token = token
+        self._credentials = ""
 
     @classmethod
     def of(cls, environment):
@@ -29,6 +31,12 @@ class Gateway:
         host, _, port = address.rpartition(":")
         token = environment.get("IRON_CAGE_TOKEN")
         return cls(host, int(port), token) if host and port.isdigit() and token else None
+
+    def make_key(self):
+        """Makes the key that proves the guard to the gateway, and returns it. No process inside has it."""
+        key = os.urandom(32).hex()
+        self._credentials = base64.b64encode(("redirect-%s:%s" % (key, self._token)).encode()).decode()
+        return key
 
     def dial(self, call, descriptor, flags, name, port):
         """Answers a connect: with a tunnel, with EACCES if the gateway refuses, and with EHOSTUNREACH if nothing answers."""

@@ -159,7 +159,7 @@ class _Guard:
     def _hear(self):
         letter, content, descriptor = self._channel.receive()
         if letter == LISTENER:
-            self._reports.add_standing(content)
+            self._reports.add_standing(content, self._policy.gateway and self._policy.gateway.make_key())
             self._broker = self._make_broker(descriptor, self._policy, self._reports, self._channel)
             self._poll.register(descriptor, select.POLLIN)
         elif letter == SOCKET:

@@ -1,6 +1,6 @@
 """Reports actual and possible refusals to the caller that started the sandbox, as lines of JSON.
 
-First ``{"standing": {"level": …, "landlock_abi": n, "limited": …, "hidden": …}}`` when the sandbox is set up, or
+First ``{"standing": {"level": …, "landlock_abi": n, "limited": …, "hidden": …}}``, with ``"gateway_key"`` beside it where it redirects, when the sandbox is set up, or
 ``{"fault": …}`` when the program was not started; then ``{"action": "connect" | "read" | "write", "target": …,
 "refused": true | false, "count": n}``. The first occurrence is written at once and repetitions are summed up, at most
 MAX_LINES_PER_SECOND. When the program has ended, ``{"planted": path, "aside": path}`` (``_planted.py``).
@@ -24,9 +24,10 @@ class Reports:
         self._lines = 0
         self._flushed = 0.0
 
-    def add_standing(self, facts):
-        """Reports that the sandbox is set up: ``{"standing": …}``. ``facts``: JSON, as bytes."""
-        self._write_line(b'{"standing": %s}' % facts)
+    def add_standing(self, facts, key=None):
+        """Reports that the sandbox is set up: ``{"standing": …}``. ``facts``: JSON, as bytes. ``key``: that of its redirects."""
+        more = b"" if key is None else b', "gateway_key": "%s"' % key.encode()
+        self._write_line(b'{"standing": %s%s}' % (facts, more))
 
     def add_fault(self, text):
         """Reports why the program was not started: ``{"fault": text}``."""

@@ -97,6 +97,12 @@ export class Peers {
     return looking
   }
 
+  /** The caller is known to be of this run, so it is not looked up. */
+  adopt(connection: Connection, run: RunProcess): void {
+    const known = this.#peers.get(connection) ?? new Map<RunProcess, Peer | Promise<Peer>>()
+    this.#peers.set(connection, known.set(run, 'own'))
+  }
+
   /** Returns the process with this pid if it is the caller. Never rejects. */
   async claim(connection: Connection, agentId: AgentId, pid: number): Promise<RunProcess | undefined> {
     if (!this.#canLook) return undefined

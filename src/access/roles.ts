@@ -2,6 +2,7 @@
 import { CageError } from '../core/errors.ts'
 import type { AgentId, RunId } from '../core/ids.ts'
 import type { RunProcess } from './peers.ts'
+import type { TokenRun } from './run-tokens.ts'
 
 export type Role = 'admin' | 'viewer' | 'agent'
 
@@ -29,6 +30,7 @@ export interface AgentIdentity {
     /** Of a client without supervision. */
     tokenName?: string | undefined
     process?: RunProcess | undefined
+    egress?: TokenRun['egress']
     onRefused?: ((error: CageError) => void) | undefined
   }
 }

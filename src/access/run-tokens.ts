@@ -23,6 +23,8 @@ export interface TokenRun {
   onRefused?: (error: CageError) => void
   /** The hosts that it may reach besides providers and services. (Default: none.) */
   egress?: Config['agent']['egress']
+  /** Only its sandbox has it, outside of the agent. (Default: it redirects nothing.) */
+  gatewayKey?: string | undefined
   /** The run's first process. (Default: there is none, and the token alone is the proof.) */
   process?: RunProcess | undefined
   /** Whether the token that created this part of a run is still valid: the part does not outlive it. (Default: none.) */
@@ -46,9 +48,12 @@ export class RunTokens {
     return token
   }
 
-  /** Binds the run's tokens to its processes. Called before any of them runs a line of the agent. */
-  bind(runId: RunId, process: RunProcess): void {
-    for (const run of this.#byHash.values()) if (run.runId === runId) run.process = process
+  /**
+   * Binds the run's tokens to its processes. Called before any of them runs a line of the agent. `gatewayKey`: of the
+   * sandbox that redirects its connections. (Default: none does.)
+   */
+  bind(runId: RunId, process: RunProcess, gatewayKey?: string): void {
+    for (const run of this.#byHash.values()) if (run.runId === runId) Object.assign(run, { process, gatewayKey })
   }
 
   /** The process to bind a run without one to: the caller, if it really has the pid it claims; else undefined. */
@@ -96,6 +101,17 @@ export class RunTokens {
     const peer = run.process ? await this.#peerOf(run.process, connection) : 'unknown'
     if (peer === 'own' || (peer === 'unknown' && keys.some((key) => this.find(key) === run))) return run
     throw foreign(run)
+  }
+
+  /** Returns the run whose sandbox has this key, and redirects a connection. No process is looked up. */
+  identifySandbox(token: string, key: string): TokenRun | undefined {
+    const run = this.find(token)
+    return run?.gatewayKey !== undefined && tokenHash(run.gatewayKey) === tokenHash(key) ? run : undefined
+  }
+
+  /** Makes the connection one of the run's, whose caller is known otherwise. */
+  adopt(run: TokenRun, connection: Connection): void {
+    if (run.process) this.#peers.adopt(connection, run.process)
   }
 
   /** Returns the run whose process is the caller; undefined for all others, and where callers cannot be looked up. */

@@ -62,7 +62,7 @@ export interface IssuedRun extends CheckpointOwner {
 /** Issues the token that identifies an agent at the gateway and binds it to the run's processes. */
 export interface RunTokenIssuer {
   issue(run: IssuedRun): string
-  bind(runId: RunId, process: { agentId: AgentId; pid: number; started: string | undefined }): void
+  bind(runId: RunId, process: { agentId: AgentId; pid: number; started: string | undefined }, gatewayKey?: string): void
   /** The part of gateway addresses that identifies the run. */
   addressOf(runId: RunId, token: string): string
   revoke(runId: RunId): void
@@ -340,7 +340,7 @@ export class Agent {
       this.#variables = new Set(Object.keys(environment).filter((name) => environment[name]))
       const process = await this.#spawn({ command, cwd, environment, agentId, descriptors })
       const run: Run = { id, process, output: this.#listen(process) }
-      runTokens.bind(id, { agentId, pid: process.pid, started: process.started })
+      runTokens.bind(id, { agentId, pid: process.pid, started: process.started }, process.gatewayKey)
       this.#run = run
       this.#isPaused = false
       this.#recordStart(process)

@@ -176,6 +176,8 @@ export class AgentProcess {
   readonly sandbox: SandboxView
   /** True when the server's files are hidden from it. */
   readonly isServerHidden: boolean
+  /** Proves the guard of its sandbox, which redirects its connections; undefined where none are. */
+  readonly gatewayKey: string | undefined
   /** Reports of its attempts; undefined without a sandbox. */
   readonly reports: Reports | undefined
   /** The file that freezes its control group. */
@@ -196,6 +198,7 @@ export class AgentProcess {
     this.sandbox = sandbox
     this.reports = reports
     this.isServerHidden = standing?.hidden ?? false
+    this.gatewayKey = standing?.gatewayKey
     this.#freezer = standing?.freezer ?? null
     this.#gate = child.stdin
     this.#kill = (signal) => child.kill(signal)

@@ -37,7 +37,7 @@ import { HELLO_MS, relay, requireServerName } from './tunnel.ts'
 export type Answer = (request: IncomingMessage, response: ServerResponse, road: Road) => void
 
 export interface ProxyDeps extends Dialing {
-  runTokens: Pick<RunTokens, 'identify' | 'identifyById' | 'identifyByProcess'>
+  runTokens: Pick<RunTokens, 'adopt' | 'identify' | 'identifyById' | 'identifyByProcess' | 'identifySandbox'>
   destinations: Destinations
   /** Made with the first agent that has egress. */
   authority: () => Promise<CertificateAuthority>
@@ -125,7 +125,7 @@ export class EgressProxy {
         return this.#deny(run, to, asCageError(error))
       }
     }
-    void relay(socket, server, this.#deps.clock)
+    relay(socket, server, this.#deps.clock)
   }
 
   async #forward(request: IncomingMessage, response: ServerResponse): Promise<void> {
@@ -148,7 +148,13 @@ export class EgressProxy {
   async #identify({ headers, socket }: IncomingMessage): Promise<{ run: TokenRun; address: string; road: Road }> {
     const { runTokens } = this.#deps
     const [user = '', password = ''] = credentialsOf(headers['proxy-authorization'])
-    const road = user === REDIRECT ? 'redirect' : 'proxy'
+    const key = user.startsWith(REDIRECT) ? user.slice(REDIRECT.length) : undefined
+    if (key !== undefined) {
+      const run = runTokens.identifySandbox(password, key)
+      if (!run) throw ended()
+      return { run, address: password, road: 'redirect' }
+    }
+    const road = 'proxy'
     const named = [user, password].find((part) => /^run[_-]/.test(part))
     if (named === undefined) {
       const run = await runTokens.identifyByProcess(socket)
@@ -218,6 +224,7 @@ export class EgressProxy {
   }
 
   #serve(socket: Socket, opened: Opened): void {
+    this.#deps.runTokens.adopt(opened.run, socket)
     this.#opened.set(socket, opened)
     this.#inner.emit('connection', socket)
   }
@@ -292,8 +299,8 @@ export const notListed = (to: Authority): CageError =>
   })
 
 const ESTABLISHED = 'HTTP/1.1 200 Connection Established\r\n\r\n'
-/** The user of a connection that a sandbox redirected. */
-export const REDIRECT = 'redirect'
+/** The user of a connection that a sandbox redirected, before its key. */
+const REDIRECT = 'redirect-'
 
 /** User and password of Basic credentials. */
 function credentialsOf(header: string | undefined): string[] {

@@ -1,52 +1,42 @@
 /** Relays bytes between two sockets, unread except for the first message of TLS, which names the server. */
-import { isIP } from 'node:net'
+import { isIP, type Socket } from 'node:net'
 import type { Duplex } from 'node:stream'
 import { type Authority, showAuthority } from '../config/authority.ts'
-import type { Clock, Timer } from '../core/clock.ts'
+import { type Clock, every } from '../core/clock.ts'
 import { CageError } from '../core/errors.ts'
 import { type Hello, readHello } from './server-name.ts'
 
-/** A tunnel without a byte for this long ends. */
+/** A tunnel ends once an interval of this length passes without a byte. */
 const IDLE_MS = 600_000
 /** How long a client may take to begin TLS. */
 export const HELLO_MS = 30_000
 
-/** Ends both when one ends. Resolves with the number of bytes in both directions once they are closed. */
-export function relay(client: Duplex, server: Duplex, clock: Clock): Promise<number> {
-  let bytes = 0
-  let timer: Timer | undefined
+/** Copies bytes in both directions. A side that ends is ended on the other one; an error ends both at once. */
+export function relay(client: Socket, server: Socket, clock: Clock): void {
   const end = () => {
+    stop()
     client.destroy()
     server.destroy()
   }
-  let last = clock.monotonic()
-  const watch = () => {
-    const left = last + IDLE_MS - clock.monotonic()
-    if (left <= 0) return end()
-    timer = clock.after(left, watch).unref()
-  }
-  watch()
-  return new Promise((resolve) => {
-    let open = 2
-    for (const [from, to] of [
-      [client, server],
-      [server, client],
-    ] as const) {
-      from.on('data', (chunk: Buffer) => {
-        bytes += chunk.length
-        last = clock.monotonic()
-      })
-      from.on('error', end)
-      from.on('close', () => {
-        open -= 1
-        if (!to.writableEnded) to.end()
-        if (open > 0) return
-        timer?.cancel()
-        resolve(bytes)
-      })
-      from.pipe(to)
-    }
+  let seen = 0
+  const stop = every(clock, IDLE_MS, () => {
+    const bytes = client.bytesRead + server.bytesRead
+    if (bytes === seen) end()
+    seen = bytes
   })
+  const watch = (socket: Socket, other: Socket) => {
+    socket
+      .setNoDelay()
+      .on('error', end)
+      .on('close', () => {
+        if (!other.writableEnded) other.end()
+        if (other.destroyed) stop()
+      })
+  }
+  watch(client, server)
+  watch(server, client)
+  client.pipe(server)
+  server.pipe(client)
 }
 
 /**

@@ -22,9 +22,17 @@ const ATTEMPT = z.object({
   count: z.number().int().min(1),
 })
 const PLANTED = z.object({ planted: z.string(), aside: z.string() })
-const LINE = z.union([z.object({ standing: STANDING }), z.object({ fault: z.string() }), PLANTED, ATTEMPT])
+const LINE = z.union([
+  z.object({ standing: STANDING, gateway_key: z.string().optional() }),
+  z.object({ fault: z.string() }),
+  PLANTED,
+  ATTEMPT,
+])
 
-export type Standing = z.output<typeof STANDING>
+export type Standing = z.output<typeof STANDING> & {
+  /** Proves the launcher's guard, which redirects connections; no process of the agent has it. */
+  gatewayKey: string | undefined
+}
 /** An agent's attempt: `target` is a host with its port, or a path; `count` since the last report. */
 export type Attempt = z.output<typeof ATTEMPT>
 /** A file that an agent put where other programs look for code to run; it was moved to `aside`. */
@@ -50,7 +58,7 @@ export class Reports {
       .on('line', (text) => {
         const line = parse(text)
         if (line === undefined) return
-        if ('standing' in line) standing.resolve(line.standing)
+        if ('standing' in line) standing.resolve({ ...line.standing, gatewayKey: line.gateway_key })
         else if ('fault' in line) standing.reject(new Error(line.fault))
         else if (this.#onReport) this.#onReport(line)
         else this.#waiting.push(line)

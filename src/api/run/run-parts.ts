@@ -51,6 +51,7 @@ export function partRoutes({ state, store: { checkpoints }, money: { ledger }, a
           partOf = within ?? agentId,
           name,
           script,
+          egress,
           onRefused,
           process: own,
         } = runOf(identity)
@@ -62,7 +63,7 @@ export function partRoutes({ state, store: { checkpoints }, money: { ledger }, a
         const parts = open.get(agentId) ?? new Set()
         open.set(agentId, parts.add(runId))
         if (parts.size > MAX_PARTS) end(agentId, parts.values().next().value!)
-        const part = { agentId, runId, partOf, name, script, onRefused, lives, process: process || undefined }
+        const part = { agentId, runId, partOf, name, script, egress, onRefused, lives, process: process || undefined }
         const token = runTokens.issue(part)
         const gateway = `/gateway/${process ? runTokens.addressOf(runId, token) : token}`
         return { agent_id: agentId, run_id: runId, token, gateway }
