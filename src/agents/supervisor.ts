@@ -153,6 +153,8 @@ export class Supervisor {
   }
 
   #prepare({ command, cwd, settings, inherited }: AgentFacts): void {
+    // A fault shows at the start.
+    if (settings.egress) void this.#options.trustVariables?.().catch(() => {})
     if (settings.sandbox.level === 'off' || process.platform !== 'linux') return
     const environment = inheritedEnvironment(inherited, settings.env)
     const agentFolders = this.#options.agentFolders?.folders ?? []
@@ -302,7 +304,7 @@ export class Supervisor {
     ...chosen
   }: AgentSpec): AgentFacts {
     const { config, parentEnvironment, safety } = this.#options
-    const settings = { ...config.agent, ...chosen }
+    const settings = this.#withEgress({ ...config.agent, ...chosen })
     const inherited = inherits ?? parentEnvironment
     const cwd = requireFolder(settings.cwd ?? '.')
     const environment = { ...inherited, ...settings.env }
@@ -330,6 +332,13 @@ export class Supervisor {
       settings,
       inherited,
     }
+  }
+
+  /** At `strict` connections pass the gateway where there is one, so that services and providers are reached by name. */
+  #withEgress(settings: Config['agent']): Config['agent'] {
+    const isStrict = settings.sandbox.level === 'strict' && this.#options.trustVariables !== undefined
+    if (!isStrict || settings.egress) return settings
+    return { ...settings, egress: { allow: [], private: [], mode: 'enforce' } }
   }
 
   async #environmentFor(
