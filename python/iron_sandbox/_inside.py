@@ -10,6 +10,7 @@ import struct
 from . import _landlock, _limits, _namespaces, _privileges, _seccomp, _view
 from ._channel import ADOPTED, EXIT, FAULT, LISTENER, SEEN, SEND_SIGNAL, SOCKET
 from ._kernel import NR_CLOSE_RANGE, PR_SET_PDEATHSIG, WallError, prctl, syscall
+from ._names import RESOLVER_FILE, RESOLVER_LINE
 
 _CLOSE_ON_EXEC = 4
 _JSON = {True: "true", False: "false"}
@@ -57,6 +58,7 @@ def _enter_strict(policy, channel):
     size = policy.limits.get("file_mb", _MEMORY_MB)
     _view.build(policy.read, policy.write, policy.temporary, size)
     _view.mask(policy.hide, policy.keep, policy.write)
+    _view.extend(RESOLVER_FILE, RESOLVER_LINE)
     return has_own_users
 
 
@@ -145,6 +147,8 @@ def _become(policy, body, channel, signals, group, has_own_users, init):
             _view.isolate()
             _view.narrow(policy.write)
             _view.mask(policy.hide, policy.keep, policy.write)
+            if policy.is_limited:
+                _view.extend(RESOLVER_FILE, RESOLVER_LINE)
         except WallError:
             # Standard guarantees only the walls that work without namespaces; ``hidden`` is reported as false.
             is_hidden = False

@@ -8,6 +8,8 @@ import struct
 
 # Environment variable that makes the C library query by TCP.
 RESOLVER_OPTIONS = ("RES_OPTIONS", "use-vc")
+# The same for programs that look names up themselves, such as those in Go without the C library.
+RESOLVER_FILE, RESOLVER_LINE = "/etc/resolv.conf", "options use-vc"
 # 198.18.0.0/15 is reserved for network benchmarks: no host has such an address.
 _FIRST = 198 << 24 | 18 << 16
 _MAX_NAMES = 65_000

@@ -21,15 +21,17 @@ _SYSTEM = (
 # Not all of /etc: shadow, sudoers and host keys are left out.
 _SETTINGS = (
     "alternatives ca-certificates ca-certificates.conf crypto-policies debian_version default/locale fonts"
-    " gai.conf group host.conf hostname hosts inputrc java java-17-openjdk java-21-openjdk ld.so.cache ld.so.conf"
+    " gai.conf gitconfig group host.conf hostname hosts inputrc java java-17-openjdk java-21-openjdk ld.so.cache ld.so.conf"
     " ld.so.conf.d ld.so.preload locale.alias locale.conf localtime lsb-release machine-id magic magic.mime mime.types"
     " networks nsswitch.conf os-release passwd pip.conf pki/ca-trust pki/tls/cert.pem pki/tls/certs pki/tls/openssl.cnf profile"
     " profile.d protocols python3 python3.9 python3.10 python3.11 python3.12 python3.13 python3.14 redhat-release"
-    " resolv.conf rpc services shells ssl/cert.pem ssl/certs ssl/openssl.cnf terminfo timezone"
+    " resolv.conf rpc services shells ssl/cert.pem ssl/certs ssl/openssl.cnf terminfo timezone wgetrc"
 ).split()
 _DEVICES = "/dev/null /dev/zero /dev/full /dev/random /dev/urandom /dev/tty /dev/shm".split()
 # Variables that name files a program reads.
-_NAMED_FILES = ("SSL_CERT_FILE", "SSL_CERT_DIR", "REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE", "NODE_EXTRA_CA_CERTS")
+_NAMED_FILES = (
+    "SSL_CERT_FILE SSL_CERT_DIR REQUESTS_CA_BUNDLE CURL_CA_BUNDLE NODE_EXTRA_CA_CERTS WGETRC IRON_CAGE_CA_JKS"
+).split()
 # Variables that replace the usual folders of programs below the home folder.
 _HOME_FOLDERS = ("XDG_CACHE_HOME", "XDG_CONFIG_HOME", "XDG_DATA_HOME", "XDG_STATE_HOME")
 _PROXIES = ("http_proxy", "https_proxy", "all_proxy", "no_proxy", "node_use_env_proxy")

@@ -6,6 +6,7 @@ Needs a mount namespace. In a built view, unlisted paths do not exist: they cann
 import errno
 import os
 
+from ._files import read
 from ._kernel import (
     NR_MOUNT_SETATTR,
     NR_MOVE_MOUNT,
@@ -82,6 +83,21 @@ def mask(hide, keep, write):
             # A device on a ``nodev`` mount cannot be opened.
             mount("/dev/null", path, None, _BIND)
             _restrict(path, _ATTR_RDONLY | _ATTR_NODEV)
+
+
+def extend(path, text):
+    """Shows a copy of a file with more text, which cannot be written to. Skips a missing one. Needs a private /dev/shm."""
+    place = os.path.realpath(path)
+    content = read(place)
+    if content is None or not os.path.isdir("/dev/shm"):
+        return
+    copy = "/dev/shm/" + os.path.basename(path)
+    with open(copy, "w") as file:
+        file.write("%s\n%s\n" % (content, text))
+    os.chmod(copy, 0o444)
+    mount(copy, place, None, _BIND)
+    _restrict(place, _ATTR_RDONLY | _ATTR_NOSUID | _ATTR_NODEV)
+    os.unlink(copy)
 
 
 def _pin(paths, write):

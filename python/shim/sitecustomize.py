@@ -94,6 +94,38 @@ def _report(revision):
     return '{"pid":%d,"revision":%s}' % (int(pid), "null" if revision is None else revision)
 
 
+def _trust_proxies():
+    """Lets aiohttp use the proxy of its variables, as other clients do by themselves, where that is the server."""
+    proxy = os.environ.get("https_proxy", "").rpartition("@")[2]
+    if not proxy or proxy != os.environ.get("IRON_CAGE_URL", "").rpartition("//")[2]:
+        return
+
+    class OnImport:
+        """The first finder of modules. It leaves when that of the client is imported."""
+
+        def find_spec(self, name, path=None, target=None):
+            if name != "aiohttp.client":
+                return None
+            sys.meta_path.remove(self)
+            from importlib.util import find_spec
+
+            spec = find_spec(name)
+            execute = spec.loader.exec_module
+
+            def exec_module(module):
+                execute(module)
+                try:
+                    # A program that says trust_env=False is believed.
+                    module.ClientSession.__init__.__kwdefaults__["trust_env"] = True
+                except Exception as error:
+                    _warn("aiohttp does not use the proxy", error)
+
+            spec.loader.exec_module = exec_module
+            return spec
+
+    sys.meta_path.insert(0, OnImport())
+
+
 # Plain HTTP to the same machine. Python's own client takes longer to import than an agent takes to start.
 
 
@@ -127,6 +159,7 @@ try:
     _shim = os.path.dirname(os.path.abspath(__file__))
     _offer_sdk(_shim)
     _run_next_sitecustomize(_shim)
+    _trust_proxies()
     _follow_secrets()
 except Exception as _error:
     _warn("the agent's Python was not prepared", _error)

@@ -50,7 +50,7 @@ export function agentEnvironment(facts: EnvironmentFacts): AgentEnvironment {
     IRON_CAGE_URL: serverUrl,
     IRON_CAGE_AGENT_ID: agentId,
     IRON_CAGE_TOKEN: runToken,
-    ...(facts.trust ? throughUs(facts, facts.trust) : loopbackUnproxied(own)),
+    ...(facts.trust ? throughUs(facts, facts.trust, own) : loopbackUnproxied(own)),
     PYTHONPATH: [shimFolder, own.PYTHONPATH].filter(Boolean).join(delimiter),
     PYTHONUNBUFFERED: '1',
   }
@@ -73,13 +73,19 @@ export function inheritedEnvironment(
 }
 
 /** Programs that use a proxy use this server; the user's own proxy is for the server itself. */
-function throughUs({ serverUrl, runAddress }: EnvironmentFacts, trust: AgentEnvironment): AgentEnvironment {
+function throughUs(
+  { serverUrl, runAddress }: EnvironmentFacts,
+  trust: AgentEnvironment,
+  own: AgentEnvironment,
+): AgentEnvironment {
   // Some clients send no credentials without a password.
   const proxy = serverUrl.replace('//', `//${runAddress}:cage@`)
   const names = ['HTTP_PROXY', 'HTTPS_PROXY', 'http_proxy', 'https_proxy']
   const direct = LOOPBACK.join(',')
+  const javaOptions = [own.JAVA_TOOL_OPTIONS, trust.JAVA_TOOL_OPTIONS].filter(Boolean).join(' ')
   return {
     ...trust,
+    ...(javaOptions && { JAVA_TOOL_OPTIONS: javaOptions }),
     ...Object.fromEntries(names.map((name) => [name, proxy])),
     ...{ ALL_PROXY: '', all_proxy: '', NO_PROXY: direct, no_proxy: direct },
     NODE_USE_ENV_PROXY: '1',

@@ -1,13 +1,14 @@
 /**
  * What makes an agent's programs trust the certificates of this server: a file with our authority and all that this
- * machine trusts, and the variables by which programs find such a file.
+ * machine trusts, and the variables by which programs find such a file. Wget and Java read other files.
  */
 import { existsSync, readFileSync } from 'node:fs'
 import { mkdtemp, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
-import { join } from 'node:path'
+import { delimiter, join } from 'node:path'
 import { getCACertificates } from 'node:tls'
 import type { CertificateAuthority } from './certificates.ts'
+import { javaStoreOf } from './java-roots.ts'
 
 /** OpenSSL, Requests, curl, Node, Git, AWS, pip, npm, Cargo, Deno, gRPC, gcloud. */
 const VARIABLES = [
@@ -49,16 +50,38 @@ export async function openTrust(
   const file = join(folder, 'roots.pem')
   const named = VARIABLES.flatMap((name) => environment[name] ?? []).filter((path) => existsSync(path))
   const own = [...new Set(named)].map((path) => readFileSync(path, 'utf8'))
-  await writeFile(file, [authority.certificate, ...machineRoots(), ...more, ...own].map(endedByNewline).join(''), {
-    mode: 0o444,
-  })
+  const roots = [authority.certificate, ...machineRoots(), ...more, ...own].map(endedByNewline).join('')
+  await writeFile(file, roots, { mode: 0o444 })
   return {
     variables: {
       ...Object.fromEntries(VARIABLES.map((name) => [name, file])),
+      ...(await forWget(folder, file, environment)),
+      ...(await forJava(folder, roots, environment)),
       IRON_CAGE_CA_SPKI: authority.publicKeyHash,
     },
     close: () => rm(folder, { recursive: true, force: true }),
   }
+}
+
+/** Wget reads no variable for roots, but one for its settings: those of the user, and the file. */
+async function forWget(folder: string, roots: string, { WGETRC, HOME = '' }: Readonly<Record<string, string>>) {
+  const own = WGETRC ?? join(HOME, '.wgetrc')
+  const settings = existsSync(own) ? endedByNewline(readFileSync(own, 'utf8')) : ''
+  const file = join(folder, 'wgetrc')
+  await writeFile(file, `${settings}ca_certificate = ${roots}\n`, { mode: 0o400 })
+  return { WGETRC: file }
+}
+
+/** Only where there is a Java, which prints its options on stderr. */
+async function forJava(
+  folder: string,
+  roots: string,
+  { PATH = '' }: Readonly<Record<string, string>>,
+): Promise<Record<string, string>> {
+  if (!PATH.split(delimiter).some((path) => existsSync(join(path, 'java')))) return {}
+  const file = join(folder, 'roots.jks')
+  await writeFile(file, javaStoreOf(roots), { mode: 0o444 })
+  return { IRON_CAGE_CA_JKS: file, JAVA_TOOL_OPTIONS: `-Djavax.net.ssl.trustStore="${file}"` }
 }
 
 function machineRoots(): string[] {

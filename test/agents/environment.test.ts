@@ -83,6 +83,14 @@ describe('agentEnvironment', () => {
     expect(environment({ parent })).toMatchObject({ NO_PROXY: upper, no_proxy: lower })
   })
 
+  it("the user's own options for Java come before those of the server", () => {
+    const trust = { JAVA_TOOL_OPTIONS: '-Da=1' }
+    expect(environment({ trust }).JAVA_TOOL_OPTIONS).toBe('-Da=1')
+    expect(environment({ trust, added: { JAVA_TOOL_OPTIONS: '-Xmx1g' } }).JAVA_TOOL_OPTIONS).toBe('-Xmx1g -Da=1')
+    expect(environment({ trust: {}, added: { JAVA_TOOL_OPTIONS: '-Xmx1g' } }).JAVA_TOOL_OPTIONS).toBe('-Xmx1g')
+    expect(environment({ trust: {} })).not.toHaveProperty('JAVA_TOOL_OPTIONS')
+  })
+
   it('a secret wins over the shell and agent.env, and nothing of ours gives way to one', () => {
     const given = { DATABASE_URL: 'shell', OPENAI_BASE_URL: 'elsewhere' }
     const own = environment({ parent: given, added: given, secrets: { ...given, DATABASE_URL: 'vault' } })

@@ -25,11 +25,14 @@ interface Run {
 }
 
 /** Runs Python with the shim and, behind it, the folders that a user had on PYTHONPATH. */
-function python(args: string[], { path = [] as string[], python: name = 'python3', cwd = home } = {}): Run {
+function python(
+  args: string[],
+  { path = [] as string[], python: name = 'python3', cwd = home, env = {} as Record<string, string> } = {},
+): Run {
   const PYTHONPATH = [shim, ...path].join(delimiter)
   const { stdout, stderr, status } = spawnSync(name, args, {
     cwd,
-    env: { ...process.env, PYTHONPATH, PYTHONDONTWRITEBYTECODE: '1' },
+    env: { ...process.env, PYTHONPATH, PYTHONDONTWRITEBYTECODE: '1', ...env },
     encoding: 'utf8',
   })
   return { stdout: stdout.trim(), stderr: stderr.trim(), status }
@@ -93,6 +96,38 @@ describe('the shim', () => {
       ].join('\n'),
     )
     expect(python(['spawning.py']).stdout).toBe('iron_cage\niron_cage')
+  })
+})
+
+describe('aiohttp', () => {
+  const ours = { IRON_CAGE_URL: 'http://127.0.0.1:8080', https_proxy: 'http://run-1:cage@127.0.0.1:8080' }
+  const AIOHTTP = `class ClientSession:
+    def __init__(self, base=None, *, trust_env=False):
+        self.trust_env = trust_env
+`
+  const trusts = (session: string, env: Record<string, string>) => {
+    write('aiohttp/client.py', AIOHTTP)
+    write('aiohttp/__init__.py', 'from .client import ClientSession')
+    const code = `import sys, aiohttp; print(aiohttp.${session}.trust_env, len(sys.meta_path))`
+    const { stdout, stderr } = python(['-c', code], { env })
+    expect(stderr).toBe('')
+    return stdout.split(' ')
+  }
+
+  test('aiohttp uses the proxy of its variables where that is the server, unless the program says otherwise', () => {
+    const [byDefault, finders] = trusts('ClientSession()', ours)
+    expect(byDefault).toBe('True')
+    expect(trusts('ClientSession(trust_env=False)', ours)[0]).toBe('False')
+    expect(trusts('ClientSession()', { ...ours, https_proxy: '' })).toEqual(['False', finders])
+    expect(trusts('ClientSession()', { ...ours, https_proxy: 'http://proxy.example.com:3128' })[0]).toBe('False')
+  })
+
+  test('a version of aiohttp that the shim does not know is left as it is, with a warning', () => {
+    write('aiohttp/client.py', 'ClientSession = None')
+    write('aiohttp/__init__.py', '')
+    const { status, stderr } = python(['-c', 'import aiohttp.client'], { env: ours })
+    expect(status).toBe(0)
+    expect(stderr).toMatch(/^iron_cage: aiohttp does not use the proxy: AttributeError/)
   })
 })
 
