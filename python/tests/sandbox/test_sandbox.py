@@ -1,5 +1,8 @@
 """Programs behind walls: the limits, and the uses that work as they do without walls."""
 
+import ast
+import base64
+import contextlib
 import errno
 import json
 import os
@@ -11,6 +14,7 @@ import struct
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 import unittest
 from pathlib import Path
@@ -784,6 +788,15 @@ class Network(Cage):
             place = "localhost:%d" % self.port
             self.assertEqual(self.fetch(level, "http://%s/page" % place, place)[:2], (0, "hello\n"))
 
+    @unittest.skipUnless(CONFINED == KEEPING, "this machine has no mount namespaces")
+    def test_programs_that_look_names_up_themselves_find_that_queries_go_by_tcp(self):
+        outside = Path("/etc/resolv.conf").read_text()
+        for level in CONFINED:
+            program = ["/bin/sh", "-c", "cat /etc/resolv.conf; ls /dev/shm; : 2> /dev/null >> /etc/resolv.conf"]
+            code, out, _ = captured(level, *program, words=["--limit-network"])
+            self.assertEqual((out, code != 0), (outside + "\noptions use-vc\n", True))
+        self.assertEqual(captured("standard", "cat", "/etc/resolv.conf")[1], outside)
+
     def test_programs_that_do_not_wait_are_served_too(self):
         text = (
             "import asyncio\n"
@@ -833,6 +846,145 @@ class Network(Cage):
             {"action": "connect", "target": "127.0.0.1:%d" % self.port, "refused": False, "count": 1}, done.denied
         )
         self.assertIn({"action": "read", "target": "/etc/shadow", "refused": False, "count": 1}, done.denied)
+
+
+class Redirected(Cage):
+    """Connections that are not listed, with a gateway that answers by the name that it is asked for."""
+
+    ANSWERS = {
+        "listed.example:443": b"HTTP/1.1 200 OK\r\n\r\n",
+        "192.0.2.7:80": b"HTTP/1.1 200 Connection Established\r\nvia: %s\r\n\r\n" % (b"x" * 3000),
+        "eager.example:25": b"HTTP/1.1 200 OK\r\n\r\n220 ready\r\n\r\n",
+        "evil.example:443": b"HTTP/1.1 403 egress_denied evil.example\r\ncontent-length: 2\r\n\r\nno",
+        "odd.example:443": b"HTTP/1.1 400 Bad Request\r\n\r\n",
+        "down.example:443": b"HTTP/1.1 502 provider_unreachable\r\n\r\n",
+        "other.example:443": b"SSH-2.0-other\r\n\r\n",
+        "silent.example:443": None,
+    }
+    #: Connects to a place and prints what it gets for "ping"; or the name of the error.
+    CLIENT = (
+        "import errno, socket, sys\n"
+        "for place in sys.argv[1:]:\n"
+        "  host, _, port = place.rpartition(':')\n"
+        "  try:\n"
+        "    own = socket.create_connection((host, int(port)), TIMEOUT)\n"
+        "    own.sendall(b'ping'); own.shutdown(socket.SHUT_WR)\n"
+        "    print(own.makefile('rb').read())\n"
+        "  except OSError as error: print(errno.errorcode.get(error.errno, error))\n"
+    )
+
+    def setUp(self):
+        super().setUp()
+        self.seen = []
+        listener = socket.create_server(("127.0.0.1", 0))
+        self.addCleanup(listener.close)
+        self.address = "127.0.0.1:%d" % listener.getsockname()[1]
+        threading.Thread(target=self.serve, args=(listener,), daemon=True).start()
+
+    def serve(self, listener):
+        while True:
+            try:
+                connection = listener.accept()[0]
+            except OSError:
+                return
+            threading.Thread(target=self.answer, args=(connection,), daemon=True).start()
+
+    def answer(self, connection):
+        with connection, contextlib.suppress(OSError):
+            head = b""
+            while not head.endswith(b"\r\n\r\n"):
+                head += connection.recv(1)
+            self.seen.append(head.decode())
+            answer = self.ANSWERS[head.decode().split()[1]]
+            if answer is None:
+                return
+            connection.sendall(answer)
+            while piece := connection.recv(4096):
+                connection.sendall(piece)
+
+    def variables(self, address=None, token="run_1"):
+        proxy = "http://run:cage@%s" % self.address
+        names = {"HTTPS_PROXY": proxy, "https_proxy": proxy, "NO_PROXY": "localhost", "NODE_USE_ENV_PROXY": "1"}
+        return {"IRON_CAGE_URL": "http://%s" % (address or self.address), "IRON_CAGE_TOKEN": token, **names}
+
+    def connect(self, level, *places, does_wait=True, **variables):
+        words = ["--limit-network", "--gateway"]
+        # With a timeout Python does not let the kernel wait.
+        text = "TIMEOUT = %r\n%s" % (None if does_wait else 10, self.CLIENT)
+        code, out, err = captured(level, *script(text), *places, words=words, env=self.variables(**variables))
+        self.assertEqual(code, 0, err)
+        return out.splitlines()
+
+    def test_places_are_reached_through_the_gateway_by_their_names_with_the_token_of_the_run(self):
+        for level in CONFINED:
+            for does_wait in (True, False):
+                self.seen.clear()
+                out = self.connect(level, "listed.example:443", "192.0.2.7:80", does_wait=does_wait)
+                self.assertEqual(out, ["b'ping'", "b'ping'"])
+                credentials = base64.b64encode(b"redirect:run_1").decode()
+                head = "CONNECT %s HTTP/1.1\r\nHost: %s\r\nProxy-Authorization: Basic %s\r\n\r\n"
+                places = ("listed.example:443", "192.0.2.7:80")
+                self.assertEqual(self.seen, [head % (place, place, credentials) for place in places])
+
+    def test_what_a_server_sends_first_reaches_the_program_whole(self):
+        for level in CONFINED:
+            for does_wait in (True, False):
+                out = self.connect(level, "eager.example:25", does_wait=does_wait)
+                self.assertEqual(out, [repr(b"220 ready\r\n\r\nping")])
+
+    def test_a_refusal_is_eacces_and_what_does_not_answer_is_unreachable(self):
+        expected = {"evil": "EACCES", "odd": "EACCES", "down": "EHOSTUNREACH", "other": "EHOSTUNREACH"}
+        expected["silent"] = "EHOSTUNREACH"
+        for level in CONFINED:
+            for does_wait in (True, False):
+                places = ["%s.example:443" % name for name in expected]
+                self.assertEqual(self.connect(level, *places, does_wait=does_wait), list(expected.values()))
+
+    def test_a_gateway_that_is_gone_makes_every_place_unreachable(self):
+        with socket.create_server(("127.0.0.1", 0)) as unused:
+            address = "127.0.0.1:%d" % unused.getsockname()[1]
+        for level in CONFINED:
+            self.assertEqual(self.connect(level, "listed.example:443", address=address), ["EHOSTUNREACH"])
+
+    def test_a_run_without_a_token_reaches_nothing(self):
+        for level in CONFINED:
+            self.assertEqual(self.connect(level, "listed.example:443", token=""), ["EACCES"])
+        self.assertEqual(self.seen, [])
+
+    def test_one_that_waits_for_an_answer_keeps_no_other_waiting(self):
+        self.ANSWERS = {**self.ANSWERS, "slow.example:443": b""}
+        text = (
+            "import socket, threading\n"
+            "def wait():\n"
+            "  try: socket.create_connection(('slow.example', 443))\n"
+            "  except OSError: pass\n"
+            "threading.Thread(target=wait, daemon=True).start()\n"
+            "for _ in range(20): socket.create_connection(('listed.example', 443)).close()\n"
+            "print('done')"
+        )
+        for level in CONFINED:
+            words = ["--limit-network", "--gateway"]
+            self.assertEqual(captured(level, *script(text), words=words, env=self.variables())[:2], (0, "done\n"))
+
+    def test_a_program_that_is_redirected_has_no_proxy_variables(self):
+        text = "import os; print(sorted(name for name in os.environ if 'PROXY' in name.upper()))"
+        for level in CONFINED:
+            words = ["--limit-network", "--gateway"]
+            self.assertEqual(captured(level, *script(text), words=words, env=self.variables())[1], "[]\n")
+        kept = sorted(name for name in self.variables() if "PROXY" in name.upper())
+        for words in ([], ["--gateway"]):
+            _, out, _ = captured("observe", *script(text), words=words, env=self.variables())
+            self.assertLessEqual(set(kept), set(ast.literal_eval(out)))
+
+    @needs("strict")
+    def test_a_program_still_reaches_what_it_serves_itself(self):
+        text = (
+            "import socket; own = socket.create_server(('127.0.0.1', 0))\n"
+            "socket.create_connection(own.getsockname()); own.accept(); print('served')"
+        )
+        words = ["--limit-network", "--gateway"]
+        self.assertEqual(captured("strict", *script(text), words=words, env=self.variables())[:2], (0, "served\n"))
+        self.assertEqual(self.seen, [])
 
 
 class Limits(Cage):
