@@ -7,6 +7,7 @@ from the variables that the program is given anyway.
 import _socket
 import base64
 import errno
+import os
 
 from ._broker import hand_over, show
 
