@@ -915,16 +915,21 @@ class Redirected(Cage):
         self.assertEqual(code, 0, err)
         return out.splitlines()
 
-    def test_places_are_reached_through_the_gateway_by_their_names_with_the_token_of_the_run(self):
+    def test_places_are_reached_through_the_gateway_by_their_names_with_the_key_of_the_guard(self):
         for level in CONFINED:
             for does_wait in (True, False):
                 self.seen.clear()
                 out = self.connect(level, "listed.example:443", "192.0.2.7:80", does_wait=does_wait)
                 self.assertEqual(out, ["b'ping'", "b'ping'"])
-                credentials = base64.b64encode(b"redirect:run_1").decode()
                 head = "CONNECT %s HTTP/1.1\r\nHost: %s\r\nProxy-Authorization: Basic %s\r\n\r\n"
                 places = ("listed.example:443", "192.0.2.7:80")
-                self.assertEqual(self.seen, [head % (place, place, credentials) for place in places])
+                keys = set()
+                for place, seen in zip(places, self.seen):
+                    credentials = seen.rpartition("Basic ")[2].strip()
+                    self.assertEqual(seen, head % (place, place, credentials))
+                    key = re.fullmatch("redirect-([0-9a-f]{64}):run_1", base64.b64decode(credentials).decode())
+                    keys.add(key.group(1))
+                self.assertEqual(len(keys), 1)
 
     def test_what_a_server_sends_first_reaches_the_program_whole(self):
         for level in CONFINED:
