@@ -4,17 +4,18 @@
  */
 import { execFileSync } from 'node:child_process'
 import { once } from 'node:events'
-import { existsSync, mkdirSync, mkdtempSync, readFileSync, realpathSync, rmSync } from 'node:fs'
+import { chmodSync, existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, realpathSync, rmSync } from 'node:fs'
 import { createServer as createHttpServer, type IncomingMessage, type ServerResponse } from 'node:http'
 import { type AddressInfo, connect, createServer, type Server } from 'node:net'
 import { tmpdir } from 'node:os'
-import { dirname, join, resolve } from 'node:path'
+import { basename, delimiter, dirname, join, resolve } from 'node:path'
 import { type SecureContext, TLSSocket } from 'node:tls'
-import { afterAll, beforeAll, expect, onTestFinished, test } from 'vitest'
+import { afterAll, beforeAll, describe, expect, onTestFinished, test } from 'vitest'
 import { WebSocketServer } from 'ws'
 import { systemClock } from '../../src/core/clock.ts'
 import { CertificateAuthority } from '../../src/egress/certificates.ts'
 import { openPlace } from '../cli/support.ts'
+import { openHostile, SYSTEM_PYTHON } from '../support/hostile.ts'
 
 const root = resolve(import.meta.dirname, '../..')
 const clients = join(import.meta.dirname, 'clients')
@@ -22,7 +23,7 @@ const built = mkdtempSync(join(tmpdir(), 'iron-cage-clients-'))
 const programs: Record<string, string> = {
   node: process.execPath,
   clients: join(clients, 'clients.mjs'),
-  pip: join(root, '.venv-test/bin/pip'),
+  pip: join(root, '.venv-test/bin/python'),
   uv: join(root, '.venv-test/bin/uv'),
   npm: 'npm',
   boto3: join(root, '.venv-test-providers/bin/python'),
@@ -33,6 +34,14 @@ const environments = ['', '-providers', '-crewai']
   .map((name) => join(root, `.venv-test${name}`))
   .flatMap((folder) => [realpathSync(folder), dirname(dirname(realpathSync(join(folder, 'bin/python'))))])
 
+/** The same as folders of packages, the first before the others. */
+const packages = ['-crewai', '-providers', ''].flatMap((name) => {
+  const lib = join(root, `.venv-test${name}/lib`)
+  return readdirSync(lib).map((version) => realpathSync(join(lib, version, 'site-packages')))
+})
+const canBecomeAnother =
+  process.getuid?.() === 0 && packages.every((folder) => folder.includes(`/${basename(SYSTEM_PYTHON)}/`))
+
 /** Finds a program on PATH. */
 const find = (name: string) =>
   process.env
@@ -41,6 +50,8 @@ const find = (name: string) =>
     .find((path) => existsSync(path))
 
 beforeAll(() => {
+  // Other users run what is in it.
+  chmodSync(built, 0o755)
   const go = find('go') ?? (existsSync('/usr/local/go/bin/go') ? '/usr/local/go/bin/go' : undefined)
   if (go) {
     programs.go = join(built, 'client')
@@ -128,36 +139,71 @@ async function openInternet() {
 
 type Event = { type: string; data: Record<string, unknown> }
 
-async function reachAll(level: string) {
-  const internet = await openInternet()
+/** Where an agent runs, as which user, and the Python and packages of its clients. */
+interface Stage {
+  folder: string
+  write(name: string, content: string): void
+  run(words: string[]): Promise<{ code: number | null; out: string; err?: string }>
+  python: string
+  programs: Record<string, string>
+  /** Folders that it reads. */
+  read: string[]
+}
+
+/** This user, with the environments of the suite. */
+function ourStage(): Stage {
   const place = openPlace()
-  mkdirSync(join(place.folder, 'work'))
-  place.write('internet.pem', internet.certificate)
-  place.write(
-    'work/iron-cage.yaml',
-    JSON.stringify({
-      network: { https_proxy: internet.proxyUrl, ca_file: join(place.folder, 'internet.pem') },
-      services: { linkedin_api: { base_url: 'https://api.linkedin.com', cost_per_call_usd: 0.01 } },
-      agent: {
-        egress: { allow: ['files.example.com'] },
-        sandbox: { level, read: [root, built, ...environments] },
-      },
-    }),
-  )
-  place.write('work/need.in', 'x\n')
-  place.write('work/agent.py', readFileSync(join(clients, 'clients.py'), 'utf8'))
+  const folder = join(place.folder, 'work')
+  mkdirSync(folder)
+  return {
+    folder,
+    write: (name, content) => void place.write(`work/${name}`, content),
+    run: (words) => place.run(words, { folder: 'work', env: { HOME: place.folder } }),
+    python: join(root, '.venv-test-crewai/bin/python'),
+    programs,
+    read: environments,
+  }
+}
+
+/** An ordinary user, who may not run the Python of these environments: the system's reads their packages. */
+function othersStage(): Stage {
+  const { project, write, run } = openHostile()
+  const PYTHONPATH = packages.join(delimiter)
+  return {
+    folder: project,
+    write,
+    run: (words) => run(words, { env: { PYTHONPATH } }),
+    python: SYSTEM_PYTHON,
+    programs: { ...programs, pip: SYSTEM_PYTHON, boto3: SYSTEM_PYTHON },
+    read: [...packages, realpathSync(join(root, '.venv-test'))],
+  }
+}
+
+async function reachAll(level: string, stage = ourStage()) {
+  const internet = await openInternet()
+  const config = {
+    network: { https_proxy: internet.proxyUrl, ca_file: join(stage.folder, 'internet.pem') },
+    services: { linkedin_api: { base_url: 'https://api.linkedin.com', cost_per_call_usd: 0.01 } },
+    agent: {
+      egress: { allow: ['files.example.com'] },
+      sandbox: { level, read: [root, built, ...stage.read] },
+    },
+  }
   const targets: Record<Target, string> = {
     service: 'https://api.linkedin.com',
     tunnel: 'https://files.example.com',
     unlisted: 'https://evil.example.com',
     address: `https://127.0.0.2:${internet.addressPort}`,
   }
-  place.write('work/targets.json', JSON.stringify({ targets, programs }))
-  const python = join(root, '.venv-test-crewai/bin/python')
-  const words = ['start', 'agent.py', '--port', '0', '--python', python, '--log-format', 'json', '--no-restart']
-  const { code, out, err } = await place.run(words, { folder: 'work', env: { HOME: place.folder } })
+  stage.write('internet.pem', internet.certificate)
+  stage.write('iron-cage.yaml', JSON.stringify(config))
+  stage.write('need.in', 'x\n')
+  stage.write('agent.py', readFileSync(join(clients, 'clients.py'), 'utf8'))
+  stage.write('targets.json', JSON.stringify({ targets, programs: stage.programs }))
+  const options = ['--port', '0', '--python', stage.python, '--log-format', 'json', '--no-restart']
+  const { code, out, err } = await stage.run(['start', 'agent.py', ...options])
   expect(code, out + err).toBe(0)
-  const results = JSON.parse(readFileSync(join(place.folder, 'work/results.json'), 'utf8')) as Results
+  const results = JSON.parse(readFileSync(join(stage.folder, 'results.json'), 'utf8')) as Results
   const lines = out.split('\n').filter((line) => line.startsWith('{"level"'))
   return { internet, results, events: lines.map((line) => JSON.parse(line) as Event) }
 }
@@ -211,22 +257,30 @@ function expectPriced(events: readonly Event[], requests: readonly string[], via
   expect(calls).toHaveLength(requests.filter((request) => request.startsWith('api.linkedin.com ')).length)
 }
 
-test.runIf(process.platform === 'linux').each(['standard', 'strict'])(
-  'a sandbox at %s redirects all clients: to services, which are priced, and into tunnels; others are refused',
-  async (level) => {
-    const { internet, results, events } = await reachAll(level)
-    const all = Object.keys(results)
-    expect(named(results, 'tunnel', false)).toEqual([])
-    expect(named(results, 'service', false)).toEqual(all.filter((name) => WEBSOCKET.includes(name)))
-    expectPriced(events, internet.seen, 'redirect')
-    for (const target of ['unlisted', 'address'] as const) {
-      expect(named(results, target, true)).toEqual([])
-      expectRefusals(results, target, 0)
-    }
-    expect([...internet.names].sort()).toEqual(['api.linkedin.com:443', 'files.example.com:443'])
-    expect(internet.seen.filter((request) => request.startsWith('127.'))).toEqual([])
-  },
-)
+async function expectRedirected(level: string, stage?: Stage): Promise<void> {
+  const { internet, results, events } = await reachAll(level, stage)
+  const all = Object.keys(results)
+  expect(named(results, 'tunnel', false)).toEqual([])
+  expect(named(results, 'service', false)).toEqual(all.filter((name) => WEBSOCKET.includes(name)))
+  expectPriced(events, internet.seen, 'redirect')
+  for (const target of ['unlisted', 'address'] as const) {
+    expect(named(results, target, true)).toEqual([])
+    expectRefusals(results, target, 0)
+  }
+  expect([...internet.names].sort()).toEqual(['api.linkedin.com:443', 'files.example.com:443'])
+  expect(internet.seen.filter((request) => request.startsWith('127.'))).toEqual([])
+}
+
+describe.runIf(process.platform === 'linux')('a sandbox', () => {
+  test.each(['standard', 'strict'])(
+    'a sandbox at %s redirects all clients: to services, which are priced, and into tunnels; others are refused',
+    (level) => expectRedirected(level),
+  )
+
+  test.runIf(canBecomeAnother)('a sandbox of an ordinary user redirects all clients, too', () =>
+    expectRedirected('strict', othersStage()),
+  )
+})
 
 test('without a sandbox clients use the proxy of their variables; those that use none are not stopped', async () => {
   const { internet, results, events } = await reachAll('off')
