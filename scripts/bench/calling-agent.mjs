@@ -1,5 +1,5 @@
-// An agent that makes as many calls as its argument says, one after the other, once there is a file "go"; and leaves in "done" what they
-// took, in ms: p50, p99 and the processor time of each.
+// An agent that makes the number of calls in its argument, one after the other, once there is a file "go"; and leaves
+// in "done" what they took, in ms: p50, p99 and the processor time of each.
 import { existsSync, renameSync, writeFileSync } from 'node:fs'
 import { setTimeout as sleep } from 'node:timers/promises'
 

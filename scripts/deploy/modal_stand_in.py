@@ -2,8 +2,7 @@
 
     python modal_stand_in.py          # prints the address for MODAL_SERVER_URL, and one line per request; ends with its stdin
 
-Client and container are Modal's own: the package `modal`, and its container entrypoint as a process of this machine. What is
-simulated is what lies between: images are not built (the container has the Python of this script), and a container is a process
+Client and container are Modal's own: the package `modal`, and its container entrypoint as a process of this machine. The part between them is simulated: images are not built (the container has the Python of this script), and a container is a process
 with namespaces of its own. It has the uploaded files at /root and /srv, the variables of its secrets alone, and no network but
 the socket of this control plane. Needs root or user namespaces.
 """
@@ -29,7 +28,7 @@ from modal_proto import api_grpc, api_pb2
 
 #: Longest answer to a question that waits, in seconds.
 LONG_POLL_S = 10.0
-#: A token that nobody checks: header, claims with an end in a hundred years, signature.
+#: An unchecked token: header, claims with an end in a hundred years, signature.
 TOKEN = "e30.eyJleHAiOjQ4OTEzNjMyMDB9.e30"
 #: Ends the log of an app.
 APP_DONE = ""
@@ -57,7 +56,7 @@ class ControlPlane(api_grpc.ModalClientBase):
         self.ids += 1
         return f"{kind}-{self.ids:022}"
 
-    # What the client asks to run an app, in this order.
+    # Requests of the client that runs an app, in this order.
 
     async def ClientHello(self, _: Any) -> Any:
         return api_pb2.ClientHelloResponse()

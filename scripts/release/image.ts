@@ -62,7 +62,10 @@ function baseImage(packages: string): string {
 export const imageSizeMb = (image: string): number =>
   Number(podman('image', 'inspect', '--format', '{{.Size}}', image)) / 1e6
 
-/** Starts the server's image as the manifests do. Returns what was seen, a sentence each; throws Error at the first that is not so. */
+/**
+ * Starts the server's image as the manifests do. Returns the observations, a sentence each; throws Error at the first
+ * that fails.
+ */
 export async function tryServer(): Promise<string[]> {
   const volume = `iron-cage-try-${process.pid}`
   const options = [...LIMITS, ...LOCKED_DOWN, '--init', `--volume=${volume}:/data`]

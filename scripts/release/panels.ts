@@ -4,7 +4,7 @@ import { startCluster } from '../../test/panel/postgres.ts'
 import { freePort } from '../../test/support/free-port.ts'
 import { LIMITS, LOCKED_DOWN, podman, SERVER, untilHealthy } from './image.ts'
 
-/** Returns what was seen, a sentence each; throws Error at the first that is not so. */
+/** Returns the observations, a sentence each; throws Error at the first that fails. */
 export async function tryPanels(): Promise<string[]> {
   const cluster = await startCluster()
   const names = [1, 2].map((number) => `iron-cage-panel-${process.pid}-${number}`)

@@ -70,7 +70,7 @@ export class Cage {
     this.#url = file.url.replace('localhost', '127.0.0.1')
     this.#adminToken = file.token
     if (this.#callToken) return
-    // These providers obey; those that do not have a soak of their own.
+    // These providers obey; others have another soak.
     if (isTrusted) await this.api('POST', '/api/models/openai/trust', {})
     const created = await this.api('POST', '/api/tokens', { name: 'soak', budget_usd: limitUsd })
     this.#callToken = created.token as string

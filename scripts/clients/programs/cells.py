@@ -16,7 +16,7 @@ import urllib.request
 MODEL = os.environ["MATRIX_MODEL"]
 #: Costs more than any budget has.
 DEAR = os.environ["MATRIX_DEAR"]
-#: What an answer says; in the cage without the address.
+#: The text of an answer; in the cage without the address.
 SAID = ("Ask jane.canary@northwind-traders.com for help.", "Ask [EMAIL_REDACTED] for help.")
 WARM = "Oslo 4 degrees."
 CITY = {"type": "object", "properties": {"city": {"type": "string"}}, "required": ["city"]}
@@ -99,7 +99,7 @@ def leave(pieces):
 
 
 def pieces_of(make):
-    """Yields what an asynchronous generator yields, each in the one task that it needs; closing this closes that."""
+    """Yields the items of an asynchronous generator, all in the one task that it needs; closing this closes that."""
     pieces, left = queue.Queue(), threading.Event()
 
     async def pump():

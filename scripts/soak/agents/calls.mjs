@@ -1,5 +1,5 @@
-// An agent that makes calls, and uses a service, one after the other until somebody ends it; with an argument it crashes
-// by itself after about so many seconds.
+// An agent that makes calls, and uses a service, one after the other until it is ended; with an argument it crashes by
+// itself after about so many seconds.
 const [crashAfterS] = process.argv.slice(2)
 if (crashAfterS) setTimeout(() => process.exit(1), Number(crashAfterS) * (500 + Math.random() * 1_000))
 const post = (url, body) =>
@@ -11,7 +11,7 @@ const post = (url, body) =>
 const services = process.env.OPENAI_BASE_URL.replace('/openai/v1', '/services')
 for (let number = 1; ; number++) {
   const call = { model: 'penny', max_tokens: 5, stream: number % 3 === 0, messages: [{ role: 'user', content: 'Go.' }] }
-  // A server that is being killed answers nobody.
+  // A server that is being killed does not answer.
   await post(`${process.env.OPENAI_BASE_URL}/chat/completions`, call).catch(() => undefined)
   if (number % 2 === 0)
     await fetch(`${services}/flapping/${number % 50}`)

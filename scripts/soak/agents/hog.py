@@ -1,4 +1,4 @@
-"""Uses up what it can of one thing, for as many seconds as its second argument says, or until it is stopped. Bounded by itself as well:
+"""Uses up one resource for the number of seconds in its second argument, or until it is stopped. Bounded by itself as well:
 300 processes, 2 GB of memory, 512 MB of disk."""
 
 import os

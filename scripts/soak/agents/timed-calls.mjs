@@ -1,5 +1,5 @@
-// An agent that makes a call fifty times a second until somebody ends it, and appends when each ended and how long it took, in ms,
-// to the file that its argument names.
+// An agent that makes a call fifty times a second until it is ended, and appends when each ended and how long it took,
+// in ms, to the file that its argument names.
 import { appendFileSync } from 'node:fs'
 import { setTimeout as sleep } from 'node:timers/promises'
 
