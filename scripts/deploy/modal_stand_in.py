@@ -2,7 +2,8 @@
 
     python modal_stand_in.py          # prints the address for MODAL_SERVER_URL, and one line per request; ends with its stdin
 
-Client and container are Modal's own: the package `modal`, and its container entrypoint as a process of this machine. The part between them is simulated: images are not built (the container has the Python of this script), and a container is a process
+Client and container are Modal's own: the package `modal`, and its container entrypoint as a process of this machine. The part
+between them is simulated: images are not built (the container has the Python of this script), and a container is a process
 with namespaces of its own. It has the uploaded files at /root and /srv, the variables of its secrets alone, and no network but
 the socket of this control plane. Needs root or user namespaces.
 """

@@ -131,7 +131,9 @@ CLIENTS = {
         "node %s" % name: program(PROGRAMS["node"], PROGRAMS["clients"], name)
         for name in ("fetch", "https", "undici", "ws")
     },
-    "pip": command(PROGRAMS["pip"], "-m", "pip", "index", "versions", "x", "--retries", "0", "--index-url", "{}/simple/"),
+    "pip": command(
+        PROGRAMS["pip"], "-m", "pip", "index", "versions", "x", "--retries", "0", "--index-url", "{}/simple/"
+    ),
     "uv": command(PROGRAMS["uv"], "pip", "compile", "--no-cache", "--no-deps", "need.in", "--index-url", "{}/simple/"),
     "npm": command(PROGRAMS["npm"], "view", "x", "version", "--fetch-retries", "0", "--registry"),
 }
