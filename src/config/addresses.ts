@@ -17,6 +17,14 @@ export function isLinkLocal(host: string): boolean {
   return /^fe[89ab][0-9a-f]:/.test(address) || /^(::ffff:|64:ff9b::)(169\.254\.|a9fe:)/.test(address)
 }
 
+/** The IPv4 address that is written as one of IPv6 in hexadecimal, else the address as it is. */
+export function withoutMapping(address: string): string {
+  const [, high, low] = /^::ffff:([0-9a-f]{1,4}):([0-9a-f]{1,4})$/i.exec(address) ?? []
+  if (high === undefined || low === undefined) return address.replace(/^::ffff:(?=[\d.]+$)/i, '')
+  const bits = Number.parseInt(high, 16) * 65_536 + Number.parseInt(low, 16)
+  return [24, 16, 8, 0].map((shift) => Math.floor(bits / 2 ** shift) % 256).join('.')
+}
+
 /** Adds an address or a network such as "10.0.0.0/8". Returns false for anything else, and for a network of everybody. */
 export function addNetwork(list: BlockList, entry: string): boolean {
   const [address = '', prefix, ...rest] = entry.split('/')

@@ -9,6 +9,8 @@ export interface Authority {
 
 /** The port of an entry that names none. */
 export const TLS_PORT = 443
+/** The port of plain HTTP. */
+export const PLAIN_PORT = 80
 const LABEL = /^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$/
 const MAX_NAME = 253
 
@@ -46,6 +48,6 @@ export const entryFor = (to: Authority): string => (to.port === TLS_PORT ? to.ho
 export function authorityOf({ hostname, port, protocol }: URL): Authority {
   return {
     host: hostname.replace(/^\[|\]$/g, ''),
-    port: port === '' ? (protocol === 'https:' ? TLS_PORT : 80) : Number(port),
+    port: port === '' ? (protocol === 'https:' ? TLS_PORT : PLAIN_PORT) : Number(port),
   }
 }

@@ -3,10 +3,10 @@
  * dialed: a name server cannot answer twice. With a proxy of the user's own, that proxy resolves names.
  */
 import { lookup } from 'node:dns/promises'
-import { connect as connectTcp, isIP, type Socket } from 'node:net'
+import { connect as connectTcp, isIP, type LookupFunction, type Socket } from 'node:net'
 import { networkInterfaces } from 'node:os'
 import { connect as connectTls } from 'node:tls'
-import { isLinkLocal, isPublic } from '../config/addresses.ts'
+import { isLinkLocal, isPublic, withoutMapping } from '../config/addresses.ts'
 import { type Authority, showAuthority } from '../config/authority.ts'
 import type { Clock } from '../core/clock.ts'
 import { CageError } from '../core/errors.ts'
@@ -23,6 +23,8 @@ export interface Dialing {
 export type Reach = 'public' | 'private' | 'any'
 
 const CONNECT_MS = 15_000
+/** How long an address may take before the next one is tried. */
+const NEXT_ADDRESS_MS = 1_000
 const MAX_HEAD = 8_192
 
 /**
@@ -30,6 +32,13 @@ const MAX_HEAD = 8_192
  * `provider_timeout` where nothing answers.
  */
 export async function dial(to: Authority, reach: Reach, dialing: Dialing): Promise<Socket> {
+  const socket = await connectTo(to, reach, dialing)
+  // As the client's own connection would: one side may end before the other.
+  socket.allowHalfOpen = true
+  return socket
+}
+
+async function connectTo(to: Authority, reach: Reach, dialing: Dialing): Promise<Socket> {
   const proxy = proxyFor(to, dialing.network)
   if (proxy && isIP(to.host) === 0) return connectThrough(proxy, to, dialing)
   const addresses = isIP(to.host) ? [to.host] : await resolve(to)
@@ -50,7 +59,8 @@ async function resolve(to: Authority): Promise<string[]> {
   }
 }
 
-function isWithin(address: string, port: number, reach: Reach, { ownPort }: Dialing): boolean {
+function isWithin(given: string, port: number, reach: Reach, { ownPort }: Dialing): boolean {
+  const address = withoutMapping(given)
   if (port === ownPort() && isOwn(address)) return false
   if (reach === 'any') return true
   return reach === 'private' ? !isLinkLocal(address) : isPublic(address)
@@ -58,20 +68,22 @@ function isWithin(address: string, port: number, reach: Reach, { ownPort }: Dial
 
 /** "0.0.0.0" and "::" are this machine, too. */
 const isOwn = (address: string): boolean =>
-  /^(127\.|0\.0\.0\.0$|::1?$|::ffff:(127\.|7f|0:0$))/.test(address) ||
+  /^(127\.|0\.0\.0\.0$|::1?$)/.test(address) ||
   Object.values(networkInterfaces()).some((each) => each?.some((own) => own.address === address))
 
 /** The first address that answers, in the order of the resolver. */
-async function connectToOne(addresses: readonly string[], to: Authority, dialing: Dialing): Promise<Socket> {
-  let fault: unknown
-  for (const host of addresses) {
-    try {
-      return await opened(connectTcp({ host, port: to.port, noDelay: true }), 'connect', to, dialing)
-    } catch (error) {
-      fault = error
-    }
-  }
-  throw fault
+function connectToOne(addresses: readonly string[], to: Authority, dialing: Dialing): Promise<Socket> {
+  // In place of a second resolution.
+  const lookup: LookupFunction = (_host, _options, answer) =>
+    answer(
+      null,
+      addresses.map((address) => ({ address, family: isIP(address) })),
+    )
+  const socket = connectTcp({
+    ...{ ...to, lookup, noDelay: true },
+    ...{ autoSelectFamily: true, autoSelectFamilyAttemptTimeout: NEXT_ADDRESS_MS },
+  })
+  return opened(socket, 'connect', to, dialing)
 }
 
 function proxyFor({ host, port }: Authority, { httpProxy, httpsProxy, noProxy }: Network): URL | undefined {
@@ -118,8 +130,9 @@ async function readHead(socket: Socket, to: Authority, dialing: Dialing): Promis
   return head.split(' ', 2)[1] ?? ''
 }
 
-/** Resolves with the socket once it has emitted `event`; destroys it when it does not. */
+/** Resolves with the socket once it has emitted `event`; destroys it when it does not. Its later errors only close it. */
 function opened(socket: Socket, event: string, to: Authority, { clock }: Dialing): Promise<Socket> {
+  if (socket.listenerCount('error') === 0) socket.on('error', () => {})
   return new Promise((resolve, reject) => {
     const settle = (act: () => void) => {
       timer.cancel()
@@ -128,7 +141,6 @@ function opened(socket: Socket, event: string, to: Authority, { clock }: Dialing
     }
     const fail = (error: CageError) =>
       settle(() => {
-        socket.on('error', () => {})
         socket.destroy()
         reject(error)
       })

@@ -13,8 +13,11 @@ const MAX_TUNNELS = 256
 const MAX_NEW_HOSTS = 50
 const SECOND_MS = 1_000
 
+/** A connection, or one exchange of it. */
+type Lasting = Pick<Duplex, 'destroyed'> & { destroy(): unknown; once(event: 'close', listener: () => void): unknown }
+
 interface RunUse {
-  sockets: Set<Duplex>
+  sockets: Set<Lasting>
   hosts: Set<string>
   /** Of the current second. */
   newHosts: number
@@ -40,7 +43,7 @@ export class RunTunnels {
   }
 
   /** Throws CageError `too_many_connections`. */
-  take({ runId }: TokenRun, to: Authority, socket: Duplex): Place {
+  take({ runId }: TokenRun, to: Authority, socket: Lasting): Place {
     const use = this.#byRun.get(runId) ?? { sockets: new Set(), hosts: new Set(), newHosts: 0, since: 0 }
     this.#byRun.set(runId, use)
     if (use.sockets.size >= MAX_TUNNELS || !this.#isPaced(use, to.host)) {

@@ -11,6 +11,7 @@ export type Hello =
 const HANDSHAKE = 22
 const CLIENT_HELLO = 1
 const SERVER_NAME = 0
+const HOST_NAME = 0
 const ENCRYPTED_CLIENT_HELLO = 0xfe0d
 /** Of a ClientHello; with post-quantum keys they have some 2 KB. */
 const MAX_HELLO = 65_536
@@ -62,13 +63,21 @@ function readExtensions(hello: Buffer): Hello {
   for (at += 2; at < end; ) {
     const kind = hello.readUInt16BE(at)
     const content = hello.subarray(at + 4, at + 4 + hello.readUInt16BE(at + 2))
-    if (kind === SERVER_NAME)
-      name = content
-        .subarray(5, 5 + content.readUInt16BE(3))
-        .toString('latin1')
-        .toLowerCase()
+    if (kind === SERVER_NAME) {
+      if (name !== undefined) throw new RangeError('two lists of names')
+      name = onlyName(content)
+    }
     isHidden ||= kind === ENCRYPTED_CLIENT_HELLO
     at += 4 + content.length
   }
   return { kind: 'tls', name, isHidden }
+}
+
+/** One host name is all that a list may have: of several, servers take different ones. Throws RangeError. */
+function onlyName(list: Buffer): string {
+  const name = list.subarray(5)
+  const isOne =
+    list.readUInt16BE(0) === list.length - 2 && list[2] === HOST_NAME && list.readUInt16BE(3) === name.length
+  if (!isOne) throw new RangeError('not one host name')
+  return name.toString('latin1').toLowerCase()
 }

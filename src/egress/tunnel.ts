@@ -11,7 +11,7 @@ const IDLE_MS = 600_000
 /** How long a client may take to begin TLS. */
 export const HELLO_MS = 30_000
 
-/** Copies bytes in both directions. A side that ends is ended on the other one; an error ends both at once. */
+/** Copies bytes in both directions. Each side may end before the other one; both are closed when one is cut. */
 export function relay(client: Socket, server: Socket, clock: Clock): void {
   const end = () => {
     stop()
@@ -29,7 +29,9 @@ export function relay(client: Socket, server: Socket, clock: Clock): void {
       .setNoDelay()
       .on('error', end)
       .on('close', () => {
-        if (!other.writableEnded) other.end()
+        // What it has sent last is still on its way.
+        if (socket.readableEnded && other.writable) other.end(() => other.destroy())
+        else if (!socket.readableEnded || other.writableFinished) other.destroy()
         if (other.destroyed) stop()
       })
   }
@@ -61,7 +63,7 @@ function firstHello(client: Duplex, to: Authority, clock: Clock): Promise<Hello>
     const chunks: Buffer[] = []
     const settle = (act: () => void) => {
       timer.cancel()
-      client.off('data', onData).off('close', onClose)
+      client.off('data', onData).off('end', onClose).off('close', onClose)
       client.pause()
       act()
     }
@@ -77,6 +79,6 @@ function firstHello(client: Duplex, to: Authority, clock: Clock): Promise<Hello>
     }
     const onClose = () => settle(() => reject(mismatch(to, 'nothing')))
     const timer = clock.after(HELLO_MS, onClose)
-    client.on('data', onData).on('close', onClose)
+    client.on('data', onData).on('end', onClose).on('close', onClose)
   })
 }

@@ -33,12 +33,12 @@ function inRecords(hello: Buffer, size: number): Buffer {
 }
 
 /** With another extension in front of the others. */
-function withExtension(hello: Buffer, kind: number): Buffer {
+function withExtension(hello: Buffer, kind: number, content = Buffer.of(0)): Buffer {
   let at = 5 + 4 + 34
   at += 1 + hello.readUInt8(at)
   at += 2 + hello.readUInt16BE(at)
   at += 1 + hello.readUInt8(at)
-  const added = Buffer.from([kind >> 8, kind & 0xff, 0, 1, 0])
+  const added = Buffer.from([kind >> 8, kind & 0xff, 0, content.length, ...content])
   const whole = Buffer.concat([hello.subarray(0, at + 2), added, hello.subarray(at + 2)])
   whole.writeUInt16BE(hello.readUInt16BE(3) + added.length, 3)
   whole.writeUIntBE(hello.readUIntBE(6, 3) + added.length, 6, 3)
@@ -69,6 +69,24 @@ describe('the first message of TLS', () => {
     const hello = withExtension(await helloOf({ servername: 'api.github.com' }), 0xfe0d)
     expect(readHello(hello)).toEqual({ kind: 'tls', name: 'api.github.com', isHidden: true })
   })
+
+  const entry = (type: number, name: string) => Buffer.from([type, 0, name.length, ...Buffer.from(name)])
+  const list = (...entries: Buffer[]) => {
+    const all = Buffer.concat(entries)
+    return Buffer.from([0, all.length, ...all])
+  }
+
+  test.each([
+    ['two lists', (hello: Buffer) => withExtension(hello, 0, list(entry(0, 'evil.example')))],
+    ['two names', () => withExtension(nameless, 0, list(entry(0, 'api.github.com'), entry(0, 'evil.example')))],
+    ['a name of another type', () => withExtension(nameless, 0, list(entry(1, 'api.github.com')))],
+    ['two types', () => withExtension(nameless, 0, list(entry(1, 'api.github.com'), entry(0, 'evil.example')))],
+    ['a cut list', () => withExtension(nameless, 0, Buffer.of(0, 9, 0, 0, 6, 1))],
+  ])('is none with %s, of which servers take different names', async (_, change) => {
+    nameless = await helloOf({})
+    expect(readHello(change(await helloOf({ servername: 'api.github.com' })))).toEqual({ kind: 'other' })
+  })
+  let nameless: Buffer
 
   test.each(['GET / HTTP/1.1\r\n', 'SSH-2.0-x\r\n', '\x17\x03\x03\x00\x01x', '\x16\x05\x01\x00\x01x'])(
     'is not "%s"',
