@@ -1,6 +1,8 @@
 /** The server of this machine: the gateway, the live view, the dashboard's files and the API, on one port. */
 
-import type { IncomingMessage, ServerResponse } from 'node:http'
+import { type IncomingMessage, ServerResponse } from 'node:http'
+import type { Socket } from 'node:net'
+import type { Duplex } from 'node:stream'
 import { getRequestListener } from '@hono/node-server'
 import type { Context, Hono } from 'hono'
 import { html } from 'hono/html'
@@ -9,6 +11,7 @@ import { CageError } from '../core/errors.ts'
 import { newRequestId } from '../core/ids.ts'
 import type { Egress } from '../egress/open-egress.ts'
 import type { Via } from '../gateway/services/run-service-call.ts'
+import type { Upgraded } from '../gateway/services/run-service-socket.ts'
 import type { Assets } from '../http/assets.ts'
 import { errorBody, errorResponse } from '../http/error-response.ts'
 import { type Env, guard } from '../http/guard.ts'
@@ -65,14 +68,21 @@ export async function startServer(deps: ServerDeps): Promise<RunningServer> {
   })
   /** Calls in progress. */
   const running = new Set<Promise<void>>()
-  const onCall = (request: IncomingMessage, response: ServerResponse, via?: Via): void => {
+  const onCall = (request: IncomingMessage, response: ServerResponse, via?: Via, upgraded?: Upgraded): void => {
     const call = deps.gateway
-      .answer(request, response, recordRefusal, via)
+      .answer(request, response, recordRefusal, via, upgraded)
       .catch((error) => deps.onFault(error, 'the gateway failed on a call'))
     running.add(call)
     void call.finally(() => running.delete(call))
   }
-  const proxy = deps.egress.proxy(onCall, (error) => error.withTexts(deps.safety.scrub))
+  const onUpgrade = (request: IncomingMessage, socket: Duplex, head: Buffer, via: Via): void => {
+    // Answers over HTTP until the connection is a WebSocket.
+    const response = new ServerResponse(request)
+    response.assignSocket(socket as Socket)
+    response.once('finish', () => socket.end())
+    onCall(request, response, via, { request, socket, head, detach: () => response.detachSocket(socket as Socket) })
+  }
+  const proxy = deps.egress.proxy(onCall, onUpgrade, (error) => error.withTexts(deps.safety.scrub))
   const serving = await serve({
     proxy: { connect: (...given) => proxy.connect(...given), forward: (...given) => proxy.forward(...given) },
     ...{ host, port, tls, allowedHosts, corsOrigins, clock: deps.clock, onFault: deps.onFault },

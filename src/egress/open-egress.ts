@@ -8,7 +8,7 @@ import type { Network } from '../core/http-pools.ts'
 import type { StateManager } from '../state/state-manager.ts'
 import type { CertificateAuthority } from './certificates.ts'
 import { Destinations } from './destinations.ts'
-import { type Answer, EgressProxy } from './proxy.ts'
+import { type Answer, EgressProxy, type Upgrade } from './proxy.ts'
 import { Seen } from './seen.ts'
 import { openTrust, type Trust } from './trust.ts'
 
@@ -64,12 +64,12 @@ export class Egress {
     return (await this.#trust).variables
   }
 
-  /** Must be closed. `answer`: answers requests to /gateway/…. `onRefused`: returns the client's answer to a refusal. */
-  proxy(answer: Answer, onRefused: (error: CageError) => CageError): EgressProxy {
+  /** Must be closed. `answer`, `upgrade`: answer requests to /gateway/…. `onRefused`: returns the client's answer to a refusal. */
+  proxy(answer: Answer, upgrade: Upgrade, onRefused: (error: CageError) => CageError): EgressProxy {
     const { config, providerUrls } = this.#options
     const destinations = new Destinations(config, providerUrls)
     const deps = { ...this.#options, destinations, authority: () => this.authority(), seen: this.#seen, onRefused }
-    return new EgressProxy(deps, answer)
+    return new EgressProxy(deps, answer, upgrade)
   }
 
   async close(): Promise<void> {

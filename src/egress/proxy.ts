@@ -18,10 +18,10 @@ import {
   type ServerResponse,
 } from 'node:http'
 import type { Socket } from 'node:net'
-import type { Duplex } from 'node:stream'
+import { type Duplex, pipeline } from 'node:stream'
 import { TLSSocket } from 'node:tls'
 import { ended, type RunTokens, type TokenRun } from '../access/run-tokens.ts'
-import { type Authority, authorityOf, entryFor, parseAuthority, showAuthority, TLS_PORT } from '../config/authority.ts'
+import { type Authority, entryFor, PLAIN_PORT, parseAuthority, showAuthority, TLS_PORT } from '../config/authority.ts'
 import { asCageError, CageError, type ErrorCode } from '../core/errors.ts'
 import { toRunId } from '../core/ids.ts'
 import type { StateManager } from '../state/state-manager.ts'
@@ -50,6 +50,9 @@ export interface ProxyDeps extends Dialing {
   maxHeaderSize: number
 }
 
+/** The same for a request of a WebSocket, whose connection it takes over. */
+export type Upgrade = (request: IncomingMessage, socket: Duplex, head: Buffer, road: Road) => void
+
 /** One connection of an agent to one destination. */
 interface Opened {
   run: TokenRun
@@ -66,18 +69,27 @@ type Road = 'redirect' | 'proxy'
 export class EgressProxy {
   readonly #deps: ProxyDeps
   readonly #answer: Answer
+  readonly #upgrade: Upgrade
   /** Serves what ended TLS carries; it does not listen. */
   readonly #inner: Server
   readonly #opened = new WeakMap<object, Opened>()
   readonly #rules = new WeakMap<TokenRun, Rules>()
   readonly #tunnels: RunTunnels
 
-  constructor(deps: ProxyDeps, answer: Answer) {
+  constructor(deps: ProxyDeps, answer: Answer, upgrade: Upgrade) {
     this.#deps = deps
     this.#answer = answer
+    this.#upgrade = upgrade
     this.#tunnels = new RunTunnels(deps)
-    this.#inner = createServer({ noDelay: true, maxHeaderSize: deps.maxHeaderSize, shouldUpgradeCallback: () => false })
+    this.#inner = createServer({
+      noDelay: true,
+      maxHeaderSize: deps.maxHeaderSize,
+      shouldUpgradeCallback: (request) => this.#isUpgraded(request),
+    })
     this.#inner.on('request', (request, response) => this.#enter(request, response))
+    this.#inner.on('upgrade', (...given) => this.#enterUpgrade(...given))
+    // Begins to watch how long clients take for a request, as a server that listens does.
+    this.#inner.emit('listening')
   }
 
   /** Answers CONNECT. Never throws. */
@@ -114,6 +126,7 @@ export class EgressProxy {
       return first.isEncrypted ? await this.#endTls(socket, opened) : this.#serve(socket, opened)
     }
     const server = await this.#dial(run, to, road, decision)
+    if (socket.destroyed) return void server.destroy()
     socket.write(ESTABLISHED)
     place.keep()
     if (decision.kind === 'tunnel' && decision.isEnforced && to.port === TLS_PORT) {
@@ -130,18 +143,22 @@ export class EgressProxy {
 
   async #forward(request: IncomingMessage, response: ServerResponse): Promise<void> {
     const { run, address, road } = await this.#identify(request)
-    const url = URL.parse(request.url ?? '')
-    const to = url?.protocol === 'http:' ? parseAuthority(showAuthority(authorityOf(url))) : undefined
-    if (!url || !to || url.username || url.password) throw badAuthority(request.url)
+    const [, named = '', path = ''] = /^http:\/\/([^/?#]+)((?:[/?].*)?)$/i.exec(request.url ?? '') ?? []
+    const to = parseAuthority(/:\d+$/.test(named) ? named : `${named}:${PLAIN_PORT}`)
+    if (!to) throw badAuthority(request.url)
+    using place = this.#tunnels.take(run, to, response)
     const decision = this.#rulesOf(run).decide(to)
-    request.url = url.pathname + url.search
+    request.url = path.startsWith('/') ? path : `/${path}`
     requireHost(request, to)
     if (decision.kind === 'destination') {
       const [first] = decision.all
       this.#saw(run, to, road, first)
       return this.#route(request, response, { run, address, road, to, all: decision.all })
     }
-    sendOn(request, response, await this.#dial(run, to, road, decision))
+    const server = await this.#dial(run, to, road, decision)
+    if (response.destroyed) return void server.destroy()
+    place.keep()
+    sendOn(request, response, server)
   }
 
   /** Rejects with CageError `proxy_auth_required`, `foreign_process` or `unauthorized`. */
@@ -214,8 +231,11 @@ export class EgressProxy {
       if (code === 'ERR_SSL_NO_APPLICATION_PROTOCOL') this.#deny(run, to, new CageError('egress_protocol', ''))
       tls.destroy()
     })
+    const giveUp = () => tls.destroy()
+    tls.once('end', giveUp)
     tls.once('secure', () => {
       timer.cancel()
+      tls.off('end', giveUp)
       const name = (tls as { servername?: string | false }).servername || undefined
       if (name === undefined || name.toLowerCase() === to.host) return this.#serve(tls, opened)
       this.#deny(run, to, new CageError('egress_host_mismatch', ''))
@@ -242,8 +262,33 @@ export class EgressProxy {
     }
   }
 
+  /** Other WebSockets are answered over HTTP. */
+  #isUpgraded({ url = '', headers, socket }: IncomingMessage): boolean {
+    if (!/^websocket$/i.test(headers.upgrade ?? '')) return false
+    return routeIn(this.#opened.get(socket)?.all ?? [], url.split('?', 1)[0]!)?.to.kind === 'service'
+  }
+
+  #enterUpgrade(request: IncomingMessage, socket: Duplex, head: Buffer): void {
+    socket.on('error', () => socket.destroy())
+    const opened = this.#opened.get(socket)!
+    try {
+      requireHost(request, opened.to)
+      this.#readdress(request, opened)
+      this.#upgrade(request, socket, head, opened.road)
+    } catch (error) {
+      if (error instanceof CageError) this.#deny(opened.run, opened.to, error)
+      this.#refuseTunnel(socket, error)
+    }
+  }
+
   /** Sends a request to the gateway's route of its destination. */
-  #route(request: IncomingMessage, response: ServerResponse, { address, road, to, all }: Opened): void {
+  #route(request: IncomingMessage, response: ServerResponse, opened: Opened): void {
+    this.#readdress(request, opened)
+    this.#answer(request, response, opened.road)
+  }
+
+  /** Throws CageError `egress_denied`. */
+  #readdress(request: IncomingMessage, { address, to, all }: Opened): void {
     const [path = '/', ...query] = request.url!.split('?')
     const found = routeIn(all, path)
     if (!found) {
@@ -254,7 +299,6 @@ export class EgressProxy {
     }
     request.url = [`/gateway/${address}/${found.to.route}${found.below}`, ...query].join('?')
     delete request.headers['proxy-authorization']
-    this.#answer(request, response, road)
   }
 
   #refuseTunnel(socket: Duplex, thrown: unknown): void {
@@ -314,10 +358,11 @@ const badAuthority = (given: string | undefined): CageError =>
   })
 
 /** Throws CageError `egress_host_mismatch`. */
-function requireHost({ headers: { host = '' } }: IncomingMessage, to: Authority): void {
+function requireHost({ headersDistinct: { host: [host = '', ...others] = [] } }: IncomingMessage, to: Authority): void {
   const named = host.toLowerCase()
   const plain = to.host.includes(':') ? `[${to.host}]` : to.host
-  if (named === plain || named === `${plain}:${to.port}`) return
+  // Of two, the server behind may take the other one.
+  if (others.length === 0 && (named === plain || named === `${plain}:${to.port}`)) return
   throw new CageError(
     'egress_host_mismatch',
     `the connection leads to ${showAuthority(to)}, and the request names another host`,
@@ -340,7 +385,8 @@ function sendOn(request: IncomingMessage, response: ServerResponse, server: Sock
   })
   outgoing.on('response', (answer) => {
     response.writeHead(answer.statusCode ?? 502, answer.statusMessage, answer.rawHeaders)
-    answer.pipe(response)
+    // Cuts a response that breaks.
+    pipeline(answer, response, () => {})
   })
   outgoing.on('error', () => response.destroy())
   response.on('close', () => outgoing.destroy())

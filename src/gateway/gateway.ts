@@ -31,6 +31,7 @@ import type { Redaction, Road } from './road.ts'
 import { endBrokenStream, runCall } from './run-call.ts'
 import { runRouteCall } from './run-route-call.ts'
 import { runServiceCall, type ServiceRoad, type Via } from './services/run-service-call.ts'
+import { runServiceSocket, type Upgraded } from './services/run-service-socket.ts'
 import { TokenCalls } from './token-calls.ts'
 import { proxyUnmetered } from './unmetered.ts'
 
@@ -58,17 +59,19 @@ export type AnswerCall = (
   response: ServerResponse,
   onRefused: OnRefused,
   via?: Via,
+  upgraded?: Upgraded,
 ) => Promise<void>
 
 export function gateway(deps: GatewayDeps): AnswerCall {
   const streams = new OpenStreams()
   const tokenCalls = new TokenCalls(deps.access.apiTokens)
-  return async (request, response, onRefused, via) => {
+  return async (request, response, onRefused, via, upgraded) => {
     const client = new ClientConnection(response, deps.road.clock)
     const exchange: Exchange = {
       request,
       client,
       via,
+      upgraded,
       dialect: DIALECTS[DEFAULT_DIALECT],
       caller: undefined,
       provider: undefined,
@@ -96,6 +99,8 @@ interface Exchange {
   readonly request: IncomingMessage
   readonly client: ClientConnection
   readonly via: Via | undefined
+  /** Of a request for a WebSocket to a service. */
+  readonly upgraded: Upgraded | undefined
   dialect: Dialect
   caller: Caller | undefined
   provider: Provider | undefined
@@ -139,7 +144,7 @@ async function identify(
   const address = readAddress(request.url!)
   exchange.provider = address.isService ? undefined : road.upstream.find(address.name)
   exchange.dialect = exchange.provider?.dialect ?? exchange.dialect
-  if (request.headers.upgrade?.toLowerCase() === 'websocket') {
+  if (request.headers.upgrade?.toLowerCase() === 'websocket' && !exchange.upgraded) {
     throw new CageError('websocket_unsupported', 'the gateway answers over HTTP only, not over a WebSocket', {
       hint: 'Realtime and Responses over a WebSocket are not supported: configure your client to use HTTP',
     })
@@ -292,12 +297,18 @@ function forwardedHeaders({ headers, method }: IncomingMessage, { requestHeaders
 async function answerService(
   { road, services, maxBodyBytes }: GatewayDeps,
   { caller, name, path }: { caller: Caller; name: string; path: string },
-  { request, client, via }: Exchange,
+  { request, client, via, upgraded }: Exchange,
 ): Promise<void> {
-  const given = await readBody(request, maxBodyBytes, client.held)
-  const body = await withoutOwnTokens(road.redaction, given, caller, client.signal)
-  const { method, headers } = request
+  const { method, headers: given } = request
+  const { 'content-encoding': _encoding, ...decodedHeaders } = given
+  const isRead = Object.hasOwn(services.services, name) && services.services[name]!.redact.includes('requests')
+  const bytes = await (isRead
+    ? readDecoded(request, maxBodyBytes, client)
+    : readBody(request, maxBodyBytes, client.held))
+  const body = await withoutOwnTokens(road.redaction, bytes, caller, client.signal)
+  const headers = isRead ? decodedHeaders : given
   const call = { caller, service: name, method: method!, path, headers, body, via, signal: client.signal }
+  if (upgraded) return runServiceSocket(services, call, client, upgraded)
   await runServiceCall(services, call, client)
 }
 

@@ -108,7 +108,7 @@ export function openGateway(
       tools: new ToolLimits(budget.tools, safety.scrub),
       cheaper: modelNamed(budget.on_warn?.model),
     },
-    services: { services, circuits, cache, money, state, clock, secrets, dispatcher, redaction },
+    services: { services, circuits, cache, money, state, clock, secrets, dispatcher, network, redaction },
     keyring,
     keysLoaded: secrets.keys.loaded,
     maxBodyBytes: server.max_body_bytes,

@@ -19,6 +19,7 @@ import type { ServiceConfig } from '../../config/schema.ts'
 import type { Clock } from '../../core/clock.ts'
 import { CageError, CircuitOpenError } from '../../core/errors.ts'
 import type { EventData, NewEvent, Tier } from '../../core/events.ts'
+import type { Network } from '../../core/http-pools.ts'
 import { type CallId, newCallId } from '../../core/ids.ts'
 import { fromUsd, type Nanodollars, showUsd, toUsd, ZERO_NANOS } from '../../core/money.ts'
 import type { StateManager } from '../../state/state-manager.ts'
@@ -30,7 +31,15 @@ import { AttemptLog } from '../provider/attempt-log.ts'
 import type { ClientConnection } from '../provider/client.ts'
 import type { Redaction } from '../road.ts'
 import { waitUntilRunnable } from '../wait-until-runnable.ts'
-import { AttemptFailed, attemptService, endToEnd, isGood, joinUrl, type LiveAnswer } from './service-attempt.ts'
+import {
+  AttemptFailed,
+  attemptService,
+  endToEnd,
+  isGood,
+  joinUrl,
+  type LiveAnswer,
+  type ServiceAttempt,
+} from './service-attempt.ts'
 import { ServiceTexts } from './service-texts.ts'
 
 /** The keys of services, by their names in the vault or the server's environment. */
@@ -52,6 +61,8 @@ export interface ServiceRoad {
   secrets: ServiceKeys
   /** Sends to services; an undici Agent. */
   dispatcher: Dispatcher
+  /** How WebSockets leave this machine. */
+  network: Network
   redaction: Pick<Redaction, 'redactor' | 'incidents'>
 }
 
@@ -84,15 +95,25 @@ export type ServiceClient = Pick<ClientConnection, 'send' | 'begin' | 'write' | 
  * signal's reason when the agent left.
  */
 export async function runServiceCall(road: ServiceRoad, call: ServiceCall, client: ServiceClient): Promise<void> {
-  await waitUntilRunnable(road.state, call.caller, call.signal)
   const open = await openCall(road, call)
-  const live = await callLive(road, call, open) //        circuit, hold, send; retries within the policy
+  const live = await callLive(road, call, open, attemptService) // circuit, hold, send; retries within the policy
   if (live.answer?.rest) return streamAnswer(road, call, open, live, client)
+  await answerWhole(road, call, open, live, client)
+}
+
+/** Sends the answer of a service, of a fallback, or throws the failure. */
+export async function answerWhole(
+  road: ServiceRoad,
+  call: ServiceCall,
+  open: OpenServiceCall,
+  live: AttemptOutcome,
+  client: ServiceClient,
+): Promise<void> {
   const fallback = isServiceOutage(live)
     ? findFallback(road.cache, call.service, open.service, open.request)
     : undefined
   const answer = live.answer ?? fallback ?? refusalOf(live.failure)
-  const cost = isDue(live) ? open.cost : ZERO_NANOS
+  const cost = live.isDue ? open.cost : ZERO_NANOS
   await endCall(road, call, open, live, fallback, cost) // charged or released, and recorded
   if (fallback) recordFallback(road, call, live, fallback)
   if (!answer) throw live.failure instanceof AttemptFailed ? live.failure.facts.error : live.failure
@@ -111,8 +132,10 @@ async function streamAnswer(
   client: ServiceClient,
 ): Promise<void> {
   const { status, headers, body, rest } = live.answer!
-  const cost = isDue(live) ? open.cost : ZERO_NANOS
-  client.begin(status, headersOf(live.answer!, 1, open.id, cost, road.clock.now()))
+  const cost = live.isDue ? open.cost : ZERO_NANOS
+  // What is redacted may have another length.
+  const length = open.texts.isRedacted(headers) ? {} : lengthOf(live.answer!)
+  client.begin(status, { ...headersOf(live.answer!, 1, open.id, cost, road.clock.now()), ...length })
   let failure: unknown
   try {
     for await (const piece of open.texts.pieces(headers, body, rest!)) await client.write(piece)
@@ -143,10 +166,12 @@ interface OpenServiceCall {
   startedAt: number
 }
 
-async function openCall(
+/** Waits until the agent may call. */
+export async function openCall(
   { services, state, clock, redaction }: ServiceRoad,
   call: ServiceCall,
 ): Promise<OpenServiceCall> {
+  await waitUntilRunnable(state, call.caller, call.signal)
   const { service: name, path, method, caller, headers } = call
   const service = Object.hasOwn(services, name) ? services[name] : undefined
   if (!service) {
@@ -171,24 +196,33 @@ const methodRefused = (service: string, method: string, methods: readonly string
     hint: `to allow it, add ${method} to services.${service}.methods`,
   })
 
-/** The outcome of all attempts. Without a hold nothing was sent. */
-type AttemptOutcome = { hold: OpenHold | undefined; attempts: AttemptLog; permit?: Permit } & (
+/** The outcome of all attempts. Without a hold nothing was sent. `isDue`: a 2xx began, whatever followed. */
+type AttemptOutcome = { hold: OpenHold | undefined; attempts: AttemptLog; permit?: Permit; isDue: boolean } & (
   | { answer: LiveAnswer; failure?: undefined }
   | { answer?: undefined; failure: unknown }
 )
 
 /** One hold pays for all attempts; the first one that the circuit allows makes it. Throws only before that. */
-async function callLive(road: ServiceRoad, call: ServiceCall, open: OpenServiceCall): Promise<AttemptOutcome> {
+export async function callLive(
+  road: ServiceRoad,
+  call: ServiceCall,
+  open: OpenServiceCall,
+  send: (attempt: ServiceAttempt) => Promise<LiveAnswer>,
+): Promise<AttemptOutcome> {
   const settings = circuitSettings(open.service)
   const attempts = new AttemptLog(road.clock, open.startedAt)
   let hold: OpenHold | undefined
   let permit: Permit | undefined
+  let isDue = false
+  const onStatus = (status: number) => {
+    isDue = isGood(status)
+  }
   const attempt = async (): Promise<LiveAnswer> => {
     permit = road.circuits.enter(call.service, settings)
     let isOpen = false
     try {
       hold ??= await OpenHold.attempt(road.money.ledger, heldCall(call, open), call.signal)
-      const answer = await attempts.time(() => attemptService(attemptOf(road, call, open)), refusalOf)
+      const answer = await attempts.time(() => send({ ...attemptOf(road, call, open), onStatus }), refusalOf)
       isOpen = answer.rest !== undefined
       if (isGood(answer.status) && !isOpen) permit.succeeded()
       return isOpen ? answer : { ...answer, body: await open.texts.whole('replies', answer.headers, answer.body) }
@@ -208,10 +242,10 @@ async function callLive(road: ServiceRoad, call: ServiceCall, open: OpenServiceC
       isRetryable: (error) => error instanceof AttemptFailed && error.facts.isRepeatable,
       retryAfterMs: (error) => (error instanceof AttemptFailed ? error.facts.retryAfterMs : undefined),
     })
-    return { hold, attempts, answer, permit: permit! }
+    return { hold, attempts, answer, permit: permit!, isDue }
   } catch (failure) {
     if (!hold && !(failure instanceof CircuitOpenError)) throw failure
-    return { hold, attempts, failure }
+    return { hold, attempts, failure, isDue }
   }
 }
 
@@ -249,10 +283,6 @@ const heldCall = ({ caller, service }: ServiceCall, { id, cost }: OpenServiceCal
   maxCost: cost,
 })
 
-/** True when a 2xx began, even if its body then broke. */
-const isDue = ({ answer, failure }: AttemptOutcome): boolean =>
-  answer ? isGood(answer.status) : failure instanceof AttemptFailed && failure.facts.isDue
-
 /** True when the service failed, not the agent. */
 const isServiceOutage = ({ failure }: AttemptOutcome): boolean =>
   failure instanceof CircuitOpenError || (failure instanceof AttemptFailed && failure.facts.isOutage)
@@ -261,7 +291,7 @@ const refusalOf = (failure: unknown): LiveAnswer | undefined =>
   failure instanceof AttemptFailed ? failure.facts.refusal : undefined
 
 /** Ends the hold, if any, and records the call. */
-async function endCall(
+export async function endCall(
   { state, cache, clock }: ServiceRoad,
   call: ServiceCall,
   open: OpenServiceCall,
@@ -293,7 +323,7 @@ async function endCall(
   const keepAnswer = () => {
     if (answer) keep(cache, call.service, open, answer)
   }
-  if (isDue(live)) await hold.charge({ ...end, cost }, event, keepAnswer)
+  if (live.isDue) await hold.charge({ ...end, cost }, event, keepAnswer)
   else await hold.release(end, event, keepAnswer)
 }
 

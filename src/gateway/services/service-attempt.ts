@@ -34,6 +34,8 @@ export interface ServiceAttempt {
   isRead: boolean
   /** The client follows redirects through this server. */
   followsRedirects: boolean
+  /** Called when an answer begins. */
+  onStatus: (status: number) => void
   signal: AbortSignal
 }
 
@@ -63,8 +65,6 @@ interface AttemptFacts {
   isOutage: boolean
   /** A retry can do no harm. */
   isRepeatable: boolean
-  /** A 2xx had begun, so the call is due. */
-  isDue: boolean
   /** The service's own response, 429 or 5xx. */
   refusal?: LiveAnswer
   /** Retry-After of the service. */
@@ -100,11 +100,14 @@ export async function attemptService(attempt: ServiceAttempt): Promise<LiveAnswe
       bodyTimeout: 0,
     })
     status = statusCode
-    const { headers, body } = attempt.isRead ? decoded(attempt, given, encoded) : { headers: given, body: encoded }
+    attempt.onStatus(status)
+    const hasBody = attempt.method !== 'HEAD' && status !== 204 && status !== 304
+    const { headers, body } =
+      attempt.isRead && hasBody ? decoded(attempt, given, encoded) : { headers: given, body: encoded }
     if (isRedirect(status) && !attempt.followsRedirects) throw redirected(attempt, status)
     const isRefusal = status === 429 || status >= 500
     const isWhole = isRefusal || attempt.isWhole(headers)
-    const { beginning, rest } = await readBeginning(body, { ...attempt, status, isWhole, streams: isStream(headers) })
+    const { beginning, rest } = await readBeginning(body, { ...attempt, isWhole, streams: isStream(headers) })
     if (isRefusal) throw refused(attempt, { status, headers, body: beginning })
     if (!rest) return { status, headers, body: beginning }
     return { status, headers, body: beginning, rest: paced(rest, deadline, failureOf) }
@@ -119,15 +122,16 @@ export async function attemptService(attempt: ServiceAttempt): Promise<LiveAnswe
 /** Some servers compress although `identity` was requested. */
 function decoded(
   { service }: Pick<ServiceAttempt, 'service'>,
-  { 'content-encoding': encoding, ...headers }: IncomingHttpHeaders,
+  { 'content-encoding': encoding, 'content-length': length, ...others }: IncomingHttpHeaders,
   body: Readable,
 ): { headers: IncomingHttpHeaders; body: Readable } {
   const isRead = isEncoded(encoding)
-  if (isRead === false) return { headers, body }
+  if (isRead === false)
+    return { headers: { ...others, ...(length !== undefined && { 'content-length': length }) }, body }
   if (isRead) {
     const decoder = decoderFor(encoding, ZLIB_HEADER)
     pipeline(body, decoder, () => {})
-    return { headers, body: decoder }
+    return { headers: others, body: decoder }
   }
   body.on('error', () => {}).destroy()
   const error = new CageError(
@@ -137,7 +141,7 @@ function decoded(
       facts: { service, encoding },
     },
   )
-  throw new AttemptFailed('encoding not read', { error, isOutage: false, isRepeatable: false, isDue: false })
+  throw new AttemptFailed('encoding not read', { error, isOutage: false, isRepeatable: false })
 }
 
 const ZLIB_HEADER = Buffer.from([0x78])
@@ -178,7 +182,9 @@ class Deadline {
   }
 }
 
-export const isGood = (status: number | undefined): boolean => status !== undefined && status >= 200 && status < 300
+/** 2xx, and a WebSocket that is open. */
+export const isGood = (status: number | undefined): boolean =>
+  status !== undefined && ((status >= 200 && status < 300) || status === 101)
 
 const isRedirect = (status: number): boolean => status >= 300 && status < 400 && status !== 304
 
@@ -196,7 +202,6 @@ const MAX_BEGINNING_BYTES = 1_048_576
 const BEGINNING_MS = 100
 
 interface Reading extends Pick<ServiceAttempt, 'service' | 'clock'> {
-  status: number
   isWhole: boolean
   /** The first piece is not waited for. */
   streams: boolean
@@ -207,7 +212,7 @@ type Piece = IteratorResult<Buffer, unknown>
 /** `rest`: undefined where the body has ended. */
 async function readBeginning(
   body: AsyncIterable<Buffer>,
-  { service, clock, status, isWhole, streams }: Reading,
+  { service, clock, isWhole, streams }: Reading,
 ): Promise<{ beginning: Buffer; rest: AsyncGenerator<Buffer> | undefined }> {
   const chunks: Buffer[] = []
   let size = 0
@@ -222,7 +227,7 @@ async function readBeginning(
       if (piece) {
         chunks.push(piece.value)
         size += piece.value.length
-        if (isWhole && size > MAX_WHOLE_BYTES) throw tooLarge({ service }, status)
+        if (isWhole && size > MAX_WHOLE_BYTES) throw tooLarge({ service })
         if (isWhole || size <= MAX_BEGINNING_BYTES) continue
       }
       return { beginning: Buffer.concat(chunks), rest: following(pieces, piece ? undefined : next) }
@@ -265,12 +270,12 @@ async function* paced(
 }
 
 /** The service works, so this counts against nothing. */
-function tooLarge({ service }: Pick<ServiceAttempt, 'service'>, status: number): AttemptFailed {
+function tooLarge({ service }: Pick<ServiceAttempt, 'service'>): AttemptFailed {
   const error = new CageError('reply_too_large', `${service} answered with more than ${MAX_WHOLE_BYTES} bytes`, {
     facts: { service, limit_bytes: MAX_WHOLE_BYTES },
     hint: 'request less at a time',
   })
-  return new AttemptFailed('answer too large', { error, isOutage: false, isRepeatable: false, isDue: isGood(status) })
+  return new AttemptFailed('answer too large', { error, isOutage: false, isRepeatable: false })
 }
 
 /** A forwarded redirect would lead the agent's own client past the gateway. */
@@ -283,26 +288,25 @@ function redirected({ service }: ServiceAttempt, status: number): AttemptFailed 
       hint: BASE_URL_HINT,
     },
   )
-  return new AttemptFailed(`answered ${status}`, { error, isOutage: false, isRepeatable: false, isDue: false })
+  return new AttemptFailed(`answered ${status}`, { error, isOutage: false, isRepeatable: false })
 }
 
 const BASE_URL_HINT = "check the service's base_url in the configuration, and the network"
 
-function refused({ service, method, clock }: ServiceAttempt, refusal: LiveAnswer): AttemptFailed {
+export function refused({ service, method, clock }: ServiceAttempt, refusal: LiveAnswer): AttemptFailed {
   const { status, headers } = refusal
   return new AttemptFailed(`answered ${status}`, {
     error: new CageError('provider_unreachable', `${service} answered ${status}`, { facts: { service, status } }),
     isOutage: true,
     // 429 and 503 mean that the request was not processed.
     isRepeatable: IDEMPOTENT.has(method) || status === 429 || status === 503,
-    isDue: false,
     refusal,
     retryAfterMs: parseRetryAfter(headers, clock.now()),
   })
 }
 
 /** `status`: undefined until a response began. */
-function timedOut({ service, method, timeoutMs }: ServiceAttempt, status: number | undefined): AttemptFailed {
+export function timedOut({ service, method, timeoutMs }: ServiceAttempt, status: number | undefined): AttemptFailed {
   const seconds = timeoutMs / 1000
   const error = new CageError('provider_timeout', `${service} did not answer completely within ${seconds} s`, {
     facts: { service, timeout_s: seconds },
@@ -313,12 +317,11 @@ function timedOut({ service, method, timeoutMs }: ServiceAttempt, status: number
     error,
     isOutage: true,
     isRepeatable,
-    isDue: isGood(status),
   })
 }
 
 /** The connection failed, or broke. */
-function broken({ service, method }: ServiceAttempt, status: number | undefined, cause: unknown): AttemptFailed {
+export function broken({ service, method }: ServiceAttempt, status: number | undefined, cause: unknown): AttemptFailed {
   const fault = String((cause as { code?: unknown }).code ?? 'unknown fault')
   const error = new CageError('provider_unreachable', `the connection to ${service} failed (${fault})`, {
     facts: { service, fault },
@@ -330,7 +333,6 @@ function broken({ service, method }: ServiceAttempt, status: number | undefined,
     // A request that undici itself rejects does not count against the service.
     isOutage: fault !== 'UND_ERR_INVALID_ARG' && fault !== 'UND_ERR_NOT_SUPPORTED',
     isRepeatable: status === undefined && (IDEMPOTENT.has(method) || isBeforeSending(fault)),
-    isDue: isGood(status),
   })
 }
 
@@ -358,7 +360,7 @@ function hasDotSegment(pathname: string): boolean {
 }
 
 /** Removes our own credentials from every header; the service's own key then takes their place. */
-function forwardedHeaders({ headers, key }: ServiceAttempt): Record<string, string | string[]> {
+export function forwardedHeaders({ headers, key }: ServiceAttempt): Record<string, string | string[]> {
   const kept = endToEnd(headers)
   const tokens = Object.entries(kept).filter(([, value]) => holdsOwnToken(String(value)))
   for (const name of ['host', 'expect', ...tokens.map(([name]) => name)]) delete kept[name]

@@ -19,12 +19,23 @@ const PIECE = 65_536
 
 /** Undefined for what is not inspected. */
 export function kindOf(headers: IncomingHttpHeaders): Kind | undefined {
-  const type = (headers['content-type'] ?? '').split(';', 1)[0]!.trim().toLowerCase()
+  const type = typeOf(headers)
+  if (/^utf-?(16|32)/.test(charsetOf(headers))) return undefined
   if (/^application\/(json|[\w.-]+\+json)$/.test(type)) return 'json'
   if (type === 'application/x-www-form-urlencoded') return 'form'
   if (/^(text\/event-stream|application\/(x-ndjson|jsonl))$/.test(type)) return 'stream'
   return /^text\/|^application\/(xml|[\w.-]+\+xml|graphql|yaml|x-yaml)$/.test(type) ? 'text' : undefined
 }
+
+const typeOf = ({ 'content-type': type = '' }: IncomingHttpHeaders): string =>
+  type.split(';', 1)[0]!.trim().toLowerCase()
+
+const charsetOf = ({ 'content-type': type = '' }: IncomingHttpHeaders): string =>
+  (/;\s*charset="?([^";\s]+)/i.exec(type)?.[1] ?? 'utf-8').toLowerCase()
+
+/** Others agree with ASCII, in which personal data is written, and each of their bytes stays itself in Latin 1. */
+const encodingOf = (headers: IncomingHttpHeaders): 'utf8' | 'latin1' =>
+  /^(utf-?8|us-ascii)$/.test(charsetOf(headers)) ? 'utf8' : 'latin1'
 
 export interface RedactedCall {
   id: CallId
@@ -50,10 +61,15 @@ export class ServiceTexts {
     return this.#call.service.redact.includes(direction)
   }
 
-  /** JSON is redacted as a whole: its numbers need quotes then. */
+  /** Whether a reply with these headers is redacted. */
+  isRedacted(headers: IncomingHttpHeaders): boolean {
+    return this.covers('replies') && kindOf(headers) !== undefined
+  }
+
+  /** JSON and forms are redacted as a whole; text may have no end. */
   needsWhole = (headers: IncomingHttpHeaders): boolean => {
     const kind = kindOf(headers)
-    return this.covers('replies') && kind !== undefined && kind !== 'stream'
+    return this.covers('replies') && (kind === 'json' || kind === 'form')
   }
 
   /** Throws PiiBlockedError in the mode `block`. */
@@ -64,31 +80,55 @@ export class ServiceTexts {
       this.isUninspected = true
       return given
     }
-    const text = given.toString('utf8')
+    const encoding = encodingOf(headers)
+    const text = given.toString(encoding)
     const safe = kind === 'form' ? await this.#form(direction, text) : await this.#text(direction, text)
-    return Buffer.from(safe)
+    // Bytes that are no text of this encoding stay.
+    return safe === text ? given : Buffer.from(safe, encoding)
   }
 
-  /** The same for a body that streams: its text is redacted as it comes. */
+  /**
+   * The same for a body that streams: its text is redacted as it comes. A record of a stream is sent as soon as it has
+   * ended: its client acts on it, and nothing that follows changes it.
+   */
   async *pieces(headers: IncomingHttpHeaders, beginning: Buffer, rest: AsyncIterable<Buffer>): AsyncGenerator<Buffer> {
-    if (!this.covers('replies') || kindOf(headers) === undefined) {
-      this.isUninspected = this.covers('replies')
+    if (!this.isRedacted(headers)) {
+      this.isUninspected ||= this.covers('replies')
       if (beginning.length > 0) yield beginning
       yield* rest
       return
     }
-    const decoder = new StringDecoder('utf8')
-    const stream = this.#redaction.redactor.stream()
-    const first = stream.push(decoder.write(beginning))
-    if (first) yield Buffer.from(first)
-    for await (const piece of rest) {
-      const text = stream.push(decoder.write(piece))
-      this.#requireUnblocked(stream.findings, 'replies')
-      if (text) yield Buffer.from(text)
+    const encoding = encodingOf(headers)
+    const decoder = new StringDecoder(encoding)
+    const records = recordEnds(headers)
+    let open = this.#redaction.redactor.stream()
+    const finish = (text = ''): string => {
+      const ended = open
+      open = this.#redaction.redactor.stream()
+      const safe = ended.end(text)
+      this.#record('replies', ended.findings)
+      return safe
     }
-    const last = stream.end(decoder.end())
-    this.#record('replies', stream.findings)
-    if (last) yield Buffer.from(last)
+    try {
+      for await (const piece of joined(beginning, rest)) {
+        const text = decoder.write(piece)
+        const end = records(text)
+        const safe = (end > 0 ? finish(text.slice(0, end)) : '') + open.push(text.slice(end))
+        if (open.findings.some(({ action }) => action === 'block')) finish()
+        if (safe) yield Buffer.from(safe, encoding)
+      }
+      const last = finish(decoder.end())
+      if (last) yield Buffer.from(last, encoding)
+    } finally {
+      // Of a stream that broke.
+      open.end()
+      this.#report('replies', open.findings)
+    }
+  }
+
+  /** A text message of a WebSocket. Throws PiiBlockedError in the mode `block`. */
+  async message(direction: Direction, text: string): Promise<string> {
+    return this.covers(direction) ? this.#text(direction, text) : text
   }
 
   async #text(direction: Direction, text: string): Promise<string> {
@@ -122,14 +162,34 @@ export class ServiceTexts {
     return new URLSearchParams(pairs as [string, string][]).toString()
   }
 
+  /** Throws PiiBlockedError in the mode `block`. */
   #record(direction: Direction, findings: readonly Finding[]): void {
-    const { agentId } = this.#call.caller
-    this.#redaction.incidents.recordAll(findings, { agentId, callId: this.#call.id, place: PLACE[direction] })
-    this.#requireUnblocked(findings, direction)
-  }
-
-  #requireUnblocked(findings: readonly Finding[], direction: Direction): void {
+    this.#report(direction, findings)
     const blocked = findings.filter(({ action }) => action === 'block').map(({ type }) => type)
     if (blocked.length > 0) throw new PiiBlockedError([...new Set(blocked)], PLACE[direction])
+  }
+
+  #report(direction: Direction, findings: readonly Finding[]): void {
+    const { agentId } = this.#call.caller
+    this.#redaction.incidents.recordAll(findings, { agentId, callId: this.#call.id, place: PLACE[direction] })
+  }
+}
+
+async function* joined(beginning: Buffer, rest: AsyncIterable<Buffer>): AsyncGenerator<Buffer> {
+  yield beginning
+  yield* rest
+}
+
+/** Returns how much of each further text ends with a record: an event, or a line of JSON. Other text has none. */
+function recordEnds(headers: IncomingHttpHeaders): (text: string) => number {
+  if (kindOf(headers) !== 'stream') return () => 0
+  if (typeOf(headers) !== 'text/event-stream') return (text) => text.lastIndexOf('\n') + 1
+  let before = ''
+  return (text) => {
+    const known = before + text
+    const end = [...known.matchAll(/\n\r?\n|\r\r/g)].at(-1)
+    const length = end ? end.index + end[0].length - before.length : 0
+    before = known.slice(-2)
+    return Math.max(0, length)
   }
 }

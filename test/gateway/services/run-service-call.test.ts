@@ -86,6 +86,7 @@ async function openRoad(input: ServiceInput = {}, limit = '50', key?: string): P
     state,
     clock,
     dispatcher,
+    network: { ca: undefined, httpProxy: '', httpsProxy: '', noProxy: '' },
     redaction: { redactor: new Safety(configSchema.parse({}).safety).replies, incidents: new Incidents(store, state) },
     secrets: { keys: { find: () => key }, keyNames: { services: { linkedin_api: 'LINKEDIN_KEY' } } },
   }
@@ -320,7 +321,7 @@ describe('failures that count against the service', () => {
     expectSettled(road, cost)
   })
 
-  test('an answer of any length flows on and is paid; one to be redacted has a limit', async () => {
+  test('an answer of any length flows on and is paid; one whose JSON is to be redacted has a limit', async () => {
     const long = 'x'.repeat(17 * 1024 * 1024)
     const road = await openRoad({})
     road.fake.behave(answers(200, long))
@@ -328,7 +329,7 @@ describe('failures that count against the service', () => {
     expect(called(road)).toMatchObject([{ ok: true, status: 200, cost_usd: '0.1' }])
     expectSettled(road, '0.1')
     const redacting = await openRoad({ redact: ['replies'] })
-    redacting.fake.behave(answers(200, long, { 'content-type': 'text/plain' }))
+    redacting.fake.behave(answers(200, long))
     const code = await redacting.call().then(
       () => undefined,
       (error: CageError) => error.code,
