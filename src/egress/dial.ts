@@ -2,7 +2,6 @@
  * Connects to a destination of an agent. A name is resolved once, each of its addresses is judged, and one of those is
  * dialed: a name server cannot answer twice. With a proxy of the user's own, that proxy resolves names.
  */
-import { lookup } from 'node:dns/promises'
 import { connect as connectTcp, isIP, type LookupFunction, type Socket } from 'node:net'
 import { networkInterfaces } from 'node:os'
 import { connect as connectTls } from 'node:tls'
@@ -15,6 +14,8 @@ import type { Network } from '../core/http-pools.ts'
 export interface Dialing {
   network: Network
   clock: Clock
+  /** Returns the addresses of a name. */
+  resolve: (name: string) => Promise<string[]>
   /** The port of this server, on every address of this machine. */
   ownPort: () => number
 }
@@ -41,7 +42,7 @@ export async function dial(to: Authority, reach: Reach, dialing: Dialing): Promi
 async function connectTo(to: Authority, reach: Reach, dialing: Dialing): Promise<Socket> {
   const proxy = proxyFor(to, dialing.network)
   if (proxy && isIP(to.host) === 0) return connectThrough(proxy, to, dialing)
-  const addresses = isIP(to.host) ? [to.host] : await resolve(to)
+  const addresses = isIP(to.host) ? [to.host] : await addressesOf(to, dialing)
   const refused = addresses.find((address) => !isWithin(address, to.port, reach, dialing))
   if (refused !== undefined) {
     throw new CageError('egress_address_refused', `${showAuthority(to)} is at ${refused}, which agents do not reach`, {
@@ -51,9 +52,9 @@ async function connectTo(to: Authority, reach: Reach, dialing: Dialing): Promise
   return proxy ? connectThrough(proxy, to, dialing) : connectToOne(addresses, to, dialing)
 }
 
-async function resolve(to: Authority): Promise<string[]> {
+async function addressesOf(to: Authority, { resolve }: Dialing): Promise<string[]> {
   try {
-    return (await lookup(to.host, { all: true })).map(({ address }) => address)
+    return await resolve(to.host)
   } catch (cause) {
     throw unreachable(to, cause)
   }

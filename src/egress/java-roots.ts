@@ -7,7 +7,7 @@ const TRUSTED_CERTIFICATE = 2
 const PEM = /-----BEGIN (?:TRUSTED )?CERTIFICATE-----([^-]+)-----END/g
 /** What Java's own store of roots has. */
 const PASSWORD = 'changeit'
-/** A fixed part of what is hashed. */
+/** A fixed part of the hashed text. */
 const WHITENER = 'Mighty Aphrodite'
 
 /** Returns a store that trusts each certificate of a PEM text. */

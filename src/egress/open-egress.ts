@@ -1,4 +1,5 @@
 /** Opens the way out of agents. Its certificate authority is made with the first agent that needs it. */
+import { lookup } from 'node:dns/promises'
 import type { RunTokens } from '../access/run-tokens.ts'
 import { sharedWildcards } from '../config/host-list.ts'
 import type { Config } from '../config/schema.ts'
@@ -26,6 +27,9 @@ export interface EgressOptions {
   maxHeaderSize: number
   onFault: (error: unknown, what: string) => void
 }
+
+const resolve = async (name: string): Promise<string[]> =>
+  (await lookup(name, { all: true })).map(({ address }) => address)
 
 /** Throws CageError `invalid_config` for a wildcard below a public suffix. */
 export async function requireOwnedWildcards({ allow = [] }: { allow?: readonly string[] | undefined }): Promise<void> {
@@ -68,7 +72,14 @@ export class Egress {
   proxy(answer: Answer, upgrade: Upgrade, onRefused: (error: CageError) => CageError): EgressProxy {
     const { config, providerUrls } = this.#options
     const destinations = new Destinations(config, providerUrls)
-    const deps = { ...this.#options, destinations, authority: () => this.authority(), seen: this.#seen, onRefused }
+    const deps = {
+      ...this.#options,
+      destinations,
+      resolve,
+      authority: () => this.authority(),
+      seen: this.#seen,
+      onRefused,
+    }
     return new EgressProxy(deps, answer, upgrade)
   }
 

@@ -29,7 +29,7 @@ export function relay(client: Socket, server: Socket, clock: Clock): void {
       .setNoDelay()
       .on('error', end)
       .on('close', () => {
-        // What it has sent last is still on its way.
+        // Its last bytes are still on their way.
         if (socket.readableEnded && other.writable) other.end(() => other.destroy())
         else if (!socket.readableEnded || other.writableFinished) other.destroy()
         if (other.destroyed) stop()

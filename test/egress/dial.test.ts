@@ -1,5 +1,4 @@
 /** Where an agent's connections lead: names that lie, addresses in every spelling, and the user's own proxy. */
-import { lookup } from 'node:dns/promises'
 import { networkInterfaces } from 'node:os'
 import { text } from 'node:stream/consumers'
 import { afterEach, describe, expect, test, vi } from 'vitest'
@@ -8,13 +7,12 @@ import { type Dialing, dial, type Reach } from '../../src/egress/dial.ts'
 import { TestClock } from '../support/clock.ts'
 import { openPlain, openServer } from './support.ts'
 
-vi.mock('node:dns/promises', () => ({ lookup: vi.fn() }))
-afterEach(() => void vi.mocked(lookup).mockReset())
+const lookup = vi.fn<Dialing['resolve']>()
+afterEach(() => void lookup.mockReset())
 
 /** Each resolution takes the next answer; the last one stays. */
 function resolves(...answers: string[][]): void {
-  vi.mocked(lookup).mockImplementation((async () =>
-    (answers.length > 1 ? answers.shift()! : answers[0]!).map((address) => ({ address, family: 4 }))) as never)
+  lookup.mockImplementation(async () => (answers.length > 1 ? answers.shift()! : answers[0]!))
 }
 
 const NETWORK = { ca: undefined, httpsProxy: '', httpProxy: '', noProxy: '' }
@@ -23,6 +21,7 @@ const reach = (target: string, how: Reach, more: Partial<Dialing['network']> = {
   dial(parseAuthority(target)!, how, {
     network: { ...NETWORK, ...more },
     clock: new TestClock(),
+    resolve: lookup,
     ownPort: () => ownPort,
   })
 
