@@ -12,7 +12,7 @@ export function parseEntry(text: string): Entry | undefined {
   const isWildcard = text.startsWith('*.')
   const named = isWildcard ? text.slice(2) : text
   const authority = parseAuthority(/:\d+$/.test(named) ? named : `${named}:${TLS_PORT}`)
-  if (!authority || (isWildcard && !(isName(authority.host) && authority.host.includes('.')))) return undefined
+  if (!authority || (isWildcard && !isName(authority.host))) return undefined
   return { ...authority, isWildcard }
 }
 

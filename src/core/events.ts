@@ -162,6 +162,8 @@ export interface EventData {
     port: number
     kind: 'provider' | 'service' | 'tunnel'
     name: string | null
+    /** It has an address of a private network or of this machine. */
+    is_private?: true
     /** False where nothing is enforced, and nothing lists it. */
     is_listed: boolean
     road: 'redirect' | 'proxy'

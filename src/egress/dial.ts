@@ -44,13 +44,15 @@ async function connectTo(to: Authority, reach: Reach, dialing: Dialing): Promise
   if (proxy && isIP(to.host) === 0) return connectThrough(proxy, to, dialing)
   const addresses = isIP(to.host) ? [to.host] : await addressesOf(to, dialing)
   const refused = addresses.find((address) => !isWithin(address, to.port, reach, dialing))
-  if (refused !== undefined) {
-    throw new CageError('egress_address_refused', `${showAuthority(to)} is at ${refused}, which agents do not reach`, {
-      facts: { host: to.host, port: to.port, address: refused },
-    })
-  }
+  if (refused !== undefined) throw addressRefused(to, refused)
   return proxy ? connectThrough(proxy, to, dialing) : connectToOne(addresses, to, dialing)
 }
+
+export const addressRefused = (to: Authority, address: string): CageError =>
+  new CageError('egress_address_refused', `${showAuthority(to)} is at ${address}, which agents do not reach`, {
+    facts: { host: to.host, port: to.port, address },
+    hint: `if it belongs to your network, add ${JSON.stringify(showAuthority(to))} to agent.egress.private`,
+  })
 
 async function addressesOf(to: Authority, { resolve }: Dialing): Promise<string[]> {
   try {

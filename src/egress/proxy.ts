@@ -21,6 +21,7 @@ import type { Socket } from 'node:net'
 import { type Duplex, pipeline } from 'node:stream'
 import { TLSSocket } from 'node:tls'
 import { ended, type RunTokens, type TokenRun } from '../access/run-tokens.ts'
+import { isPublic, withoutMapping } from '../config/addresses.ts'
 import { type Authority, entryFor, PLAIN_PORT, parseAuthority, showAuthority, TLS_PORT } from '../config/authority.ts'
 import { asCageError, CageError, type ErrorCode } from '../core/errors.ts'
 import { toRunId } from '../core/ids.ts'
@@ -191,12 +192,20 @@ export class EgressProxy {
     try {
       if (decision.kind !== 'tunnel') throw notListed(to)
       const server = await dial(to, decision.reach, this.#deps)
-      this.#deps.seen.allowed(run, { ...to, kind: 'tunnel', name: null, is_listed: decision.isListed, road })
+      const isPrivate = !this.#usesProxy && !isPublic(withoutMapping(server.remoteAddress ?? ''))
+      const place = { ...to, ...(isPrivate && { is_private: true as const }) }
+      this.#deps.seen.allowed(run, { ...place, kind: 'tunnel', name: null, is_listed: decision.isListed, road })
       return server
     } catch (error) {
       if (error instanceof CageError && DENIALS.has(error.code)) this.#deny(run, to, error)
       throw error
     }
+  }
+
+  /** The user's own proxy hides the addresses of hosts. */
+  get #usesProxy(): boolean {
+    const { httpsProxy, httpProxy } = this.#deps.network
+    return httpsProxy !== '' || httpProxy !== ''
   }
 
   #rulesOf(run: TokenRun): Rules {
@@ -291,12 +300,7 @@ export class EgressProxy {
   #readdress(request: IncomingMessage, { address, to, all }: Opened): void {
     const [path = '/', ...query] = request.url!.split('?')
     const found = routeIn(all, path)
-    if (!found) {
-      throw new CageError('egress_denied', `${showAuthority(to)}${path} is not below ${all[0]!.basePath}`, {
-        facts: { host: to.host, port: to.port },
-        hint: `only what is below the base_url of ${all[0]!.name} is sent`,
-      })
-    }
+    if (!found) throw outsidePath(all, to, path)
     request.url = [`/gateway/${address}/${found.to.route}${found.below}`, ...query].join('?')
     delete request.headers['proxy-authorization']
   }
@@ -335,6 +339,12 @@ export class EgressProxy {
 
 /** Errors that the list decides. */
 const DENIALS: ReadonlySet<ErrorCode> = new Set(['egress_denied', 'egress_address_refused'])
+
+export const outsidePath = (all: readonly Destination[], to: Authority, path: string): CageError =>
+  new CageError('egress_denied', `${showAuthority(to)}${path} is not below ${all[0]!.basePath}`, {
+    facts: { host: to.host, port: to.port },
+    hint: `only what is below the base_url of ${all[0]!.name} is sent`,
+  })
 
 export const notListed = (to: Authority): CageError =>
   new CageError('egress_denied', `${showAuthority(to)} is not listed`, {

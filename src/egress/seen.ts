@@ -84,6 +84,13 @@ export class Seen {
   }
 }
 
+const REASONS: Readonly<Record<string, string>> = {
+  egress_denied: 'not listed in agent.egress.allow',
+  egress_address_refused: 'a private address, which agent.egress.private must list with its port',
+  egress_host_mismatch: 'another host was named inside the connection',
+  egress_protocol: 'the client offers HTTP/2 alone',
+}
+
 const times = (count: number): string => (count > 1 ? ` (${count} times)` : '')
 
 function allowedEvent(name: string, data: EventData['egress.allowed']): NewEvent {
@@ -94,6 +101,6 @@ function allowedEvent(name: string, data: EventData['egress.allowed']): NewEvent
 }
 
 function deniedEvent(name: string, data: EventData['egress.denied']): NewEvent {
-  const message = `${name} was refused ${showAuthority(data)}: ${data.reason}${times(data.count)}`
+  const message = `${name} was refused ${showAuthority(data)}: ${REASONS[data.reason] ?? data.reason}${times(data.count)}`
   return { type: 'egress.denied', level: 'WARN', message, data }
 }

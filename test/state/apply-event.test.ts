@@ -105,6 +105,7 @@ const PAYLOADS: Payloads = {
   'sandbox.observed': { action: fc.constantFrom('connect', 'read', 'write'), target: text, count },
   'egress.allowed': {
     ...{ host: text, port: count, name: nullable(text), is_listed: fc.boolean(), count },
+    is_private: fc.constantFrom(true as const, undefined),
     kind: fc.constantFrom('provider' as const, 'service' as const, 'tunnel' as const),
     road: fc.constantFrom('redirect' as const, 'proxy' as const),
   },

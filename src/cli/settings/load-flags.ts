@@ -9,6 +9,7 @@ import { wholeNumber } from '../../config/env.ts'
 import type { Key } from '../../config/problems.ts'
 import { configSchema } from '../../config/schema.ts'
 import { parseTags } from '../../config/tags.ts'
+import { CageError } from '../../core/errors.ts'
 import type { Terminal } from '../output/terminal.ts'
 import type { AgentFlags } from './flags.ts'
 
@@ -27,7 +28,6 @@ const SETTINGS: readonly [flag: keyof AgentFlags, key: Key, origin: string][] = 
   ['python', ['agent', 'python'], '--python'],
   ['providerKeys', ['agent', 'provider_keys'], '--provider-keys'],
   ['sandbox', ['agent', 'sandbox', 'level'], '--sandbox'],
-  ['egress', ['agent', 'egress'], '--egress'],
   ['restart', ['agent', 'restart', 'enabled'], '--restart'],
 ]
 
@@ -43,6 +43,7 @@ export function loadFlags(
     if (value === undefined) continue
     settings.push({ key, origin: value === false ? `--no-${flag}` : origin, value: settingValue(flag, value) })
   }
+  settings.push(...egressSettings(flags.egress))
   if (args) settings.push({ key: ['agent', 'args'], value: [...args], origin: 'the command line' })
   const loaded = loadConfig({ flags: settings, configFile: flags.config, env, cwd, scriptDir })
   if (loaded.file !== null) new AgentFolders(env.variables.HOME).requireUntouched(loaded.file)
@@ -65,9 +66,27 @@ function unwrapped(schema: unknown): unknown {
     : schema
 }
 
+/** Hosts of private networks stay as the file lists them. */
+function egressSettings(value: string | undefined): Setting[] {
+  if (value === undefined) return []
+  const setting = (name: 'mode' | 'allow', content: unknown): Setting => ({
+    key: ['agent', 'egress', name],
+    origin: '--egress',
+    value: content,
+  })
+  const entries = value.split(',').map((entry) => entry.trim())
+  if (value === 'observe') return [setting('mode', 'observe')]
+  const word = entries.find((entry) => /^(observe|enforce|off|none)$/i.test(entry))
+  if (word !== undefined) {
+    throw new CageError('usage', `--egress: "${word}" is no host`, {
+      hint: 'give "observe" alone, or a list such as api.github.com,*.wikipedia.org',
+    })
+  }
+  return [setting('mode', 'enforce'), setting('allow', entries)]
+}
+
 function settingValue(flag: keyof AgentFlags, value: string | boolean): unknown {
   if (flag === 'tag') return parseTags(String(value))
-  if (flag === 'egress') return value === 'observe' ? { mode: 'observe' } : { allow: String(value).split(',') }
   if (flag === 'verbose') return 'debug'
   if (flag === 'port') return wholeNumber(String(value))
   return value

@@ -8,6 +8,12 @@ import { spentOfLimit } from '../../state/figures.ts'
 import type { AgentView } from '../../state/snapshot.ts'
 import { type TreeEntry, tree } from '../output/print.ts'
 
+/** A host that was reached without being listed, as a list names it. */
+export interface UnlistedHost {
+  host: string
+  isPrivate: boolean
+}
+
 export interface EndFacts {
   agentId: string
   loaded: Pick<LoadedConfig, 'config' | 'origins'>
@@ -17,8 +23,8 @@ export interface EndFacts {
   agent: AgentView | undefined
   /** It made calls that are in none of the counts: refused ones, or those of services. */
   madeOtherCalls: boolean
-  /** Hosts that it reached without being listed, as a list names them; the most used first. (Default: none.) */
-  unlisted?: readonly string[]
+  /** Its connections through the gateway. (Default: none.) */
+  egress?: { unlisted: readonly UnlistedHost[]; refused: readonly string[] }
   /** The last event of an exhausted budget, if there was one. */
   exhausted: EventData['budget.exhausted'] | undefined
   /** Opens the dashboard; null when the server ends as well. */
@@ -38,7 +44,7 @@ export function endBlock(facts: EndFacts): string[] {
   return tree(`${agentId} has ended`, [
     ['Why', isInterrupted ? (agent?.reason ?? null) : null],
     ...(agent ? summary(agent, !facts.madeOtherCalls && !(state && FAILED.includes(state))) : []),
-    ...unlistedLines(facts),
+    ...egressLines(facts),
     ['Report', `iron-cage report ${agentId}${database}`],
     ...(state === 'budget_stopped' && exhausted ? afterBudget(facts, database, exhausted) : []),
     ['Continue', isInterrupted ? (serverRuns ? `iron-cage resume ${agentId}${database}` : startAgain(facts)) : null],
@@ -46,20 +52,28 @@ export function endBlock(facts: EndFacts): string[] {
   ])
 }
 
-/** Only where nothing is enforced. */
-function unlistedLines({ unlisted = [], command }: EndFacts): TreeEntry[] {
-  if (unlisted.length === 0) return []
-  const more = unlisted.length > MAX_SHOWN ? ` and ${unlisted.length - MAX_SHOWN} more` : ''
-  const allow = unlisted.map((host) => (host.startsWith('*') ? `'${host}'` : host)).join(',')
+/** Hosts that were reached where nothing is enforced, and refused ones. */
+function egressLines({ egress: { unlisted, refused } = NO_EGRESS, command }: EndFacts): TreeEntry[] {
+  const names = unlisted.map(({ host }) => host)
   return [
-    ['Reached', unlisted.slice(0, MAX_SHOWN).join(', ') + more],
-    [
-      'Enforce',
-      unlisted.length > MAX_SHOWN
-        ? 'iron-cage egress suggest'
-        : `${command.replace(/ --egress[ =]\S+/, '')} --egress ${allow}`,
-    ],
+    ['Refused', refused.length > 0 ? `${shown(refused)} (iron-cage egress suggest)` : null],
+    ['Reached', names.length > 0 ? shown(names) : null],
+    ['Enforce', names.length > 0 ? enforcing(unlisted, command) : null],
   ]
+}
+
+const NO_EGRESS: NonNullable<EndFacts['egress']> = { unlisted: [], refused: [] }
+
+const shown = (hosts: readonly string[]): string =>
+  hosts.slice(0, MAX_SHOWN).join(', ') + (hosts.length > MAX_SHOWN ? ` and ${hosts.length - MAX_SHOWN} more` : '')
+
+/** A flag lists no hosts of private networks. */
+function enforcing(unlisted: readonly UnlistedHost[], command: string): string {
+  if (unlisted.length > MAX_SHOWN || unlisted.some(({ isPrivate }) => isPrivate)) {
+    return 'iron-cage egress suggest prints the list for the configuration'
+  }
+  const allow = unlisted.map(({ host }) => host).join(',')
+  return `${command.replace(/ --egress[ =]\S+/, '')} --egress ${allow}`
 }
 
 const MAX_SHOWN = 8

@@ -4,14 +4,14 @@ import { exitCodeOf } from '../../agents/exit-code.ts'
 import type { AgentSpec } from '../../agents/supervisor.ts'
 import { entryFor } from '../../config/authority.ts'
 import type { LoadedConfig } from '../../config/config.ts'
-import type { RuntimeEvent } from '../../core/events.ts'
+import type { EventOf, RuntimeEvent } from '../../core/events.ts'
 import type { AgentId } from '../../core/ids.ts'
 import type { Load } from '../../redaction/reload.ts'
 import type { RuntimeParts } from '../../runtime.ts'
 import type { Terminal } from '../output/terminal.ts'
 import { VERSION } from '../output/version.ts'
 import { openBrowser } from './browser.ts'
-import { endBlock, OTHER_CALLS } from './end-block.ts'
+import { type EndFacts, endBlock, OTHER_CALLS, type UnlistedHost } from './end-block.ts'
 import { type EndRequest, listenForEnd, openLive } from './live.ts'
 import { startBlock } from './start-block.ts'
 
@@ -107,16 +107,25 @@ export async function runAgent(show: AgentShow, terminal: Terminal): Promise<voi
   }
 }
 
-function unlistedHosts({ state }: RuntimeParts, agentId: AgentId): string[] {
-  const events = state.findEvents({ type: 'egress.allowed', agentId, limit: 1_000 })
-  const counts = new Map<string, number>()
-  for (const event of events) {
-    if (event.type !== 'egress.allowed' || event.data.is_listed || event.data.port === 0) continue
-    const host = entryFor(event.data)
-    counts.set(host, (counts.get(host) ?? 0) + event.data.count)
+function egressOf({ state }: RuntimeParts, agentId: AgentId): EndFacts['egress'] {
+  const counts = new Map<string, UnlistedHost & { count: number }>()
+  const refused = new Set<string>()
+  for (const type of ['egress.allowed', 'egress.denied'] as const) {
+    for (const { type: seen, data } of state.findEvents({ type, agentId, limit: 1_000 }) as EgressEvent[]) {
+      const host = entryFor(data)
+      if (data.port === 0) continue
+      if (seen === 'egress.denied') refused.add(host)
+      else if (!data.is_listed) {
+        const known = counts.get(host) ?? { host, isPrivate: data.is_private === true, count: 0 }
+        counts.set(host, { ...known, count: known.count + data.count })
+      }
+    }
   }
-  return [...counts].sort(([, one], [, other]) => other - one).map(([host]) => host)
+  const unlisted = [...counts.values()].sort((one, other) => other.count - one.count)
+  return { unlisted, refused: [...refused].reverse() }
 }
+
+type EgressEvent = EventOf<'egress.allowed'> | EventOf<'egress.denied'>
 
 /** The end block of an agent in this process's server. `command`: the command line that started it. */
 export function reportOf(
@@ -128,12 +137,14 @@ export function reportOf(
   const agent = runtime.state.read().agents[agentId]
   return endBlock({
     agentId,
-    unlisted: unlistedHosts(runtime, agentId),
+    egress: egressOf(runtime, agentId),
     loaded,
     command,
     state: agent?.state,
     agent,
-    madeOtherCalls: OTHER_CALLS.some((type) => runtime.state.findEvents({ type, agentId, limit: 1 }).length > 0),
+    madeOtherCalls: [...OTHER_CALLS, 'egress.allowed' as const].some(
+      (type) => runtime.state.findEvents({ type, agentId, limit: 1 }).length > 0,
+    ),
     exhausted: last?.type === 'budget.exhausted' ? last.data : undefined,
     dashboardLink: serverStays ? runtime.dashboardLink() : null,
   })

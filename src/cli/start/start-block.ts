@@ -102,9 +102,13 @@ function sandboxLines(sandbox: StartFacts['sandbox']): TreeEntry[] {
 }
 
 /** The hosts that the agent reaches, and how that is enforced. */
+const NO_EGRESS = 'not set: services are priced at the address of the gateway only (--egress observe)'
+
 function egressLine({ agent: { egress }, services }: Config, sandbox: SandboxView | undefined): string | null {
-  if (!egress) return null
-  const count = Object.keys(services).length + egress.allow.length + egress.private.length
+  const hasServices = Object.keys(services).length > 0
+  if (!egress && sandbox?.level === 'strict') return 'services and providers; everything else refused (redirect)'
+  if (!egress) return hasServices ? NO_EGRESS : null
+  const count = new Set([...egress.allow, ...egress.private]).size
   const road = sandbox?.limited
     ? 'redirect'
     : 'advisory: by proxy variables, a program that ignores them is not stopped; --sandbox standard stops it'

@@ -2,6 +2,7 @@ import { openPriceList } from '../../../budget/pinned-list.ts'
 import { requirePlausiblePrices } from '../../../budget/price-jumps.ts'
 import { InvalidConfigError } from '../../../config/problems.ts'
 import { systemClock } from '../../../core/clock.ts'
+import { requireOwnedWildcards } from '../../../egress/open-egress.ts'
 import { type CliCommand, command } from '../../command.ts'
 import { json } from '../../output/print.ts'
 import { withAgent } from '../../settings/flags.ts'
@@ -18,6 +19,7 @@ export const checkCommand: CliCommand = (terminal) =>
     handler: async ({ json: asJson, ...flags }) => {
       try {
         const { config, origins, file } = loadServerFlags(flags, terminal)
+        await requireOwnedWildcards(config.agent.egress ?? {})
         const list = openPriceList(config.price_list)
         await requirePlausiblePrices(config, (key) => origins[key] ?? 'default', { list, atMs: systemClock.now() })
         terminal.out(asJson ? json({ ok: true, file, problems: [] }) : `ok: ${file ?? 'no file, defaults only'}`)

@@ -1,4 +1,4 @@
-import { type Authority, entryFor } from '../../../config/authority.ts'
+import { type Authority, entryFor, showAuthority } from '../../../config/authority.ts'
 import type { EventOf, RuntimeEvent } from '../../../core/events.ts'
 import { showCount } from '../../../core/units.ts'
 import { AGENT_HELP, resolveAgentId } from '../../client/agent-id.ts'
@@ -35,8 +35,10 @@ export const suggestCommand: CliCommand = (terminal) =>
   })
 
 interface SeenHost {
-  /** As `agent.egress.allow` names it. */
+  /** As `agent.egress` names it. */
   host: string
+  /** It belongs into `private`, with its port. */
+  private: boolean
   connections: number
   refused: number
   /** Why it was refused last; null if it was not. */
@@ -69,26 +71,47 @@ function summed(events: readonly Seen[]): SeenHost[] {
     // The port 0 stands for all hosts beyond those that were recorded one by one.
     if (data.port === 0 || (type === 'egress.allowed' && data.kind !== 'tunnel')) continue
     const host = entryFor(data satisfies Authority)
-    const known = hosts.get(host) ?? { host, connections: 0, refused: 0, reason: null }
-    if (type === 'egress.allowed') known.connections += data.count
-    else Object.assign(known, { refused: known.refused + data.count, reason: data.reason })
+    const known = hosts.get(host) ?? { host, private: false, connections: 0, refused: 0, reason: null }
+    if (type === 'egress.allowed') {
+      known.connections += data.count
+      known.private ||= data.is_private === true
+    } else {
+      Object.assign(known, { refused: known.refused + data.count, reason: data.reason })
+      known.private ||= data.reason === 'egress_address_refused'
+    }
+    if (known.private) known.host = showAuthority(data)
     hosts.set(host, known)
   }
   return [...hosts.values()].sort((one, other) => other.connections - one.connections)
 }
 
 function yamlOf(hosts: readonly SeenHost[]): string[] {
-  const reached = hosts.filter(({ connections }) => connections > 0)
-  const refused = hosts.filter(({ connections }) => connections === 0)
+  const list = (name: string, entries: readonly SeenHost[]) => {
+    const isReached = entries.some(({ connections }) => connections > 0)
+    return [`    ${name}:${isReached ? '' : ' []'}`, ...entries.map(lineOf)]
+  }
   return [
     'agent:',
     '  egress:',
-    reached.length === 0 ? '    allow: []' : '    allow:',
-    ...reached.map(({ host, connections }) => `      - ${quoted(host)} # ${showCount(connections)} connections`),
-    ...refused.map(
-      ({ host, reason, refused: count }) => `      # - ${quoted(host)} (refused ${showCount(count)} times: ${reason})`,
+    ...list(
+      'allow',
+      hosts.filter((host) => !host.private),
     ),
+    ...(hosts.some((host) => host.private)
+      ? list(
+          'private',
+          hosts.filter((host) => host.private),
+        )
+      : []),
   ]
 }
+
+/** A refused host is a comment. */
+const lineOf = ({ host, connections, refused, reason }: SeenHost): string =>
+  connections > 0
+    ? `      - ${quoted(host)} # ${times(connections)}`
+    : `      # - ${quoted(host)} (refused ${times(refused)}: ${reason})`
+
+const times = (count: number): string => (count === 1 ? 'once' : `${showCount(count)} times`)
 
 const quoted = (host: string): string => (/^[a-z0-9.-]+$/.test(host) ? host : JSON.stringify(host))
