@@ -72,6 +72,9 @@ export function inheritedEnvironment(
   return Object.fromEntries(variables.filter(([name]) => !name.startsWith('IRON_CAGE_MASTER_KEY')))
 }
 
+/** Variables that hold several options: those of the user stay. */
+const OPTIONS = ['JAVA_TOOL_OPTIONS', 'NODE_OPTIONS']
+
 /** Programs that use a proxy use this server; the user's own proxy is for the server itself. */
 function throughUs(
   { serverUrl, runAddress }: EnvironmentFacts,
@@ -82,10 +85,10 @@ function throughUs(
   const proxy = serverUrl.replace('//', `//${runAddress}:cage@`)
   const names = ['HTTP_PROXY', 'HTTPS_PROXY', 'http_proxy', 'https_proxy']
   const direct = LOOPBACK.join(',')
-  const javaOptions = [own.JAVA_TOOL_OPTIONS, trust.JAVA_TOOL_OPTIONS].filter(Boolean).join(' ')
+  const options = OPTIONS.map((name) => [name, [own[name], trust[name]].filter(Boolean).join(' ')])
   return {
     ...trust,
-    ...(javaOptions && { JAVA_TOOL_OPTIONS: javaOptions }),
+    ...Object.fromEntries(options.filter(([, value]) => value)),
     ...Object.fromEntries(names.map((name) => [name, proxy])),
     ...{ ALL_PROXY: '', all_proxy: '', NO_PROXY: direct, no_proxy: direct },
     NODE_USE_ENV_PROXY: '1',

@@ -57,6 +57,7 @@ export async function openTrust(
       ...Object.fromEntries(VARIABLES.map((name) => [name, file])),
       ...(await forWget(folder, file, environment)),
       ...(await forJava(folder, roots, environment)),
+      ...forNode(process.versions.node),
       IRON_CAGE_CA_SPKI: authority.publicKeyHash,
     },
     close: () => rm(folder, { recursive: true, force: true }),
@@ -83,6 +84,10 @@ async function forJava(
   await writeFile(file, javaStoreOf(roots), { mode: 0o444 })
   return { IRON_CAGE_CA_JKS: file, JAVA_TOOL_OPTIONS: `-Djavax.net.ssl.trustStore="${file}"` }
 }
+
+/** Node 22 prints a warning in each process that has NODE_USE_ENV_PROXY and a proxy. Node 18 knows no such option. */
+const forNode = (version: string): Record<string, string> =>
+  Number.parseInt(version, 10) < 24 ? { NODE_OPTIONS: '--disable-warning=UNDICI-EHPA' } : {}
 
 function machineRoots(): string[] {
   const file = ROOT_FILES.find((path) => existsSync(path))

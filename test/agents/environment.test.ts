@@ -83,12 +83,12 @@ describe('agentEnvironment', () => {
     expect(environment({ parent })).toMatchObject({ NO_PROXY: upper, no_proxy: lower })
   })
 
-  it("the user's own options for Java come before those of the server", () => {
-    const trust = { JAVA_TOOL_OPTIONS: '-Da=1' }
-    expect(environment({ trust }).JAVA_TOOL_OPTIONS).toBe('-Da=1')
-    expect(environment({ trust, added: { JAVA_TOOL_OPTIONS: '-Xmx1g' } }).JAVA_TOOL_OPTIONS).toBe('-Xmx1g -Da=1')
-    expect(environment({ trust: {}, added: { JAVA_TOOL_OPTIONS: '-Xmx1g' } }).JAVA_TOOL_OPTIONS).toBe('-Xmx1g')
-    expect(environment({ trust: {} })).not.toHaveProperty('JAVA_TOOL_OPTIONS')
+  it.each(['JAVA_TOOL_OPTIONS', 'NODE_OPTIONS'])("the user's own %s come before those of the server", (name) => {
+    const of = (trust: Record<string, string>, added: Record<string, string>) => environment({ trust, added })[name]
+    expect(of({ [name]: '-Da=1' }, {})).toBe('-Da=1')
+    expect(of({ [name]: '-Da=1' }, { [name]: '-b' })).toBe('-b -Da=1')
+    expect(of({}, { [name]: '-b' })).toBe('-b')
+    expect(of({}, {})).toBe(undefined)
   })
 
   it('a secret wins over the shell and agent.env, and nothing of ours gives way to one', () => {
