@@ -65,9 +65,9 @@ export async function openTrust(
 }
 
 /** Wget reads no variable for roots, but one for its settings: those of the user, and the file. */
-async function forWget(folder: string, roots: string, { WGETRC, HOME = '' }: Readonly<Record<string, string>>) {
-  const own = WGETRC ?? join(HOME, '.wgetrc')
-  const settings = existsSync(own) ? endedByNewline(readFileSync(own, 'utf8')) : ''
+async function forWget(folder: string, roots: string, { WGETRC, HOME }: Readonly<Record<string, string>>) {
+  const own = WGETRC ?? (HOME && join(HOME, '.wgetrc'))
+  const settings = own && existsSync(own) ? endedByNewline(readFileSync(own, 'utf8')) : ''
   const file = join(folder, 'wgetrc')
   await writeFile(file, `${settings}ca_certificate = ${roots}\n`, { mode: 0o400 })
   return { WGETRC: file }

@@ -28,6 +28,11 @@ test.each(['in the home', 'named by WGETRC'])('the settings of wget that a user 
   expect(readFileSync(WGETRC!, 'utf8')).toBe(`tries = 3\nca_certificate = ${SSL_CERT_FILE}\n`)
 })
 
+test('without a home wget has no other settings', async () => {
+  const { WGETRC, SSL_CERT_FILE } = await open({})
+  expect(readFileSync(WGETRC!, 'utf8')).toBe(`ca_certificate = ${SSL_CERT_FILE}\n`)
+})
+
 test('Java has options where it is on PATH, and only there', async () => {
   const home = folder()
   expect(await open({ PATH: home })).not.toHaveProperty('JAVA_TOOL_OPTIONS')
