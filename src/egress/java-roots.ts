@@ -4,10 +4,10 @@ import { createHash } from 'node:crypto'
 const MAGIC = 0xfeedfeed
 const VERSION = 2
 const TRUSTED_CERTIFICATE = 2
-const PEM = /-----BEGIN (?:TRUSTED )?CERTIFICATE-----([^-]+)-----END/g
-/** What Java's own store of roots has. */
+const PEM = /-----BEGIN CERTIFICATE-----([^-]+)-----END/g
+/** The password of the store that comes with Java. */
 const PASSWORD = 'changeit'
-/** A fixed part of the hashed text. */
+/** Part of the digest. */
 const WHITENER = 'Mighty Aphrodite'
 
 /** Returns a store that trusts each certificate of a PEM text. */
