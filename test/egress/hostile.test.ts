@@ -116,6 +116,23 @@ describe('a client that leaves', () => {
   })
 })
 
+test('a client that leaves while its tunnel is dialed leaves no connection behind', async () => {
+  const asked = Promise.withResolvers<Socket>()
+  const proxy = await openServer((socket) => void socket.once('data', () => asked.resolve(socket)))
+  const { cage } = await open({ network: { https_proxy: `http://127.0.0.1:${proxy}` } })
+  const socket = reach(cage)
+  const token = Buffer.from(by(cage.addAgent(egress(['slow.example:8443'])))).toString('base64')
+  socket.write(`CONNECT slow.example:8443 HTTP/1.1\r\nProxy-Authorization: Basic ${token}\r\n\r\n`)
+  const dialed = await asked.promise
+  socket.resetAndDestroy()
+  await once(socket, 'close')
+  // Another answer shows that the server has seen it.
+  await expectHealthy(cage)
+  const closed = once(dialed.resume(), 'end')
+  dialed.write('HTTP/1.1 200 OK\r\n\r\n')
+  await closed
+})
+
 describe('inside a connection to a service', () => {
   test('no further CONNECT is answered', async () => {
     const { cage, echo } = await open()

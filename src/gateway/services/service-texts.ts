@@ -87,10 +87,7 @@ export class ServiceTexts {
     return safe === text ? given : Buffer.from(safe, encoding)
   }
 
-  /**
-   * The same for a body that streams: its text is redacted as it comes. A record of a stream is sent as soon as it has
-   * ended: its client acts on it, and nothing that follows changes it.
-   */
+  /** The same for a body that streams: its text is redacted as it comes. */
   async *pieces(headers: IncomingHttpHeaders, beginning: Buffer, rest: AsyncIterable<Buffer>): AsyncGenerator<Buffer> {
     if (!this.isRedacted(headers)) {
       this.isUninspected ||= this.covers('replies')
@@ -100,29 +97,22 @@ export class ServiceTexts {
     }
     const encoding = encodingOf(headers)
     const decoder = new StringDecoder(encoding)
-    const records = recordEnds(headers)
-    let open = this.#redaction.redactor.stream()
-    const finish = (text = ''): string => {
-      const ended = open
-      open = this.#redaction.redactor.stream()
-      const safe = ended.end(text)
-      this.#record('replies', ended.findings)
-      return safe
-    }
+    const stream = this.#redaction.redactor.stream()
+    let hasEnded = false
     try {
       for await (const piece of joined(beginning, rest)) {
-        const text = decoder.write(piece)
-        const end = records(text)
-        const safe = (end > 0 ? finish(text.slice(0, end)) : '') + open.push(text.slice(end))
-        if (open.findings.some(({ action }) => action === 'block')) finish()
-        if (safe) yield Buffer.from(safe, encoding)
+        const text = stream.push(decoder.write(piece))
+        this.#requireUnblocked(stream.findings, 'replies')
+        if (text) yield Buffer.from(text, encoding)
       }
-      const last = finish(decoder.end())
+      hasEnded = true
+      const last = stream.end(decoder.end())
+      this.#requireUnblocked(stream.findings, 'replies')
       if (last) yield Buffer.from(last, encoding)
     } finally {
-      // Of a stream that broke.
-      open.end()
-      this.#report('replies', open.findings)
+      // One that broke had findings, too.
+      if (!hasEnded) stream.end()
+      this.#report('replies', stream.findings)
     }
   }
 
@@ -165,6 +155,10 @@ export class ServiceTexts {
   /** Throws PiiBlockedError in the mode `block`. */
   #record(direction: Direction, findings: readonly Finding[]): void {
     this.#report(direction, findings)
+    this.#requireUnblocked(findings, direction)
+  }
+
+  #requireUnblocked(findings: readonly Finding[], direction: Direction): void {
     const blocked = findings.filter(({ action }) => action === 'block').map(({ type }) => type)
     if (blocked.length > 0) throw new PiiBlockedError([...new Set(blocked)], PLACE[direction])
   }
@@ -178,18 +172,4 @@ export class ServiceTexts {
 async function* joined(beginning: Buffer, rest: AsyncIterable<Buffer>): AsyncGenerator<Buffer> {
   yield beginning
   yield* rest
-}
-
-/** Returns how much of each further text ends with a record: an event, or a line of JSON. Other text has none. */
-function recordEnds(headers: IncomingHttpHeaders): (text: string) => number {
-  if (kindOf(headers) !== 'stream') return () => 0
-  if (typeOf(headers) !== 'text/event-stream') return (text) => text.lastIndexOf('\n') + 1
-  let before = ''
-  return (text) => {
-    const known = before + text
-    const end = [...known.matchAll(/\n\r?\n|\r\r/g)].at(-1)
-    const length = end ? end.index + end[0].length - before.length : 0
-    before = known.slice(-2)
-    return Math.max(0, length)
-  }
 }

@@ -222,8 +222,11 @@ describe('a WebSocket to a service', () => {
     const client = await dial()
     await once(client, 'open')
     client.pause()
-    await new Promise((resolve) => setTimeout(resolve, 500))
     const [service] = clients
+    for (let last = -1; last !== service!.bufferedAmount; ) {
+      last = service!.bufferedAmount
+      await new Promise((resolve) => setTimeout(resolve, 400))
+    }
     expect(service!.bufferedAmount).toBeGreaterThan(40_000_000)
     let count = 0
     const all = new Promise<void>((resolve) => client.on('message', () => ++count === 100 && resolve()))
