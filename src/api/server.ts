@@ -82,7 +82,10 @@ export async function startServer(deps: ServerDeps): Promise<RunningServer> {
     response.once('finish', () => socket.end())
     onCall(request, response, via, { request, socket, head, detach: () => response.detachSocket(socket as Socket) })
   }
-  const proxy = deps.egress.proxy(onCall, onUpgrade, (error) => error.withTexts(deps.safety.scrub))
+  const proxy = deps.egress.proxy(onCall, onUpgrade, {
+    onRefused: (error) => error.withTexts(deps.safety.scrub),
+    onUnidentified: recordRefusal,
+  })
   const serving = await serve({
     proxy: { connect: (...given) => proxy.connect(...given), forward: (...given) => proxy.forward(...given) },
     ...{ host, port, tls, allowedHosts, corsOrigins, clock: deps.clock, onFault: deps.onFault },

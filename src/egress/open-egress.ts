@@ -9,7 +9,7 @@ import type { Network } from '../core/http-pools.ts'
 import type { StateManager } from '../state/state-manager.ts'
 import type { CertificateAuthority } from './certificates.ts'
 import { Destinations } from './destinations.ts'
-import { type Answer, EgressProxy, type Upgrade } from './proxy.ts'
+import { type Answer, EgressProxy, type ProxyDeps, type Upgrade } from './proxy.ts'
 import { Seen } from './seen.ts'
 import { openTrust, type Trust } from './trust.ts'
 
@@ -68,8 +68,12 @@ export class Egress {
     return (await this.#trust).variables
   }
 
-  /** Must be closed. `answer`, `upgrade`: answer requests to /gateway/…. `onRefused`: returns the client's answer to a refusal. */
-  proxy(answer: Answer, upgrade: Upgrade, onRefused: (error: CageError) => CageError): EgressProxy {
+  /** Must be closed. `answer`, `upgrade`: answer requests to /gateway/…. `onRefused`, `onUnidentified`: see `ProxyDeps`. */
+  proxy(
+    answer: Answer,
+    upgrade: Upgrade,
+    { onRefused, onUnidentified }: Pick<ProxyDeps, 'onRefused' | 'onUnidentified'>,
+  ): EgressProxy {
     const { config, providerUrls } = this.#options
     const destinations = new Destinations(config, providerUrls)
     const deps = {
@@ -79,6 +83,7 @@ export class Egress {
       authority: () => this.authority(),
       seen: this.#seen,
       onRefused,
+      onUnidentified,
     }
     return new EgressProxy(deps, answer, upgrade)
   }

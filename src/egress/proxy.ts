@@ -46,6 +46,8 @@ export interface ProxyDeps extends Dialing {
   state: Pick<StateManager, 'subscribe'>
   /** Returns the client's answer to a refusal. */
   onRefused: (error: CageError) => CageError
+  /** Called for callers that are no run of this server. */
+  onUnidentified: (request: IncomingMessage, error: CageError) => void
   onFault: (error: unknown, what: string) => void
   /** Largest head of a request, in bytes. */
   maxHeaderSize: number
@@ -62,6 +64,13 @@ interface Opened {
   road: Road
   to: Authority
   all: readonly Destination[]
+}
+
+/** The run that connects, and the segment of gateway addresses that identifies it. */
+interface Caller {
+  run: TokenRun
+  address: string
+  road: Road
 }
 
 /** How a connection came: from a sandbox that redirects, or from a program that uses a proxy. */
@@ -163,7 +172,16 @@ export class EgressProxy {
   }
 
   /** Rejects with CageError `proxy_auth_required`, `foreign_process` or `unauthorized`. */
-  async #identify({ headers, socket }: IncomingMessage): Promise<{ run: TokenRun; address: string; road: Road }> {
+  async #identify(request: IncomingMessage): Promise<Caller> {
+    try {
+      return await this.#runBehind(request)
+    } catch (error) {
+      this.#deps.onUnidentified(request, asCageError(error))
+      throw error
+    }
+  }
+
+  async #runBehind({ headers, socket }: IncomingMessage): Promise<Caller> {
     const { runTokens } = this.#deps
     const [user = '', password = ''] = credentialsOf(headers['proxy-authorization'])
     const key = user.startsWith(REDIRECT) ? user.slice(REDIRECT.length) : undefined

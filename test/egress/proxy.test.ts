@@ -176,6 +176,9 @@ describe('a refusal', () => {
     expect(await statusOf(`run:run_${'Aa1'.repeat(14)}x`)).toBe(401)
     cage.runtime.runTokens.revoke(agent.runId)
     expect(await statusOf(by(agent))).toBe(401)
+    const refused = cage.of('auth.failed').map(({ message }) => message)
+    expect(refused).toHaveLength(4)
+    expect(refused.join()).not.toMatch(/run_[A-Za-z0-9]/)
   })
 
   test('is for a run without a list, where only services and providers are reached', async () => {
