@@ -10,13 +10,15 @@ import { getCACertificates } from 'node:tls'
 import type { CertificateAuthority } from './certificates.ts'
 import { javaStoreOf } from './java-roots.ts'
 
-/** OpenSSL, Requests, curl, Node, Git, AWS, pip, npm, Cargo, Deno, gRPC, gcloud. */
+/** OpenSSL, Requests, curl, Node, Git, httplib2, Nix, AWS, pip, npm, Cargo, Deno, gRPC, gcloud. */
 const VARIABLES = [
   'SSL_CERT_FILE',
   'REQUESTS_CA_BUNDLE',
   'CURL_CA_BUNDLE',
   'NODE_EXTRA_CA_CERTS',
   'GIT_SSL_CAINFO',
+  'HTTPLIB2_CA_CERTS',
+  'NIX_SSL_CERT_FILE',
   'AWS_CA_BUNDLE',
   'PIP_CERT',
   'npm_config_cafile',

@@ -329,7 +329,8 @@ export async function endCall(
 
 const calledEvent = (data: EventData['service.called'], live: AttemptOutcome): NewEvent => ({
   type: 'service.called',
-  level: data.ok ? 'INFO' : 'WARN',
+  // A redirect is ordinary, though it costs nothing.
+  level: data.status < 400 ? 'INFO' : 'WARN',
   message: sentence(data, live),
   data,
 })
