@@ -13,7 +13,10 @@ export const showAuthorityCommand: CliCommand = (terminal) =>
   command({
     command: 'show',
     describe: 'Print the certificate; a server makes its own, in memory, so that each start has another one',
-    builder: (yargs) => withDatabase(yargs).option('json', { type: 'boolean', describe: 'Print JSON' }),
+    builder: (yargs) =>
+      withDatabase(yargs)
+        .option('json', { type: 'boolean', describe: 'Print JSON' })
+        .example([['$0 ca show > ca.pem', 'for a client that reads a file']]),
     handler: async ({ json: asJson, ...flags }) => {
       const authority = await withClient(flags, terminal, (client) =>
         client.send<AuthorityReply>('GET', '/api/egress/ca'),
