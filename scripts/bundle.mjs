@@ -54,6 +54,8 @@ export const bundleProgram = ({ define = {}, external = [], ...options }) =>
     define: { 'process.env.WS_NO_BUFFER_UTIL': '"1"', 'process.env.WS_NO_UTF_8_VALIDATE': '"1"', ...define },
     external: [...LEFT_OUT, ...external],
     plugins: [httpByName, yargsWithoutFiles],
+    // Its main file contains another package, which only its source map names.
+    alias: { tldts: 'tldts/dist/es6/index.js' },
     logLevel: 'warning',
     metafile: true,
     ...options,
